@@ -1,0 +1,34 @@
+# make demo: install and open the app on the bundled model.  make test: install and pass the tests.
+# Both use .venv in this folder and need Python 3.11 (or another from 3.10) and make, nothing else.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PORT ?= 7860
+
+.PHONY: demo test lint clean
+
+demo: .venv/demo
+	STGAN_PORT=$(PORT) $(BIN)/python app.py
+
+test: .venv/test lint
+	$(BIN)/python -m pytest
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# requirements.txt first and alone: its exact versions then satisfy the ranges of pyproject.toml.
+.venv/demo: requirements.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+.venv/test: .venv/demo
+	$(BIN)/python -m pip install --quiet -r requirements.txt --editable ".[app,train,test]"
+	touch $@
+
+clean:
+	rm -rf .venv
