@@ -1,0 +1,36 @@
+"""Networks: generators that edit, discriminators that judge them in training, and the attribute classifier."""
+
+from stgan.models.classifier import AttributeClassifier, check_judge
+from stgan.models.discriminators import Discriminator, PatchDiscriminator
+from stgan.models.encoder_decoder import STGAN, AttGAN, EncoderDecoder, SelectiveTransferUnit
+from stgan.models.folder import (
+    CLASSIFIER_FOLDER,
+    GENERATORS,
+    fetch_model_folder,
+    load_companion_classifier,
+    load_generator,
+)
+from stgan.models.generator import Edit, Generator
+from stgan.models.pretrained import ModelFolderError, PretrainedModel
+from stgan.models.stargan import StarGAN
+
+__all__ = [
+    "CLASSIFIER_FOLDER",
+    "GENERATORS",
+    "STGAN",
+    "AttGAN",
+    "AttributeClassifier",
+    "Discriminator",
+    "Edit",
+    "EncoderDecoder",
+    "Generator",
+    "ModelFolderError",
+    "PatchDiscriminator",
+    "PretrainedModel",
+    "SelectiveTransferUnit",
+    "StarGAN",
+    "check_judge",
+    "fetch_model_folder",
+    "load_companion_classifier",
+    "load_generator",
+]

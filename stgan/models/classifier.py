@@ -1,0 +1,77 @@
+"""A separate attribute classifier: labels photos that have none, and judges edits it had no part in training."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stgan.attributes import DEFAULT_ATTRIBUTES
+from stgan.models.layers import xavier_initialise
+from stgan.models.pretrained import PretrainedModel
+
+
+class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
+    """Small residual network with one logit per attribute. Never used to train a generator.
+
+    Args:
+        attributes: names of the A attributes.
+        image_size: S of the images it is trained on; others work, since it ends in an average over positions.
+        width: channels of the stem; the four stages have 1, 2, 4 and 8 times as many.
+        blocks: residual blocks in each of the last three stages.
+        dropout: before the last layer.
+    """
+
+    def __init__(
+        self,
+        attributes: Sequence[str] = DEFAULT_ATTRIBUTES,
+        image_size: int = 128,
+        width: int = 24,
+        blocks: int = 1,
+        dropout: float = 0.2,
+    ):
+        super().__init__()
+        self.attributes = tuple(attributes)
+        self.image_size = image_size
+        stages: list[nn.Module] = [_conv_norm(3, width, stride=2), nn.ReLU(inplace=True)]
+        for channels in (2 * width, 4 * width, 8 * width):
+            stages += [_conv_norm(channels // 2, channels, stride=2), nn.ReLU(inplace=True)]
+            stages += [_ResidualBlock(channels) for _ in range(blocks)]
+        self.features = nn.Sequential(*stages)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(8 * width, len(self.attributes))
+        # Probability above which an attribute counts as present; calibrated on validation images after training.
+        self.register_buffer("thresholds", torch.full((len(self.attributes),), 0.5))
+        self.apply(xavier_initialise)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (N, A) of aligned faces (N, 3, S, S) in [-1, 1]."""
+        return self.head(self.dropout(self.features(image).mean(dim=(2, 3))))
+
+    def predict(self, image: Tensor) -> Tensor:
+        """Labels (N, A) in {0, 1} of aligned faces (N, 3, S, S) in [-1, 1], by the calibrated thresholds."""
+        return (torch.sigmoid(self(image)) > self.thresholds).float()
+
+
+def check_judge(generator: Any, classifier: Any) -> None:
+    """Raise a ValueError that names the attributes which the generator edits and the classifier does not know."""
+    missing = [name for name in generator.attributes if name not in classifier.attributes]
+    if missing:
+        raise ValueError(
+            f"The classifier does not know {', '.join(missing)}, which the generator edits; it knows "
+            f"{', '.join(classifier.attributes)}. Use a classifier trained on the generator's attributes."
+        )
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.Sequential(_conv_norm(channels, channels), nn.ReLU(inplace=True), _conv_norm(channels, channels))
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(x + self.body(x))
+
+
+def _conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs))

@@ -1,0 +1,107 @@
+"""Discriminators with two heads: real or edited, and which attributes."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from stgan.attributes import DEFAULT_ATTRIBUTES
+from stgan.models.layers import LEAKY_SLOPE, downsample, he_initialise, norm_layer, xavier_initialise
+from stgan.models.pretrained import PretrainedModel
+
+
+class Discriminator(PretrainedModel):
+    """Discriminator of AttGAN and STGAN: a shared trunk and two fully connected heads.
+
+    At the defaults it has 44,718,990 parameters.
+
+    Args:
+        attributes: names of the A attributes it classifies.
+        image_size: S, a multiple of 2**layers and larger than that (one pixel cannot be normed).
+        width: channels of the first layer, doubled at each further one up to ``max_width``.
+        max_width: upper limit of channels.
+        layers: stride-2 convolutions.
+        hidden: width of each head's hidden layer.
+        norm: ``in`` (the paper) or ``none``. InstanceNorm hides from D what is the same all over an image: a tint,
+            a lack of contrast or of fine detail. Without it the weights start larger (He 2015), to keep the signal.
+    """
+
+    def __init__(
+        self,
+        attributes: Sequence[str] = DEFAULT_ATTRIBUTES,
+        image_size: int = 128,
+        width: int = 64,
+        max_width: int = 1024,
+        layers: int = 5,
+        hidden: int = 1024,
+        norm: str = "in",
+    ):
+        super().__init__()
+        if image_size % 2**layers:
+            raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
+        if image_size == 2**layers:
+            raise ValueError(
+                f"{layers} layers leave one pixel of an image of {image_size}, which InstanceNorm cannot norm: "
+                "use fewer layers or larger images."
+            )
+        widths = [min(width * 2**layer, max_width) for layer in range(layers)]
+        flat = widths[-1] * (image_size // 2**layers) ** 2
+        self.trunk = nn.Sequential(
+            *(
+                nn.Sequential(
+                    downsample(inputs, outputs, bias=norm == "none"),
+                    norm_layer(norm, outputs),
+                    nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
+                )
+                for inputs, outputs in zip([3, *widths], widths, strict=False)
+            ),
+            nn.Flatten(),
+        )
+        self.adversarial_head = _head(flat, hidden, 1)
+        self.attribute_head = _head(flat, hidden, len(attributes))
+        self.apply(he_initialise if norm == "none" else xavier_initialise)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Realness logits (N,) and attribute logits (N, A) of images (N, 3, S, S) in [-1, 1]."""
+        features = self.trunk(image)
+        return self.adversarial_head(features).squeeze(1), self.attribute_head(features)
+
+
+class PatchDiscriminator(PretrainedModel):
+    """StarGAN's PatchGAN discriminator: no norm, realness of patches, attributes of the whole image.
+
+    Args:
+        attributes: names of the A attributes it classifies.
+        image_size: S, a multiple of 2**layers.
+        width: channels of the first layer, doubled at each further one.
+        layers: stride-2 convolutions.
+    """
+
+    def __init__(
+        self,
+        attributes: Sequence[str] = DEFAULT_ATTRIBUTES,
+        image_size: int = 128,
+        width: int = 64,
+        layers: int = 6,
+    ):
+        super().__init__()
+        if image_size % 2**layers:
+            raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
+        widths = [width * 2**layer for layer in range(layers)]
+        self.trunk = nn.Sequential(
+            *(
+                nn.Sequential(downsample(inputs, outputs, bias=True), nn.LeakyReLU(0.01, inplace=True))
+                for inputs, outputs in zip([3, *widths], widths, strict=False)
+            )
+        )
+        self.adversarial_head = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
+        self.attribute_head = nn.Conv2d(widths[-1], len(attributes), image_size // 2**layers, bias=False)
+        self.apply(xavier_initialise)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean realness logits (N,) over patches and attribute logits (N, A) of images (N, 3, S, S) in [-1, 1]."""
+        features = self.trunk(image)
+        return self.adversarial_head(features).mean(dim=(1, 2, 3)), self.attribute_head(features).flatten(1)
+
+
+def _head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.LeakyReLU(LEAKY_SLOPE, inplace=True), nn.Linear(hidden, outputs))

@@ -1,0 +1,95 @@
+"""A model folder: a generator at its root, the classifier that goes with it in ``classifier/``."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from stgan.models.classifier import AttributeClassifier
+from stgan.models.encoder_decoder import STGAN, AttGAN
+from stgan.models.generator import Generator
+from stgan.models.pretrained import ModelFolderError
+from stgan.models.stargan import StarGAN
+
+GENERATORS: dict[str, type[Generator]] = {"STGAN": STGAN, "AttGAN": AttGAN, "StarGAN": StarGAN}
+CLASSIFIER_FOLDER = "classifier"
+
+
+def fetch_model_folder(folder_or_hub_id: str | os.PathLike, *, classifier: bool = True, **download: Any) -> Path:
+    """A local folder as it is, or the part of a Hub repository that an editor needs, downloaded to the cache.
+
+    Args:
+        folder_or_hub_id: local folder or ``owner/name``.
+        classifier: whether the classifier is needed too.
+        download: ``revision``, ``token``, ``cache_dir``, … of ``huggingface_hub.snapshot_download``.
+
+    Raises:
+        ModelFolderError: there is neither such a folder nor such a repository, or no network and nothing cached.
+    """
+    folder = Path(folder_or_hub_id)
+    if folder.is_dir():
+        return folder
+    files = [CONFIG_NAME, SAFETENSORS_SINGLE_FILE]
+    files += [f"{CLASSIFIER_FOLDER}/{name}" for name in files] if classifier else []
+    try:
+        return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=files, **download))
+    except HFValidationError as error:
+        raise ModelFolderError(
+            f"{folder_or_hub_id} is neither a folder nor a Hub id of the form owner/name."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise ModelFolderError(
+            f"{folder_or_hub_id} is not in the cache and the Hub cannot be reached: connect to the network, or name a "
+            "local folder."
+        ) from error
+    except HfHubHTTPError as error:
+        raise ModelFolderError(
+            f"{folder_or_hub_id} could not be downloaded ({error}). Check its name and, if it is private, that you are "
+            "logged in (hf auth login)."
+        ) from error
+
+
+def load_generator(folder_or_hub_id: str | os.PathLike, **download: Any) -> Generator:
+    """Load whichever generator a model folder or Hub repository holds.
+
+    Args:
+        folder_or_hub_id: local folder or ``owner/name``.
+        download: see :func:`fetch_model_folder`.
+
+    Raises:
+        ModelFolderError: there is no generator, or not one that this version knows.
+    """
+    folder = fetch_model_folder(folder_or_hub_id, classifier=False, **download)
+    config_file = folder / CONFIG_NAME
+    if not config_file.is_file():
+        raise ModelFolderError(f"{folder_or_hub_id} has no {CONFIG_NAME}: it is not a model folder.")
+    architecture = json.loads(config_file.read_text(encoding="utf-8")).get("architecture")
+    if architecture not in GENERATORS:
+        raise ModelFolderError(
+            f"{folder_or_hub_id} holds {architecture or 'no named architecture'}, not a generator "
+            f"({', '.join(GENERATORS)})."
+        )
+    return GENERATORS[architecture].from_pretrained(folder)
+
+
+def load_companion_classifier(folder_or_hub_id: str | os.PathLike, **download: Any) -> AttributeClassifier:
+    """Load the classifier that goes with a generator.
+
+    Args:
+        folder_or_hub_id: of the generator: local folder or ``owner/name``.
+        download: see :func:`fetch_model_folder`.
+
+    Raises:
+        ModelFolderError: there is none, or it is damaged.
+    """
+    folder = fetch_model_folder(folder_or_hub_id, **download) / CLASSIFIER_FOLDER
+    if not folder.is_dir():
+        raise ModelFolderError(
+            f"{folder_or_hub_id} has no {CLASSIFIER_FOLDER} folder, which tells what attributes a face already has and "
+            f"judges edits. Train one with train.py --model classifier and save it to {CLASSIFIER_FOLDER}/."
+        )
+    return AttributeClassifier.from_pretrained(folder)

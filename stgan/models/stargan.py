@@ -1,0 +1,98 @@
+"""StarGAN's generator: one residual network for all domains, attribute planes beside the image.
+
+Source: StarGAN, CVPR 2018, table 4 of its appendix.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stgan.attributes import DEFAULT_ATTRIBUTES
+from stgan.models.generator import Generator
+from stgan.models.layers import downsample, instance_norm, upsample, xavier_initialise
+
+
+class StarGANFeatures(NamedTuple):
+    """What the edits of an image share: the image, and the first convolution's answer to it before the planes'."""
+
+    image: Tensor  # (N, 3, S, S) in [-1, 1]
+    response: Tensor  # (N, width, S, S)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with InstanceNorm around an identity."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), instance_norm(channels), nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), instance_norm(channels),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class StarGAN(Generator):
+    """StarGAN's generator.
+
+    Args:
+        attributes: names of the A attributes it edits.
+        image_size: S, a multiple of 4.
+        width: channels of the first layer.
+        residual_blocks: blocks at a quarter of the resolution.
+        label_mode: ``target`` (the paper) or ``difference``.
+        soft_mask: see :class:`stgan.models.STGAN`.
+    """
+
+    def __init__(
+        self,
+        attributes: Sequence[str] = DEFAULT_ATTRIBUTES,
+        image_size: int = 128,
+        width: int = 64,
+        residual_blocks: int = 6,
+        label_mode: str = "target",
+        soft_mask: bool = False,
+    ):
+        super().__init__(attributes, image_size, label_mode, soft_mask)
+        if image_size % 4 or image_size < 8:
+            raise ValueError(f"image_size must be a multiple of 4 and at least 8, not {image_size}.")
+        # The first convolution takes [image, planes]; it is kept whole, as the paper's, and applied in two parts.
+        self.from_image = nn.Conv2d(3 + len(self.attributes), width, 7, padding=3, bias=False)
+        self.body = nn.Sequential(
+            instance_norm(width), nn.ReLU(inplace=True),
+            downsample(width, 2 * width), instance_norm(2 * width), nn.ReLU(inplace=True),
+            downsample(2 * width, 4 * width), instance_norm(4 * width), nn.ReLU(inplace=True),
+            *(ResidualBlock(4 * width) for _ in range(residual_blocks)),
+            upsample(4 * width, 2 * width), instance_norm(2 * width), nn.ReLU(inplace=True),
+            upsample(2 * width, width), instance_norm(width), nn.ReLU(inplace=True),
+        )  # fmt: skip
+        self.to_image = nn.Conv2d(width, self.output_channels, 7, padding=3, bias=soft_mask)
+        self.apply(xavier_initialise)
+        self.open_mask(self.to_image)
+
+    def encode(self, image: Tensor) -> StarGANFeatures:
+        """The image's share of the first convolution; all else depends on the attributes."""
+        return StarGANFeatures(image, F.conv2d(image, self.from_image.weight[:, :3], padding=3))
+
+    def decode_outputs(self, features: StarGANFeatures, condition: Tensor) -> Tensor:
+        response = features.response
+        if response.shape[0] != condition.shape[0]:
+            response = response[torch.arange(condition.shape[0], device=response.device) % response.shape[0]]
+        return self.to_image(self.body(response + self._planes_response(condition, response)))
+
+    def _planes_response(self, condition: Tensor, response: Tensor) -> Tensor:
+        """The first convolution's answer to constant planes: one value inside, another at each of 3 border pixels.
+
+        All of them occur in the answer to a 7x7 plane, whose middle row and column are repeated: 1/300 of the work.
+        """
+        small = condition.to(response.dtype)[:, :, None, None].expand(-1, -1, 7, 7)
+        pattern = F.conv2d(small, self.from_image.weight[:, 3:], padding=3)  # (M, width, 7, 7)
+        rows, columns = (
+            torch.cat([torch.arange(3), torch.full((length - 6,), 3), torch.arange(4, 7)]).to(response.device)
+            for length in response.shape[2:]
+        )
+        return pattern[:, :, rows[:, None], columns[None, :]]
