@@ -1,0 +1,111 @@
+"""The model card of a model folder, written from the folder's own records and from nothing else."""
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+TRAINING_FILE = "training.json"  # written by the trainer
+EVALUATION_FILE = "evaluation.json"  # written by the evaluation, with its Markdown and command
+TEMPLATE = Path(__file__).parent / "model_card.md"
+DATASET = "flwrlabs/celeba"
+PAPERS = {"STGAN": "1904.09709", "AttGAN": "1711.10678", "StarGAN": "1711.09020"}
+
+USAGE = {
+    True: 'editor = FaceEditor.from_pretrained("{name}")\nprint(editor.attributes("me.jpg"))\n'
+    'editor.edit("me.jpg", {{"Eyeglasses": True}}).save("edited.png")',
+    False: 'model = {architecture}.from_pretrained("{name}")  # images (N, 3, {size}, {size}) in [-1, 1]',
+}
+
+
+def device_name(device: torch.device) -> str:
+    """What a run ran on, for its record."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()})"
+
+
+def write_card(folder: Path, name: str = "") -> ModelCard:
+    """Write ``README.md`` of a model folder from its ``config.json``, ``training.json`` and ``evaluation.json``.
+
+    Args:
+        folder: of the model; without an ``evaluation.json`` the card says that it was not measured yet.
+        name: Hub id or path that the usage lines show; the folder's name by default.
+
+    Returns:
+        The card as written.
+    """
+    config = _read(folder / "config.json")
+    training = _read(folder / TRAINING_FILE)
+    evaluation = _read(folder / EVALUATION_FILE)
+    architecture = config["architecture"]
+    is_editor = architecture != "AttributeClassifier"
+    whole = is_editor and (folder / "classifier").is_dir()
+    card = ModelCard.from_template(
+        card_data=_card_data(architecture, evaluation),
+        template_path=str(TEMPLATE),
+        title=f"{architecture}, {config['image_size']} px",
+        description=_description(architecture, config),
+        classes="FaceEditor" if whole else architecture,
+        usage=USAGE[whole].format(name=name or folder.name, architecture=architecture, size=config["image_size"]),
+        images_seen=f"{training.get('images_seen', 0):,}",
+        steps=f"{training.get('steps', 0):,}",
+        parameters=f"{training.get('parameters', 0):,}",
+        device=training.get("device", "not recorded"),
+        minutes=training.get("minutes"),
+        command=training.get("command", "not recorded"),
+        evaluation=evaluation.get("markdown"),
+        evaluation_command=evaluation.get("command"),
+        validation=", ".join(f"{key} {value:.4g}" for key, value in training.get("validation", {}).items()) or "none",
+        image_size=config["image_size"],
+    )
+    card.save(folder / "README.md")
+    return card
+
+
+def _description(architecture: str, config: dict[str, Any]) -> str:
+    attributes = ", ".join(config["attributes"])
+    if architecture == "AttributeClassifier":
+        return f"Tells which of {len(config['attributes'])} attributes an aligned face has: {attributes}."
+    masked = " A soft mask decides per pixel what is replaced." if config.get("soft_mask") else ""
+    return f"Edits {len(config['attributes'])} attributes of a face in a photograph: {attributes}.{masked}"
+
+
+def _card_data(architecture: str, evaluation: dict[str, Any]) -> ModelCardData:
+    is_editor = architecture != "AttributeClassifier"
+    tags = ["face-editing", "attribute-editing", "gan"] if is_editor else ["face-attributes"]
+    tags += [f"arxiv:{PAPERS[architecture]}"] if architecture in PAPERS else []
+    return ModelCardData(
+        library_name="stgan",
+        pipeline_tag="image-to-image" if is_editor else "image-classification",
+        license="other",
+        license_name="celeba-non-commercial-research",
+        datasets=[DATASET],
+        tags=tags,
+        metrics=["psnr", "ssim", "accuracy"] if is_editor else ["accuracy"],
+        model_name=architecture,
+        eval_results=_eval_results(evaluation),
+    )
+
+
+def _eval_results(evaluation: dict[str, Any]) -> list[EvalResult] | None:
+    """The ``model-index`` of the card: one result per headline figure."""
+    if not evaluation:
+        return None
+    common = {
+        "task_type": "image-to-image",
+        "dataset_type": DATASET,
+        "dataset_name": f"CelebA ({evaluation['images']} images)",
+        "dataset_split": evaluation["split"],
+    }
+    return [
+        EvalResult(metric_type=name.split("_")[0], metric_name=name, metric_value=round(value, 4), **common)
+        for name, value in evaluation["headline"].items()
+    ]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -1,0 +1,66 @@
+"""Losses of the family, one function each. All take and return float32 and average over everything they see."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def wasserstein_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Critic's estimate of the Wasserstein distance, negated: E[D(fake)] - E[D(real)]."""
+    return fake_logits.float().mean() - real_logits.float().mean()
+
+
+def wasserstein_generator_loss(fake_logits: Tensor) -> Tensor:
+    """-E[D(fake)]."""
+    return -fake_logits.float().mean()
+
+
+def logistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Binary cross-entropy of telling real from edited (Goodfellow et al. 2014)."""
+    return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
+
+
+def logistic_generator_loss(fake_logits: Tensor) -> Tensor:
+    """Non-saturating: -E[log D(fake)]."""
+    return F.softplus(-fake_logits.float()).mean()
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: torch.Generator
+) -> Tensor:
+    """WGAN-GP: mean squared distance of the gradient's norm from 1 at one random point per sample between the two.
+
+    Source: arXiv 1704.00028. Call it outside autocast: half precision ruins the norm.
+
+    Args:
+        critic: images to realness logits (N,).
+        real, fake: float32 images (N, 3, S, S).
+        generator: random numbers, on the images' device.
+    """
+    share = torch.rand(len(real), 1, 1, 1, generator=generator, device=real.device)
+    point = torch.lerp(real, fake.detach(), share).requires_grad_()
+    norm = _input_gradient(critic, point).flatten(1).norm(dim=1)
+    return (norm - 1).square().mean()
+
+
+def r1_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Mean squared norm of the gradient at real images (Mescheder et al. 2018, arXiv 1801.04406). Outside autocast."""
+    point = real.detach().requires_grad_()
+    return _input_gradient(critic, point).flatten(1).square().sum(dim=1).mean()
+
+
+def _input_gradient(critic: Callable[[Tensor], Tensor], point: Tensor) -> Tensor:
+    (gradient,) = torch.autograd.grad(critic(point).float().sum(), point, create_graph=True)
+    return gradient
+
+
+def attribute_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of attribute logits (N, A) with labels in [0, 1], mean over samples *and* attributes."""
+    return F.binary_cross_entropy_with_logits(logits.float(), labels)
+
+
+def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """Mean absolute error of images in [-1, 1]."""
+    return F.l1_loss(reconstruction.float(), image)

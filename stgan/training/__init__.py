@@ -1,0 +1,6 @@
+"""Training: configuration, objectives, the loop, checkpoints."""
+
+from stgan.training.config import TrainingConfig, recipe_defaults
+from stgan.training.trainer import Trainer, TrainingError, train
+
+__all__ = ["Trainer", "TrainingConfig", "TrainingError", "recipe_defaults", "train"]

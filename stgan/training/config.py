@@ -1,0 +1,232 @@
+"""Everything that can be set about a training run, and the recipes that set it."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+
+@dataclass
+class TrainingConfig:
+    """Train an attribute editor, or the classifier that labels photos for it.
+
+    Start from --recipe fast (quick, good) or --recipe paper (STGAN, section 4); every other option overrides it.
+    """
+
+    # What to train. stgan, attgan and stargan are editors; classifier labels photos and judges edits.
+    model: Literal["stgan", "attgan", "stargan", "classifier"] = "stgan"
+    # Settings that the others start from.
+    recipe: Literal["fast", "paper"] = "fast"
+
+    # ---- data
+    # Hub id, folder of Parquet files, or folder of the original CelebA download.
+    dataset: str = "flwrlabs/celeba"
+    # Revision of a Hub dataset.
+    dataset_revision: str | None = None
+    # Columns to edit (or classify). Empty takes the 13 of the paper.
+    attributes: tuple[str, ...] = ()
+    # celeba: the paper's box in 178x218 images; center: largest square; none: all of it; auto: by the image's size.
+    crop: Literal["auto", "celeba", "center", "none"] = "auto"
+    # Height and width of the training images in pixels.
+    image_size: int = 128
+    # Read while training instead of decoding everything into memory first.
+    streaming: bool = False
+    # Use only this many training images.
+    max_train_samples: int | None = None
+    # Use only this many validation images.
+    max_validation_samples: int = 512
+    # Processes that read and decode images.
+    dataloader_num_workers: int = 2
+    # Keep the decoded images on the accelerator where they fit in this share of its free memory.
+    device_data_share: float = 0.5
+
+    # ---- run
+    # Folder for checkpoints, logs, sample grids and the model folder.
+    output_dir: str = "runs/stgan"
+    # Images to show the model in all, over all processes. Schedules are counted in images, not in steps.
+    total_images: int = 1_000_000
+    # Images per step and process.
+    batch_size: int = 32
+    # Seed of everything random.
+    seed: int = 0
+    # no, or bf16. Losses, penalties and norms' statistics stay in float32. fp16 costs edit accuracy.
+    mixed_precision: Literal["no", "bf16"] = "no"
+    # Compile the networks (a few minutes once, then faster on a GPU).
+    compile: bool = False
+
+    # ---- model
+    # Channels of the generator's first layer.
+    width: int = 64
+    # Limit of the generator's channels.
+    max_width: int = 1024
+    # Stride-2 layers of encoder and decoder (STGAN, AttGAN).
+    layers: int = 5
+    # Skips with a selective transfer unit, from the innermost; 0 makes them plain (STGAN).
+    stu_layers: int = 4
+    # Kernel of the units' gates (STGAN).
+    stu_kernel: int = 3
+    # State passed to the next unit: the reset-gated one of the paper, a GRU's, or the upsampled one (STGAN).
+    stu_state: Literal["stu", "gru", "direct"] = "stu"
+    # Norm in the units (STGAN).
+    stu_norm: Literal["none", "bn", "in"] = "none"
+    # Generator layers that the attributes enter, after the first (STGAN, AttGAN); negative takes the model's own.
+    inject_layers: int = -1
+    # Ask with the difference to the source's attributes, or with the target; model takes the architecture's own.
+    label_mode: Literal["model", "difference", "target"] = "model"
+    # Share of BatchNorm's running statistics kept at each step.
+    norm_decay: float = 0.999
+    # A fourth output decides per pixel how much of the source is replaced.
+    soft_mask: bool = False
+    # Channels of the discriminator's first layer.
+    discriminator_width: int = 64
+    # Hidden units of each of the discriminator's heads.
+    discriminator_hidden: int = 1024
+    # Norm in the discriminator (STGAN, AttGAN). in, the paper's, cannot see a tint or a lack of fine detail.
+    discriminator_norm: Literal["in", "none"] = "in"
+    # Channels of the classifier's first layer.
+    classifier_width: int = 24
+
+    # ---- optimisation
+    # Adam's learning rate.
+    learning_rate: float = 2e-4
+    # Adam's first beta.
+    adam_beta1: float = 0.5
+    # Adam's second beta.
+    adam_beta2: float = 0.999
+    # Decoupled weight decay (classifier).
+    weight_decay: float = 0.0
+    # constant; drop: divided by ten from decay_start on; linear or cosine: to zero from decay_start to the end.
+    lr_schedule: Literal["constant", "drop", "linear", "cosine"] = "constant"
+    # Where the decay starts, as a share of total_images.
+    decay_start: float = 0.5
+    # Images over which the learning rate rises from zero.
+    warmup_images: int = 0
+    # Keep an exponential moving average of the weights, and use it for samples and the saved model.
+    use_ema: bool = True
+    # Half-life of that average in images; it starts shorter and grows with the run.
+    ema_half_life: int = 20_000
+
+    # ---- losses
+    # wgan: Wasserstein with gradient penalty; logistic: non-saturating with R1.
+    adversarial_loss: Literal["wgan", "logistic"] = "wgan"
+    # Discriminator steps, each with a fresh batch, per generator step. 0 shares one batch and one generator pass.
+    critic_steps: int = 5
+    # Weight of the gradient penalty (wgan) or R1 (logistic).
+    penalty_weight: float = 10.0
+    # The penalty is computed at every n-th step, n times as strong.
+    penalty_interval: int = 1
+    # Weight of the discriminator's attribute loss on real images.
+    discriminator_attribute_weight: float = 1.0
+    # Weight of the attribute loss on edited images.
+    attribute_weight: float = 10.0
+    # Weight of the reconstruction loss.
+    reconstruction_weight: float = 100.0
+    # Share of a batch that is also reconstructed (shared pass only).
+    reconstruction_share: float = 1.0
+    # Final price of a fully open soft mask.
+    mask_weight: float = 0.0
+    # Shares of the run between which that price rises from zero.
+    mask_ramp: tuple[float, float] = (0.3, 0.7)
+    # Share of targets that flip one attribute, as evaluation does; the others permute the batch's labels.
+    single_flip_share: float = 0.0
+    # 0 draws images as they come; towards 1, those with rare attributes ever more often (in-memory data only).
+    rare_attribute_power: float = 0.0
+    # Mirror images at random.
+    random_flip: bool = False
+
+    # ---- checkpoints, validation, reports
+    # Save the full state every so many steps (and at the end, and when stopped).
+    checkpointing_steps: int = 2_000
+    # Keep only this many full states.
+    checkpoints_total_limit: int | None = 2
+    # A folder inside output_dir, or latest. Continues exactly where it was.
+    resume_from_checkpoint: str | None = None
+    # Measure, write a sample grid and the model folder every so many steps.
+    validation_steps: int = 2_000
+    # Folder or Hub id of a classifier that measures edit accuracy at validation; without one, D's own head does.
+    classifier: str | None = None
+    # Log running means every so many steps.
+    logging_steps: int = 50
+    # tensorboard, wandb, trackio, all or none.
+    report_to: str = "tensorboard"
+    # Push the model folder to the Hub after each validation and at the end.
+    push_to_hub: bool = False
+    # Repository to push to; the output folder's name by default.
+    hub_model_id: str | None = None
+    # Create that repository as private.
+    hub_private: bool = False
+
+    def __post_init__(self) -> None:
+        checks = {
+            "batch_size must be positive": self.batch_size > 0,
+            "total_images must be positive": self.total_images > 0,
+            "reconstruction_share must be in (0, 1]": 0 < self.reconstruction_share <= 1,
+            "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
+            "mask_ramp must rise within [0, 1]": 0 <= self.mask_ramp[0] < self.mask_ramp[1] <= 1,
+            "logging_steps, checkpointing_steps and validation_steps must be positive":
+                min(self.logging_steps, self.checkpointing_steps, self.validation_steps) > 0,
+            "rare_attribute_power needs data in memory: leave out --streaming":
+                not (self.rare_attribute_power and self.streaming),
+            "critic_steps must be 0 (shared pass) or more": self.critic_steps >= 0,
+        }  # fmt: skip
+        for message, holds in checks.items():
+            if not holds:
+                raise ValueError(f"{message}.")
+
+    @classmethod
+    def field_names(cls) -> list[str]:
+        return [field.name for field in fields(cls)]
+
+
+PAPER = TrainingConfig(
+    # 200 epochs of 947 iterations (182,000 images for five D steps and one G step of 32), as the official code
+    # counts them; total_images counts what D sees, fresh at each of its steps.
+    recipe="paper",
+    total_images=200 * 947 * 6 * 32,
+    lr_schedule="drop",
+    decay_start=0.5,
+    use_ema=False,
+)
+
+FAST = TrainingConfig(
+    recipe="fast",
+    mixed_precision="bf16",
+    # R1's first gradients are a thousand times its later ones; at 0.999 Adam's second moment remembers them for
+    # thousands of steps, in which D stays at chance.
+    adam_beta2=0.99,
+    adversarial_loss="logistic",
+    discriminator_norm="none",
+    critic_steps=0,
+    penalty_weight=1.0,
+    penalty_interval=8,
+    reconstruction_share=0.5,
+    attribute_weight=20.0,
+    norm_decay=0.99,
+    soft_mask=True,
+    mask_weight=1.0,
+    single_flip_share=0.5,
+    rare_attribute_power=0.5,
+    random_flip=True,
+    lr_schedule="linear",
+    decay_start=0.6,
+)
+
+CLASSIFIER = TrainingConfig(
+    model="classifier",
+    output_dir="runs/classifier",
+    total_images=500_000,
+    batch_size=64,
+    learning_rate=2e-3,
+    adam_beta1=0.9,
+    weight_decay=0.05,
+    warmup_images=5_000,
+    lr_schedule="cosine",
+    decay_start=0.0,
+    random_flip=True,
+)
+
+
+def recipe_defaults(model: str, recipe: str) -> TrainingConfig:
+    """The settings that ``--model`` and ``--recipe`` stand for, before anything is overridden."""
+    if model == "classifier":
+        return replace(CLASSIFIER, recipe=recipe)
+    base = {"paper": PAPER, "fast": FAST}[recipe]
+    return replace(base, model=model, output_dir=f"runs/{model}")

@@ -1,0 +1,278 @@
+"""How an attribute editor is trained: generator against discriminator, by the paper's steps or by a shared pass."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch import Tensor, nn
+
+from stgan import figures, losses, metrics
+from stgan.attributes import exclusion_matrix, flipped_labels
+from stgan.data import MemoryDataset, random_flip
+from stgan.models import GENERATORS, AttributeClassifier, Discriminator, Edit, Generator, PatchDiscriminator
+from stgan.pixels import normalise
+from stgan.training.config import TrainingConfig
+from stgan.training.ema import ExponentialMovingAverage
+
+ARCHITECTURES = {"stgan": "STGAN", "attgan": "AttGAN", "stargan": "StarGAN"}
+Batch = tuple[Tensor, Tensor]  # images (B, 3, S, S) in [-1, 1], labels (B, A) in {0, 1}
+Terms = dict[str, Tensor]  # named loss terms, detached, on the device
+
+
+class EditingObjective:
+    """Generator, discriminator, their optimizers and the steps that train them.
+
+    Args:
+        config: of the run.
+        attributes: names of the A attributes.
+        accelerator: prepares networks and optimizers.
+    """
+
+    def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
+        self.config, self.accelerator = config, accelerator
+        self.plain_generator = build_generator(config, attributes).to(memory_format=torch.channels_last)
+        self.plain_discriminator = build_discriminator(config, attributes).to(memory_format=torch.channels_last)
+        device = accelerator.device
+        self.ema = (
+            ExponentialMovingAverage(self.plain_generator.to(device), config.ema_half_life) if config.use_ema else None
+        )
+        if config.compile:
+            self.plain_generator.compile()
+            self.plain_discriminator.compile()
+        self.generator, self.discriminator, self.generator_optimizer, self.discriminator_optimizer = (
+            accelerator.prepare(
+                self.plain_generator,
+                self.plain_discriminator,
+                _adam(self.plain_generator, config),
+                _adam(self.plain_discriminator, config),
+            )
+        )
+        self.exclusions = exclusion_matrix(attributes).to(device)
+        self.cycle = config.model == "stargan"  # its reconstruction goes there and back (CVPR 2018, equation 4)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches drawn for one step."""
+        return self.config.critic_steps + 1
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.generator_optimizer, self.discriminator_optimizer]
+
+    @property
+    def trained_model(self) -> Generator:
+        """What is sampled from and saved: the average where there is one."""
+        return self.ema.model if self.ema else self.plain_generator
+
+    def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
+        """One generator step and the discriminator steps that go with it.
+
+        Args:
+            draw: gives the next batch.
+            random: all random numbers of this step, on the device.
+            step: number of this step, from 0.
+            progress: share of the run that is done, in [0, 1).
+
+        Returns:
+            Loss terms by name, scalars left on the device.
+        """
+        if self.config.critic_steps == 0:
+            return self._shared_step(draw(), random, step, progress)
+        for critic_step in range(self.config.critic_steps):
+            images, labels = self._augment(draw(), random)
+            with torch.no_grad():
+                fake = self.generator(images, self._condition(labels, self._draw_targets(labels, random)))
+            penalise = (step * self.config.critic_steps + critic_step) % self.config.penalty_interval == 0
+            terms = self._discriminator_step(images, labels, fake, random, penalise)
+        images, labels = self._augment(draw(), random)
+        return terms | self._generator_step(images, labels, random, progress)
+
+    def _shared_step(self, batch: Batch, random: torch.Generator, step: int, progress: float) -> Terms:
+        """One encoding and one decoding serve both networks: D judges the edits, then G answers the new D."""
+        images, labels = self._augment(batch, random)
+        target = self._draw_targets(labels, random)
+        rows = 0 if self.cycle else max(1, round(len(images) * self.config.reconstruction_share))
+        conditions = torch.cat([self._condition(labels, target), self._condition(labels, labels)[:rows]])
+        edit = self.generator(images, conditions, parts=True)
+        fake = Edit(*(part if part is None else part[: len(images)] for part in edit))
+        penalise = step % self.config.penalty_interval == 0
+        terms = self._discriminator_step(images, labels, fake.image.detach(), random, penalise)
+        reconstruction, original = edit.rgb[len(images) :], images[:rows]
+        if self.cycle:
+            reconstruction, original = self.generator(fake.image, self._condition(target, labels)), images
+        return terms | self._update_generator(fake, reconstruction, original, target, progress)
+
+    def _discriminator_step(
+        self, real: Tensor, labels: Tensor, fake: Tensor, random: torch.Generator, penalise: bool
+    ) -> Terms:
+        config, count = self.config, len(real)
+        realness, attribute_logits = self.discriminator(torch.cat([real, fake]))
+        adversarial = {
+            "wgan": losses.wasserstein_discriminator_loss,
+            "logistic": losses.logistic_discriminator_loss,
+        }[config.adversarial_loss](realness[:count], realness[count:])
+        attribute = losses.attribute_loss(attribute_logits[:count], labels)
+        loss = adversarial + config.discriminator_attribute_weight * attribute
+        terms = {"d_adversarial": adversarial.detach(), "d_attribute": attribute.detach()}
+        if penalise:
+            penalty = self._penalty(real, fake, random)
+            loss = loss + config.penalty_weight * config.penalty_interval * penalty
+            terms["d_penalty"] = penalty.detach()
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.discriminator_optimizer.step()
+        return terms
+
+    def _penalty(self, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
+        """Gradient penalty in float32, through the plain network: compiled graphs have no second derivative."""
+
+        def critic(images: Tensor) -> Tensor:
+            return type(self.plain_discriminator).forward(self.plain_discriminator, images)[0]
+
+        with torch.autocast(real.device.type, enabled=False):
+            if self.config.adversarial_loss == "wgan":
+                return losses.gradient_penalty(critic, real, fake.float(), random)
+            return losses.r1_penalty(critic, real) / 2
+
+    def _generator_step(self, images: Tensor, labels: Tensor, random: torch.Generator, progress: float) -> Terms:
+        target = self._draw_targets(labels, random)
+        if self.cycle:
+            fake = self.generator(images, self._condition(labels, target), parts=True)
+            reconstruction = self.generator(fake.image, self._condition(target, labels))
+        else:
+            # The two passes stay apart, as in the paper: BatchNorm sees edits and reconstructions separately.
+            fake = self.generator(images, self._condition(labels, target), parts=True)
+            reconstruction = self.generator(images, self._condition(labels, labels), parts=True).rgb
+        return self._update_generator(fake, reconstruction, images, target, progress)
+
+    def _update_generator(
+        self, fake: Edit, reconstruction: Tensor, original: Tensor, target: Tensor, progress: float
+    ) -> Terms:
+        config = self.config
+        self.plain_discriminator.requires_grad_(False)
+        # The plain discriminator: its weights take no gradient here, so there is nothing for ranks to exchange.
+        with self.accelerator.autocast():
+            realness, attribute_logits = self.plain_discriminator(fake.image)
+        self.plain_discriminator.requires_grad_(True)
+        adversarial = {
+            "wgan": losses.wasserstein_generator_loss,
+            "logistic": losses.logistic_generator_loss,
+        }[config.adversarial_loss](realness)
+        terms = {
+            "g_adversarial": adversarial,
+            "g_attribute": losses.attribute_loss(attribute_logits, target),
+            "g_reconstruction": losses.reconstruction_loss(reconstruction, original),
+        }
+        loss = (
+            adversarial
+            + config.attribute_weight * terms["g_attribute"]
+            + config.reconstruction_weight * terms["g_reconstruction"]
+        )
+        if fake.mask is not None:
+            terms["g_mask"] = fake.mask.float().mean()
+            loss = loss + self.mask_price(progress) * terms["g_mask"]
+        self.generator_optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.generator_optimizer.step()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def mask_price(self, progress: float) -> float:
+        """Price of an open mask: it rises only after the edits have formed, or they never do."""
+        start, end = self.config.mask_ramp
+        return self.config.mask_weight * min(1.0, max(0.0, (progress - start) / (end - start)))
+
+    def update_average(self, images_seen: int, images_per_step: int) -> None:
+        """Move the weights' average on, after a step."""
+        if self.ema:
+            self.ema.update(self.plain_generator, images_seen, images_per_step)
+
+    def _augment(self, batch: Batch, random: torch.Generator) -> Batch:
+        images, labels = batch
+        images = normalise(images)
+        return (random_flip(images, random) if self.config.random_flip else images), labels
+
+    def _condition(self, source: Tensor, target: Tensor) -> Tensor:
+        return self.plain_generator.condition(source, target)
+
+    def _draw_targets(self, labels: Tensor, random: torch.Generator) -> Tensor:
+        """Targets (B, A): a permutation of the batch's labels, or the labels with one attribute flipped."""
+        device = labels.device
+        target = labels[torch.randperm(len(labels), generator=random, device=device)]
+        if self.config.single_flip_share == 0:
+            return target
+        index = torch.randint(labels.shape[1], (len(labels),), generator=random, device=device)
+        single = torch.rand(len(labels), 1, generator=random, device=device) < self.config.single_flip_share
+        return torch.where(single, flipped_labels(labels, index, self.exclusions), target)
+
+    @torch.no_grad()
+    def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:
+        """PSNR, SSIM, edit accuracy and preservation on validation images, by the classifier or else by D's head."""
+        attributes = self.plain_generator.attributes
+        judge = classifier or _AttributeHead(self.plain_discriminator, attributes)
+        device = self.accelerator.device
+        evaluation = metrics.evaluate(
+            self.trained_model.eval(), judge, data.images, data.labels, intensities=(1.0,), device=device
+        )
+        self.plain_generator.train()
+        self.plain_discriminator.train()
+        return evaluation.headline()
+
+    @torch.no_grad()
+    def sample_grid(self, data: MemoryDataset, people: int = 8) -> Image.Image:
+        """Rows of people; columns source, reconstruction, one edit each."""
+        grid = figures.sample_grid(self.trained_model.eval(), data.images[:people], data.labels[:people])
+        self.plain_generator.train()
+        return grid
+
+
+class _AttributeHead(nn.Module):
+    """D's attribute head in the shape of a classifier, for runs without a separate one. It flatters the generator."""
+
+    def __init__(self, discriminator: nn.Module, attributes: tuple[str, ...]):
+        super().__init__()
+        self.discriminator, self.attributes = discriminator, attributes
+        self.register_buffer("thresholds", torch.full((len(attributes),), 0.5))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.discriminator(image)[1]
+
+
+def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Generator:
+    """The generator that a configuration describes."""
+    settings: dict[str, Any] = {
+        "attributes": attributes,
+        "image_size": config.image_size,
+        "width": config.width,
+        "soft_mask": config.soft_mask,
+    }
+    if config.label_mode != "model":
+        settings["label_mode"] = config.label_mode
+    if config.model != "stargan":
+        settings |= {"max_width": config.max_width, "layers": config.layers, "norm_decay": config.norm_decay}
+        settings |= {"inject_layers": config.inject_layers} if config.inject_layers >= 0 else {}
+    if config.model == "stgan":
+        settings |= {name: getattr(config, name) for name in ("stu_layers", "stu_kernel", "stu_state", "stu_norm")}
+    return GENERATORS[ARCHITECTURES[config.model]](**settings)
+
+
+def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> Discriminator | PatchDiscriminator:
+    """The discriminator that belongs to a configuration's generator."""
+    if config.model == "stargan":
+        layers = min(6, (config.image_size & -config.image_size).bit_length() - 1)
+        return PatchDiscriminator(attributes, config.image_size, config.discriminator_width, layers)
+    return Discriminator(
+        attributes,
+        config.image_size,
+        config.discriminator_width,
+        max_width=16 * config.discriminator_width,
+        layers=config.layers,
+        hidden=config.discriminator_hidden,
+        norm=config.discriminator_norm,
+    )
+
+
+def _adam(network: nn.Module, config: TrainingConfig) -> torch.optim.Adam:
+    betas = (config.adam_beta1, config.adam_beta2)
+    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)

@@ -1,0 +1,406 @@
+"""The training loop: data, steps, validation, checkpoints, reports. What is trained is an objective's matter."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import ProjectConfiguration, set_seed
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from stgan.attributes import DEFAULT_ATTRIBUTES
+from stgan.card import TRAINING_FILE, device_name, write_card
+from stgan.data import MemoryBatches, MemoryDataset, StreamBatches, load_into_memory
+from stgan.models import AttributeClassifier
+from stgan.training.checkpoints import PARTIAL_PREFIX, find_checkpoint, load_checkpoint, save_checkpoint
+from stgan.training.classification import ClassificationObjective
+from stgan.training.config import TrainingConfig
+from stgan.training.editing import EditingObjective
+
+# Settings that a checkpoint's tensors or its course of batches depend on.
+RESUME_SETTINGS = (
+    "model", "dataset", "dataset_revision", "attributes", "crop", "image_size", "streaming", "max_train_samples",
+    "batch_size", "seed", "width", "max_width", "layers", "stu_layers", "stu_kernel", "stu_state", "stu_norm",
+    "inject_layers", "label_mode", "soft_mask", "discriminator_width", "discriminator_hidden", "discriminator_norm",
+    "classifier_width", "critic_steps", "use_ema",
+)  # fmt: skip
+STOP_CHECK_INTERVAL = 10  # steps between two questions among several processes whether one was told to stop
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot go on. The message says why, and from where it can be continued."""
+
+
+class Trainer:
+    """One run of training.
+
+    Args:
+        config: everything that can be set.
+        command: the command line that started it, for the model card.
+    """
+
+    def __init__(self, config: TrainingConfig, command: str = ""):
+        self.config, self.command = config, command
+        self.attributes = tuple(config.attributes) or DEFAULT_ATTRIBUTES
+        self.output_dir = Path(config.output_dir)
+        reports = None if config.report_to == "none" else config.report_to
+        self.accelerator = Accelerator(
+            mixed_precision=config.mixed_precision,
+            log_with=reports,
+            project_config=ProjectConfiguration(str(self.output_dir), logging_dir=str(self.output_dir / "logs")),
+            # D runs several times a step, and BatchNorm's buffers must not be overwritten between two of its passes.
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
+        set_seed(config.seed)  # the networks' initial weights
+        torch.set_float32_matmul_precision("high")
+        self.device = self.accelerator.device
+        self.random = torch.Generator(self.device)
+        self.images_per_step = config.batch_size * self.accelerator.num_processes
+        self.step = 0
+        self.next_batch = 0
+        self.stop_requested = False
+
+    # ------------------------------------------------------------------------------------------------ the run
+
+    def train(self) -> Path:
+        """Train to the end, or until told to stop; returns the model folder.
+
+        Raises:
+            DataError, CheckpointError: before any work is done, where data or checkpoint do not fit.
+            TrainingError: losses are no longer finite.
+        """
+        config = self.config
+        self._prepare_output()
+        self.validation_data = self._load_validation()
+        self.batches = self._open_batches()
+        objective_type = ClassificationObjective if config.model == "classifier" else EditingObjective
+        self.objective = objective_type(config, self.attributes, self.accelerator)
+        self.images_per_step *= self.objective.batches_per_step
+        self.total_steps = math.ceil(config.total_images / self.images_per_step)
+        self.judge = self._load_judge()
+        self._register_state()
+        self._resume()
+        self._start_trackers()
+        self._run_steps()
+        return self._finish()
+
+    def _run_steps(self) -> None:
+        config = self.config
+        running: dict[str, Tensor] = {}
+        counted: dict[str, int] = {}
+        bar = tqdm(
+            total=self.total_steps * self.images_per_step, initial=self.step * self.images_per_step, unit="img",
+            unit_scale=True, disable=not self.accelerator.is_main_process, dynamic_ncols=True, desc=config.model,
+            mininterval=5, file=sys.stdout,
+        )  # fmt: skip
+        previous_handlers = self._catch_signals()
+        try:
+            while self.step < self.total_steps and not self._must_stop():
+                for name, term in self._train_step().items():  # sums stay on the device until they are logged
+                    running[name] = running[name] + term if name in running else term
+                    counted[name] = counted.get(name, 0) + 1
+                bar.update(self.images_per_step)
+                if self.step % config.logging_steps == 0:
+                    self._log({name: (total / counted[name]).item() for name, total in running.items()}, bar)
+                    running, counted = {}, {}
+                if self.step % config.checkpointing_steps == 0:
+                    self._save()
+                if self.step % config.validation_steps == 0 and self.step < self.total_steps:
+                    self._validate(bar)
+        finally:
+            bar.close()
+            for number, handler in previous_handlers.items():
+                signal.signal(number, handler)
+
+    def _train_step(self) -> dict[str, Tensor]:
+        """One step. Its random numbers depend on seed, step and rank alone, so a resumed run repeats them."""
+        config = self.config
+        rank = self.accelerator.process_index
+        self.random.manual_seed((config.seed * 1_000_003 + self.step) * 1_009 + rank)
+        images_seen = self.step * self.images_per_step
+        progress = self.step / self.total_steps
+        self._set_learning_rate(images_seen, progress)
+        terms = self.objective.step(self._draw, self.random, self.step, progress)
+        self.step += 1
+        self.objective.update_average(self.step * self.images_per_step, self.images_per_step)
+        return terms
+
+    def _draw(self) -> tuple[Tensor, Tensor]:
+        batch = self.batches.draw(self.next_batch)
+        self.next_batch += 1
+        return batch
+
+    def _set_learning_rate(self, images_seen: int, progress: float) -> None:
+        """A function of the images seen alone: nothing to restore, and no scheduler to forget."""
+        self.learning_rate = self.config.learning_rate * learning_rate_factor(self.config, images_seen, progress)
+        for optimizer in self.objective.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate
+
+    def _finish(self) -> Path:
+        finished = self.step >= self.total_steps
+        self._save()
+        if finished:
+            self._validate(None)
+        else:
+            self._write_model({})
+            self.accelerator.print(
+                f"Stopped after step {self.step} of {self.total_steps}. Everything is saved: continue with "
+                "--resume_from_checkpoint latest."
+            )
+        if isinstance(self.batches, StreamBatches):
+            self.accelerator.print(f"Data: {self.batches.skipped}.")
+        self._wait_for_pushes()
+        self.accelerator.end_training()
+        return self.output_dir / "model"
+
+    # ---------------------------------------------------------------------------------------------- preparation
+
+    def _prepare_output(self) -> None:
+        if self.accelerator.is_main_process:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            for partial in self.output_dir.glob(f"{PARTIAL_PREFIX}*"):  # left by a run that was killed while saving
+                shutil.rmtree(partial)
+        self.accelerator.wait_for_everyone()
+
+    def _load_validation(self) -> MemoryDataset:
+        config = self.config
+        with self.accelerator.main_process_first():
+            return load_into_memory(
+                config.dataset, "validation", self.attributes, config.image_size, crop=config.crop,
+                max_samples=config.max_validation_samples, workers=config.dataloader_num_workers,
+                revision=config.dataset_revision,
+            )  # fmt: skip
+
+    def _open_batches(self) -> MemoryBatches | StreamBatches:
+        config, accelerator = self.config, self.accelerator
+        ranks = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
+        if config.streaming:
+            return StreamBatches(
+                config.dataset, "train", self.attributes, config.image_size, config.batch_size, config.seed,
+                crop=config.crop, workers=config.dataloader_num_workers, max_samples=config.max_train_samples,
+                revision=config.dataset_revision, device=self.device, **ranks,
+            )  # fmt: skip
+        with accelerator.main_process_first():
+            data = load_into_memory(
+                config.dataset, "train", self.attributes, config.image_size, crop=config.crop,
+                max_samples=config.max_train_samples, workers=config.dataloader_num_workers,
+                revision=config.dataset_revision, progress=accelerator.is_main_process,
+            )  # fmt: skip
+        accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
+        weights = rare_attribute_weights(data.labels, config.rare_attribute_power)
+        if self._fits_on_device(data):
+            data = data.to(self.device)
+        batches = MemoryBatches(data, config.batch_size, config.seed, weights=weights, **ranks)
+        if data.images.device == self.device:
+            return batches
+        return _CopiedBatches(batches, self.device)
+
+    def _fits_on_device(self, data: MemoryDataset) -> bool:
+        if self.device.type != "cuda":
+            return False
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return data.images.numel() < self.config.device_data_share * free
+
+    def _load_judge(self) -> AttributeClassifier | None:
+        if self.config.classifier is None or self.config.model == "classifier":
+            return None
+        return AttributeClassifier.from_pretrained(self.config.classifier).to(self.device)
+
+    def _register_state(self) -> None:
+        if self.objective.ema:
+            self.accelerator.register_for_checkpointing(self.objective.ema)
+
+    def _resume(self) -> None:
+        if self.config.resume_from_checkpoint is None:
+            return
+        checkpoint = find_checkpoint(self.output_dir, self.config.resume_from_checkpoint)
+        if checkpoint is None:
+            self.accelerator.print(f"No checkpoint in {self.output_dir} yet: starting from the beginning.")
+            return
+        progress = load_checkpoint(self.accelerator, checkpoint, self._resume_settings())
+        self._apply_optimizer_settings()
+        self.step, self.next_batch = progress["step"], progress["next_batch"]
+        self.batches.load_state_dict(progress["batches"])
+        self.accelerator.print(f"Continuing from {checkpoint} at step {self.step} of {self.total_steps}.")
+
+    def _apply_optimizer_settings(self) -> None:
+        """Optimizers restore the settings that they were saved with; what this run was told goes before those."""
+        for optimizer in self.objective.optimizers:
+            for group in optimizer.param_groups:
+                group["betas"] = (self.config.adam_beta1, self.config.adam_beta2)
+                group["weight_decay"] = self.config.weight_decay
+
+    def _resume_settings(self) -> dict[str, Any]:
+        settings = {name: getattr(self.config, name) for name in RESUME_SETTINGS}
+        return json.loads(json.dumps(settings)) | {"processes": self.accelerator.num_processes}
+
+    def _start_trackers(self) -> None:
+        plain = {name: value for name, value in asdict(self.config).items() if isinstance(value, (int, float, str))}
+        self.accelerator.init_trackers("stgan", config=plain)
+
+    # ------------------------------------------------------------------------------------------------- stopping
+
+    def _catch_signals(self) -> dict[int, Any]:
+        """Ctrl-C and SIGTERM ask for a stop after the present step; a second one stops at once."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        previous = {number: signal.getsignal(number) for number in numbers}
+
+        def request_stop(number: int, frame: Any) -> None:
+            self.stop_requested = True
+            for each in numbers:
+                signal.signal(each, previous[each])
+
+        for number in numbers:
+            signal.signal(number, request_stop)
+        return previous
+
+    def _must_stop(self) -> bool:
+        """Whether to stop before the next step. Several processes must agree, and ask each other only now and then."""
+        if self.accelerator.num_processes == 1:
+            return self.stop_requested
+        if self.step % STOP_CHECK_INTERVAL:
+            return False
+        if self.stop_requested:
+            self.accelerator.set_trigger()
+        return self.accelerator.check_trigger()
+
+    # --------------------------------------------------------------------------- reports, checkpoints, the model
+
+    def _log(self, terms: dict[str, float], bar: tqdm) -> None:
+        broken = [name for name, value in terms.items() if not math.isfinite(value)]
+        if broken:
+            raise TrainingError(
+                f"{', '.join(broken)} became infinite or not a number near step {self.step}. Nothing was saved since "
+                "the last checkpoint: continue with --resume_from_checkpoint latest and a lower --learning_rate."
+            )
+        self.accelerator.log(terms | {"learning_rate": self.learning_rate}, step=self.step)
+        bar.set_postfix({name: f"{value:.3g}" for name, value in terms.items()}, refresh=False)
+
+    def _save(self) -> None:
+        progress = {
+            "step": self.step,
+            "next_batch": self.next_batch,
+            "images_seen": self.step * self.images_per_step,
+            "batches": self.batches.state_dict(),
+            "config": json.loads(json.dumps(asdict(self.config))) | {"processes": self.accelerator.num_processes},
+        }
+        save_checkpoint(self.accelerator, self.output_dir, progress, self.config.checkpoints_total_limit)
+
+    def _validate(self, bar: tqdm | None) -> None:
+        """Measure, draw a sample grid and write the model folder; on one process, since it is one model."""
+        if self.accelerator.is_main_process:
+            figures = self.objective.validate(self.validation_data, self.judge)
+            self.accelerator.log({f"validation/{name}": value for name, value in figures.items()}, step=self.step)
+            line = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            tqdm.write(f"step {self.step}, {self.step * self.images_per_step} images: {line}", file=sys.stdout)
+            grid = self.objective.sample_grid(self.validation_data)
+            if grid is not None:
+                folder = self.output_dir / "samples"
+                folder.mkdir(exist_ok=True)
+                grid.save(folder / f"step-{self.step:07d}.png")
+            self._write_model(figures)
+        self.accelerator.wait_for_everyone()
+
+    def _write_model(self, figures: dict[str, float]) -> None:
+        """The model for use, apart from the training state: averaged weights, config, card and the run's record."""
+        if not self.accelerator.is_main_process:
+            return
+        record = {
+            "command": self.command,
+            "images_seen": self.step * self.images_per_step,
+            "steps": self.step,
+            "parameters": self.objective.trained_model.parameter_count(),
+            "device": device_name(self.device),
+            "validation": figures,
+            "config": asdict(self.config) | {"attributes": list(self.attributes)},
+        }
+        final, partial = self.output_dir / "model", self.output_dir / f"{PARTIAL_PREFIX}model"
+        self.objective.trained_model.save_pretrained(partial)
+        (partial / TRAINING_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_card(partial, self.config.hub_model_id or self.output_dir.name)
+        final.mkdir(exist_ok=True)
+        for file in partial.iterdir():  # each file whole or not at all
+            os.replace(file, final / file.name)
+        partial.rmdir()
+        if self.config.push_to_hub:
+            self._push(final)
+
+    def _push(self, folder: Path) -> None:
+        """Upload in the background. A Hub that fails never stops a run; what it said is reported at the end."""
+        from huggingface_hub import HfApi
+
+        self._pushes = getattr(self, "_pushes", [])
+        api = HfApi()
+        name = self.config.hub_model_id or self.output_dir.name
+        try:
+            repo_id = api.create_repo(name, private=self.config.hub_private or None, exist_ok=True).repo_id
+            message = f"{self.step * self.images_per_step} images"
+            self._pushes.append(
+                api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message, run_as_future=True)
+            )
+        except Exception as error:  # whatever a network can do
+            self.accelerator.print(f"Could not push to {name}: {error}. Training goes on; the model is in {folder}.")
+
+    def _wait_for_pushes(self) -> None:
+        for push in getattr(self, "_pushes", []):
+            if push.exception() is not None:
+                self.accelerator.print(f"A push to the Hub failed: {push.exception()}")
+
+
+class _CopiedBatches:
+    """Batches drawn in host memory and copied to the device."""
+
+    def __init__(self, batches: MemoryBatches, device: torch.device):
+        self.batches, self.device = batches, device
+
+    def draw(self, number: int) -> tuple[Tensor, Tensor]:
+        return tuple(part.to(self.device, non_blocking=True) for part in self.batches.draw(number))
+
+    def state_dict(self) -> dict[str, int]:
+        return self.batches.state_dict()
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.batches.load_state_dict(state)
+
+
+def learning_rate_factor(config: TrainingConfig, images_seen: int, progress: float) -> float:
+    """Factor on the learning rate after ``images_seen`` images, at ``progress`` in [0, 1) of the run."""
+    warmup = min(1.0, (images_seen + config.batch_size) / config.warmup_images) if config.warmup_images else 1.0
+    if config.lr_schedule == "constant" or progress < config.decay_start:
+        return warmup
+    if config.lr_schedule == "drop":
+        return warmup * 0.1
+    share = (progress - config.decay_start) / (1 - config.decay_start)
+    return warmup * (1 - share if config.lr_schedule == "linear" else (1 + math.cos(math.pi * share)) / 2)
+
+
+def rare_attribute_weights(labels: Tensor, power: float) -> Tensor | None:
+    """Chance of each image to be drawn, so that rare attributes are seen more often.
+
+    Args:
+        labels: float (N, A) in {0, 1}.
+        power: 0 leaves the data as it is (None is returned); 1 would make an image with a value that a share p of
+            the data has 0.5 / p times as likely, by its rarest value.
+
+    Returns:
+        float (N,).
+    """
+    if power == 0:
+        return None
+    frequency = labels.mean(dim=0).clamp(1e-4, 1 - 1e-4)
+    rarity = torch.where(labels > 0, 0.5 / frequency, 0.5 / (1 - frequency)).amax(dim=1)
+    return rarity.clamp(min=1.0).pow(power)
+
+
+def train(config: TrainingConfig, command: str = "") -> Path:
+    """Run training as configured and return the model folder."""
+    return Trainer(config, command).train()
