@@ -1,0 +1,104 @@
+"""Measure a model folder on a dataset and write down what was found: what ``stgan evaluate`` runs."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stgan.card import EVALUATION_FILE, write_card
+from stgan.data import load_into_memory
+from stgan.figures import edit_sheet, varied_people
+from stgan.metrics import Evaluation, evaluate
+from stgan.models import (
+    CLASSIFIER_FOLDER,
+    AttributeClassifier,
+    ModelFolderError,
+    check_judge,
+    load_companion_classifier,
+    load_generator,
+)
+
+FIGURE_PEOPLE = 6
+
+
+def evaluate_folder(
+    model: str | os.PathLike,
+    data: str | os.PathLike,
+    split: str = "validation",
+    classifier: str | os.PathLike | None = None,
+    max_samples: int | None = None,
+    intensities: Sequence[float] = (1.0, 1.5),
+    batch_size: int = 64,
+    device: str | torch.device | None = None,
+    output: str | os.PathLike | None = None,
+    *,
+    update_card: bool = False,
+    crop: str = "auto",
+    workers: int = 2,
+    progress: bool = True,
+) -> Evaluation:
+    """Evaluate a model and print the result.
+
+    Args:
+        model: folder or Hub id of a generator.
+        data: Hub id, folder of Parquet files, or folder of the original CelebA download.
+        split: ``train``, ``validation`` or ``test``.
+        classifier: folder or Hub id of the judge; by default the one that comes with the model.
+        max_samples: measure only this many images.
+        intensities: of the edits; the published accuracies are for 1.5.
+        batch_size: images at once.
+        device: by default the GPU where there is one.
+        output: folder for ``evaluation.json``, ``evaluation.md`` and ``edits.png`` (which shows people of the dataset:
+            CelebA's may not be published); None writes nothing.
+        update_card: put the figures into the model folder's card, as text and as ``model-index``.
+        crop: of the images, see :class:`stgan.data.Preprocess`.
+        workers: processes that decode images.
+        progress: show bars.
+
+    Raises:
+        ModelFolderError: the model or its classifier cannot be loaded, or a card is to be updated on the Hub.
+        stgan.data.DataError: the dataset, the split or a label column is not there.
+        ValueError: the classifier does not know an attribute that the model edits.
+    """
+    if update_card and not Path(model).is_dir():
+        raise ModelFolderError(f"{model} is not a local folder: download it to update its card.")
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    generator = load_generator(model).to(device, memory_format=torch.channels_last)
+    judge = AttributeClassifier.from_pretrained(classifier) if classifier else load_companion_classifier(model)
+    judge = judge.to(device, memory_format=torch.channels_last)
+    check_judge(generator, judge)  # before the dataset is decoded
+    dataset = load_into_memory(
+        str(data), split, generator.attributes, generator.image_size,
+        max_samples=max_samples, crop=crop, workers=workers, progress=progress,
+    )  # fmt: skip
+    evaluation = evaluate(
+        generator, judge, dataset.images, dataset.labels,
+        intensities=intensities, batch_size=batch_size, device=device, progress=progress,
+    )  # fmt: skip
+    print(evaluation.summary())
+    print(f"{evaluation.seconds_per_thousand_images:.1f} seconds per thousand images on {device}")
+    record = {"model": Path(model).name, "data": str(data), "split": split, "device": str(device)}
+    record |= {"classifier": str(classifier or CLASSIFIER_FOLDER), **evaluation.to_dict()}
+    if output is not None:
+        people = varied_people(dataset.labels, FIGURE_PEOPLE)
+        figure = edit_sheet(generator, dataset.images[people], dataset.labels[people], intensities)
+        folder = Path(output)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(folder / EVALUATION_FILE, record)
+        (folder / "evaluation.md").write_text(evaluation.to_markdown(), encoding="utf-8")
+        figure.save(folder / "edits.png")
+        print(f"Written to {folder}: {EVALUATION_FILE}, evaluation.md, edits.png")
+    if update_card:
+        record |= {"headline": evaluation.headline(), "markdown": evaluation.to_markdown()}
+        record["command"] = f"stgan evaluate {data} --model {model} --split {split}"
+        _write_json(Path(model) / EVALUATION_FILE, record)
+        write_card(Path(model), str(model))
+        print(f"Updated the card of {model}")
+    return evaluation
+
+
+def _write_json(file: Path, record: dict[str, Any]) -> None:
+    file.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")

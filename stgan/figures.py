@@ -1,0 +1,186 @@
+"""Pictures of what an editor does: people in rows, edits in columns, on white."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from stgan.attributes import exclusion_matrix, flipped_labels, index_of
+from stgan.metrics import measuring, to_uint8
+from stgan.models import Generator
+from stgan.pixels import normalise
+
+SHORT_NAMES = {
+    "5_o_Clock_Shadow": "5 o'clock shadow",
+    "Mouth_Slightly_Open": "Mouth open",
+    "No_Beard": "No beard",
+    "Wearing_Earrings": "Earrings",
+    "Wearing_Hat": "Hat",
+    "Wearing_Lipstick": "Lipstick",
+    "Wearing_Necklace": "Necklace",
+    "Wearing_Necktie": "Necktie",
+}
+SMALLEST_CELL = 96  # pixels; smaller images are enlarged so that a heading fits above them
+GAP = 4  # pixels between pictures
+MARGIN = 12  # pixels around the figure
+INK = (40, 40, 40)
+FAINT_INK = (110, 110, 110)
+
+TITLE_SIZE = 18  # pixels
+
+Row = Sequence[np.ndarray]  # pictures of one row, each uint8 (S, S, 3)
+
+
+def short_name(attribute: str) -> str:
+    """Readable name of an attribute: ``Black_Hair`` is "Black hair", ``Mouth_Slightly_Open`` "Mouth open"."""
+    return SHORT_NAMES.get(attribute, attribute.replace("_", " ").strip().capitalize())
+
+
+def sample_grid(generator: Generator, images: Tensor, labels: Tensor, intensity: float = 1.0) -> Image.Image:
+    """Rows are people; columns the source, its reconstruction, and one flipped attribute each.
+
+    A sign in the corner of an edit says whether the attribute was added or taken away.
+
+    Args:
+        generator: on any device, in any mode; it is run in evaluation mode and left as it was.
+        images: uint8 (N, 3, S, S).
+        labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
+        intensity: of every edit.
+    """
+    headings = ["Source", "Rebuilt", *map(short_name, generator.attributes)]
+    # A hyphen: the font that ships with Pillow has no minus sign.
+    signs = [["", "", *("-" if label > 0.5 else "+" for label in person)] for person in labels.tolist()]
+    return _draw_table(_edited_rows(generator, images, labels, intensity), headings, signs=signs)
+
+
+def edit_sheet(
+    generator: Generator, images: Tensor, labels: Tensor, intensities: Sequence[float] = (1.0, 1.5)
+) -> Image.Image:
+    """A :func:`sample_grid` for each intensity, one below the other, each with its title."""
+    grids = [sample_grid(generator, images, labels, intensity) for intensity in intensities]
+    titles = [f"One attribute flipped at a time, intensity {intensity:g}" for intensity in intensities]
+    font = ImageFont.load_default(size=TITLE_SIZE)
+    title_height = MARGIN + TITLE_SIZE + GAP
+    sheet = Image.new("RGB", (grids[0].width, sum(title_height + grid.height for grid in grids)), "white")
+    pen, top = ImageDraw.Draw(sheet), 0
+    for title, grid in zip(titles, grids, strict=True):
+        pen.text((MARGIN, top + MARGIN), title, fill=INK, font=font)
+        sheet.paste(grid, (0, top + title_height))
+        top += title_height + grid.height
+    return sheet
+
+
+def intensity_strip(
+    generator: Generator,
+    image: Tensor,
+    labels: Tensor,
+    attribute: str,
+    intensities: Sequence[float] = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5),
+) -> Image.Image:
+    """One attribute of one person by degrees, after the source: below zero less of it, above zero more.
+
+    What the attribute excludes gives way by the same degree, e.g. the person's own hair colour to another one.
+
+    Args:
+        generator, image, labels: as in :func:`sample_grid` for one person: uint8 (3, S, S) and float (A,).
+        attribute: one of ``generator.attributes``; a ValueError names the nearest ones where it is not.
+        intensities: values of att_diff for the attribute.
+    """
+    position = index_of(attribute, generator.attributes)
+    device = next(generator.parameters()).device
+    source = labels.to(device, torch.float32)[None]
+    # From "without it" to "with it", whichever the person is: the direction has the same sign for everyone.
+    without = source.clone()
+    without[0, position] = 0
+    index = torch.tensor([position], device=device)
+    direction = flipped_labels(without, index, exclusion_matrix(generator.attributes).to(device)) - without
+    strengths = torch.tensor(list(intensities), device=device)[:, None]  # (I, 1)
+    with measuring(generator):
+        features = generator.encode(normalise(image[None].to(device)))
+        results = generator.decode(features, generator.condition(source, source + direction, strengths))
+    row = [_picture(image), *to_uint8(results)]
+    headings = [f"{value:+g}" if value else "0" for value in intensities]
+    return _draw_table([row], ["Source", *headings], short_name(attribute))
+
+
+def varied_people(labels: Tensor, count: int) -> list[int]:
+    """Positions of ``count`` people as different from one another as can be, so that a figure shows every kind of edit.
+
+    The first person, then each time the one whose labels (N, A) differ most from the nearest one taken already.
+    """
+    labels = labels.cpu().float()
+    chosen = [0]
+    distance = torch.cdist(labels, labels[:1], p=1)[:, 0]
+    while len(chosen) < min(count, len(labels)):
+        distance[chosen] = -1
+        chosen.append(int(distance.argmax()))
+        distance = torch.minimum(distance, torch.cdist(labels, labels[chosen[-1:]], p=1)[:, 0])
+    return chosen
+
+
+def _edited_rows(generator: Generator, images: Tensor, labels: Tensor, intensity: float) -> list[Row]:
+    """Source, reconstruction and every flipped attribute of each person, from one encoding."""
+    device = next(generator.parameters()).device
+    labels = labels.to(device, torch.float32)
+    exclusions = exclusion_matrix(generator.attributes).to(device)
+    targets = [labels]
+    for position in range(len(generator.attributes)):
+        targets.append(flipped_labels(labels, torch.full((len(labels),), position, device=device), exclusions))
+    with measuring(generator):
+        features = generator.encode(normalise(images.to(device)))
+        columns = [
+            to_uint8(generator.decode(features, generator.condition(labels, target, intensity))) for target in targets
+        ]
+    return [[_picture(image), *(column[person] for column in columns)] for person, image in enumerate(images)]
+
+
+def _picture(image: Tensor) -> np.ndarray:
+    """uint8 (3, S, S) to (S, S, 3)."""
+    return image.cpu().permute(1, 2, 0).numpy()
+
+
+def _draw_table(
+    rows: Sequence[Row], headings: Sequence[str], title: str = "", signs: Sequence[Sequence[str]] | None = None
+) -> Image.Image:
+    """Pictures in rows under their headings, on white, each with its sign in the corner where there is one."""
+    size = rows[0][0].shape[0]
+    side = size * max(1, math.ceil(SMALLEST_CELL / size))  # a whole multiple, so that pixels stay pixels
+    font = ImageFont.load_default(size=max(12, side // 9))
+    sign_font = ImageFont.load_default(size=1.5 * font.size)
+    wrapped = [_wrap(heading, font, side) for heading in headings]
+    line_height = math.ceil(font.size) + 3
+    title_height = TITLE_SIZE + MARGIN if title else 0
+    first_row = MARGIN + title_height + line_height * max(map(len, wrapped)) + GAP
+    width = 2 * MARGIN + len(headings) * (side + GAP) - GAP
+    figure = Image.new("RGB", (width, first_row + len(rows) * (side + GAP) - GAP + MARGIN), "white")
+    pen = ImageDraw.Draw(figure)
+    pen.text((MARGIN, MARGIN), title, fill=INK, font=ImageFont.load_default(size=TITLE_SIZE))
+    for column, lines in enumerate(wrapped):
+        left = MARGIN + column * (side + GAP)
+        for line, text in enumerate(reversed(lines)):  # the last line stands on the pictures
+            centre = (left + side / 2, first_row - GAP - line * line_height)
+            pen.text(centre, text, fill=FAINT_INK if column == 0 else INK, font=font, anchor="md")
+        for number, row in enumerate(rows):
+            top = first_row + number * (side + GAP)
+            figure.paste(Image.fromarray(row[column]).resize((side, side), Image.Resampling.NEAREST), (left, top))
+            if signs:
+                corner = (left + GAP, top + side - GAP)
+                pen.text(
+                    corner, signs[number][column], "white", sign_font, anchor="ls", stroke_width=1, stroke_fill=INK
+                )
+    return figure
+
+
+def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Words of ``text`` in lines no wider than ``width`` pixels, where the words themselves are not."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

@@ -1,0 +1,124 @@
+"""Figures show the right pictures in the right places."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stgan import figures, metrics
+from stgan.attributes import CELEBA_ATTRIBUTES, edited_labels
+from stgan.models import STGAN
+from stgan.pixels import normalise
+
+ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Mouth_Slightly_Open")
+SIZE = 96  # as large as the smallest cell: one pixel of the figure is one of the picture
+
+
+@pytest.fixture
+def generator():
+    torch.manual_seed(0)
+    return STGAN(ATTRIBUTES, image_size=SIZE, width=4, layers=2, stu_layers=1).eval()
+
+
+@pytest.fixture
+def people():
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (3, 3, SIZE, SIZE), generator=random, dtype=torch.uint8)
+    return images, torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 0]])
+
+
+def pictures(figure, rows, columns):
+    """The figure's pictures: [row][column] uint8 (S, S, 3). The rows stand on the lower margin."""
+    pixels = np.asarray(figure)
+    step, left = SIZE + figures.GAP, figures.MARGIN
+    top = pixels.shape[0] - figures.MARGIN - rows * step + figures.GAP
+    return [[pixels[top + r * step :, left + c * step :][:SIZE, :SIZE] for c in range(columns)] for r in range(rows)]
+
+
+def marked(shown, expected):
+    """Pixels of the lower left corner that a sign has changed; nothing else may have."""
+    changed = (shown != expected).any(axis=2)
+    corner = changed[-SIZE // 4 :, : SIZE // 4]
+    assert corner.sum() == changed.sum()
+    return int(corner.sum())
+
+
+@torch.no_grad()
+def test_sample_grid_holds_source_reconstruction_and_each_edit(generator, people):
+    images, labels = people
+    shown = pictures(figures.sample_grid(generator, images, labels, intensity=1.5), rows=3, columns=5)
+    added = {True: [], False: []}
+    for person in range(3):
+        source = normalise(images[person : person + 1])
+        assert (shown[person][0] == images[person].permute(1, 2, 0).numpy()).all()
+        assert (shown[person][1] == metrics.to_uint8(generator(source, torch.zeros(1, 3)))[0]).all()
+        for k, name in enumerate(ATTRIBUTES):
+            target = edited_labels(labels[person], {name: not labels[person, k]}, ATTRIBUTES)
+            expected = metrics.to_uint8(generator(source, (target - labels[person])[None] * 1.5))[0]
+            ink = marked(shown[person][2 + k], expected)
+            assert ink > 0
+            added[bool(target[k])].append(ink)
+    assert min(added[True]) > max(added[False])  # a plus takes more ink than a minus
+
+
+def test_small_pictures_are_enlarged_by_a_whole_factor(generator, people):
+    images = people[0][:, :, :32, :32]
+    figure = np.asarray(figures.sample_grid(generator, images, people[1]))
+    source = figure[-figures.MARGIN - SIZE : -figures.MARGIN, figures.MARGIN : figures.MARGIN + SIZE]
+    assert (source == images[-1].permute(1, 2, 0).numpy().repeat(3, axis=0).repeat(3, axis=1)).all()
+
+
+def test_edit_sheet_stacks_one_grid_per_intensity(generator, people):
+    sheet = figures.edit_sheet(generator, *people, intensities=(0.5, 1.5))
+    weak, strong = (figures.sample_grid(generator, *people, intensity=value) for value in (0.5, 1.5))
+    pixels = np.asarray(sheet)
+    assert (pixels[-strong.height :] == np.asarray(strong)).all()
+    middle = sheet.height // 2
+    assert (pixels[middle - weak.height : middle] == np.asarray(weak)).all()
+
+
+@torch.no_grad()
+def test_intensity_strip_has_one_direction_for_everyone(generator, people):
+    images, labels = people
+    intensities = (-1.5, 0.0, 1.0)
+    for person, expected_diff in ((0, [-1.0, 1, 0]), (1, [0, 1, 0]), (2, [0, 1, 0])):  # Black gives way to Blond
+        strip = figures.intensity_strip(generator, images[person], labels[person], "Blond_Hair", intensities)
+        (shown,) = pictures(strip, rows=1, columns=4)
+        source = normalise(images[person : person + 1])
+        for column, intensity in enumerate(intensities):
+            edit = generator(source, torch.tensor([expected_diff]) * intensity)
+            assert (shown[1 + column] == metrics.to_uint8(edit)[0]).all()
+
+
+def test_an_unknown_attribute_is_named_with_its_neighbours(generator, people):
+    with pytest.raises(ValueError, match="Blond_Hair"):
+        figures.intensity_strip(generator, people[0][0], people[1][0], "Blonde_Hair", (1.0,))
+
+
+def test_a_generator_keeps_its_mode(generator, people):
+    evaluated = figures.sample_grid(generator, *people)
+    generator.train()
+    assert np.array_equal(figures.sample_grid(generator, *people), evaluated)
+    assert generator.training
+
+
+def test_figures_are_white_around_and_between(generator, people):
+    figure = figures.sample_grid(generator, *people)
+    assert isinstance(figure, Image.Image)
+    pixels = np.asarray(figure)
+    border = [pixels[: figures.MARGIN // 2], pixels[-figures.MARGIN :], pixels[:, : figures.MARGIN]]
+    assert all((part == 255).all() for part in border)
+
+
+def test_headings_are_readable_and_fit():
+    assert figures.short_name("Mouth_Slightly_Open") == "Mouth open"
+    assert figures.short_name("Black_Hair") == "Black hair"
+    names = [figures.short_name(name) for name in CELEBA_ATTRIBUTES]
+    assert len(set(names)) == len(names)
+    assert not any("_" in name for name in names)
+
+
+def test_varied_people_are_different_and_begin_with_the_first():
+    labels = torch.tensor([[0.0, 0, 0], [0, 0, 0], [1, 1, 1], [0, 0, 1]])
+    assert figures.varied_people(labels, 3) == [0, 2, 3]
+    assert sorted(figures.varied_people(labels, 9)) == [0, 1, 2, 3]
