@@ -4,6 +4,7 @@ Any dataset with an image column and binary columns works. Images come out as ui
 """
 
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets.distributed import split_dataset_by_node
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -54,7 +55,7 @@ class Preprocess:
             raise DataError(f"Unknown crop {self.crop!r}: use one of {', '.join(CROPS)}.")
 
     def __call__(self, encoded: bytes) -> np.ndarray:
-        """Raises UnidentifiedImageError, OSError, ValueError or SyntaxError where the bytes are no image."""
+        """Raises OSError, ValueError or SyntaxError where the bytes are no image."""
         with Image.open(io.BytesIO(encoded)) as opened:
             return self.from_image(opened)
 
@@ -471,6 +472,7 @@ class StreamBatches:
             _DecodedStream(dataset, column, attributes, Preprocess(image_size, crop), batch_size),
             batch_size=None,
             num_workers=min(workers, dataset.num_shards),
+            worker_init_fn=_leave_process_group,
             pin_memory=self.device.type == "cuda",
         )
 
@@ -523,6 +525,12 @@ class StreamBatches:
         self.skipped = SkippedImages(state["seen"], list(state["skipped"]))
 
 
+def _leave_process_group(worker: int) -> None:
+    """A signal that stops a whole process group must not take the workers from a trainer that ends its step first."""
+    if hasattr(os, "setsid"):  # not on Windows
+        os.setsid()
+
+
 class _DecodedStream(torch.utils.data.IterableDataset):
     """Batches (images, labels, names of undecodable images) of a streamed dataset, as :func:`_collate` makes them.
 
@@ -530,9 +538,7 @@ class _DecodedStream(torch.utils.data.IterableDataset):
     comes as the last item instead of being raised, since the loader would wrap a worker's trace around its message.
     """
 
-    def __init__(
-        self, stream: Any, column: str, attributes: Sequence[str], preprocess: Preprocess, batch_size: int
-    ):
+    def __init__(self, stream: Any, column: str, attributes: Sequence[str], preprocess: Preprocess, batch_size: int):
         self.stream, self.column, self.attributes, self.preprocess = stream, column, attributes, preprocess
         self.batch_size = batch_size
 

@@ -23,6 +23,7 @@ SHORT_NAMES = {
     "Wearing_Necklace": "Necklace",
     "Wearing_Necktie": "Necktie",
 }
+OPPOSITES = {"Male": "Female", "Mouth_Slightly_Open": "Mouth closed", "No_Beard": "Beard", "Young": "Older"}
 SMALLEST_CELL = 96  # pixels; smaller images are enlarged so that a heading fits above them
 GAP = 4  # pixels between pictures
 MARGIN = 12  # pixels around the figure
@@ -37,6 +38,12 @@ Row = Sequence[np.ndarray]  # pictures of one row, each uint8 (S, S, 3)
 def short_name(attribute: str) -> str:
     """Readable name of an attribute: ``Black_Hair`` is "Black hair", ``Mouth_Slightly_Open`` "Mouth open"."""
     return SHORT_NAMES.get(attribute, attribute.replace("_", " ").strip().capitalize())
+
+
+def caption(attribute: str, present: bool) -> str:
+    """What an edit does, in words: ("Eyeglasses", False) is "No eyeglasses", ("Young", False) "Older"."""
+    name = short_name(attribute)
+    return name if present else OPPOSITES.get(attribute, f"No {name[0].lower()}{name[1:]}")
 
 
 def sample_grid(generator: Generator, images: Tensor, labels: Tensor, intensity: float = 1.0) -> Image.Image:
@@ -104,6 +111,29 @@ def intensity_strip(
     row = [_picture(image), *to_uint8(results)]
     headings = [f"{value:+g}" if value else "0" for value in intensities]
     return _draw_table([row], ["Source", *headings], short_name(attribute))
+
+
+def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str], columns: int, side: int) -> Image.Image:
+    """Pictures in rows, each under its caption.
+
+    Args:
+        pictures: square, of any size.
+        captions: one for each.
+        columns: pictures in a row.
+        side: of each picture in the sheet, pixels.
+    """
+    font = ImageFont.load_default(size=max(12, side // 12))
+    caption_height = math.ceil(font.size) + 2 * GAP
+    rows = math.ceil(len(pictures) / columns)
+    cell, gap = side + 2 * GAP, 2 * GAP
+    size = (2 * MARGIN + columns * cell - gap, 2 * MARGIN + rows * (cell + caption_height) - gap)
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        left, top = MARGIN + number % columns * cell, MARGIN + number // columns * (cell + caption_height)
+        pen.text((left + side / 2, top + caption_height - 2 * GAP), caption, fill=INK, font=font, anchor="ms")
+        sheet.paste(picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left, top + caption_height))
+    return sheet
 
 
 def varied_people(labels: Tensor, count: int) -> list[int]:

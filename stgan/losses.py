@@ -45,8 +45,28 @@ def gradient_penalty(
     return (norm - 1).square().mean()
 
 
-def r1_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """Mean squared norm of the gradient at real images (Mescheder et al. 2018, arXiv 1801.04406). Outside autocast."""
+def r1_penalty(
+    heads: Callable[[Tensor], tuple[Tensor, Tensor]], real: Tensor, attribute_share: float, generator: torch.Generator
+) -> Tensor:
+    """Mean squared norm of D's gradient at real images (Mescheder et al. 2018, arXiv 1801.04406). Outside autocast.
+
+    With an ``attribute_share`` above 0 the attribute logits are penalised too. One gradient serves all: that of
+    realness plus the logits with random signs, whose squared norm is in expectation the sum of the single ones.
+
+    Args:
+        heads: images to realness logits (N,) and attribute logits (N, A).
+        real: float32 images (N, 3, S, S).
+        attribute_share: weight of each attribute's squared norm beside realness's.
+        generator: random numbers, on the images' device.
+    """
+
+    def critic(images: Tensor) -> Tensor:
+        realness, attributes = heads(images)
+        if attribute_share == 0:
+            return realness
+        coins = torch.rand(attributes.shape, generator=generator, device=attributes.device) < 0.5
+        return realness + attribute_share**0.5 * torch.where(coins, attributes, -attributes).sum(dim=1)
+
     point = real.detach().requires_grad_()
     return _input_gradient(critic, point).flatten(1).square().sum(dim=1).mean()
 

@@ -16,7 +16,7 @@ class Discriminator(PretrainedModel):
 
     Args:
         attributes: names of the A attributes it classifies.
-        image_size: S, a multiple of 2**layers and larger than that (one pixel cannot be normed).
+        image_size: S, a multiple of 2**layers; with a norm also larger than that, since one pixel cannot be normed.
         width: channels of the first layer, doubled at each further one up to ``max_width``.
         max_width: upper limit of channels.
         layers: stride-2 convolutions.
@@ -38,10 +38,10 @@ class Discriminator(PretrainedModel):
         super().__init__()
         if image_size % 2**layers:
             raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
-        if image_size == 2**layers:
+        if norm != "none" and image_size == 2**layers:
             raise ValueError(
                 f"{layers} layers leave one pixel of an image of {image_size}, which InstanceNorm cannot norm: "
-                "use fewer layers or larger images."
+                "use fewer layers, larger images or norm none."
             )
         widths = [min(width * 2**layer, max_width) for layer in range(layers)]
         flat = widths[-1] * (image_size // 2**layers) ** 2

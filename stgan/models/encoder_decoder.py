@@ -61,7 +61,7 @@ class SelectiveTransferUnit(nn.Module):
         self.candidate_norm = norm_layer(norm, channels)
 
     def initialise(self) -> None:
-        """The official code's initial weights: each gate is a convolution of its own there, with its own Xavier bound."""
+        """The official code's initial weights: there each gate is a convolution of its own, with its own bound."""
         self.apply(xavier_initialise)
         for gate in self.gates.weight.data.chunk(2):
             nn.init.xavier_uniform_(gate)

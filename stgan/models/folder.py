@@ -1,6 +1,5 @@
 """A model folder: a generator at its root, the classifier that goes with it in ``classifier/``."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from stgan.models.classifier import AttributeClassifier
 from stgan.models.encoder_decoder import STGAN, AttGAN
 from stgan.models.generator import Generator
-from stgan.models.pretrained import ModelFolderError
+from stgan.models.pretrained import ModelFolderError, read_config
 from stgan.models.stargan import StarGAN
 
 GENERATORS: dict[str, type[Generator]] = {"STGAN": STGAN, "AttGAN": AttGAN, "StarGAN": StarGAN}
@@ -64,10 +63,7 @@ def load_generator(folder_or_hub_id: str | os.PathLike, **download: Any) -> Gene
         ModelFolderError: there is no generator, or not one that this version knows.
     """
     folder = fetch_model_folder(folder_or_hub_id, classifier=False, **download)
-    config_file = folder / CONFIG_NAME
-    if not config_file.is_file():
-        raise ModelFolderError(f"{folder_or_hub_id} has no {CONFIG_NAME}: it is not a model folder.")
-    architecture = json.loads(config_file.read_text(encoding="utf-8")).get("architecture")
+    architecture = read_config(folder).get("architecture")
     if architecture not in GENERATORS:
         raise ModelFolderError(
             f"{folder_or_hub_id} holds {architecture or 'no named architecture'}, not a generator "

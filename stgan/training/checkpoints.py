@@ -19,7 +19,11 @@ class CheckpointError(ValueError):
 
 def list_checkpoints(output_dir: Path) -> list[Path]:
     """Complete checkpoints of a run, oldest first."""
-    found = [path for path in output_dir.glob(f"{PREFIX}*") if re.fullmatch(rf"{PREFIX}\d+", path.name)]
+    found = [
+        path
+        for path in output_dir.glob(f"{PREFIX}*")
+        if re.fullmatch(rf"{PREFIX}\d+", path.name) and (path / PROGRESS_FILE).is_file()
+    ]
     return sorted(found, key=lambda path: int(path.name.removeprefix(PREFIX)))
 
 
@@ -54,14 +58,23 @@ def save_checkpoint(accelerator: Accelerator, output_dir: Path, progress: dict[s
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         (partial / PROGRESS_FILE).write_text(json.dumps(progress, indent=2), encoding="utf-8")
-        if final.exists():
-            shutil.rmtree(final)
+        _remove(final)
         partial.rename(final)
         if limit is not None:
-            for old in list_checkpoints(output_dir)[:-limit]:
-                shutil.rmtree(old)
+            others = [checkpoint for checkpoint in list_checkpoints(output_dir) if checkpoint != final]
+            for old in others[: max(0, len(others) - limit + 1)]:
+                _remove(old)
     accelerator.wait_for_everyone()
     return final
+
+
+def _remove(checkpoint: Path) -> None:
+    """Remove a checkpoint; it loses its name first, so that half of one is never taken for a whole."""
+    if checkpoint.exists():
+        doomed = checkpoint.with_name(f"{PARTIAL_PREFIX}removed-{checkpoint.name}")
+        shutil.rmtree(doomed, ignore_errors=True)
+        checkpoint.rename(doomed)
+        shutil.rmtree(doomed)
 
 
 def load_checkpoint(accelerator: Accelerator, checkpoint: Path, expected: dict[str, Any]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from stgan import losses, metrics
 from stgan.data import MemoryDataset, random_flip
 from stgan.models import AttributeClassifier
 from stgan.pixels import normalise
 from stgan.training.config import TrainingConfig
+from stgan.training.distributed import keep_own_buffers
 from stgan.training.ema import ExponentialMovingAverage
 
 Batch = tuple[Tensor, Tensor]
@@ -44,10 +45,16 @@ class ClassificationObjective:
             fused=True,
         )
         self.classifier, self.optimizer = accelerator.prepare(self.plain_classifier, optimizer)
+        keep_own_buffers(self.classifier)
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
         return [self.optimizer]
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """Everything that is trained."""
+        return [self.plain_classifier]
 
     @property
     def trained_model(self) -> AttributeClassifier:
@@ -77,7 +84,9 @@ class ClassificationObjective:
         model = self.trained_model.eval()
         device = self.accelerator.device
         probabilities = metrics.predict_probabilities(model, data.images, device=device)
-        model.thresholds.copy_(metrics.calibrate_thresholds(probabilities, data.labels.cpu()))
+        thresholds = metrics.calibrate_thresholds(probabilities, data.labels.cpu())
+        for network in (model, self.plain_classifier):  # both, or the average would move them back
+            network.thresholds.copy_(thresholds)
         report = metrics.classifier_report(model, data.images, data.labels, device=device)
         self.plain_classifier.train()
         return report.headline()

@@ -17,6 +17,7 @@ class TrainingConfig:
     recipe: Literal["fast", "paper"] = "fast"
 
     # ---- data
+
     # Hub id, folder of Parquet files, or folder of the original CelebA download.
     dataset: str = "flwrlabs/celeba"
     # Revision of a Hub dataset.
@@ -39,6 +40,7 @@ class TrainingConfig:
     device_data_share: float = 0.5
 
     # ---- run
+
     # Folder for checkpoints, logs, sample grids and the model folder.
     output_dir: str = "runs/stgan"
     # Images to show the model in all, over all processes. Schedules are counted in images, not in steps.
@@ -53,6 +55,7 @@ class TrainingConfig:
     compile: bool = False
 
     # ---- model
+
     # Channels of the generator's first layer.
     width: int = 64
     # Limit of the generator's channels.
@@ -85,6 +88,7 @@ class TrainingConfig:
     classifier_width: int = 24
 
     # ---- optimisation
+
     # Adam's learning rate.
     learning_rate: float = 2e-4
     # Adam's first beta.
@@ -105,12 +109,16 @@ class TrainingConfig:
     ema_half_life: int = 20_000
 
     # ---- losses
+
     # wgan: Wasserstein with gradient penalty; logistic: non-saturating with R1.
     adversarial_loss: Literal["wgan", "logistic"] = "wgan"
     # Discriminator steps, each with a fresh batch, per generator step. 0 shares one batch and one generator pass.
     critic_steps: int = 5
     # Weight of the gradient penalty (wgan) or R1 (logistic).
     penalty_weight: float = 10.0
+    # R1's weight on each attribute logit, as a share of its weight on realness (logistic). Without it the attribute
+    # head is fooled by changes that nobody sees, and the generator learns those instead of the attributes.
+    attribute_penalty_share: float = 0.0
     # The penalty is computed at every n-th step, n times as strong.
     penalty_interval: int = 1
     # Weight of the discriminator's attribute loss on real images.
@@ -133,6 +141,7 @@ class TrainingConfig:
     random_flip: bool = False
 
     # ---- checkpoints, validation, reports
+
     # Save the full state every so many steps (and at the end, and when stopped).
     checkpointing_steps: int = 2_000
     # Keep only this many full states.
@@ -156,14 +165,18 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         checks = {
-            "batch_size must be positive": self.batch_size > 0,
-            "total_images must be positive": self.total_images > 0,
+            "batch_size and total_images must be positive": min(self.batch_size, self.total_images) > 0,
+            "max_train_samples and max_validation_samples must be positive": self.max_validation_samples > 0
+                and (self.max_train_samples is None or self.max_train_samples > 0),
+            "checkpoints_total_limit must be positive": self.checkpoints_total_limit is None
+                or self.checkpoints_total_limit > 0,
+            "penalty_interval must be positive": self.penalty_interval > 0,
             "reconstruction_share must be in (0, 1]": 0 < self.reconstruction_share <= 1,
             "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
             "mask_ramp must rise within [0, 1]": 0 <= self.mask_ramp[0] < self.mask_ramp[1] <= 1,
             "logging_steps, checkpointing_steps and validation_steps must be positive":
                 min(self.logging_steps, self.checkpointing_steps, self.validation_steps) > 0,
-            "rare_attribute_power needs data in memory: leave out --streaming":
+            "rare_attribute_power needs data in memory: set --rare_attribute_power 0, or leave out --streaming":
                 not (self.rare_attribute_power and self.streaming),
             "critic_steps must be 0 (shared pass) or more": self.critic_steps >= 0,
         }  # fmt: skip
@@ -196,6 +209,7 @@ FAST = TrainingConfig(
     discriminator_norm="none",
     critic_steps=0,
     penalty_weight=1.0,
+    attribute_penalty_share=0.02,
     penalty_interval=8,
     reconstruction_share=0.5,
     attribute_weight=20.0,

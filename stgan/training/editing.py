@@ -14,6 +14,7 @@ from stgan.data import MemoryDataset, random_flip
 from stgan.models import GENERATORS, AttributeClassifier, Discriminator, Edit, Generator, PatchDiscriminator
 from stgan.pixels import normalise
 from stgan.training.config import TrainingConfig
+from stgan.training.distributed import keep_own_buffers
 from stgan.training.ema import ExponentialMovingAverage
 
 ARCHITECTURES = {"stgan": "STGAN", "attgan": "AttGAN", "stargan": "StarGAN"}
@@ -49,6 +50,8 @@ class EditingObjective:
                 _adam(self.plain_discriminator, config),
             )
         )
+        keep_own_buffers(self.generator)
+        keep_own_buffers(self.discriminator)
         self.exclusions = exclusion_matrix(attributes).to(device)
         self.cycle = config.model == "stargan"  # its reconstruction goes there and back (CVPR 2018, equation 4)
 
@@ -60,6 +63,11 @@ class EditingObjective:
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
         return [self.generator_optimizer, self.discriminator_optimizer]
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """Everything that is trained."""
+        return [self.plain_generator, self.plain_discriminator]
 
     @property
     def trained_model(self) -> Generator:
@@ -128,13 +136,13 @@ class EditingObjective:
     def _penalty(self, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
         """Gradient penalty in float32, through the plain network: compiled graphs have no second derivative."""
 
-        def critic(images: Tensor) -> Tensor:
-            return type(self.plain_discriminator).forward(self.plain_discriminator, images)[0]
+        def heads(images: Tensor) -> tuple[Tensor, Tensor]:
+            return type(self.plain_discriminator).forward(self.plain_discriminator, images)
 
         with torch.autocast(real.device.type, enabled=False):
             if self.config.adversarial_loss == "wgan":
-                return losses.gradient_penalty(critic, real, fake.float(), random)
-            return losses.r1_penalty(critic, real) / 2
+                return losses.gradient_penalty(lambda images: heads(images)[0], real, fake.float(), random)
+            return losses.r1_penalty(heads, real, self.config.attribute_penalty_share, random) / 2
 
     def _generator_step(self, images: Tensor, labels: Tensor, random: torch.Generator, progress: float) -> Terms:
         target = self._draw_targets(labels, random)

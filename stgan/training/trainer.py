@@ -6,23 +6,27 @@ import os
 import shutil
 import signal
 import sys
+from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import ProjectConfiguration, set_seed
-from torch import Tensor
+from accelerate import Accelerator
+from accelerate.utils import ProjectConfiguration, gather_object, set_seed
+from huggingface_hub import HfApi
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import TRAINING_FILE, device_name, write_card
-from stgan.data import MemoryBatches, MemoryDataset, StreamBatches, load_into_memory
+from stgan.data import Batch, MemoryBatches, MemoryDataset, StreamBatches, load_into_memory
+from stgan.metrics import check_judge
 from stgan.models import AttributeClassifier
 from stgan.training.checkpoints import PARTIAL_PREFIX, find_checkpoint, load_checkpoint, save_checkpoint
 from stgan.training.classification import ClassificationObjective
 from stgan.training.config import TrainingConfig
+from stgan.training.distributed import check_processes
 from stgan.training.editing import EditingObjective
 
 # Settings that a checkpoint's tensors or its course of batches depend on.
@@ -56,9 +60,10 @@ class Trainer:
             mixed_precision=config.mixed_precision,
             log_with=reports,
             project_config=ProjectConfiguration(str(self.output_dir), logging_dir=str(self.output_dir / "logs")),
-            # D runs several times a step, and BatchNorm's buffers must not be overwritten between two of its passes.
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
+        check_processes(self.accelerator)
+        if reports and not self.accelerator.log_with:
+            self.accelerator.print(f"--report_to {reports}: not installed, so nothing is reported.")
         set_seed(config.seed)  # the networks' initial weights
         torch.set_float32_matmul_precision("high")
         self.device = self.accelerator.device
@@ -66,7 +71,9 @@ class Trainer:
         self.images_per_step = config.batch_size * self.accelerator.num_processes
         self.step = 0
         self.next_batch = 0
+        self.saved_step = -1  # of the newest checkpoint
         self.stop_requested = False
+        self.pushes: list[Future] = []
 
     # ------------------------------------------------------------------------------------------------ the run
 
@@ -79,15 +86,18 @@ class Trainer:
         """
         config = self.config
         self._prepare_output()
-        self.validation_data = self._load_validation()
-        self.batches = self._open_batches()
+        # Networks and checkpoint before the data, whose reading can take minutes: mistakes show at once.
         objective_type = ClassificationObjective if config.model == "classifier" else EditingObjective
         self.objective = objective_type(config, self.attributes, self.accelerator)
         self.images_per_step *= self.objective.batches_per_step
         self.total_steps = math.ceil(config.total_images / self.images_per_step)
         self.judge = self._load_judge()
         self._register_state()
-        self._resume()
+        batches_state = self._resume()
+        self.validation_data = self._load_validation()
+        self.batches = self._open_batches()
+        if batches_state is not None:
+            self.batches.load_state_dict(batches_state)
         self._start_trackers()
         self._run_steps()
         return self._finish()
@@ -111,10 +121,10 @@ class Trainer:
                 if self.step % config.logging_steps == 0:
                     self._log({name: (total / counted[name]).item() for name, total in running.items()}, bar)
                     running, counted = {}, {}
-                if self.step % config.checkpointing_steps == 0:
-                    self._save()
                 if self.step % config.validation_steps == 0 and self.step < self.total_steps:
-                    self._validate(bar)
+                    self._validate()
+                if self.step % config.checkpointing_steps == 0:  # after validation, which calibrates a classifier
+                    self._save()
         finally:
             bar.close()
             for number, handler in previous_handlers.items():
@@ -122,9 +132,9 @@ class Trainer:
 
     def _train_step(self) -> dict[str, Tensor]:
         """One step. Its random numbers depend on seed, step and rank alone, so a resumed run repeats them."""
-        config = self.config
-        rank = self.accelerator.process_index
-        self.random.manual_seed((config.seed * 1_000_003 + self.step) * 1_009 + rank)
+        seed = (self.config.seed * 1_000_003 + self.step) * 1_009 + self.accelerator.process_index
+        self.random.manual_seed(seed)
+        torch.manual_seed(seed + 2**60)  # dropout's, which takes no generator
         images_seen = self.step * self.images_per_step
         progress = self.step / self.total_steps
         self._set_learning_rate(images_seen, progress)
@@ -133,7 +143,7 @@ class Trainer:
         self.objective.update_average(self.step * self.images_per_step, self.images_per_step)
         return terms
 
-    def _draw(self) -> tuple[Tensor, Tensor]:
+    def _draw(self) -> Batch:
         batch = self.batches.draw(self.next_batch)
         self.next_batch += 1
         return batch
@@ -149,7 +159,7 @@ class Trainer:
         finished = self.step >= self.total_steps
         self._save()
         if finished:
-            self._validate(None)
+            self._validate()
         else:
             self._write_model({})
             self.accelerator.print(
@@ -199,10 +209,7 @@ class Trainer:
         weights = rare_attribute_weights(data.labels, config.rare_attribute_power)
         if self._fits_on_device(data):
             data = data.to(self.device)
-        batches = MemoryBatches(data, config.batch_size, config.seed, weights=weights, **ranks)
-        if data.images.device == self.device:
-            return batches
-        return _CopiedBatches(batches, self.device)
+        return MemoryBatches(data, config.batch_size, config.seed, weights=weights, device=self.device, **ranks)
 
     def _fits_on_device(self, data: MemoryDataset) -> bool:
         if self.device.type != "cuda":
@@ -213,24 +220,27 @@ class Trainer:
     def _load_judge(self) -> AttributeClassifier | None:
         if self.config.classifier is None or self.config.model == "classifier":
             return None
-        return AttributeClassifier.from_pretrained(self.config.classifier).to(self.device)
+        judge = AttributeClassifier.from_pretrained(self.config.classifier).to(self.device)
+        check_judge(self.objective.plain_generator, judge)
+        return judge
 
     def _register_state(self) -> None:
         if self.objective.ema:
             self.accelerator.register_for_checkpointing(self.objective.ema)
 
-    def _resume(self) -> None:
+    def _resume(self) -> dict[str, Any] | None:
+        """Go to the checkpoint that is asked for, if any; returns where this process's batches were then."""
         if self.config.resume_from_checkpoint is None:
-            return
+            return None
         checkpoint = find_checkpoint(self.output_dir, self.config.resume_from_checkpoint)
         if checkpoint is None:
             self.accelerator.print(f"No checkpoint in {self.output_dir} yet: starting from the beginning.")
-            return
+            return None
         progress = load_checkpoint(self.accelerator, checkpoint, self._resume_settings())
         self._apply_optimizer_settings()
-        self.step, self.next_batch = progress["step"], progress["next_batch"]
-        self.batches.load_state_dict(progress["batches"])
+        self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
         self.accelerator.print(f"Continuing from {checkpoint} at step {self.step} of {self.total_steps}.")
+        return progress["batches"].get(str(self.accelerator.process_index))
 
     def _apply_optimizer_settings(self) -> None:
         """Optimizers restore the settings that they were saved with; what this run was told goes before those."""
@@ -276,26 +286,33 @@ class Trainer:
     # --------------------------------------------------------------------------- reports, checkpoints, the model
 
     def _log(self, terms: dict[str, float], bar: tqdm) -> None:
-        broken = [name for name, value in terms.items() if not math.isfinite(value)]
+        self._stop_if_broken([name for name, value in terms.items() if not math.isfinite(value)])
+        self.accelerator.log(terms | {"learning_rate": self.learning_rate}, step=self.step)
+        bar.set_postfix({name: f"{value:.3g}" for name, value in terms.items()}, refresh=False)
+
+    def _stop_if_broken(self, broken: list[str]) -> None:
         if broken:
             raise TrainingError(
                 f"{', '.join(broken)} became infinite or not a number near step {self.step}. Nothing was saved since "
                 "the last checkpoint: continue with --resume_from_checkpoint latest and a lower --learning_rate."
             )
-        self.accelerator.log(terms | {"learning_rate": self.learning_rate}, step=self.step)
-        bar.set_postfix({name: f"{value:.3g}" for name, value in terms.items()}, refresh=False)
 
     def _save(self) -> None:
+        """Write a checkpoint, unless this step has one. Weights that are no longer finite never become one."""
+        if self.saved_step == self.step:
+            return
+        self._stop_if_broken([] if all_finite(self.objective.networks) else ["weights"])
         progress = {
             "step": self.step,
             "next_batch": self.next_batch,
             "images_seen": self.step * self.images_per_step,
-            "batches": self.batches.state_dict(),
+            "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
             "config": json.loads(json.dumps(asdict(self.config))) | {"processes": self.accelerator.num_processes},
         }
         save_checkpoint(self.accelerator, self.output_dir, progress, self.config.checkpoints_total_limit)
+        self.saved_step = self.step
 
-    def _validate(self, bar: tqdm | None) -> None:
+    def _validate(self) -> None:
         """Measure, draw a sample grid and write the model folder; on one process, since it is one model."""
         if self.accelerator.is_main_process:
             figures = self.objective.validate(self.validation_data, self.judge)
@@ -336,40 +353,27 @@ class Trainer:
 
     def _push(self, folder: Path) -> None:
         """Upload in the background. A Hub that fails never stops a run; what it said is reported at the end."""
-        from huggingface_hub import HfApi
-
-        self._pushes = getattr(self, "_pushes", [])
         api = HfApi()
         name = self.config.hub_model_id or self.output_dir.name
         try:
             repo_id = api.create_repo(name, private=self.config.hub_private or None, exist_ok=True).repo_id
             message = f"{self.step * self.images_per_step} images"
-            self._pushes.append(
+            self.pushes.append(
                 api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message, run_as_future=True)
             )
         except Exception as error:  # whatever a network can do
             self.accelerator.print(f"Could not push to {name}: {error}. Training goes on; the model is in {folder}.")
 
     def _wait_for_pushes(self) -> None:
-        for push in getattr(self, "_pushes", []):
+        for push in self.pushes:
             if push.exception() is not None:
                 self.accelerator.print(f"A push to the Hub failed: {push.exception()}")
 
 
-class _CopiedBatches:
-    """Batches drawn in host memory and copied to the device."""
-
-    def __init__(self, batches: MemoryBatches, device: torch.device):
-        self.batches, self.device = batches, device
-
-    def draw(self, number: int) -> tuple[Tensor, Tensor]:
-        return tuple(part.to(self.device, non_blocking=True) for part in self.batches.draw(number))
-
-    def state_dict(self) -> dict[str, int]:
-        return self.batches.state_dict()
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.batches.load_state_dict(state)
+def all_finite(networks: list[nn.Module]) -> bool:
+    """Whether no weight is infinite or not a number. Waits for the device once, not once per weight."""
+    sums = [parameter.detach().sum() for network in networks for parameter in network.parameters()]
+    return bool(torch.stack(sums).isfinite().all())
 
 
 def learning_rate_factor(config: TrainingConfig, images_seen: int, progress: float) -> float:

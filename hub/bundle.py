@@ -1,0 +1,67 @@
+"""Put a trained editor and its classifier together into one model folder, in half precision, ready to ship.
+
+python hub/bundle.py --model runs/stgan/model --classifier runs/classifier/model --output hub/stgan-celeba-128
+"""
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from safetensors.torch import load_file, save_file
+
+from stgan.card import TRAINING_FILE, write_card
+from stgan.models import CLASSIFIER_FOLDER, AttributeClassifier, PretrainedModel, check_judge, load_generator
+
+WEIGHTS = "model.safetensors"
+
+
+@dataclass
+class Settings:
+    """Assemble a model folder."""
+
+    # Folder of the generator, as the trainer wrote it.
+    model: Path
+    # Folder of the classifier, as the trainer wrote it.
+    classifier: Path
+    # Folder to write.
+    output: Path
+    # Name that the card's usage lines show; the output folder by default.
+    name: str = ""
+
+
+def bundle(settings: Settings) -> None:
+    """Write the folder.
+
+    Raises:
+        ModelFolderError, ValueError: a part does not load, or the classifier does not know the generator's attributes.
+    """
+    generator, classifier = load_generator(settings.model), AttributeClassifier.from_pretrained(settings.classifier)
+    check_judge(generator, classifier)
+    companion = settings.output / CLASSIFIER_FOLDER
+    for model, source, folder in (
+        (classifier, settings.classifier, companion),
+        (generator, settings.model, settings.output),
+    ):
+        save_in_half_precision(model, folder)
+        if (source / TRAINING_FILE).is_file():
+            shutil.copy(source / TRAINING_FILE, folder / TRAINING_FILE)
+        write_card(folder, settings.name or str(folder))
+    size = sum(file.stat().st_size for file in settings.output.rglob("*") if file.is_file())
+    print(f"{settings.output}: {size / 1e6:.1f} MB")
+
+
+def save_in_half_precision(model: PretrainedModel, folder: Path) -> None:
+    """Save a model with its kernels as float16. Norms, biases and thresholds are few and stay as they are."""
+    model.save_pretrained(folder)
+    tensors = load_file(folder / WEIGHTS)
+    halved = {name: tensor.half() if tensor.ndim >= 2 else tensor for name, tensor in tensors.items()}
+    save_file(halved, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+if __name__ == "__main__":
+    try:
+        bundle(tyro.cli(Settings))
+    except ValueError as error:
+        sys.exit(f"bundle.py: {error}")

@@ -1,0 +1,128 @@
+"""The command ``stgan``: edit a photo, read its attributes, draw all its edits, measure a model."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+Model = Annotated[str | None, arg(help="Model folder or Hub id. Default: STGAN_MODEL, or the bundled model.")]
+FaceNumber = Annotated[int, arg(help="Which face, counted from 0 at the left.")]
+Aligned = Annotated[bool, arg(help="Take the whole photo as an aligned crop, as CelebA's, and look for no face.")]
+
+
+def edit(
+    photo: Annotated[Positional[Path], arg(help="The photo to edit.")],
+    add: Annotated[tuple[str, ...], arg(help="Attributes to give, such as Eyeglasses Blond_Hair.")] = (),
+    remove: Annotated[tuple[str, ...], arg(help="Attributes to take away, such as Mustache.")] = (),
+    out: Annotated[Path | None, arg(help="File to write. Default: beside the photo, with -edited in its name.")] = None,
+    intensity: Annotated[float, arg(help="1 as trained; up to 1.5 is stronger, less is weaker.")] = 1.0,
+    model: Model = None,
+    face: FaceNumber = 0,
+    aligned: Aligned = False,
+) -> None:
+    """Edit the face in a photo; the result has the photo's own size.
+
+    Example: stgan edit me.jpg --add Eyeglasses Blond_Hair --remove No_Beard --intensity 1.2
+    """
+    from stgan.photos import save_photo
+
+    changes = dict.fromkeys(add, True) | dict.fromkeys(remove, False)
+    if not changes:
+        raise ValueError("Nothing to do: name attributes with --add or --remove (stgan attributes PHOTO lists them).")
+    editor = _editor(model)
+    edited = editor.edit(photo, changes, intensity, face=face, aligned=aligned or None)
+    out = out or photo.with_name(f"{photo.stem}-edited{photo.suffix}")
+    asked = " ".join([f"+{name}" for name in add] + [f"-{name}" for name in remove])
+    save_photo(edited, out, description=f"Edited with stgan: {asked}, intensity {intensity:g}")
+    print(out)
+
+
+def attributes(
+    photo: Annotated[Positional[Path], arg(help="The photo to look at.")],
+    model: Model = None,
+    face: FaceNumber = 0,
+    aligned: Aligned = False,
+    as_json: Annotated[bool, arg(name="json", help="Print JSON.")] = False,
+) -> None:
+    """Print which attributes the face in a photo has, with the classifier's confidence."""
+    prepared = _editor(model).prepare(photo, face=face, aligned=aligned or None)
+    if as_json:
+        print(json.dumps(prepared.probabilities))
+        return
+    present = prepared.label_dict()
+    for name, probability in prepared.probabilities.items():
+        print(f"{'x' if present[name] else ' '}  {name:<20} {probability:6.1%}")
+
+
+def sheet(
+    photo: Annotated[Positional[Path], arg(help="The photo to edit.")],
+    out: Annotated[Path, arg(help="Picture to write.")] = Path("edits.png"),
+    intensity: Annotated[float, arg(help="Of every edit.")] = 1.0,
+    columns: Annotated[int, arg(help="Pictures in a row.")] = 7,
+    side: Annotated[int, arg(help="Side of each picture in pixels.")] = 224,
+    model: Model = None,
+    face: FaceNumber = 0,
+    aligned: Aligned = False,
+) -> None:
+    """Draw one picture of every single edit of a photo: each attribute added, or taken away where the face has it."""
+    from PIL import Image
+
+    from stgan.figures import caption, contact_sheet
+
+    editor = _editor(model)
+    prepared = editor.prepare(photo, face=face, aligned=aligned or None)
+    window = prepared.window()
+    pictures, captions = [Image.fromarray(prepared.photo.rgb).crop(window)], ["Photo"]
+    for name, present in prepared.label_dict().items():
+        pictures.append(editor.edit(prepared, {name: not present}, intensity).convert("RGB").crop(window))
+        captions.append(caption(name, not present))
+    contact_sheet(pictures, captions, columns, side).save(out)
+    print(out)
+
+
+def evaluate(
+    data: Annotated[Positional[str], arg(help="Hub id, folder of Parquet files, or folder of the CelebA download.")],
+    model: Model = None,
+    split: Annotated[str, arg(help="train, validation or test.")] = "validation",
+    classifier: Annotated[str | None, arg(help="Another judge than the model's own: folder or Hub id.")] = None,
+    max_samples: Annotated[int | None, arg(help="Measure only this many images.")] = None,
+    intensities: Annotated[tuple[float, ...], arg(help="Of the edits; published accuracies are for 1.5.")] = (1.0, 1.5),
+    batch_size: Annotated[int, arg(help="Images at once.")] = 64,
+    crop: Annotated[Literal["auto", "celeba", "center", "none"], arg(help="Crop of the images.")] = "auto",
+    device: Annotated[str | None, arg(help="cpu, cuda, … Default: the GPU where there is one.")] = None,
+    output: Annotated[Path | None, arg(help="Folder for evaluation.json, evaluation.md and edits.png.")] = None,
+    update_card: Annotated[bool, arg(help="Put the figures into the model folder's card.")] = False,
+) -> None:
+    """Measure a model: PSNR and SSIM of its reconstruction, accuracy of its edits, and what they disturb."""
+    from stgan.editor import default_model
+    from stgan.evaluate import evaluate_folder
+
+    evaluate_folder(
+        model or default_model(), data, split, classifier, max_samples, intensities, batch_size, device, output,
+        update_card=update_card, crop=crop,
+    )  # fmt: skip
+
+
+def _editor(model: str | None):
+    from stgan.editor import FaceEditor, default_model
+
+    return FaceEditor.from_pretrained(model or default_model())
+
+
+def main() -> None:
+    """Entry point. A mistake ends with one sentence that says what to do, not with a trace."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            {"edit": edit, "attributes": attributes, "sheet": sheet, "evaluate": evaluate},
+            prog="stgan",
+            description="Edit the attributes of a face in a photograph.",
+        )
+    except (ValueError, OSError) as error:  # the package's own errors are ValueErrors
+        sys.exit(f"stgan: {error}")
+
+
+if __name__ == "__main__":
+    main()
