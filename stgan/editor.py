@@ -1,0 +1,304 @@
+"""Photo in, photo out: find the face, read its attributes, edit it, put the change back.
+
+>>> from stgan import FaceEditor
+>>> editor = FaceEditor.from_pretrained("hub/stgan-celeba-128")
+>>> editor.attributes("me.jpg")["Eyeglasses"]
+0.03
+>>> editor.edit("me.jpg", {"Eyeglasses": True}).save("me-with-glasses.png")
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stgan.attributes import edited_labels, index_of
+from stgan.faces import (
+    NO_FACE,
+    Alignment,
+    Face,
+    FaceDetector,
+    FaceError,
+    align_face,
+    align_whole,
+    check_editable,
+    crop_face,
+    looks_aligned,
+    paste_edit,
+    yunet_path,
+)
+from stgan.models import (
+    AttributeClassifier,
+    Generator,
+    ModelFolderError,
+    check_judge,
+    fetch_model_folder,
+    load_companion_classifier,
+    load_generator,
+)
+from stgan.photos import Photo, open_photo
+from stgan.pixels import normalise
+
+MAX_INTENSITY = 2.0
+
+PhotoSource = str | os.PathLike | Image.Image | np.ndarray | Photo
+Intensity = float | Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class PreparedFace:
+    """A face of a photo, found, aligned, labelled and encoded: everything that its edits share.
+
+    Made by :meth:`FaceEditor.prepare`; give it to :meth:`FaceEditor.edit` in place of the photo to edit again quickly.
+    """
+
+    photo: Photo
+    face: Face | None  # None where the photo was taken as already aligned
+    alignment: Alignment
+    crop: np.ndarray  # uint8 (S, S, 3), what the networks see
+    probabilities: dict[str, float]  # of each attribute, by the classifier
+    labels: Tensor  # float (A,) in {0, 1}, by its calibrated thresholds
+    features: Any  # the generator's encoding
+    reconstruction: Tensor  # (3, S, S) in [-1, 1], the generator's answer to an empty edit
+
+    def label_dict(self) -> dict[str, bool]:
+        """The source attributes as ticks."""
+        return {name: bool(label) for name, label in zip(self.probabilities, self.labels, strict=True)}
+
+    def window(self) -> tuple[int, int, int, int]:
+        """The upright square of the photo around what the networks see: left, top, right, bottom in whole pixels."""
+        corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * (len(self.crop) - 1)
+        corners = corners @ self.alignment.inverse[:, :2].T + self.alignment.inverse[:, 2]
+        (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+        side = round(min(right - left, bottom - top, *self.photo.rgb.shape[:2]))
+        left = min(max(0, round((left + right - side) / 2)), self.photo.rgb.shape[1] - side)
+        top = min(max(0, round((top + bottom - side) / 2)), self.photo.rgb.shape[0] - side)
+        return (left, top, left + side, top + side)
+
+
+class FaceEditor:
+    """Edits facial attributes in photographs; no labels and no aligned crops needed.
+
+    Args:
+        generator: any editor of :mod:`stgan.models`.
+        classifier: knows at least the generator's attributes; tells which of them a face already has.
+        detector: finds faces; by default YuNet where its file is at hand, else OpenCV's own cascades.
+        device: by default the GPU where there is one.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        classifier: AttributeClassifier,
+        detector: FaceDetector | None = None,
+        device: str | torch.device | None = None,
+    ):
+        check_judge(generator, classifier)
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.generator = generator.eval().to(self.device, memory_format=torch.channels_last)
+        self.classifier = classifier.eval().to(self.device, memory_format=torch.channels_last)
+        self._detector = detector
+        self.names = generator.attributes
+        self._columns = [index_of(name, classifier.attributes) for name in self.names]
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder_or_hub_id: str | os.PathLike,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike | None = None,
+        detector: FaceDetector | None = None,
+        device: str | torch.device | None = None,
+    ) -> "FaceEditor":
+        """Load an editor from a model folder or Hub repository: a generator, and its classifier in ``classifier/``.
+
+        Args:
+            folder_or_hub_id: local folder or ``owner/name``. Of a repository only the files needed are downloaded.
+            revision, token, cache_dir: of the Hub download.
+            detector, device: see the class.
+
+        Raises:
+            ModelFolderError: a part is missing, damaged or does not fit; the message names it.
+        """
+        folder = fetch_model_folder(folder_or_hub_id, revision=revision, token=token, cache_dir=cache_dir)
+        return cls(load_generator(folder), load_companion_classifier(folder), detector, device)
+
+    # --------------------------------------------------------------------------------------------------- in steps
+
+    @property
+    def detector(self) -> FaceDetector:
+        """The one given, or else the best at hand, looked for when a face is first to be found."""
+        if self._detector is None:
+            self._detector = FaceDetector(yunet_path())
+        return self._detector
+
+    def find_faces(self, photo: PhotoSource) -> list[Face]:
+        """All faces of a photo, from left to right."""
+        return self.detector.detect(as_photo(photo).rgb)
+
+    @torch.inference_mode()
+    def prepare(self, photo: PhotoSource, *, face: int | Face = 0, aligned: bool | None = None) -> PreparedFace:
+        """Find, align, label and encode one face, once for all its edits.
+
+        Args:
+            photo: path, PIL image, uint8 array (H, W, 3) or Photo.
+            face: which one, counted from the left, or one that :meth:`find_faces` returned.
+            aligned: take the whole photo as a crop like CelebA's. By default it is where it has 178x218 pixels.
+
+        Raises:
+            FaceError: there is no such face, or it is too small; the message says what to do.
+        """
+        photo = as_photo(photo)
+        size = self.generator.image_size
+        if aligned is None:
+            aligned = looks_aligned(photo.rgb.shape)
+        found = None if aligned else self._choose_face(photo, face)
+        alignment = align_whole(photo.rgb.shape, size) if found is None else align_face(found, size)
+        crop = crop_face(photo.rgb, alignment, size)
+        image = normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
+        probabilities = torch.sigmoid(self.classifier(image))[0, self._columns]
+        labels = (probabilities > self.classifier.thresholds[self._columns]).float()
+        features = self.generator.encode(image)
+        reconstruction = self.generator.decode(features, self.generator.condition(labels[None], labels[None]))[0]
+        named = dict(zip(self.names, probabilities.tolist(), strict=True))
+        return PreparedFace(photo, found, alignment, crop, named, labels, features, reconstruction)
+
+    def _choose_face(self, photo: Photo, face: int | Face) -> Face:
+        if not isinstance(face, Face):
+            faces = self.find_faces(photo)
+            if not faces:
+                raise FaceError(NO_FACE)
+            if not -len(faces) <= face < len(faces):
+                raise FaceError(f"There is no face number {face}: {len(faces)} were found, counted from 0 at the left.")
+            face = faces[face]
+        return check_editable(face)
+
+    @torch.inference_mode()
+    def edit_crops(
+        self,
+        prepared: PreparedFace,
+        edits: Sequence[Mapping[str, bool]],
+        intensity: Intensity = 1.0,
+        source: Mapping[str, bool] | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Several edits of one face in one pass, as aligned crops.
+
+        Args:
+            prepared: from :meth:`prepare`.
+            edits: K mappings of attribute name to wanted value.
+            intensity, source: see :meth:`edit`.
+
+        Returns:
+            Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None where the model has none.
+        """
+        labels = self._source_labels(prepared, source)
+        targets = torch.stack([edited_labels(labels, edit, self.names) for edit in edits])
+        condition = self.generator.condition(labels.expand_as(targets), targets, self._intensities(intensity))
+        edited = self.generator.decode_parts(prepared.features, condition)
+        return edited.image, None if edited.mask is None else edited.mask[:, 0]
+
+    def _source_labels(self, prepared: PreparedFace, source: Mapping[str, bool] | None) -> Tensor:
+        labels = prepared.labels.clone()
+        for name, value in (source or {}).items():
+            labels[index_of(name, self.names)] = float(value)
+        return labels
+
+    def _intensities(self, intensity: Intensity) -> Tensor:
+        """One factor per attribute (A,)."""
+        if isinstance(intensity, Mapping):
+            for name in intensity:
+                index_of(name, self.names)
+            values = [float(intensity.get(name, 1.0)) for name in self.names]
+        else:
+            values = [float(intensity)] * len(self.names)
+        worst = max(values, key=abs)
+        if not abs(worst) <= MAX_INTENSITY:
+            raise ValueError(f"Intensity {worst:g} is out of range: use values between 0 and {MAX_INTENSITY:g}.")
+        return torch.tensor(values, device=self.device)
+
+    # ------------------------------------------------------------------------------------------------ in one call
+
+    def attributes(
+        self, photo: PhotoSource | PreparedFace, *, face: int = 0, aligned: bool | None = None
+    ) -> dict[str, float]:
+        """Probability of each attribute in the photo's face. Arguments as in :meth:`prepare`."""
+        return dict(self._prepared(photo, face, aligned).probabilities)
+
+    def edit(
+        self,
+        photo: PhotoSource | PreparedFace,
+        edit: Mapping[str, bool],
+        intensity: Intensity = 1.0,
+        *,
+        face: int = 0,
+        aligned: bool | None = None,
+        source: Mapping[str, bool] | None = None,
+    ) -> Image.Image:
+        """The photo with its face edited, at its own size; everything else stays as it was.
+
+        Args:
+            photo: path, PIL image, uint8 array (H, W, 3), Photo, or a prepared face.
+            edit: attribute name to wanted value, such as ``{"Eyeglasses": True, "Blond_Hair": True}``. What these
+                exclude (another hair colour) goes. What the face already has changes nothing.
+            intensity: 1 is what the model was trained for; up to 1.5 is stronger. Or a mapping by attribute name.
+            face: which face, counted from the left.
+            aligned: see :meth:`prepare`.
+            source: corrections to the attributes that the classifier sees in the photo.
+
+        Raises:
+            ValueError: an attribute is unknown, two exclude each other, or the intensity is out of range.
+            FaceError: no such face.
+            stgan.photos.PhotoError: the file is no image that can be read.
+        """
+        prepared = self._prepared(photo, face, aligned)
+        labels = self._source_labels(prepared, source)
+        if torch.equal(edited_labels(labels, edit, self.names), labels):
+            return prepared.photo.with_rgb(prepared.photo.rgb)
+        images, masks = self.edit_crops(prepared, [edit], intensity, source)
+        return prepared.photo.with_rgb(self.paste(prepared, images[0], None if masks is None else masks[0]))
+
+    def paste(self, prepared: PreparedFace, edited: Tensor, mask: Tensor | None = None) -> np.ndarray:
+        """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3)."""
+        return paste_edit(
+            prepared.photo.rgb,
+            prepared.alignment,
+            _to_levels(prepared.reconstruction),
+            _to_levels(edited),
+            None if mask is None else mask.float().cpu().numpy(),
+        )
+
+    def _prepared(self, photo: PhotoSource | PreparedFace, face: int, aligned: bool | None) -> PreparedFace:
+        return photo if isinstance(photo, PreparedFace) else self.prepare(photo, face=face, aligned=aligned)
+
+
+def as_photo(photo: PhotoSource) -> Photo:
+    """A Photo from whatever a user may give."""
+    return photo if isinstance(photo, Photo) else open_photo(photo)
+
+
+def _to_levels(image: Tensor) -> np.ndarray:
+    """(3, S, S) in [-1, 1] to float32 (S, S, 3) in [0, 255]."""
+    return ((image.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
+
+
+def default_model() -> str:
+    """The model to use where none is named: ``STGAN_MODEL`` (folder or Hub id), else the one in the checkout.
+
+    Raises:
+        ModelFolderError: there is neither.
+    """
+    chosen = os.environ.get("STGAN_MODEL")
+    bundled = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"
+    if chosen:
+        return chosen
+    if bundled.is_dir():
+        return str(bundled)
+    raise ModelFolderError("No model was named: give --model, or set STGAN_MODEL to a model folder or Hub id.")

@@ -1,0 +1,133 @@
+"""What the tests share: small synthetic faces in every layout that the loader reads, and a small untrained model."""
+
+import io
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+# Before any library reads them: no network, every cache in a folder of this run, one thread as in the child processes.
+CACHE = tempfile.mkdtemp(prefix="stgan-tests-")
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": CACHE, "HF_DATASETS_CACHE": f"{CACHE}/datasets"}
+os.environ |= {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+
+import datasets  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image, ImageDraw  # noqa: E402
+
+from stgan.attributes import CELEBA_ATTRIBUTES  # noqa: E402
+from stgan.models import STGAN, AttributeClassifier  # noqa: E402
+
+SPLIT_SIZES = {"train": 48, "valid": 12, "test": 8}
+HAIR = {"Black_Hair": (20, 18, 22), "Blond_Hair": (228, 196, 110), "Brown_Hair": (104, 66, 40)}
+
+
+def pytest_unconfigure():
+    shutil.rmtree(CACHE, ignore_errors=True)
+
+
+def drawn_labels(random: np.random.Generator) -> dict[str, bool]:
+    """Random labels of one face; exactly one hair colour."""
+    labels = {name: bool(random.random() < 0.4) for name in CELEBA_ATTRIBUTES}
+    colour = random.choice(list(HAIR))
+    return labels | dict.fromkeys((*HAIR, "Gray_Hair"), False) | {str(colour): True}
+
+
+def drawn_face(labels: dict[str, bool], random: np.random.Generator) -> bytes:
+    """A JPEG of 178x218 pixels: an oval with hair, eyes, perhaps glasses, an open mouth, a mustache, on noise."""
+    noise = random.integers(0, 256, (28, 22, 3), dtype=np.uint8)
+    face = Image.fromarray(noise).resize((178, 218), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(face)
+    skin = (250, 226, 210) if labels["Pale_Skin"] else (214, 160, 124)
+    if not labels["Bald"]:
+        draw.ellipse((34, 34, 144, 170), fill=next(colour for name, colour in HAIR.items() if labels[name]))
+    draw.ellipse((44, 60 if labels["Bangs"] else 48, 134, 190), fill=skin)
+    for x in (69, 108):
+        draw.ellipse((x - 6, 107, x + 6, 115), fill="white")
+        draw.ellipse((x - 2, 109, x + 2, 113), fill="black")
+        if labels["Eyeglasses"]:
+            draw.rectangle((x - 14, 101, x + 14, 121), outline="black", width=4)
+    if labels["Mustache"]:
+        draw.rectangle((72, 141, 104, 147), fill="black")
+    draw.ellipse((72, 148, 105, 162 if labels["Mouth_Slightly_Open"] else 154), fill=(150, 40, 50))
+    encoded = io.BytesIO()
+    face.save(encoded, "JPEG", quality=95)
+    return encoded.getvalue()
+
+
+@pytest.fixture(scope="session")
+def faces():
+    """Encoded images and labels (dicts of bool) of each split: what every layout below holds."""
+    random, splits = np.random.default_rng(0), {}
+    for split, size in SPLIT_SIZES.items():
+        labels = [drawn_labels(random) for _ in range(size)]
+        splits[split] = SimpleNamespace(images=[drawn_face(each, random) for each in labels], labels=labels)
+    return splits
+
+
+def write_parquet(folder: Path, faces: dict, encode=bool, names=None, shards=1, **further_columns) -> Path:
+    """Write splits as ``{name}-00000-of-00001.parquet`` with an Image feature, in row groups of eight."""
+    folder.mkdir(parents=True)
+    for split, face in faces.items():
+        name = (names or {}).get(split, split)
+        columns = {"image": [{"bytes": data, "path": f"{i:06}.jpg"} for i, data in enumerate(face.images, 1)]}
+        columns |= {"celeb_id": list(range(100, 100 + len(face.images)))}
+        columns |= {name: [encode(each[name]) for each in face.labels] for name in CELEBA_ATTRIBUTES}
+        columns |= {column: [value] * len(face.images) for column, value in further_columns.items()}
+        table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
+        for shard in range(shards):
+            part = table.shard(shards, shard, contiguous=True)
+            part.to_parquet(str(folder / f"{name}-{shard:05}-of-{shards:05}.parquet"), batch_size=8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def celeba(faces, tmp_path_factory):
+    """As ``flwrlabs/celeba`` lies on the Hub: a folder of the configuration's name, ``valid``, bool columns."""
+    folder = tmp_path_factory.mktemp("flwrlabs")
+    write_parquet(folder / "img_align+identity+attr", faces, shards=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def celeba_signed(faces, tmp_path_factory):
+    """As ``tpremoli/CelebA-attrs``: ``validation``, columns of -1 and 1, a trailing column that means nothing."""
+    folder = tmp_path_factory.mktemp("tpremoli") / "data"
+    return write_parquet(folder, faces, lambda value: 1 if value else -1, {"valid": "validation"}, prompt="a face")
+
+
+@pytest.fixture(scope="session")
+def celeba_numbered(faces, tmp_path_factory):
+    """Columns of 0 and 1."""
+    return write_parquet(tmp_path_factory.mktemp("numbered") / "data", faces, int)
+
+
+@pytest.fixture(scope="session")
+def celeba_download(faces, tmp_path_factory):
+    """The original download: a folder of JPEG files and two text files."""
+    folder = tmp_path_factory.mktemp("download")
+    (folder / "img_align_celeba").mkdir()
+    labels, partition = [], []
+    for number, (split, i) in enumerate([(split, i) for split in faces for i in range(len(faces[split].images))], 1):
+        name = f"{number:06}.jpg"
+        (folder / "img_align_celeba" / name).write_bytes(faces[split].images[i])
+        values = " ".join("1" if faces[split].labels[i][name] else "-1" for name in CELEBA_ATTRIBUTES)
+        labels.append(f"{name}  {values}")
+        partition.append(f"{name} {list(faces).index(split)}")
+    header = f"{len(labels)}\n{' '.join(CELEBA_ATTRIBUTES)} \n"
+    (folder / "list_attr_celeba.txt").write_text(header + "\n".join(labels) + "\n")
+    (folder / "list_eval_partition.txt").write_text("\n".join(partition) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """A small untrained STGAN of the 13 attributes with its classifier, 64 px: what an editor loads."""
+    folder = tmp_path_factory.mktemp("model") / "stgan-tiny"
+    torch.manual_seed(0)
+    STGAN(image_size=64, width=8, soft_mask=True).save_pretrained(folder)
+    AttributeClassifier(image_size=64, width=8).save_pretrained(folder / "classifier")
+    return folder

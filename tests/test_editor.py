@@ -1,0 +1,138 @@
+"""The editor: photo in, photo out."""
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from stgan import FaceEditor
+from stgan.editor import default_model
+from stgan.faces import FaceDetector, FaceError
+from stgan.models import ModelFolderError
+
+
+@pytest.fixture(scope="module")
+def editor(model_folder):
+    return FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
+
+
+@pytest.fixture(scope="module")
+def astronaut():
+    return Image.fromarray(skimage.data.astronaut())
+
+
+@pytest.fixture(scope="module")
+def prepared(editor, astronaut):
+    return editor.prepare(astronaut)
+
+
+def change(prepared):
+    """An edit that changes something, whatever the (untrained) classifier sees."""
+    return {"Eyeglasses": not prepared.label_dict()["Eyeglasses"]}
+
+
+def test_an_empty_edit_returns_every_pixel_as_it_was(editor, astronaut):
+    assert np.array_equal(np.asarray(editor.edit(astronaut, {})), np.asarray(astronaut))
+
+
+def test_asking_for_what_the_face_has_changes_nothing(editor, astronaut, prepared):
+    same = editor.edit(prepared, prepared.label_dict())
+    assert np.array_equal(np.asarray(same), np.asarray(astronaut))
+
+
+def test_an_edit_keeps_the_size_and_changes_only_the_neighbourhood_of_the_face(editor, astronaut, prepared):
+    edited = np.asarray(editor.edit(prepared, change(prepared), 1.5)).astype(int)
+    before = np.asarray(astronaut).astype(int)
+    assert edited.shape == before.shape
+    changed = np.abs(edited - before).max(axis=2) > 0
+    assert changed.any()
+    corners = np.array([[0, 0], [63.0, 0], [0, 63.0], [63.0, 63.0]])
+    inverse = prepared.alignment.inverse
+    in_photo = corners @ inverse[:, :2].T + inverse[:, 2]
+    rows, columns = np.nonzero(changed)
+    low, high = in_photo.min(axis=0) - 2, in_photo.max(axis=0) + 2
+    assert low[0] <= columns.min()
+    assert columns.max() <= high[0]
+    assert low[1] <= rows.min()
+    assert rows.max() <= high[1]
+
+
+def test_a_prepared_face_gives_the_same_picture_as_the_photo(editor, astronaut, prepared):
+    once = editor.edit(astronaut, change(prepared))
+    again = editor.edit(prepared, change(prepared))
+    assert np.array_equal(np.asarray(once), np.asarray(again))
+
+
+def test_several_edits_in_one_pass_equal_the_single_ones(editor, prepared):
+    edits = [{"Eyeglasses": True}, {"Male": True, "Young": False}, {}]
+    together, masks = editor.edit_crops(prepared, edits)
+    for row, edit in enumerate(edits):
+        alone, _ = editor.edit_crops(prepared, [edit])
+        torch.testing.assert_close(together[row], alone[0], atol=1e-5, rtol=0)
+    assert masks is not None
+    assert masks.shape == (3, 64, 64)
+
+
+def test_the_editor_sees_what_the_classifier_says_of_its_crop(editor, prepared):
+    image = torch.from_numpy(prepared.crop).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.no_grad():
+        probabilities = torch.sigmoid(editor.classifier(image))[0]
+    assert list(prepared.probabilities) == list(editor.names)
+    torch.testing.assert_close(torch.tensor(list(prepared.probabilities.values())), probabilities, atol=1e-5, rtol=0)
+
+
+def test_the_source_can_be_corrected(editor, prepared):
+    edit = change(prepared)
+    unchanged = editor.edit(prepared, edit, source=edit)
+    assert np.array_equal(np.asarray(unchanged), prepared.photo.rgb)
+
+
+def test_an_intensity_per_attribute_equals_one_for_all(editor, prepared):
+    for_all, _ = editor.edit_crops(prepared, [change(prepared)], 0.7)
+    by_name, _ = editor.edit_crops(prepared, [change(prepared)], {"Eyeglasses": 0.7})
+    assert torch.equal(for_all, by_name)
+
+
+def test_an_aligned_image_is_taken_as_it_is(editor):
+    aligned = Image.fromarray(np.random.default_rng(0).integers(0, 255, (218, 178, 3), dtype=np.uint8))
+    prepared = editor.prepare(aligned)
+    assert prepared.face is None
+    crop = np.asarray(aligned.crop((3, 26, 173, 196)).resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(prepared.crop.astype(int) - crop).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [({"Glasses": True}, "Eyeglasses"), ({"Bald": True, "Bangs": True}, "exclude each other")],
+)
+def test_an_impossible_edit_says_what_is_wrong(editor, prepared, edit, message):
+    with pytest.raises(ValueError, match=message):
+        editor.edit(prepared, edit)
+
+
+@pytest.mark.parametrize("intensity", [float("nan"), 5.0, {"Male": -9.0}])
+def test_an_intensity_out_of_range_is_refused(editor, prepared, intensity):
+    with pytest.raises(ValueError, match="out of range"):
+        editor.edit(prepared, change(prepared), intensity)
+
+
+def test_a_photo_without_a_face_says_what_to_do(editor):
+    with pytest.raises(FaceError, match="Already aligned"):
+        editor.edit(np.full((200, 200, 3), 90, np.uint8), {"Male": True})
+
+
+def test_a_face_number_that_is_not_there_is_refused(editor, astronaut):
+    with pytest.raises(FaceError, match="no face number 7"):
+        editor.attributes(astronaut, face=7)
+
+
+def test_a_folder_without_classifier_is_refused(tmp_path, editor):
+    editor.generator.save_pretrained(tmp_path)
+    with pytest.raises(ModelFolderError, match="classifier"):
+        FaceEditor.from_pretrained(tmp_path)
+
+
+def test_the_environment_names_the_model(monkeypatch):
+    monkeypatch.setenv("STGAN_MODEL", "somebody/some-model")
+    assert default_model() == "somebody/some-model"
