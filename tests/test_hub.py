@@ -1,0 +1,113 @@
+"""What is published: the bundled model, the bundler, the cards."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from huggingface_hub import ModelCard
+from PIL import Image
+from safetensors.torch import load_file
+
+from stgan import FaceEditor
+from stgan.attributes import DEFAULT_ATTRIBUTES
+from stgan.card import EVALUATION_FILE, write_card
+from stgan.faces import FaceDetector
+from stgan.models import AttributeClassifier, load_generator
+
+ROOT = Path(__file__).parent.parent
+BUNDLED = ROOT / "hub" / "stgan-celeba-128"
+
+
+@pytest.fixture(scope="module")
+def bundler():
+    specification = importlib.util.spec_from_file_location("bundle", ROOT / "hub" / "bundle.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_a_bundle_answers_as_its_parts_do_but_is_half_the_size(bundler, model_folder, tmp_path):
+    bundler.bundle(bundler.Settings(model_folder, model_folder / "classifier", tmp_path / "bundle"))
+    whole, half = load_generator(model_folder), load_generator(tmp_path / "bundle")
+    image, condition = torch.rand(2, 3, 64, 64) * 2 - 1, torch.randn(2, 13)
+    with torch.no_grad():
+        torch.testing.assert_close(half(image, condition), whole(image, condition), atol=2e-2, rtol=0)
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (tmp_path / "bundle", model_folder)]
+    assert sizes[0] < 0.6 * sizes[1]
+    AttributeClassifier.from_pretrained(tmp_path / "bundle" / "classifier")
+
+
+def test_a_classifier_that_does_not_know_the_attributes_is_not_bundled(bundler, model_folder, tmp_path):
+    AttributeClassifier(["Male"], 64, 4).save_pretrained(tmp_path / "classifier")
+    with pytest.raises(ValueError, match="Bald"):
+        bundler.bundle(bundler.Settings(model_folder, tmp_path / "classifier", tmp_path / "bundle"))
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_card_carries_the_evaluation_as_text_and_as_model_index(bundler, model_folder, tmp_path):
+    folder = tmp_path / "bundle"
+    bundler.bundle(bundler.Settings(model_folder, model_folder / "classifier", folder))
+    record = {
+        "images": 2000,
+        "split": "validation",
+        "headline": {"psnr": 33.25, "edit_accuracy_1.5": 0.75},
+        "markdown": "| PSNR | 33.25 |",
+        "command": "stgan evaluate somewhere",
+    }
+    (folder / EVALUATION_FILE).write_text(json.dumps(record))
+    write_card(folder, "owner/name")
+    card = ModelCard.load(folder / "README.md")
+    assert {result.metric_name: result.metric_value for result in card.data.eval_results} == record["headline"]
+    assert record["markdown"] in card.text
+    assert card.data.library_name == "stgan"
+    assert card.data.pipeline_tag == "image-to-image"
+    assert "arxiv:1904.09709" in card.data.tags
+    assert 'FaceEditor.from_pretrained("owner/name")' in card.text
+
+
+bundled = pytest.mark.skipif(not BUNDLED.is_dir(), reason="this checkout has no bundled model")
+
+
+@bundled
+def test_the_bundled_model_edits_a_portrait_offline():
+    editor = FaceEditor.from_pretrained(BUNDLED, detector=FaceDetector())
+    assert editor.names == DEFAULT_ATTRIBUTES
+    portrait = skimage.data.astronaut()
+    seen = editor.attributes(portrait)
+    assert seen["Male"] < 0.5
+    assert seen["Mouth_Slightly_Open"] > 0.5
+    assert seen["Eyeglasses"] < 0.2
+    edited = np.asarray(editor.edit(portrait, {"Eyeglasses": True}, 1.5))
+    assert edited.shape == portrait.shape
+    assert editor.attributes(edited)["Eyeglasses"] > seen["Eyeglasses"]
+
+
+@bundled
+def test_the_bundled_model_is_small_and_in_half_precision():
+    assert sum(file.stat().st_size for file in BUNDLED.rglob("*") if file.is_file()) < 60e6
+    weights = load_file(BUNDLED / "model.safetensors")
+    assert all(tensor.dtype == torch.float16 for tensor in weights.values() if tensor.ndim >= 2)
+
+
+@bundled
+def test_the_bundled_card_is_complete():
+    card = ModelCard.load(BUNDLED / "README.md")
+    assert card.data.license == "other"
+    assert card.data.eval_results
+    for part in ("train.py", "## Limits and bias", "## Evaluation", "non-commercial"):
+        assert part in card.text
+    for snippet in re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL):
+        compile(snippet, "card", "exec")
+
+
+def test_the_pictures_of_the_readme_are_there():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", readme)
+    assert pictures
+    for picture in pictures:
+        Image.open(ROOT / picture).verify()
