@@ -10,12 +10,12 @@ from pathlib import Path
 import gradio as gr
 import skimage.data
 from PIL import Image
-from stgan.photos import save_photo
 
 from stgan import FaceEditor
 from stgan.attributes import resolve_ticks
 from stgan.editor import PreparedFace, default_model
 from stgan.figures import short_name
+from stgan.photos import save_photo
 
 MAX_UPLOAD = "50mb"
 EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain; ships with scikit-image

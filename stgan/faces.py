@@ -12,7 +12,10 @@ Coordinates are (x, y) in pixels with pixel centres at whole numbers, so the lef
 
 import logging
 import math
+import socket
 import threading
+import urllib.parse
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +24,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from stgan.pixels import CELEBA_CROP, CELEBA_SIZE
+
 logger = logging.getLogger(__name__)
 
-FRAME_SIZE = (178, 218)  # width, height of CelebA's aligned images
-FRAME_CROP = (3, 26, 173, 196)  # left, top, right, bottom of the part the models see
 MEAN_LANDMARKS = np.array([(69.1, 111.2), (107.8, 111.3), (87.8, 134.9), (71.5, 151.8), (105.4, 152.2)])
 """CelebA's mean landmarks in the aligned frame, (5, 2) pixels: eye left and right in the image, nose, mouth corners."""
 LANDMARK_WEIGHTS = np.array([1.0, 1.0, 0.2, 0.7, 0.7])
@@ -116,11 +119,31 @@ def yunet_path() -> str | None:
         return hf_hub_download(YUNET_REPO, YUNET_FILE, local_files_only=True)
     except OSError:
         pass
+    if not _hub_answers():
+        logger.warning("The Hub cannot be reached for YuNet: faces are found with OpenCV's Haar cascades.")
+        return None
     try:
         return hf_hub_download(YUNET_REPO, YUNET_FILE)
     except OSError as error:  # every error of the Hub and of the network is one
         logger.warning("YuNet is not at hand (%s): faces are found with OpenCV's Haar cascades.", error)
         return None
+
+
+def _hub_answers(seconds: float = 2.0) -> bool:
+    """Whether a connection to the Hub opens at all. A download would try for half a minute before it gives up."""
+    from huggingface_hub import constants
+
+    address = urllib.parse.urlsplit(constants.ENDPOINT)
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if urllib.request.getproxies().get(address.scheme):  # the proxy decides, and answers quickly
+        return True
+    port = address.port or {"http": 80, "https": 443}[address.scheme]
+    try:
+        socket.create_connection((address.hostname, port), timeout=seconds).close()
+    except OSError:
+        return False
+    return True
 
 
 class FaceDetector:
@@ -235,7 +258,10 @@ class _YuNet:
     def _close_up(self, rgb: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
         """The face as upright and as large as its landmarks make it, and the matrix from the photo to this view."""
         side, shown = self.CLOSE_UP
-        left, top = (FRAME_SIZE[0] - shown) / 2, (FRAME_SIZE[1] + 20 - shown) / 2  # faces lie below the frame's centre
+        left, top = (
+            (CELEBA_SIZE[0] - shown) / 2,
+            (CELEBA_SIZE[1] + 20 - shown) / 2,
+        )  # faces lie below the frame's centre
         matrix = (_box_to_square(left, top, shown, side) @ _as_3x3(_frame_similarity(face)))[:2]
         return _sample(rgb, matrix, side), matrix
 
@@ -372,7 +398,7 @@ def align_face(face: Face, image_size: int) -> Alignment:
         face: as detected; where nothing but its box is known, the eyes are put at their usual place in it.
         image_size: side S of the model's image, pixels.
     """
-    left, top, right, bottom = FRAME_CROP
+    left, top, right, bottom = CELEBA_CROP
     to_crop = _box_to_square(left - 0.5, top - 0.5, right - left, image_size)
     return Alignment((to_crop @ _as_3x3(_frame_similarity(face)))[:2])
 
@@ -386,7 +412,7 @@ def align_whole(photo_shape: Sequence[int], image_size: int) -> Alignment:
     """
     height, width = photo_shape[:2]
     if looks_aligned(photo_shape):
-        left, top, right, _ = FRAME_CROP
+        left, top, right, _ = CELEBA_CROP
         return Alignment(_box_to_square(left - 0.5, top - 0.5, right - left, image_size)[:2])
     side = max(height, width)
     return Alignment(_box_to_square((width - side) / 2 - 0.5, (height - side) / 2 - 0.5, side, image_size)[:2])
@@ -394,7 +420,7 @@ def align_whole(photo_shape: Sequence[int], image_size: int) -> Alignment:
 
 def looks_aligned(photo_shape: Sequence[int]) -> bool:
     """Whether a photo of this shape, (H, W) or (H, W, 3), is one of CelebA's aligned images: 178 wide, 218 high."""
-    return (photo_shape[1], photo_shape[0]) == FRAME_SIZE
+    return (photo_shape[1], photo_shape[0]) == CELEBA_SIZE
 
 
 def _frame_similarity(face: Face) -> np.ndarray:
