@@ -13,12 +13,13 @@ from stgan.training.checkpoints import CheckpointError
 
 
 def parse(arguments: list[str]) -> TrainingConfig:
-    """Read the command line; --model and --recipe decide what the other options start from."""
+    """Read the command line; --model, --recipe and --streaming decide what the other options start from."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--model", default="stgan", choices=["stgan", "attgan", "stargan", "classifier"])
     first.add_argument("--recipe", default="fast", choices=["fast", "paper"])
+    first.add_argument("--streaming", action="store_true")
     chosen, _ = first.parse_known_args(arguments)
-    defaults = recipe_defaults(chosen.model, chosen.recipe)
+    defaults = recipe_defaults(chosen.model, chosen.recipe, chosen.streaming)
     return tyro.cli(TrainingConfig, default=defaults, args=arguments)
 
 

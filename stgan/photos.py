@@ -329,8 +329,8 @@ def _luminance(rgb: np.ndarray) -> np.ndarray:
 
 def _inks(inks: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """uint8 (h, w, 4) CMYK that Pillow shows as ``after`` where it differs from ``before``; as it was elsewhere."""
-    black = np.minimum(inks[..., 3:], 255 - after.max(axis=2, keepdims=True)).astype(np.float64)
-    colour = np.round(255 - 255 * after / np.maximum(255 - black, 1))
+    black = np.minimum(inks[..., 3:], 255 - after.max(axis=2, keepdims=True))
+    colour = np.round(255 - 255.0 * after / np.maximum(255.0 - black, 1))
     changed = (before != after).any(axis=2, keepdims=True)
     return np.where(changed, np.concatenate([colour, black], axis=2), inks).astype(np.uint8)
 
@@ -373,14 +373,11 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
         raise PhotoError(f"{path.name} ends in none of {', '.join(FORMATS)}: give one of them, such as .png.")
     clean = _fitting(image, MODES[file_format])
     info = _kept_info(clean)
-    metadata = {
-        "icc_profile": info.get("icc_profile"),
-        "dpi": info.get("dpi"),
-        **_described(info, file_format, description),
-    }
+    arguments = {key: info[key] for key in ("icc_profile", "dpi") if key in info}
+    arguments |= _described(info, file_format, description)
     clean.info = {key: value for key, value in info.items() if key == "transparency"}  # Pillow writes much of info
     try:
-        clean.save(path, file_format, **OPTIONS[file_format], **{k: v for k, v in metadata.items() if v is not None})
+        clean.save(path, file_format, **OPTIONS[file_format], **arguments)
     except OSError as error:
         raise PhotoError(f"{path} cannot be written: {error}.") from error
 
@@ -410,16 +407,18 @@ def _fitting(image: Image.Image, modes: tuple[str, ...]) -> Image.Image:
 
 def _described(info: dict[str, Any], file_format: str, description: str | None) -> dict[str, Any]:
     """The arguments of Pillow's save that hold EXIF data and a description."""
-    exif = Image.Exif()
+    exif, arguments = Image.Exif(), {}
     if "exif" in info:
         exif.load(info["exif"])
-    if description is None:
-        return {"exif": info.get("exif")}
-    if file_format == "PNG":
-        text = PngInfo()
-        text.add_itxt("Description", description)
-        text.add_text("Software", SOFTWARE)
-        return {"exif": info.get("exif"), "pnginfo": text}
-    exif[ExifTags.Base.ImageDescription] = description
-    exif[ExifTags.Base.Software] = SOFTWARE
-    return {"exif": exif.tobytes()}
+    if file_format == "TIFF":  # libtiff, which compresses, cannot write the camera's part of them
+        exif.pop(ExifTags.IFD.Exif, None)
+    if description is not None and file_format == "PNG":
+        arguments["pnginfo"] = PngInfo()
+        arguments["pnginfo"].add_itxt("Description", description)
+        arguments["pnginfo"].add_text("Software", SOFTWARE)
+    elif description is not None:
+        exif[ExifTags.Base.ImageDescription] = description
+        exif[ExifTags.Base.Software] = SOFTWARE
+    if len(exif):
+        arguments["exif"] = exif.tobytes()
+    return arguments

@@ -216,6 +216,7 @@ FAST = TrainingConfig(
     norm_decay=0.99,
     soft_mask=True,
     mask_weight=1.0,
+    mask_ramp=(0.1, 0.6),
     single_flip_share=0.5,
     rare_attribute_power=0.5,
     random_flip=True,
@@ -238,9 +239,24 @@ CLASSIFIER = TrainingConfig(
 )
 
 
-def recipe_defaults(model: str, recipe: str) -> TrainingConfig:
-    """The settings that ``--model`` and ``--recipe`` stand for, before anything is overridden."""
+STARGAN_PAPER = replace(
+    PAPER,
+    # 200,000 discriminator steps of 16 images, one generator step after every five (CVPR 2018, section 4.2).
+    total_images=40_000 * 6 * 16,
+    batch_size=16,
+    learning_rate=1e-4,
+    lr_schedule="linear",
+    attribute_weight=1.0,
+    reconstruction_weight=10.0,
+    random_flip=True,
+)
+
+
+def recipe_defaults(model: str, recipe: str, streaming: bool = False) -> TrainingConfig:
+    """The settings that ``--model``, ``--recipe`` and ``--streaming`` stand for, before anything is overridden."""
     if model == "classifier":
-        return replace(CLASSIFIER, recipe=recipe)
-    base = {"paper": PAPER, "fast": FAST}[recipe]
+        return replace(CLASSIFIER, recipe=recipe, streaming=streaming)
+    base = {"paper": STARGAN_PAPER if model == "stargan" else PAPER, "fast": FAST}[recipe]
+    if streaming:  # a stream comes in its own order: rare attributes cannot be drawn more often from it
+        base = replace(base, streaming=True, rare_attribute_power=0.0)
     return replace(base, model=model, output_dir=f"runs/{model}")
