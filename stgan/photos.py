@@ -5,8 +5,8 @@ A file may be greyscale, 16 bits deep, CMYK, a palette, transparent, turned by i
 original, so that everything outside the change keeps its bits, and the whole its mode and colour profile.
 """
 
+import contextlib
 import io
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class Photo:
         result = _editable(self.original)
         left, top, right, bottom = box
         part = np.s_[top:bottom, left:right]
-        result.paste(_with_change(result.crop(box), self.rgb[part], edited[part]), box)
+        result.paste(_changed(result, box, self.rgb[part], edited[part]), box)
         return result
 
 
@@ -103,11 +103,9 @@ def open_photo(source: str | Path | Image.Image | np.ndarray) -> Photo:
     if isinstance(source, np.ndarray):
         image = _from_array(source)
     elif isinstance(source, Image.Image):
-        image = _decoded(source, "This picture")
+        image = _upright(source, "This picture")
     else:
         image = _read(Path(source))
-    image = _upright(image)
-    image.info = _kept_info(image)
     rgb = np.array(_to_srgb(image))
     rgb.flags.writeable = False  # with_rgb compares with it
     return Photo(rgb, image)
@@ -119,7 +117,7 @@ def open_photo(source: str | Path | Image.Image | np.ndarray) -> Photo:
 def _read(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
-            return _decoded(image, str(path))
+            return _upright(image, str(path))
     except PhotoError:
         raise
     except FileNotFoundError as error:
@@ -135,8 +133,8 @@ def _read(path: Path) -> Image.Image:
         raise PhotoError(f"{path} cannot be read: {error}.") from error
 
 
-def _decoded(image: Image.Image, name: str) -> Image.Image:
-    """The image with its pixels in memory, no longer tied to a file."""
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """The image in memory, turned as its EXIF data say, with only those metadata that go on."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_large(f"{name}, {width}x{height} pixels,")
@@ -148,7 +146,27 @@ def _decoded(image: Image.Image, name: str) -> Image.Image:
         raise PhotoError(
             f"{name} is broken ({error}). Save it once more from another program, or copy it again."
         ) from error
+    info = _kept_info(image)
+    with contextlib.suppress(Exception):  # so do readers of EXIF data: those that cannot be read turn nothing
+        image = ImageOps.exif_transpose(image)
+    image = image.copy()
+    image.info = info
     return image
+
+
+def _kept_info(image: Image.Image) -> dict[str, Any]:
+    """What of a picture's metadata goes on: colour profile, transparency, resolution, and a little of EXIF."""
+    info = {key: image.info[key] for key in ("icc_profile", "transparency", "dpi") if image.info.get(key) is not None}
+    with contextlib.suppress(Exception):  # unreadable EXIF data are not passed on
+        exif, kept = image.getexif(), Image.Exif()
+        kept.update({tag: exif[tag] for tag in KEPT_TAGS if tag in exif})
+        camera = exif.get_ifd(ExifTags.IFD.Exif)
+        camera = {tag: camera[tag] for tag in KEPT_CAMERA_TAGS if tag in camera}
+        if camera:
+            kept[ExifTags.IFD.Exif] = camera
+        if len(kept):
+            info["exif"] = kept.tobytes()
+    return info
 
 
 def _too_large(name: str) -> PhotoError:
@@ -179,31 +197,6 @@ def _from_array(array: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array, dtype=np.uint8))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
-        return image.copy()  # EXIF data nobody can read turn nothing
-
-
-def _kept_info(image: Image.Image) -> dict[str, Any]:
-    """What of a picture's metadata goes on: colour profile, transparency, resolution, and a little of EXIF."""
-    info = {key: image.info[key] for key in ("icc_profile", "transparency", "dpi") if image.info.get(key) is not None}
-    try:
-        exif = image.getexif()
-        camera = exif.get_ifd(ExifTags.IFD.Exif)
-        kept = Image.Exif()
-        kept.update({tag: exif[tag] for tag in KEPT_TAGS if tag in exif})
-        kept_camera = {tag: camera[tag] for tag in KEPT_CAMERA_TAGS if tag in camera}
-        if kept_camera:
-            kept[ExifTags.IFD.Exif] = kept_camera
-        if len(kept):
-            info["exif"] = kept.tobytes()
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, AttributeError, struct.error):
-        pass  # unreadable EXIF data are not passed on
-    return info
-
-
 # ------------------------------------------------------------------------------------------------------------- colour
 
 DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
@@ -216,7 +209,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         values, white = _deep_grey(image)
         return Image.fromarray(np.clip(np.round(values * (255 / white)), 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     while image.mode in ALPHA_REMOVED:
         image = image.convert(ALPHA_REMOVED[image.mode])
     profile = _profile(image)
@@ -270,10 +263,10 @@ def _transform(*profiles_and_modes: Any) -> ImageCms.ImageCmsTransform:
 def _changed_box(before: np.ndarray, after: np.ndarray) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom of what differs; None where nothing does."""
     differs = before != after
-    rows = np.flatnonzero(differs.any(axis=(1, 2)))
+    rows = np.flatnonzero(differs.reshape(len(differs), -1).any(axis=1))
     if len(rows) == 0:
         return None
-    columns = np.flatnonzero(differs[rows[0] : rows[-1] + 1].any(axis=(0, 2)))
+    columns = np.flatnonzero(differs[rows[0] : rows[-1] + 1].any(axis=0).any(axis=1))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
@@ -285,7 +278,8 @@ def _editable(image: Image.Image) -> Image.Image:
     elif image.mode in DEEP_GREY or image.mode == "CMYK":
         image = image.copy()
     else:
-        transparent = info.pop("transparency", None) is not None or image.mode in ("RGBA", "RGBa", "PA", "LA", "La")
+        transparent = image.has_transparency_data
+        info.pop("transparency", None)  # as one colour or a table: becomes a channel
         if image.mode in ("1", "L", "LA", "La"):
             image = image.convert("LA" if transparent else "L")
         elif image.mode in ("P", "PA", "RGB", "RGBA", "RGBa"):
@@ -297,28 +291,30 @@ def _editable(image: Image.Image) -> Image.Image:
     return image
 
 
-def _with_change(original: Image.Image, before: np.ndarray, after: np.ndarray) -> Image.Image:
-    """A part of an editable original, with the change from one uint8 (h, w, 3) sRGB version of it to another."""
-    if original.mode in DEEP_GREY:
-        values, white = _deep_grey(original)
-        values += (_luminance(after).astype(np.float64) - _luminance(before)) * (white / 255)
-        return Image.fromarray(np.clip(values, 0, white).astype(np.asarray(original).dtype))
-    colour = original.convert(ALPHA_REMOVED.get(original.mode, original.mode))
-    profile = _profile(colour)
-    if colour.mode == "L":
+def _changed(image: Image.Image, box: tuple[int, int, int, int], before: np.ndarray, after: np.ndarray) -> Image.Image:
+    """The box of an editable image, with the change from one uint8 (h, w, 3) sRGB version of the box to another."""
+    part = image.crop(box)
+    if image.mode in DEEP_GREY:
+        white = _deep_grey(image)[1]
+        change = (_luminance(after).astype(np.float64) - _luminance(before)) * (white / 255)
+        values = np.asarray(part)
+        return Image.fromarray(np.where(change == 0, values, np.clip(values + change, 0, white)).astype(values.dtype))
+    opaque = part.convert(ALPHA_REMOVED.get(part.mode, part.mode))
+    profile = _profile(opaque)
+    if opaque.mode == "L":
         colour = _luminance(after)
     elif profile is not None:
         # The difference of two conversions, so that what the way there and back loses does not show.
-        to_profile = _transform(_SRGB, "RGB", profile, colour.mode)
+        to_profile = _transform(_SRGB, "RGB", profile, opaque.mode)
         new, old = (np.asarray(ImageCms.applyTransform(Image.fromarray(rgb), to_profile)) for rgb in (after, before))
-        colour = np.clip(np.asarray(colour) + (new.astype(np.int16) - old), 0, 255)
-    elif colour.mode == "CMYK":
-        colour = _inks(np.asarray(colour), before, after)
+        colour = np.clip(np.asarray(opaque) + (new.astype(np.int16) - old), 0, 255).astype(np.uint8)
+    elif opaque.mode == "CMYK":
+        colour = _inks(np.asarray(opaque), before, after)
     else:
         colour = after
-    changed = Image.fromarray(colour.astype(np.uint8), ALPHA_REMOVED.get(original.mode, original.mode))
-    if original.mode in ALPHA_REMOVED:
-        changed.putalpha(original.getchannel("A"))
+    changed = Image.fromarray(colour, opaque.mode)
+    if part.mode != opaque.mode:
+        changed.putalpha(part.getchannel("A"))
     return changed
 
 
@@ -391,7 +387,8 @@ def _fitting(image: Image.Image, modes: tuple[str, ...]) -> Image.Image:
         values, white = _deep_grey(image)
         result = Image.fromarray(np.round(values.clip(0, white) * (65535 / white)).astype("<u2"))
     else:
-        transparent = info.pop("transparency", None) is not None or "A" in image.getbands()
+        transparent = image.has_transparency_data
+        info.pop("transparency", None)
         if transparent and "RGBA" in modes:
             result = image.convert("RGBA")
         elif transparent:

@@ -48,8 +48,9 @@ class ClassificationObjective:
         keep_own_buffers(self.classifier)
 
     @property
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [self.optimizer]
+    def optimizers(self) -> dict[torch.optim.Optimizer, float]:
+        """The optimizer with its learning rate before any schedule."""
+        return {self.optimizer: self.config.learning_rate}
 
     @property
     def networks(self) -> list[nn.Module]:

@@ -91,6 +91,8 @@ class TrainingConfig:
 
     # Adam's learning rate.
     learning_rate: float = 2e-4
+    # The discriminator's learning rate as a multiple of it.
+    discriminator_rate_factor: float = 1.0
     # Adam's first beta.
     adam_beta1: float = 0.5
     # Adam's second beta.
@@ -202,6 +204,7 @@ PAPER = TrainingConfig(
 FAST = TrainingConfig(
     recipe="fast",
     mixed_precision="bf16",
+    discriminator_rate_factor=2.0,
     # R1's first gradients are a thousand times its later ones; at 0.999 Adam's second moment remembers them for
     # thousands of steps, in which D stays at chance.
     adam_beta2=0.99,
@@ -212,7 +215,7 @@ FAST = TrainingConfig(
     attribute_penalty_share=0.02,
     penalty_interval=8,
     reconstruction_share=0.5,
-    attribute_weight=20.0,
+    attribute_weight=15.0,
     norm_decay=0.99,
     soft_mask=True,
     mask_weight=1.0,

@@ -61,8 +61,11 @@ class EditingObjective:
         return self.config.critic_steps + 1
 
     @property
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [self.generator_optimizer, self.discriminator_optimizer]
+    def optimizers(self) -> dict[torch.optim.Optimizer, float]:
+        """Each optimizer with its learning rate before any schedule."""
+        generator_rate = self.config.learning_rate
+        discriminator_rate = generator_rate * self.config.discriminator_rate_factor
+        return {self.generator_optimizer: generator_rate, self.discriminator_optimizer: discriminator_rate}
 
     @property
     def networks(self) -> list[nn.Module]:

@@ -150,10 +150,11 @@ class Trainer:
 
     def _set_learning_rate(self, images_seen: int, progress: float) -> None:
         """A function of the images seen alone: nothing to restore, and no scheduler to forget."""
-        self.learning_rate = self.config.learning_rate * learning_rate_factor(self.config, images_seen, progress)
-        for optimizer in self.objective.optimizers:
+        factor = learning_rate_factor(self.config, images_seen, progress)
+        self.learning_rate = factor * self.config.learning_rate
+        for optimizer, learning_rate in self.objective.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate
+                group["lr"] = factor * learning_rate
 
     def _finish(self) -> Path:
         finished = self.step >= self.total_steps
