@@ -74,7 +74,7 @@ class Face:
     @property
     def is_tiny(self) -> bool:
         """Whether there are too few pixels to edit."""
-        return self.size < SMALLEST_FACE
+        return bool(self.size < SMALLEST_FACE)
 
     @property
     def is_profile(self) -> bool:
@@ -228,6 +228,7 @@ class _YuNet:
 
     SCALES = (1280, 320)  # longer side in pixels: for the faces of a group; for a face that fills the photo
     SMALLEST_CONFIDENCE = 0.7
+    SMALLEST_IMAGE = 33  # pixels: of one cell of its coarsest stride, 32, it makes nonsense
     CLOSE_UP = (480, 260)  # side in pixels; what it shows, in pixels of the aligned frame
 
     def __init__(self, path: str | Path):
@@ -258,10 +259,7 @@ class _YuNet:
     def _close_up(self, rgb: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
         """The face as upright and as large as its landmarks make it, and the matrix from the photo to this view."""
         side, shown = self.CLOSE_UP
-        left, top = (
-            (CELEBA_SIZE[0] - shown) / 2,
-            (CELEBA_SIZE[1] + 20 - shown) / 2,
-        )  # faces lie below the frame's centre
+        left, top = (CELEBA_SIZE[0] - shown) / 2, (CELEBA_SIZE[1] + 20 - shown) / 2  # faces lie below the middle
         matrix = (_box_to_square(left, top, shown, side) @ _as_3x3(_frame_similarity(face)))[:2]
         return _sample(rgb, matrix, side), matrix
 
@@ -280,6 +278,8 @@ class _YuNet:
         return (plain + mirrored) / 2
 
     def _find(self, rgb: np.ndarray) -> list[Face]:
+        if min(rgb.shape[:2]) < self.SMALLEST_IMAGE:
+            return []
         self._network.setInputSize((rgb.shape[1], rgb.shape[0]))
         _, rows = self._network.detect(np.ascontiguousarray(rgb[:, :, ::-1]))
         # A row: left, top, width, height; the person's right eye, left eye, nose tip, right and left corner of the
@@ -295,6 +295,7 @@ class _HaarCascades:
 
     LONGER_SIDE = 1024
     SMALLEST_BOX = 28  # pixels at that size
+    SMALLEST_CONFIDENCE = 0.5
     TILTS = (25.0, -25.0, 45.0, -45.0)  # degrees; the cascades see faces within about 15 of upright
     EYES_IN_BOX = np.array([(0.314, 0.377), (0.675, 0.383)])
     """Where the eyes are in a face's box, as shares of its side: mean over 219 of CelebA's validation faces. The
@@ -315,7 +316,7 @@ class _HaarCascades:
     def detect(self, rgb: np.ndarray) -> list[Face]:
         small, factor = _shrink(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), self.LONGER_SIDE)
         faces = self._find(small)
-        if not any(face.confidence > 0.5 for face in faces):  # slow, so only where nothing upright is certain
+        if not any(face.confidence > 0.6 for face in faces):  # slow, so only where nothing upright is certain
             for degrees in self.TILTS:
                 faces += self._find_tilted(small, degrees)
         return [_moved(face, _enlargement(factor)) for face in faces]
@@ -335,10 +336,13 @@ class _HaarCascades:
         )
         faces = []
         for (left, top, side, _), weight in zip(boxes, np.ravel(weights), strict=True):
+            left, top, side = int(left), int(top), int(side)
             landmarks = np.full((5, 2), np.nan)
             landmarks[:2] = (left, top) + side * self._eyes_in_box(grey[top : top + side, left : left + side]) - 0.5
-            # The last stage's sum: 5 % of true faces lie below 55.2, most false ones do.
+            # The last stage's sum: 5 % of true faces lie below 55.2, and most of what is no face.
             confidence = 1 / (1 + math.exp(-2.5 * (float(weight) - 55.2)))
+            if confidence < self.SMALLEST_CONFIDENCE:
+                continue
             faces.append(Face((left - 0.5, top - 0.5, left + side - 0.5, top + side - 0.5), landmarks, confidence))
         return faces
 
@@ -358,7 +362,7 @@ class _HaarCascades:
 def _moved(face: Face, matrix: np.ndarray) -> Face:
     """The face under a similarity; a turned box becomes the upright one of the same size and centre."""
     left, top, right, bottom = face.box
-    x, y = _transform(np.array([[(left + right) / 2, (top + bottom) / 2]]), matrix)[0]
+    x, y = _transform(np.array([[(left + right) / 2, (top + bottom) / 2]]), matrix)[0].tolist()
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     width, height = scale * (right - left) / 2, scale * (bottom - top) / 2
     landmarks = None if face.landmarks is None else _transform(face.landmarks, matrix)
@@ -635,39 +639,45 @@ def _smoothstep(values: np.ndarray, zero: float, one: float) -> np.ndarray:
 def _continued(
     rgb: np.ndarray, alignment: Alignment, reconstruction: np.ndarray, edited: np.ndarray, mask: np.ndarray | None
 ) -> tuple[Alignment, np.ndarray, np.ndarray, np.ndarray | None]:
-    """The arguments of a paste in a crop half as large again, the change carried on by likeness of place and colour.
+    """The arguments of a paste in a crop half as large again, with the change carried on beyond the model's crop."""
+    size = len(edited)
+    margin = size // 4
+    wide_alignment = Alignment(alignment.matrix + np.array([[0, 0, margin], [0, 0, margin]]))
+    wide = crop_face(rgb, wide_alignment, size + 2 * margin).astype(np.float32)
+    change = edited - reconstruction
+    if mask is not None:  # the mask travels as a fourth channel
+        change = np.dstack([change, np.asarray(mask, np.float32).reshape(size, size)])
+    inner = np.s_[margin : margin + size, margin : margin + size]
+    wide_change = _carried_on(cv2.copyMakeBorder(change, *[margin] * 4, borderType=cv2.BORDER_REPLICATE), wide, size)
+    wide_change[inner] = change
+    wide[inner] = reconstruction
+    wide_mask = None if mask is None else np.clip(wide_change[..., 3], 0, 1)
+    return wide_alignment, wide, wide + wide_change[..., :3], wide_mask
 
-    Each pixel outside takes the mean change of the pixels along the crop's border, weighted by how near they are and
-    how close in colour (a joint bilateral filter): hair takes that of hair, the wall behind it that of the wall.
+
+def _carried_on(change: np.ndarray, photo: np.ndarray, size: int) -> np.ndarray:
+    """The change (W, W, C) outside the middle square of this size, by likeness in place and colour to its border.
+
+    Each pixel outside takes the mean change of the pixels along the border, weighted by how near they are and how close
+    in colour (a joint bilateral filter): hair takes that of hair, the wall behind it that of the wall. Worked out at
+    about 100 pixels across; the paste that follows refines it by the photo's own edges.
     """
-    size, step = len(edited), max(1, len(edited) // 64)  # a step of two pixels at 128: the paste refines the rest
-    margin = size // 4 // step * step
-    wide = size + 2 * margin
-    moved = alignment.matrix + np.array([[0, 0, margin], [0, 0, margin]])
-    photo = crop_face(rgb, Alignment(moved), wide).astype(np.float32)
-    inner = slice(margin, margin + size)
-    changes = [edited - reconstruction] if mask is None else [edited - reconstruction, mask.reshape(size, size, 1)]
-    change = np.concatenate(changes, axis=2).astype(np.float32)  # the mask travels as a fourth channel
-    change = cv2.copyMakeBorder(change, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    wide = len(change)
+    step = max(1, size // 64)
+    coarse_size = (round(wide / step),) * 2
+    coarse, coarse_change = (cv2.resize(x, coarse_size, interpolation=cv2.INTER_AREA) for x in (photo, change))
+    axis = (np.arange(coarse_size[0], dtype=np.float32) + 0.5) * (wide / coarse_size[0]) - wide / 2
+    place = np.stack(np.meshgrid(axis, axis), axis=-1)  # pixels from the middle
+    beyond = np.abs(place).max(axis=2) - size / 2  # positive outside the crop
+    outside, ring = beyond > 0, (beyond <= 0) & (beyond > -size / 8)
 
-    small = cv2.resize(photo, (wide // step, wide // step), interpolation=cv2.INTER_AREA)
-    small_change = cv2.resize(change, (wide // step, wide // step), interpolation=cv2.INTER_AREA)
-    place = np.stack(np.meshgrid(*[np.arange(wide // step, dtype=np.float32)] * 2), axis=-1) * step
-    from_border = np.abs(place - (wide - 1) / 2).max(axis=2) - size / 2  # positive outside the crop
-    outside = from_border > 0
-    ring = ~outside & (from_border > -size / 8)
-    features = np.concatenate([place / (size / 10), small / 16.0], axis=2)  # in standard deviations
+    features = np.concatenate([place / (size / 10), coarse / 16.0], axis=2)  # in standard deviations
     squares = (features**2).sum(axis=2)
-    distance = squares[outside][:, None] + squares[ring][None] - 2 * features[outside] @ features[ring].T
+    distance = squares[outside][:, None] + squares[ring] - 2 * features[outside] @ features[ring].T
     weight = np.exp(-0.5 * np.maximum(distance, 0.0))
-    carried = weight @ small_change[ring] / (weight.sum(axis=1, keepdims=True) + 0.05)  # like nothing: no change
-    small_change[outside] = carried
-    change_beyond = cv2.resize(small_change, (wide, wide), interpolation=cv2.INTER_LINEAR)
-    change_beyond[inner, inner] = change[inner, inner]
-
-    photo[inner, inner] = reconstruction
-    continued = photo + change_beyond[..., :3]
-    return Alignment(moved), photo, continued, None if mask is None else np.clip(change_beyond[..., 3], 0, 1)
+    # The constant lets what is like nothing at the border go without a change.
+    coarse_change[outside] = weight @ coarse_change[ring] / (weight.sum(axis=1, keepdims=True) + 0.05)
+    return cv2.resize(coarse_change, (wide, wide), interpolation=cv2.INTER_LINEAR)
 
 
 @dataclass(frozen=True)
@@ -736,7 +746,9 @@ def _resized(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
-def _guided_filter(guide: np.ndarray, image: np.ndarray, radius: int, epsilon: float = 36.0):
+def _guided_filter(
+    guide: np.ndarray, image: np.ndarray, radius: int, epsilon: float = 36.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients (H, W, C) such that gain * guide + offset is the image with the guide's edges."""
 
     def mean(values: np.ndarray) -> np.ndarray:

@@ -80,3 +80,11 @@ def test_help_explains_every_option(stgan, capsys, command):
         stgan(command, "--help")
     assert stopped.value.code == 0
     assert "Model folder or Hub id" in capsys.readouterr().out
+
+
+def test_sheet_shows_the_photo_and_every_single_edit(stgan, photo, tmp_path):
+    stgan("sheet", photo, "--out", tmp_path / "sheet.png", "--columns", 7, "--side", 48)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    pictures = sheet[:, :].min(axis=0) < 128  # columns of the sheet that hold ink or a picture
+    assert sheet.shape[1] > 7 * 48
+    assert pictures.sum() >= 7 * 40

@@ -136,3 +136,14 @@ def test_a_folder_without_classifier_is_refused(tmp_path, editor):
 def test_the_environment_names_the_model(monkeypatch):
     monkeypatch.setenv("STGAN_MODEL", "somebody/some-model")
     assert default_model() == "somebody/some-model"
+
+
+def test_the_window_is_a_square_of_the_photo_around_the_face(prepared):
+    left, top, right, bottom = prepared.window()
+    height, width = prepared.photo.rgb.shape[:2]
+    assert right - left == bottom - top
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+    eyes = prepared.face.landmarks[:2].mean(axis=0)
+    assert left < eyes[0] < right
+    assert top < eyes[1] < bottom

@@ -1,0 +1,438 @@
+"""Photographs of every kind come in upright, and go out as they were, but for what was changed."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageCms, ImageOps
+from skimage import color, data
+
+from stgan.photos import PhotoError, open_photo, save_photo
+
+PART = np.s_[10:30, 12:40]  # where the tests change a photo of 64 x 48
+
+
+@pytest.fixture(scope="module")
+def rgb() -> np.ndarray:
+    """A small real photograph, 64 high and 48 wide, so that no mix-up of the two goes unseen."""
+    return np.array(Image.fromarray(data.astronaut()[:384, 80:368]).resize((48, 64), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture(scope="module")
+def originals(rgb) -> dict[str, Image.Image]:
+    """The same photograph in every mode."""
+    image = Image.fromarray(rgb)
+    alpha = Image.fromarray(np.tile(np.linspace(0, 255, 48).astype(np.uint8), (64, 1)))
+    grey = np.asarray(image.convert("L"))
+    deep = (grey.astype(np.uint16) << 8) + np.arange(48, dtype=np.uint16)  # every low byte is a detail to lose
+    palette = image.quantize(32)
+    see_through = palette.copy()
+    see_through.info["transparency"] = 3
+    keyed = image.copy()
+    keyed.info["transparency"] = tuple(rgb[0, 0].tolist())
+    with_alpha, grey_alpha = image.copy(), image.convert("L")
+    with_alpha.putalpha(alpha)
+    grey_alpha.putalpha(alpha)
+    return {
+        "RGB": image,
+        "RGB, one colour transparent": keyed,
+        "RGBA": with_alpha,
+        "L": image.convert("L"),
+        "LA": grey_alpha,
+        "P": palette,
+        "P, transparent": see_through,
+        "1": image.convert("1"),
+        "CMYK": image.convert("CMYK"),
+        "I;16": Image.fromarray(deep),
+        "I;16B": Image.fromarray(deep.astype(">u2")),
+        "I": Image.fromarray(deep.astype(np.int32)),
+        "F": Image.fromarray((deep / 65535).astype(np.float32)),
+        "YCbCr": image.convert("YCbCr"),
+        "LAB": ImageCms.applyTransform(
+            image,
+            ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"),
+        ),
+    }
+
+
+MODES = (
+    "RGB",
+    "RGB, one colour transparent",
+    "RGBA",
+    "L",
+    "LA",
+    "P",
+    "P, transparent",
+    "1",
+    "CMYK",
+    "I;16",
+    "I;16B",
+    "I",
+    "F",
+    "YCbCr",
+    "LAB",
+)
+CHANGED_MODE = {"P": "RGB", "P, transparent": "RGBA", "1": "L", "I;16B": "I;16", "YCbCr": "RGB", "LAB": "RGB"}
+CHANGED_MODE["RGB, one colour transparent"] = "RGBA"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_shows_the_same_picture(mode, originals, rgb):
+    seen = open_photo(originals[mode]).rgb
+    assert (seen.shape, seen.dtype) == (rgb.shape, np.uint8)
+    colourless = mode in ("L", "LA", "1", "I", "F") or mode.startswith("I;16")
+    expected = np.asarray(Image.fromarray(rgb).convert("L").convert("RGB")) if colourless else rgb
+    if mode == "1":  # dots, grey from afar
+        seen, expected = (np.asarray(Image.fromarray(image).resize((4, 4))) for image in (seen, expected))
+    tolerance = 12 if mode in ("1", "P", "P, transparent") else 2  # 32 colours
+    assert np.abs(seen.astype(int) - expected).mean() < tolerance
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_change_returns_the_original_bit_for_bit(mode, originals):
+    original = originals[mode]
+    photo = open_photo(original)
+    returned = photo.with_rgb(photo.rgb.copy())
+    assert returned.size == original.size
+    assert np.array_equal(np.asarray(returned).astype(np.float64), np.asarray(original).astype(np.float64))
+    if mode != "I;16B":  # Pillow may hold these bits in its own byte order
+        assert returned.mode == original.mode
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_change_shows_where_it_was_made_and_nowhere_else(mode, originals):
+    original = originals[mode]
+    photo = open_photo(original)
+    edited = photo.rgb.copy()
+    edited[PART] = np.clip(edited[PART].astype(int) + (40, -10, 15), 0, 255)
+    returned = photo.with_rgb(edited)
+    assert returned.mode == CHANGED_MODE.get(mode, mode)
+
+    inside = np.zeros(edited.shape[:2], bool)
+    inside[PART] = True
+    same_mode = original if returned.mode == original.mode else _unchanged(original, returned.mode)
+    assert np.array_equal(np.asarray(returned)[~inside], np.asarray(same_mode)[~inside])
+
+    shown = open_photo(returned).rgb.astype(int)
+    wanted = edited
+    if "L" in returned.mode or returned.mode in ("I", "F", "I;16"):
+        wanted = np.asarray(Image.fromarray(edited).convert("L").convert("RGB"))
+    assert np.abs(shown - wanted)[PART].max() <= 2
+
+
+def _unchanged(original: Image.Image, mode: str) -> Image.Image:
+    if original.mode == "I;16B":
+        return Image.fromarray(np.asarray(original).astype("<u2"))
+    if original.mode == "LAB":
+        return Image.fromarray(open_photo(original).rgb)
+    return original.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P, transparent"])
+def test_transparency_survives_a_change(mode, originals):
+    photo = open_photo(originals[mode])
+    returned = photo.with_rgb(255 - photo.rgb)
+    assert np.array_equal(returned.getchannel("A"), originals[mode].convert("RGBA").getchannel("A"))
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_deep_greys_are_changed_on_the_scale_of_the_whole_photo(mode, originals):
+    deep = np.asarray(originals[mode]).copy()
+    deep[PART] = deep.max() // 400 if mode == "I" else deep.max() / 400  # alone, this part would pass for 8 bits
+    photo = open_photo(Image.fromarray(deep))
+    edited = photo.rgb.copy()
+    edited[PART] = 100
+    assert np.abs(open_photo(photo.with_rgb(edited)).rgb.astype(int) - edited).max() <= 1
+
+
+def test_sixteen_bits_keep_their_low_bits_where_nothing_changed_and_their_depth_where_it_did(originals):
+    photo = open_photo(originals["I;16"])
+    edited = photo.rgb.copy()
+    edited[PART] = np.maximum(edited[PART], 20) - 10
+    edited[PART][photo.rgb[PART] < 20] = 10
+    before, after = (np.asarray(image).astype(int) for image in (photo.original, photo.with_rgb(edited)))
+    step = (edited[..., 0].astype(int) - photo.rgb[..., 0]) * 257
+    assert np.array_equal(after, np.clip(before + step, 0, 65535))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_exif_orientation_is_applied_once(orientation, suffix, rgb, tmp_path):
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = Image.fromarray(rgb)
+    if orientation in undo:
+        stored = stored.transpose(undo[orientation])
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    stored.save(
+        tmp_path / f"turned.{suffix}", exif=exif, **({"quality": 100, "subsampling": 0} if suffix == "jpg" else {})
+    )
+    photo = open_photo(tmp_path / f"turned.{suffix}")
+    assert np.abs(photo.rgb.astype(int) - rgb).mean() < (2 if suffix == "jpg" else 1e-9)
+    save_photo(photo.with_rgb(255 - photo.rgb), tmp_path / "again.png")
+    with Image.open(tmp_path / "again.png") as again:
+        assert ExifTags.Base.Orientation not in again.getexif()
+        assert np.array_equal(np.asarray(again), 255 - photo.rgb)
+
+
+def _with_place(image: Image.Image, path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Camera works"
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.DateTimeOriginal: "1999:12:31 23:59:59", ExifTags.Base.MakerNote: b"PLACE"}
+    exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0), 29: "PLACE"}
+    image.save(path, exif=exif, xmp=b"<x:xmpmeta exif:GPSLatitude='PLACE'/>", comment=b"PLACE", quality=95)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_the_place_is_never_written_and_the_camera_stays(suffix, rgb, tmp_path):
+    _with_place(Image.fromarray(rgb), tmp_path / "phone.jpg")
+    assert (tmp_path / "phone.jpg").read_bytes().count(b"PLACE") >= 3
+    photo = open_photo(tmp_path / "phone.jpg")
+    with Image.open(tmp_path / "phone.jpg") as raw:
+        for image in (photo.with_rgb(photo.rgb), photo.with_rgb(255 - photo.rgb), raw):
+            save_photo(image, tmp_path / f"out.{suffix}", description="PLAC")
+            assert b"PLACE" not in (tmp_path / f"out.{suffix}").read_bytes()
+            with Image.open(tmp_path / f"out.{suffix}") as out:
+                exif = out.getexif()
+                assert not exif.get_ifd(ExifTags.IFD.GPSInfo)
+                assert exif[ExifTags.Base.Make] == "Camera works"
+                if suffix != "tif":
+                    assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] == "1999:12:31 23:59:59"
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "jpeg", "PNG", "webp", "tif", "tiff"])
+def test_saved_files_keep_profile_pixels_and_description(suffix, rgb, tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = Image.fromarray(rgb)
+    image.info["icc_profile"] = profile
+    save_photo(open_photo(image).original, tmp_path / f"out.{suffix}", description="Blond_Hair added")
+    with Image.open(tmp_path / f"out.{suffix}") as out:
+        assert out.info["icc_profile"] == profile
+        told = out.text if suffix == "PNG" else {v: out.getexif().get(k) for k, v in ExifTags.TAGS.items()}
+        assert told["Software"] == "stgan"
+        assert told["Description" if suffix == "PNG" else "ImageDescription"] == "Blond_Hair added"
+        error = np.abs(np.asarray(out.convert("RGB")).astype(int) - rgb)
+        assert error.max() == 0 if suffix in ("PNG", "tif", "tiff") else error.mean() < 5
+        if suffix.startswith("jp"):
+            assert [component[1:3] for component in out.layer] == [(1, 1)] * 3  # no colour subsampling
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_can_be_saved_in_every_format(mode, suffix, originals, tmp_path):
+    save_photo(originals[mode], tmp_path / f"out.{suffix}")
+    seen, saved = open_photo(originals[mode]), open_photo(tmp_path / f"out.{suffix}")
+    if suffix in ("png", "tif"):
+        assert np.abs(seen.rgb.astype(int) - saved.rgb).max() <= 1
+        if mode in ("RGBA", "LA"):
+            assert saved.original.getbands()[-1] == "A"
+    if suffix in ("png", "tif") and mode.startswith("I;16"):
+        assert np.array_equal(np.asarray(saved.original), np.asarray(originals[mode]))
+    if suffix == "jpg" and mode == "RGBA":
+        assert saved.rgb[:, 0].min() > 240  # transparent pixels become white
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_wide_colour_space_is_seen_in_srgb_and_changed_in_its_own(mode, rgb, originals):
+    image = originals[mode].copy()
+    image.info["icc_profile"] = _display_p3()
+    photo = open_photo(image)
+    saturated = rgb[..., 0].astype(int) - rgb[..., 2] > 60
+    assert (photo.rgb[saturated][:, 0].astype(int) - photo.rgb[saturated][:, 2]).mean() > (
+        rgb[saturated][:, 0].astype(int) - rgb[saturated][:, 2]
+    ).mean() + 5  # P3's numbers for a colour are tamer than sRGB's
+    edited = photo.rgb.copy()
+    edited[PART] = edited[PART] // 2 + 50
+    returned = photo.with_rgb(edited)
+    assert returned.info["icc_profile"] == image.info["icc_profile"]
+    inside = np.zeros(rgb.shape[:2], bool)
+    inside[PART] = True
+    assert returned.mode == mode
+    assert np.array_equal(np.asarray(returned)[~inside], np.asarray(image)[~inside])
+    assert np.abs(open_photo(returned).rgb.astype(int) - edited)[PART].mean() < 1.5
+
+
+@pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB")
+def test_cmyk_with_a_profile_stays_in_its_inks(rgb):
+    inks = np.asarray(Image.fromarray(rgb).convert("CMYK")).copy()
+    inks[..., 3] = 30
+    image = Image.fromarray(inks, "CMYK")
+    image.info["icc_profile"] = _cmyk_profile()
+    photo = open_photo(image)
+    edited = photo.rgb.copy()
+    edited[PART] = np.clip(edited[PART].astype(int) + 30, 0, 200)
+    returned = photo.with_rgb(edited)
+    assert returned.mode == "CMYK"
+    assert returned.info["icc_profile"] == image.info["icc_profile"]
+    inside = np.zeros(rgb.shape[:2], bool)
+    inside[PART] = True
+    assert np.array_equal(np.asarray(returned)[~inside], inks[~inside])
+    change = open_photo(returned).rgb.astype(int) - photo.rgb
+    assert np.abs(change - (edited.astype(int) - photo.rgb))[PART].mean() < 8  # ink tables of nine steps are coarse
+
+
+def test_cmyk_without_a_profile_keeps_its_black(rgb):
+    inks = np.asarray(Image.fromarray(rgb).convert("CMYK")).copy()
+    inks[..., 3] = 60
+    photo = open_photo(Image.fromarray(inks, "CMYK"))
+    edited = photo.rgb.copy()
+    edited[PART] = edited[PART] // 2
+    returned = photo.with_rgb(edited)
+    assert (np.asarray(returned)[PART][..., 3] == 60).all()
+    assert np.abs(open_photo(returned).rgb.astype(int) - edited).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (lambda rgb: rgb, lambda rgb: rgb),
+        (lambda rgb: rgb[..., :1], lambda rgb: rgb[..., [0, 0, 0]]),
+        (lambda rgb: rgb[..., 0], lambda rgb: rgb[..., [0, 0, 0]]),
+        (lambda rgb: np.dstack([rgb, rgb[..., 0]]), lambda rgb: rgb),
+        (lambda rgb: rgb / 255.0, lambda rgb: rgb),
+        (lambda rgb: rgb.astype(np.uint16) * 257, lambda rgb: rgb),
+        (lambda rgb: rgb[..., 0].astype(np.uint16) * 257, lambda rgb: rgb[..., [0, 0, 0]]),
+        (lambda rgb: rgb[..., 0] > 99, lambda rgb: (rgb[..., [0, 0, 0]] > 99) * np.uint8(255)),
+    ],
+)
+def test_arrays_are_photos_too(array, expected, rgb):
+    assert np.array_equal(open_photo(array(rgb)).rgb, expected(rgb))
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 4), np.int64), np.full((4, 4, 3), 2.0), np.zeros(4, np.uint8), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_other_arrays_are_refused(array):
+    with pytest.raises(PhotoError):
+        open_photo(array)
+
+
+def _png_that_claims(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("text.jpg", b"this is no picture", "JPEG, PNG"),
+        ("empty.png", b"", "JPEG, PNG"),
+        ("bomb.png", _png_that_claims(60_000, 60_000), "megapixels"),
+        ("large.png", _png_that_claims(11_000, 10_000), "megapixels"),
+        ("broken.png", _png_that_claims(100, 100), "broken"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_bad_files_are_refused_in_plain_words(name, content, words, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PhotoError, match=words):
+        open_photo(tmp_path / name)
+
+
+def test_a_file_cut_short_a_folder_and_a_missing_file_are_refused(rgb, tmp_path):
+    stream = io.BytesIO()
+    Image.fromarray(rgb).save(stream, "JPEG", quality=95)
+    (tmp_path / "cut.jpg").write_bytes(stream.getvalue()[:-500])
+    for path, words in (
+        (tmp_path / "cut.jpg", "broken"),
+        (tmp_path, "cannot be read"),
+        (tmp_path / "no.jpg", "no file"),
+    ):
+        with pytest.raises(PhotoError, match=words):
+            open_photo(path)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_unreadable_exif_data_do_not_keep_a_photo_from_opening(rgb, tmp_path):
+    Image.fromarray(rgb).save(
+        tmp_path / "odd.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff broken", quality=100, subsampling=0
+    )
+    assert np.abs(open_photo(tmp_path / "odd.jpg").rgb.astype(int) - rgb).mean() < 2
+
+
+def test_wrong_edits_and_wrong_suffixes_are_refused(rgb, tmp_path):
+    photo = open_photo(rgb)
+    for edited in (rgb[:-1], rgb.astype(np.float32)):
+        with pytest.raises(PhotoError):
+            photo.with_rgb(edited)
+    with pytest.raises(PhotoError, match=r"\.png"):
+        save_photo(photo.original, tmp_path / "photo.gif")
+
+
+def test_the_pixels_that_are_compared_with_cannot_be_overwritten(rgb):
+    with pytest.raises(ValueError, match="read-only"):
+        open_photo(rgb).rgb[0, 0] = 0
+
+
+def test_the_source_image_is_left_alone(rgb):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image = Image.fromarray(rgb)
+    image.info["exif"] = exif.tobytes()
+    open_photo(image)
+    assert image.size == (48, 64)
+    assert "exif" in image.info
+    assert open_photo(image).rgb.shape == ImageOps.exif_transpose(image).size[::-1] + (3,)
+
+
+# Colour profiles made here, since none may be copied into the repository ------------------------------------------
+
+
+def _icc(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """A version 2 ICC profile of the given tags."""
+    tags = {b"desc": _icc_description(), b"wtpt": _icc_xyz(0.9642, 1.0, 0.8249), b"cprt": b"text\0\0\0\0none\0", **tags}
+    table, body, offset = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        content += b"\0" * (-len(content) % 4)
+        table += name + struct.pack(">II", offset + len(body), len(content))
+        body += content
+    header = struct.pack(">I4sI4s4s4s", 128 + len(table) + len(body), b"test", 0x02400000, kind, space, connection)
+    header += struct.pack(">6H4s", 2020, 1, 1, 0, 0, 0, b"acsp") + b"\0" * 28 + struct.pack(">3i", 63190, 65536, 54061)
+    return header + b"\0" * (128 - len(header)) + table + body
+
+
+def _icc_description() -> bytes:
+    return b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + b"\0" * 78
+
+
+def _icc_xyz(*values: float) -> bytes:
+    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in values))
+
+
+def _display_p3() -> bytes:
+    gamma = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256))
+    columns = {b"r": (0.51512, 0.24120, -0.00105), b"g": (0.29198, 0.69225, 0.04189), b"b": (0.15710, 0.06657, 0.78407)}
+    tags = {name + b"XYZ": _icc_xyz(*column) for name, column in columns.items()}
+    return _icc(b"mntr", b"RGB ", b"XYZ ", {**tags, **{name + b"TRC": gamma for name in columns}})
+
+
+def _cmyk_profile() -> bytes:
+    """Four inks by the plain rule R = (1 - C)(1 - K), as tables of nine steps a side (five for the inks)."""
+    inks = np.stack(np.meshgrid(*[np.linspace(0, 1, 5)] * 4, indexing="ij"), axis=-1)
+    lab = color.rgb2lab((1 - inks[..., :3]) * (1 - inks[..., 3:]))
+    to_lab = np.concatenate([lab[..., :1] / 100 * 65280, (lab[..., 1:] + 128) * 256], axis=-1)
+    axes = np.meshgrid(np.linspace(0, 100 * 65535 / 65280, 9), *[np.linspace(-128, 127.99, 9)] * 2, indexing="ij")
+    rgb = np.clip(color.lab2rgb(np.stack(axes, axis=-1)), 0, 1)
+    to_inks = np.concatenate([1 - rgb, np.zeros_like(rgb[..., :1])], axis=-1) * 65535
+
+    def lut(table: np.ndarray, inputs: int, outputs: int) -> bytes:
+        line = struct.pack(">2H", 0, 65535)
+        head = b"mft2\0\0\0\0" + bytes([inputs, outputs, table.shape[0], 0])
+        head += struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536) + struct.pack(">2H", 2, 2)
+        return head + line * inputs + np.clip(table, 0, 65535).round().astype(">u2").tobytes() + line * outputs
+
+    return _icc(b"prtr", b"CMYK", b"Lab ", {b"A2B0": lut(to_lab, 4, 3), b"B2A0": lut(to_inks, 3, 4)})
