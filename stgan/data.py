@@ -479,8 +479,8 @@ class StreamBatches:
     def draw(self, number: int) -> Batch:
         """The next batch. ``number`` is for :class:`MemoryBatches` and is not looked at: a stream has one order."""
         if self._iterator is None:
-            self._iterator = self._resume_epoch()
-        batch = next(self._iterator, None)
+            self._resume_epoch()
+        batch = self._next_full_batch()
         while batch is None:
             self.skipped.check()
             if self.batch == 0:
@@ -490,30 +490,33 @@ class StreamBatches:
                     "or give more images."
                 )
             self.epoch, self.batch = self.epoch + 1, 0
-            self._iterator = self._full_batches()
-            batch = next(self._iterator, None)
+            self._open_epoch()
+            batch = self._next_full_batch()
         self.batch += 1
         return tuple(part.to(self.device, non_blocking=True) for part in batch)
 
-    def _full_batches(self) -> Iterator[Batch]:
-        """One epoch. What a worker has left over at its end is counted, but too little to train on."""
+    def _open_epoch(self) -> None:
         self.stream.set_epoch(self.epoch)
-        for decoded in self.loader:
+        self._iterator = iter(self.loader)
+
+    def _next_full_batch(self) -> Batch | None:
+        """None at the end of an epoch. What a worker has left over there is counted, but too little to train on."""
+        for decoded in self._iterator:
             if isinstance(decoded, DataError):
                 raise decoded
             images, labels, names = decoded
             self.skipped.add(len(images) + len(names), names)
             if len(images) == self.batch_size:
-                yield images, labels
+                return images, labels
+        return None
 
-    def _resume_epoch(self) -> Iterator[Batch]:
-        """The rest of the epoch after the batches that were already drawn, whose images are already counted."""
+    def _resume_epoch(self) -> None:
+        """Read up to the batches that were already drawn, whose images are already counted."""
         counted, self.skipped = self.skipped, SkippedImages()
-        batches = self._full_batches()
+        self._open_epoch()
         for _ in range(self.batch):
-            next(batches)
+            self._next_full_batch()
         self.skipped = counted
-        return batches
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream is: epoch, batches taken from it, and the images counted until then."""

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stgan.attributes import edited_labels, index_of
+from stgan.attributes import HAIR_COLOURS, edited_labels, index_of
 from stgan.faces import (
     NO_FACE,
     Alignment,
@@ -30,7 +30,6 @@ from stgan.faces import (
     check_editable,
     crop_face,
     looks_aligned,
-    paste_edit,
     yunet_path,
 )
 from stgan.models import (
@@ -42,6 +41,7 @@ from stgan.models import (
     load_companion_classifier,
     load_generator,
 )
+from stgan.paste import paste_edit
 from stgan.photos import Photo, open_photo
 from stgan.pixels import normalise
 
@@ -179,7 +179,7 @@ class FaceEditor:
             if not -len(faces) <= face < len(faces):
                 raise FaceError(f"There is no face number {face}: {len(faces)} were found, counted from 0 at the left.")
             face = faces[face]
-        return check_editable(face)
+        return self.detector.refine(photo.rgb, check_editable(face))
 
     @torch.inference_mode()
     def edit_crops(
@@ -260,19 +260,31 @@ class FaceEditor:
         """
         prepared = self._prepared(photo, face, aligned)
         labels = self._source_labels(prepared, source)
-        if torch.equal(edited_labels(labels, edit, self.names), labels):
+        target = edited_labels(labels, edit, self.names)
+        if torch.equal(target, labels):
             return prepared.photo.with_rgb(prepared.photo.rgb)
         images, masks = self.edit_crops(prepared, [edit], intensity, source)
-        return prepared.photo.with_rgb(self.paste(prepared, images[0], None if masks is None else masks[0]))
+        changed = {name for name, before, after in zip(self.names, labels, target, strict=True) if before != after}
+        beyond_crop = not changed.isdisjoint(HAIR_COLOURS)  # most hair reaches beyond CelebA's crop
+        mask = None if masks is None else masks[0]
+        return prepared.photo.with_rgb(self.paste(prepared, images[0], mask, beyond_crop=beyond_crop))
 
-    def paste(self, prepared: PreparedFace, edited: Tensor, mask: Tensor | None = None) -> np.ndarray:
-        """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3)."""
+    def paste(
+        self, prepared: PreparedFace, edited: Tensor, mask: Tensor | None = None, *, beyond_crop: bool = False
+    ) -> np.ndarray:
+        """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3).
+
+        Args:
+            mask: soft mask (S, S) of the edit, where the model has one.
+            beyond_crop: carry the change on to what lies around the crop and looks alike, such as long hair.
+        """
         return paste_edit(
             prepared.photo.rgb,
             prepared.alignment,
             _to_levels(prepared.reconstruction),
             _to_levels(edited),
             None if mask is None else mask.float().cpu().numpy(),
+            beyond_crop=beyond_crop,
         )
 
     def _prepared(self, photo: PhotoSource | PreparedFace, face: int, aligned: bool | None) -> PreparedFace:

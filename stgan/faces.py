@@ -1,11 +1,10 @@
-"""Find faces in a photograph, bring them into the frame the models were trained on, and put edits back.
+"""Find faces in a photograph and bring them into the frame that the models were trained on.
 
-Three steps, none of which needs a neural network library:
+Two steps; :mod:`stgan.paste` is the third:
 
 1. :class:`FaceDetector` finds faces (YuNet where its file is at hand, OpenCV's Haar cascades otherwise).
 2. :func:`align_face` gives the similarity that maps the photo onto the model's crop: CelebA's aligned frame
    (178x218), of which rows 26 to 196 and columns 3 to 173 are scaled to the model's image size.
-3. :func:`paste_edit` carries the *change* a model made in that crop back to the photo at the photo's resolution.
 
 Coordinates are (x, y) in pixels with pixel centres at whole numbers, so the left edge of an image lies at x = -0.5.
 """
@@ -24,6 +23,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from stgan.geometry import as_3x3, box_to_square, extent, transform
 from stgan.pixels import CELEBA_CROP, CELEBA_SIZE
 
 logger = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ class FaceDetector:
         Args:
             rgb: uint8 (H, W, 3).
         """
-        _check_photo(rgb)
+        check_photo(rgb)
         with self._lock:
             faces = self._backend.detect(rgb)
         return sorted(_without_duplicates(faces), key=lambda face: face.box[0] + face.box[2])
@@ -187,12 +187,12 @@ class FaceDetector:
             rgb: uint8 (H, W, 3), the photo the face was found in.
             face: one of :meth:`detect`'s.
         """
-        _check_photo(rgb)
+        check_photo(rgb)
         with self._lock:
             return self._backend.refine(rgb, face)
 
 
-def _check_photo(rgb: np.ndarray) -> None:
+def check_photo(rgb: np.ndarray) -> None:
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(
             f"A photo is uint8 (H, W, 3), as stgan.photos.open_photo reads it; not {rgb.dtype} {rgb.shape}."
@@ -253,14 +253,14 @@ class _YuNet:
             landmarks = look(close_up)
             if landmarks is None:
                 return face
-            face = Face(face.box, _transform(landmarks, cv2.invertAffineTransform(matrix)), face.confidence)
+            face = Face(face.box, transform(landmarks, cv2.invertAffineTransform(matrix)), face.confidence)
         return face
 
     def _close_up(self, rgb: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
         """The face as upright and as large as its landmarks make it, and the matrix from the photo to this view."""
         side, shown = self.CLOSE_UP
         left, top = (CELEBA_SIZE[0] - shown) / 2, (CELEBA_SIZE[1] + 20 - shown) / 2  # faces lie below the middle
-        matrix = (_box_to_square(left, top, shown, side) @ _as_3x3(_frame_similarity(face)))[:2]
+        matrix = (box_to_square(left, top, shown, side) @ as_3x3(_frame_similarity(face)))[:2]
         return _sample(rgb, matrix, side), matrix
 
     def _look(self, close_up: np.ndarray) -> np.ndarray | None:
@@ -362,10 +362,10 @@ class _HaarCascades:
 def _moved(face: Face, matrix: np.ndarray) -> Face:
     """The face under a similarity; a turned box becomes the upright one of the same size and centre."""
     left, top, right, bottom = face.box
-    x, y = _transform(np.array([[(left + right) / 2, (top + bottom) / 2]]), matrix)[0].tolist()
+    x, y = transform(np.array([[(left + right) / 2, (top + bottom) / 2]]), matrix)[0].tolist()
     scale = math.hypot(matrix[0, 0], matrix[1, 0])
     width, height = scale * (right - left) / 2, scale * (bottom - top) / 2
-    landmarks = None if face.landmarks is None else _transform(face.landmarks, matrix)
+    landmarks = None if face.landmarks is None else transform(face.landmarks, matrix)
     return Face((x - width, y - height, x + width, y + height), landmarks, face.confidence)
 
 
@@ -403,8 +403,8 @@ def align_face(face: Face, image_size: int) -> Alignment:
         image_size: side S of the model's image, pixels.
     """
     left, top, right, bottom = CELEBA_CROP
-    to_crop = _box_to_square(left - 0.5, top - 0.5, right - left, image_size)
-    return Alignment((to_crop @ _as_3x3(_frame_similarity(face)))[:2])
+    to_crop = box_to_square(left - 0.5, top - 0.5, right - left, image_size)
+    return Alignment((to_crop @ as_3x3(_frame_similarity(face)))[:2])
 
 
 def align_whole(photo_shape: Sequence[int], image_size: int) -> Alignment:
@@ -417,9 +417,9 @@ def align_whole(photo_shape: Sequence[int], image_size: int) -> Alignment:
     height, width = photo_shape[:2]
     if looks_aligned(photo_shape):
         left, top, right, _ = CELEBA_CROP
-        return Alignment(_box_to_square(left - 0.5, top - 0.5, right - left, image_size)[:2])
+        return Alignment(box_to_square(left - 0.5, top - 0.5, right - left, image_size)[:2])
     side = max(height, width)
-    return Alignment(_box_to_square((width - side) / 2 - 0.5, (height - side) / 2 - 0.5, side, image_size)[:2])
+    return Alignment(box_to_square((width - side) / 2 - 0.5, (height - side) / 2 - 0.5, side, image_size)[:2])
 
 
 def looks_aligned(photo_shape: Sequence[int]) -> bool:
@@ -452,21 +452,6 @@ def _frame_similarity(face: Face) -> np.ndarray:
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def _box_to_square(left: float, top: float, side: float, size: int) -> np.ndarray:
-    """float64 (3, 3): the square whose outer edges start at (left, top) onto an image of size x size pixels."""
-    scale = size / side
-    return np.array([[scale, 0, -left * scale - 0.5], [0, scale, -top * scale - 0.5], [0, 0, 1]])
-
-
-def _as_3x3(matrix: np.ndarray) -> np.ndarray:
-    return np.vstack([matrix, (0, 0, 1)])
-
-
-def _transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Points (N, 2) under a (2, 3) matrix."""
-    return points @ matrix[:, :2].T + matrix[:, 2]
-
-
 # --------------------------------------------------------------------------------------------------------------- crop
 
 
@@ -481,7 +466,7 @@ def crop_face(rgb: np.ndarray, alignment: Alignment, image_size: int) -> np.ndar
         alignment: made for the same image size.
         image_size: S, pixels.
     """
-    _check_photo(rgb)
+    check_photo(rgb)
     if alignment.matrix[0, 1] == 0 and alignment.matrix[0, 0] > 0:
         return _sample_upright(rgb, alignment.matrix, image_size)
     return _sample(rgb, alignment.matrix, image_size)
@@ -515,7 +500,7 @@ def _sample(rgb: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     oversampling = max(1, math.ceil(density))
     warped = cv2.warpAffine(
         rgb,
-        (_box_to_square(-0.5, -0.5, size, size * oversampling) @ _as_3x3(matrix))[:2],
+        (box_to_square(-0.5, -0.5, size, size * oversampling) @ as_3x3(matrix))[:2],
         (size * oversampling, size * oversampling),
         flags=cv2.INTER_CUBIC if oversampling == 1 else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
@@ -527,263 +512,6 @@ def _sample(rgb: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
 def _part_needed(rgb: np.ndarray, matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The part of the photo a crop reads, and the matrix from that part to the crop."""
-    left, top, right, bottom = _extent(matrix, (-0.5, -0.5, size - 0.5, size - 0.5), rgb.shape, margin=3)
+    left, top, right, bottom = extent(matrix, (-0.5, -0.5, size - 0.5, size - 0.5), rgb.shape, margin=3)
     shift = np.array([[1, 0, left], [0, 1, top], [0, 0, 1]])
     return rgb[top:bottom, left:right], matrix @ shift
-
-
-def _extent(
-    matrix: np.ndarray, box: tuple[float, float, float, float], photo_shape: Sequence[int], margin: int
-) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the pixels of a photo that a box of the crop covers; one pixel at least."""
-    left, top, right, bottom = box
-    corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
-    corners = _transform(corners, cv2.invertAffineTransform(matrix))
-    limit = np.array([photo_shape[1], photo_shape[0]])
-    first = np.clip(np.floor(corners.min(axis=0)).astype(int) - margin, 0, limit - 1)
-    last = np.clip(np.ceil(corners.max(axis=0)).astype(int) + margin + 1, first + 1, limit)
-    return int(first[0]), int(first[1]), int(last[0]), int(last[1])
-
-
-# -------------------------------------------------------------------------------------------------------------- paste
-
-
-def paste_edit(
-    rgb: np.ndarray,
-    alignment: Alignment,
-    reconstruction: np.ndarray,
-    edited: np.ndarray,
-    mask: np.ndarray | None = None,
-    *,
-    beyond_crop: bool = False,
-) -> np.ndarray:
-    """The photo with the change the model made, at the photo's own resolution: uint8 (H, W, 3).
-
-    The change is ``edited - reconstruction``, so what the model cannot draw stays the photo's. Where it follows the
-    photo's own light and dark (hair colour, skin) it is fitted to them by a guided filter, so edges stay where they
-    are in the photo; where it brings a structure of its own (glasses, a fringe, a bald head) the photo's detail gives
-    way to the edited image. It fades out towards the crop's border, except along the photo's own border.
-
-    Args:
-        rgb: uint8 (H, W, 3).
-        alignment: the one that made the model's input.
-        reconstruction: float (S, S, 3) in [0, 255], the model's output for no change.
-        edited: float (S, S, 3) in [0, 255], its output for the edit; composed with the mask already, if it has one.
-        mask: float (S, S) in [0, 1], where the model says it changed something. Where it is 0 no pixel of the photo
-            changes. None: where edited and reconstruction differ by more than noise.
-        beyond_crop: carry the change on beyond the crop, onto what looks like what changed at its border. CelebA's
-            crop cuts the hair of most people: without this a new hair colour ends in the middle of it.
-
-    Source: guided filter, He, Sun and Tang, TPAMI 2013 (doi 10.1109/TPAMI.2012.213), applied at a smaller size as in
-    arXiv 1505.00996.
-    """
-    _check_photo(rgb)
-    if edited.shape != reconstruction.shape or edited.ndim != 3 or edited.shape[0] != edited.shape[1]:
-        raise ValueError(f"reconstruction {reconstruction.shape} and edited {edited.shape} must both be (S, S, 3).")
-    reconstruction, edited = (np.asarray(image, np.float32) for image in (reconstruction, edited))
-    if beyond_crop:
-        alignment, reconstruction, edited, mask = _continued(rgb, alignment, reconstruction, edited, mask)
-    result = rgb.copy()
-    size = edited.shape[0]
-    support = _support(edited - reconstruction, mask) * _border_fade(rgb.shape, alignment, size)
-    rows, columns = np.nonzero(support.any(axis=1))[0], np.nonzero(support.any(axis=0))[0]
-    if len(rows) == 0:
-        return result
-    change = _Change.fitted(rgb, alignment, reconstruction, edited)
-    box = (columns[0] - 1.0, rows[0] - 1.0, columns[-1] + 1.0, rows[-1] + 1.0)
-    left, top, right, bottom = _extent(alignment.matrix, box, rgb.shape, margin=0)
-    height = max(1, STRIP_PIXELS // (right - left))
-    for y in range(top, bottom, height):
-        strip = result[y : min(y + height, bottom), left:right]
-        strip[...] = change.applied(strip, (left, y), alignment.matrix, support)
-    return result
-
-
-STRIP_PIXELS = 1 << 17  # pixels pasted at a time: floats of a strip stay in the processor's cache
-NOISE = (1.5, 6.0)  # levels of change that are the model's noise; that are surely meant
-FADE = 0.1  # of the crop's side, over which the change fades out at each border
-ROUNDNESS = 4  # exponent of the superellipse it fades along: 2 is a circle, infinity a square
-
-
-def _support(delta: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Float (S, S) in [0, 1]: where a change is carried over."""
-    size = delta.shape[0]
-    if mask is not None:
-        mask = np.asarray(mask, np.float32).reshape(size, size)
-        return _smoothstep(mask, 0.0, 0.2) * (np.abs(delta).max(axis=2) > 0).any()
-    return _smoothstep(cv2.GaussianBlur(np.abs(delta).max(axis=2), (0, 0), size / 64), *NOISE)
-
-
-def _border_fade(photo_shape: Sequence[int], alignment: Alignment, size: int) -> np.ndarray:
-    """Float (S, S): 1 inside, falling to 0 at those sides of the crop beyond which the photo goes on."""
-    corners = _transform(np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * size - 0.5, alignment.inverse)
-    farthest = np.array([photo_shape[1], photo_shape[0]]) - 0.5
-    reach = np.abs(np.arange(size) - (size - 1) / 2) / ((size - 1) / 2)  # 0 in the middle, 1 at the outermost pixels
-    across, down = reach.copy(), reach.copy()
-    first, last = slice(0, size // 2), slice(size // 2, size)
-    sides = ((down, first), (across, last), (down, last), (across, first))  # top, right, bottom, left
-    for index, (axis, half) in enumerate(sides):
-        ends = corners[[index, (index + 1) % 4]]
-        if ((ends < 0.25).all(axis=0) | (ends > farthest - 0.75).all(axis=0)).any():
-            axis[half] = 0.0  # this side lies on or outside the photo's border, where nothing could show
-    # Rounded corners: the eye finds a square of even tint sooner than a shape without straight edges.
-    distance = (down[:, None] ** ROUNDNESS + across[None, :] ** ROUNDNESS) ** (1 / ROUNDNESS)
-    return 1 - _smoothstep(distance, 1 - 2 * FADE, 1.0).astype(np.float32)
-
-
-def _smoothstep(values: np.ndarray, zero: float, one: float) -> np.ndarray:
-    share = np.clip((values - zero) / (one - zero), 0.0, 1.0)
-    return share * share * (3 - 2 * share)
-
-
-def _continued(
-    rgb: np.ndarray, alignment: Alignment, reconstruction: np.ndarray, edited: np.ndarray, mask: np.ndarray | None
-) -> tuple[Alignment, np.ndarray, np.ndarray, np.ndarray | None]:
-    """The arguments of a paste in a crop half as large again, with the change carried on beyond the model's crop."""
-    size = len(edited)
-    margin = size // 4
-    wide_alignment = Alignment(alignment.matrix + np.array([[0, 0, margin], [0, 0, margin]]))
-    wide = crop_face(rgb, wide_alignment, size + 2 * margin).astype(np.float32)
-    change = edited - reconstruction
-    if mask is not None:  # the mask travels as a fourth channel
-        change = np.dstack([change, np.asarray(mask, np.float32).reshape(size, size)])
-    inner = np.s_[margin : margin + size, margin : margin + size]
-    wide_change = _carried_on(cv2.copyMakeBorder(change, *[margin] * 4, borderType=cv2.BORDER_REPLICATE), wide, size)
-    wide_change[inner] = change
-    wide[inner] = reconstruction
-    wide_mask = None if mask is None else np.clip(wide_change[..., 3], 0, 1)
-    return wide_alignment, wide, wide + wide_change[..., :3], wide_mask
-
-
-def _carried_on(change: np.ndarray, photo: np.ndarray, size: int) -> np.ndarray:
-    """The change (W, W, C) outside the middle square of this size, by likeness in place and colour to its border.
-
-    Each pixel outside takes the mean change of the pixels along the border, weighted by how near they are and how close
-    in colour (a joint bilateral filter): hair takes that of hair, the wall behind it that of the wall. Worked out at
-    about 100 pixels across; the paste that follows refines it by the photo's own edges.
-    """
-    wide = len(change)
-    step = max(1, size // 64)
-    coarse_size = (round(wide / step),) * 2
-    coarse, coarse_change = (cv2.resize(x, coarse_size, interpolation=cv2.INTER_AREA) for x in (photo, change))
-    axis = (np.arange(coarse_size[0], dtype=np.float32) + 0.5) * (wide / coarse_size[0]) - wide / 2
-    place = np.stack(np.meshgrid(axis, axis), axis=-1)  # pixels from the middle
-    beyond = np.abs(place).max(axis=2) - size / 2  # positive outside the crop
-    outside, ring = beyond > 0, (beyond <= 0) & (beyond > -size / 8)
-
-    features = np.concatenate([place / (size / 10), coarse / 16.0], axis=2)  # in standard deviations
-    squares = (features**2).sum(axis=2)
-    distance = squares[outside][:, None] + squares[ring] - 2 * features[outside] @ features[ring].T
-    weight = np.exp(-0.5 * np.maximum(distance, 0.0))
-    # The constant lets what is like nothing at the border go without a change.
-    coarse_change[outside] = weight @ coarse_change[ring] / (weight.sum(axis=1, keepdims=True) + 0.05)
-    return cv2.resize(coarse_change, (wide, wide), interpolation=cv2.INTER_LINEAR)
-
-
-@dataclass(frozen=True)
-class _Change:
-    """A change of the photo, linear in its luminance Y and its pixels p, held at a moderate size G:
-
-    ``p' = p + support * (gain * Y + offset - replaced * p)``
-    """
-
-    gain: np.ndarray  # (G, G, 3)
-    offset: np.ndarray  # (G, G, 3), levels
-    replaced: np.ndarray  # (G, G), the share of the photo's own pixels that gives way to the edited image
-
-    MOST_DETAIL = 4  # G is at most this times S: beyond it gain and offset have nothing finer to say
-
-    @classmethod
-    def fitted(cls, rgb: np.ndarray, alignment: Alignment, reconstruction: np.ndarray, edited: np.ndarray) -> "_Change":
-        """The change from reconstruction to edited, float (S, S, 3), fitted to the photo as it looks in the crop."""
-        size = edited.shape[0]
-        detail = min(1 / alignment.scale, cls.MOST_DETAIL)  # pixels of the grid per pixel of the crop
-        grid = max(8, round(size * detail))
-        photo = crop_face(
-            rgb, Alignment((_box_to_square(-0.5, -0.5, size, grid) @ _as_3x3(alignment.matrix))[:2]), grid
-        )
-        luminance = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        delta = _resized(edited - reconstruction, grid)
-        gain, offset = _guided_filter(luminance, delta, radius=max(1, round(1.5 * detail)))
-        own = _own_structure(delta - gain * luminance[..., None] - offset, detail)
-        gain *= 1 - own
-        offset += own * (delta - offset)
-        replaced = _replaced(delta, own[..., 0], reconstruction, edited)
-        error = _resized(photo.astype(np.float32), size) - reconstruction
-        slow_error = cv2.GaussianBlur(error, (0, 0), size / 16)
-        target = _resized(edited + slow_error, grid)  # its colour meets that of the photo around it
-        gain *= 1 - replaced[..., None]
-        offset += replaced[..., None] * (target - offset)
-        return cls(gain, offset, replaced)
-
-    def applied(
-        self, photo: np.ndarray, corner: tuple[int, int], matrix: np.ndarray, support: np.ndarray
-    ) -> np.ndarray:
-        """A changed part of the photo, uint8 (h, w, 3), that begins at corner (x, y); matrix leads to the crop."""
-        height, width = photo.shape[:2]
-        to_crop = matrix @ np.array([[1, 0, corner[0]], [0, 1, corner[1]], [0, 0, 1]])
-        to_grid = (_box_to_square(-0.5, -0.5, len(support), len(self.replaced)) @ _as_3x3(to_crop))[:2]
-
-        def warped(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:  # (h, w, 3)
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # the matrix leads from the result to the source
-            part = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-            return part if part.ndim == 3 else cv2.merge([part] * 3)
-
-        luminance = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        change = cv2.multiply(warped(self.gain, to_grid), cv2.merge([luminance] * 3))
-        change += warped(self.offset, to_grid)
-        if self.replaced.any():
-            change -= cv2.multiply(warped(self.replaced, to_grid), photo.astype(np.float32))
-        change *= warped(support, to_crop)
-        return cv2.add(photo, change, dtype=cv2.CV_8U)  # rounds to the nearest level, so no change stays none
-
-
-def _resized(image: np.ndarray, size: int) -> np.ndarray:
-    """Float (S, S, C) at another size, smooth when enlarged, averaged when shrunk."""
-    if size == len(image):
-        return image.copy()
-    shrinks = size < len(image)
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-
-
-def _guided_filter(
-    guide: np.ndarray, image: np.ndarray, radius: int, epsilon: float = 36.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients (H, W, C) such that gain * guide + offset is the image with the guide's edges."""
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(values, -1, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT_101)
-
-    guide_mean, image_mean = mean(guide), mean(image)
-    variance = mean(guide * guide) - guide_mean**2
-    covariance = mean(image * guide[..., None]) - image_mean * guide_mean[..., None]
-    gain = np.clip(covariance / (variance + epsilon)[..., None], -1.0, 1.0)
-    offset = image_mean - gain * guide_mean[..., None]
-    return mean(gain), mean(offset)
-
-
-def _own_structure(unexplained: np.ndarray, detail: float) -> np.ndarray:
-    """Float (G, G, 1) in [0, 1]: where a change is nothing the photo's light and dark could explain."""
-    smooth = cv2.GaussianBlur(unexplained, (0, 0), 0.6 * detail)
-    near = 2 * max(1, round(1.5 * detail)) + 1
-    strength = cv2.blur(np.abs(smooth).max(axis=2), (near, near))
-    own = _smoothstep(strength, 4.0, 12.0)[..., None]
-    # At the crop's own resolution there is no finer edge to follow: the change is taken as it is.
-    return own + (1 - own) * (1 - _smoothstep(np.float32(detail), 1.0, 1.5))
-
-
-def _replaced(delta: np.ndarray, own: np.ndarray, reconstruction: np.ndarray, edited: np.ndarray) -> np.ndarray:
-    """Float (G, G) in [0, 1]: where the edited image takes the place of the photo, detail and all."""
-    grid, size = len(delta), len(edited)
-    strength = cv2.GaussianBlur(np.abs(delta).max(axis=2), (0, 0), grid / size)
-
-    def texture(image: np.ndarray) -> np.ndarray:
-        grey = image.mean(axis=2)
-        fine = grey - cv2.GaussianBlur(grey, (0, 0), size / 64)
-        return np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), size / 50))
-
-    # Where the edit takes a texture away (hair on a head that is to be bald), so must the paste; one level keeps the
-    # ratio from chance in flat places.
-    smoother = 1 - _smoothstep((texture(edited) + 1) / (texture(reconstruction) + 1), 0.35, 0.8)
-    smoother = np.clip(_resized(smoother, grid), 0, 1)
-    return np.maximum(own * _smoothstep(strength, 25.0, 70.0), smoother * _smoothstep(strength, 12.0, 35.0))

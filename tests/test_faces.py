@@ -24,9 +24,9 @@ from stgan.faces import (
     check_editable,
     crop_face,
     looks_aligned,
-    paste_edit,
     yunet_path,
 )
+from stgan.paste import paste_edit
 from stgan.pixels import CELEBA_CROP
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

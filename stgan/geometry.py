@@ -1,0 +1,38 @@
+"""Plane geometry of crops: similarities as (2, 3) matrices.
+
+Coordinates are (x, y) in pixels with pixel centres at whole numbers, so the left edge of an image lies at x = -0.5.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+
+def box_to_square(left: float, top: float, side: float, size: int) -> np.ndarray:
+    """float64 (3, 3): the square whose outer edges start at (left, top) onto an image of size x size pixels."""
+    scale = size / side
+    return np.array([[scale, 0, -left * scale - 0.5], [0, scale, -top * scale - 0.5], [0, 0, 1]])
+
+
+def as_3x3(matrix: np.ndarray) -> np.ndarray:
+    """A (2, 3) matrix with the row (0, 0, 1) below, so that it can be multiplied with others."""
+    return np.vstack([matrix, (0, 0, 1)])
+
+
+def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Points (N, 2) under a (2, 3) matrix."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def extent(
+    matrix: np.ndarray, box: tuple[float, float, float, float], photo_shape: Sequence[int], margin: int
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the pixels of a photo that a box of the crop covers; one pixel at least."""
+    left, top, right, bottom = box
+    corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+    corners = transform(corners, cv2.invertAffineTransform(matrix))
+    limit = np.array([photo_shape[1], photo_shape[0]])
+    first = np.clip(np.floor(corners.min(axis=0)).astype(int) - margin, 0, limit - 1)
+    last = np.clip(np.ceil(corners.max(axis=0)).astype(int) + margin + 1, first + 1, limit)
+    return int(first[0]), int(first[1]), int(last[0]), int(last[1])
