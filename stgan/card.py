@@ -56,7 +56,7 @@ def write_card(folder: Path, name: str = "") -> ModelCard:
         parameters=f"{training.get('parameters', 0):,}",
         device=training.get("device", "not recorded"),
         minutes=training.get("minutes"),
-        command=training.get("command", "not recorded"),
+        commands=_commands(training),
         evaluation=evaluation.get("markdown"),
         evaluation_command=evaluation.get("command"),
         validation=", ".join(f"{key} {value:.4g}" for key, value in training.get("validation", {}).items()) or "none",
@@ -72,6 +72,15 @@ def _description(architecture: str, config: dict[str, Any]) -> str:
         return f"Tells which of {len(config['attributes'])} attributes an aligned face has: {attributes}."
     masked = " A soft mask decides per pixel what is replaced." if config.get("soft_mask") else ""
     return f"Edits {len(config['attributes'])} attributes of a face in a photograph: {attributes}.{masked}"
+
+
+def _commands(training: dict[str, Any]) -> str:
+    """Lines of shell: the command of the run, and from which image on another one went on with it."""
+    lines = []
+    for entry in training.get("commands", []):
+        lines += [f"# from image {entry['from_image']:,} on"] if entry["from_image"] else []
+        lines.append(entry["command"])
+    return "\n".join(lines) or "# not recorded"
 
 
 def _card_data(architecture: str, evaluation: dict[str, Any]) -> ModelCardData:

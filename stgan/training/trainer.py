@@ -52,7 +52,8 @@ class Trainer:
     """
 
     def __init__(self, config: TrainingConfig, command: str = ""):
-        self.config, self.command = config, command
+        self.config = config
+        self.commands = [{"from_image": 0, "command": command}]  # one for each time the run was started or resumed
         self.attributes = tuple(config.attributes) or DEFAULT_ATTRIBUTES
         self.output_dir = Path(config.output_dir)
         reports = None if config.report_to == "none" else config.report_to
@@ -240,6 +241,7 @@ class Trainer:
         progress = load_checkpoint(self.accelerator, checkpoint, self._resume_settings())
         self._apply_optimizer_settings()
         self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
+        self.commands = _continued(progress["commands"], progress["images_seen"], self.commands[0]["command"])
         self.accelerator.print(f"Continuing from {checkpoint} at step {self.step} of {self.total_steps}.")
         return progress["batches"].get(str(self.accelerator.process_index))
 
@@ -307,6 +309,7 @@ class Trainer:
             "step": self.step,
             "next_batch": self.next_batch,
             "images_seen": self.step * self.images_per_step,
+            "commands": self.commands,
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
             "config": json.loads(json.dumps(asdict(self.config))) | {"processes": self.accelerator.num_processes},
         }
@@ -333,7 +336,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         record = {
-            "command": self.command,
+            "commands": self.commands,
             "images_seen": self.step * self.images_per_step,
             "steps": self.step,
             "parameters": self.objective.trained_model.parameter_count(),
@@ -404,6 +407,13 @@ def rare_attribute_weights(labels: Tensor, power: float) -> Tensor | None:
     frequency = labels.mean(dim=0).clamp(1e-4, 1 - 1e-4)
     rarity = torch.where(labels > 0, 0.5 / frequency, 0.5 / (1 - frequency)).amax(dim=1)
     return rarity.clamp(min=1.0).pow(power)
+
+
+def _continued(commands: list[dict[str, Any]], images_seen: int, command: str) -> list[dict[str, Any]]:
+    """The commands of a run so far, and the one that goes on with it where it is another."""
+    if commands[-1]["command"] == command:
+        return commands
+    return [*commands, {"from_image": images_seen, "command": command}]
 
 
 def train(config: TrainingConfig, command: str = "") -> Path:
