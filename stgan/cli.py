@@ -9,6 +9,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 Model = Annotated[str | None, arg(help="Model folder or Hub id. Default: STGAN_MODEL, or the bundled model.")]
+YuNet = Annotated[Path | None, arg(help="YuNet detector file. Default: from the Hub where it can be had.")]
 FaceNumber = Annotated[int, arg(help="Which face, counted from 0 at the left.")]
 Aligned = Annotated[bool, arg(help="Take the whole photo as an aligned crop, as CelebA's, and look for no face.")]
 
@@ -22,6 +23,7 @@ def edit(
     model: Model = None,
     face: FaceNumber = 0,
     aligned: Aligned = False,
+    yunet: YuNet = None,
 ) -> None:
     """Edit the face in a photo; the result has the photo's own size.
 
@@ -32,7 +34,7 @@ def edit(
     changes = dict.fromkeys(add, True) | dict.fromkeys(remove, False)
     if not changes:
         raise ValueError("Nothing to do: name attributes with --add or --remove (stgan attributes PHOTO lists them).")
-    editor = _editor(model)
+    editor = _editor(model, yunet)
     edited = editor.edit(photo, changes, intensity, face=face, aligned=aligned or None)
     out = out or photo.with_name(f"{photo.stem}-edited{photo.suffix}")
     asked = " ".join([f"+{name}" for name in add] + [f"-{name}" for name in remove])
@@ -45,10 +47,11 @@ def attributes(
     model: Model = None,
     face: FaceNumber = 0,
     aligned: Aligned = False,
+    yunet: YuNet = None,
     as_json: Annotated[bool, arg(name="json", help="Print JSON.")] = False,
 ) -> None:
     """Print which attributes the face in a photo has, with the classifier's confidence."""
-    prepared = _editor(model).prepare(photo, face=face, aligned=aligned or None)
+    prepared = _editor(model, yunet).prepare(photo, face=face, aligned=aligned or None)
     if as_json:
         print(json.dumps(prepared.probabilities))
         return
@@ -66,13 +69,14 @@ def sheet(
     model: Model = None,
     face: FaceNumber = 0,
     aligned: Aligned = False,
+    yunet: YuNet = None,
 ) -> None:
     """Draw one picture of every single edit of a photo: each attribute added, or taken away where the face has it."""
     from PIL import Image
 
     from stgan.figures import caption, contact_sheet
 
-    editor = _editor(model)
+    editor = _editor(model, yunet)
     prepared = editor.prepare(photo, face=face, aligned=aligned or None)
     window = prepared.window()
     pictures, captions = [Image.fromarray(prepared.photo.rgb).crop(window)], ["Photo"]
@@ -106,10 +110,11 @@ def evaluate(
     )  # fmt: skip
 
 
-def _editor(model: str | None):
+def _editor(model: str | None, yunet: Path | None):
     from stgan.editor import FaceEditor, default_model
+    from stgan.faces import FaceDetector
 
-    return FaceEditor.from_pretrained(model or default_model())
+    return FaceEditor.from_pretrained(model or default_model(), detector=FaceDetector(yunet) if yunet else None)
 
 
 def main() -> None:

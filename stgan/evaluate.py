@@ -93,7 +93,8 @@ def evaluate_folder(
         print(f"Written to {folder}: {EVALUATION_FILE}, evaluation.md, edits.png")
     if update_card:
         record |= {"headline": evaluation.headline(), "markdown": evaluation.to_markdown()}
-        record["command"] = f"stgan evaluate {data} --model {model} --split {split}"
+        limit = "" if max_samples is None else f" --max-samples {max_samples}"
+        record["command"] = f"stgan evaluate {data} --model {model} --split {split}{limit}"
         _write_json(Path(model) / EVALUATION_FILE, record)
         write_card(Path(model), str(model))
         print(f"Updated the card of {model}")
