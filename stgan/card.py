@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 TRAINING_FILE = "training.json"  # written by the trainer
 EVALUATION_FILE = "evaluation.json"  # written by the evaluation, with its Markdown and command
+PICTURE_FILE = "edits.png"  # where there is one: made by ``stgan sheet``
 TEMPLATE = Path(__file__).parent / "model_card.md"
 DATASET = "flwrlabs/celeba"
 PAPERS = {"STGAN": "1904.09709", "AttGAN": "1711.10678", "StarGAN": "1711.09020"}
@@ -61,6 +62,7 @@ def write_card(folder: Path, name: str = "") -> ModelCard:
         evaluation_command=evaluation.get("command"),
         validation=", ".join(f"{key} {value:.4g}" for key, value in training.get("validation", {}).items()) or "none",
         image_size=config["image_size"],
+        picture=(folder / PICTURE_FILE).is_file(),
     )
     card.save(folder / "README.md")
     return card
@@ -111,9 +113,14 @@ def _eval_results(evaluation: dict[str, Any]) -> list[EvalResult] | None:
         "dataset_split": evaluation["split"],
     }
     return [
-        EvalResult(metric_type=name.split("_")[0], metric_name=name, metric_value=round(value, 4), **common)
+        EvalResult(metric_type=_metric_type(name), metric_name=name, metric_value=round(value, 4), **common)
         for name, value in evaluation["headline"].items()
     ]
+
+
+def _metric_type(name: str) -> str:
+    """The general kind that a named figure is of: ``rgb_psnr`` is a ``psnr``, ``edit_accuracy_1.5`` an ``accuracy``."""
+    return next((kind for kind in ("psnr", "ssim", "accuracy") if kind in name), name)
 
 
 def _read(file: Path) -> dict[str, Any]:
