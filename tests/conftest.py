@@ -113,7 +113,8 @@ def celeba_download(faces, tmp_path_factory):
     folder = tmp_path_factory.mktemp("download")
     (folder / "img_align_celeba").mkdir()
     labels, partition = [], []
-    for number, (split, i) in enumerate([(split, i) for split in faces for i in range(len(faces[split].images))], 1):
+    rows = [(split, i) for split in faces for i in range(len(faces[split].images))]
+    for number, (split, i) in enumerate(rows, 1):
         name = f"{number:06}.jpg"
         (folder / "img_align_celeba" / name).write_bytes(faces[split].images[i])
         values = " ".join("1" if faces[split].labels[i][name] else "-1" for name in CELEBA_ATTRIBUTES)

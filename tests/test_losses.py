@@ -68,6 +68,24 @@ def test_r1_is_the_mean_squared_norm_of_the_gradient_at_real_images(critic):
     assert not real.requires_grad  # the batch itself stays as it was
 
 
+def test_r1_with_random_signs_is_in_the_mean_the_sum_of_the_logits_own_penalties(critic):
+    network, realness = critic
+    attributes, share, real = nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Softplus()), 0.3, pictures(5)
+
+    def squared_norm(logits):
+        point = real.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(logits(point).sum(), point)
+        return gradient.flatten(1).square().sum(1).mean().item()
+
+    single = [squared_norm(lambda images, k=k: attributes(images)[:, k]) for k in range(3)]
+    random = torch.Generator().manual_seed(0)
+    drawn = [
+        losses.r1_penalty(lambda images: (realness(images), attributes(images)), real, share, random).item()
+        for _ in range(2_000)
+    ]
+    assert sum(drawn) / len(drawn) == pytest.approx(squared_norm(realness) + share * sum(single), rel=0.05)
+
+
 def test_a_critic_that_is_flat_has_a_finite_penalty(critic):
     network, realness = critic
     nn.init.zeros_(network[3].weight)

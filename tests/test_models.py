@@ -47,7 +47,7 @@ def pictures(count, size=32):
 
 
 def stirred(model):
-    """The model with running statistics, biases and norms that are not their initial ones, so that each of them shows."""
+    """The model with statistics, biases and norms that are not their initial ones, so that each of them shows."""
     with torch.no_grad():
         for name, value in [*model.named_parameters(), *model.named_buffers()]:
             if name.endswith(("bias", "running_mean")):

@@ -265,6 +265,7 @@ def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Gene
         settings |= {"inject_layers": config.inject_layers} if config.inject_layers >= 0 else {}
     if config.model == "stgan":
         settings |= {name: getattr(config, name) for name in ("stu_layers", "stu_kernel", "stu_state", "stu_norm")}
+        settings |= {"skip_layers": config.stu_layers} if config.stu_layers > 4 else {}  # each unit needs its skip
     return GENERATORS[ARCHITECTURES[config.model]](**settings)
 
 

@@ -36,7 +36,7 @@ RESUME_SETTINGS = (
     "inject_layers", "label_mode", "soft_mask", "discriminator_width", "discriminator_hidden", "discriminator_norm",
     "classifier_width", "critic_steps", "use_ema",
 )  # fmt: skip
-STOP_CHECK_INTERVAL = 10  # steps between two questions among several processes whether one was told to stop
+STOP_CHECK_INTERVAL = 10  # steps on GPUs between two questions among the processes whether one was told to stop
 
 
 class TrainingError(RuntimeError):
@@ -280,7 +280,7 @@ class Trainer:
         """Whether to stop before the next step. Several processes must agree, and ask each other only now and then."""
         if self.accelerator.num_processes == 1:
             return self.stop_requested
-        if self.step % STOP_CHECK_INTERVAL:
+        if self.device.type != "cpu" and self.step % STOP_CHECK_INTERVAL:  # a step on the CPU takes long
             return False
         if self.stop_requested:
             self.accelerator.set_trigger()

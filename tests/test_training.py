@@ -1,0 +1,951 @@
+"""A run does what its recipe says, stops and goes on as if it had not, and leaves a model that loads."""
+
+import copy
+import importlib.util
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn import functional as F
+
+from stgan.attributes import exclusion_matrix, flipped_labels
+from stgan.data import load_into_memory
+from stgan.models import AttributeClassifier, load_generator
+from stgan.pixels import normalise
+from stgan.training import Trainer, TrainingConfig, TrainingError, recipe_defaults
+from stgan.training.checkpoints import CheckpointError, list_checkpoints
+from stgan.training.classification import random_similarity
+from stgan.training.distributed import check_processes
+from stgan.training.editing import EditingObjective
+from stgan.training.ema import ExponentialMovingAverage
+from stgan.training.trainer import all_finite, learning_rate_factor, rare_attribute_weights
+
+ROOT = Path(__file__).parent.parent
+NAMES = ("Black_Hair", "Blond_Hair", "Eyeglasses", "Male")
+TINY = {
+    "attributes": NAMES, "image_size": 32, "width": 4, "max_width": 16, "layers": 3, "stu_layers": 2,
+    "discriminator_width": 4, "discriminator_hidden": 8, "classifier_width": 4, "batch_size": 4,
+    "dataloader_num_workers": 0, "max_validation_samples": 6, "mixed_precision": "no", "report_to": "none",
+    "logging_steps": 1,
+}  # fmt: skip
+RUNS = ["stgan-fast", "stgan-paper", "attgan-fast", "attgan-paper", "stargan-fast", "stargan-paper", "classifier-fast"]
+
+specification = importlib.util.spec_from_file_location("train", ROOT / "train.py")
+train_script = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(train_script)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerate():
+    """Each run of a test is a process of its own, as far as accelerate is concerned."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def arguments(**settings):
+    """Settings as the command line takes them."""
+    words = []
+    for name, value in settings.items():
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no_{name}")
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{name}", *map(str, values)]
+    return words
+
+
+def command(dataset, output, run="stgan-fast", steps=4, **settings):
+    """A command line for a few steps of a tiny model."""
+    model, recipe = run.split("-")
+    batches = 6 if recipe == "paper" and model != "classifier" else 1
+    images = steps * settings.get("batch_size", TINY["batch_size"]) * settings.get("critic_steps", batches - 1)
+    images += steps * settings.get("batch_size", TINY["batch_size"])
+    fixed = {"model": model, "recipe": recipe, "dataset": dataset, "output_dir": output, "total_images": images}
+    return arguments(**fixed | TINY | settings)
+
+
+def trainer(dataset, output, run="stgan-fast", steps=4, **settings):
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Trainer(train_script.parse(command(dataset, output, run, steps, **settings)), "train.py …")
+
+
+def trained(*args, **settings):
+    """A finished run."""
+    run = trainer(*args, **settings)
+    run.train()
+    return run
+
+
+def tensors_of(checkpoint):
+    """Every tensor and number of a full state: weights, running statistics, averages, optimizers."""
+    found = {}
+
+    def collect(name, value):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                collect(f"{name}/{key}", inner)
+        elif isinstance(value, (list, tuple)):
+            for key, inner in enumerate(value):
+                collect(f"{name}/{key}", inner)
+        else:
+            found[name] = value
+
+    for file in sorted(checkpoint.iterdir()):
+        if file.suffix == ".safetensors":
+            collect(file.name, load_file(file))
+        elif file.suffix in (".bin", ".pkl") and not file.name.startswith("random_states"):
+            collect(file.name, torch.load(file, weights_only=True))
+    return found
+
+
+def assert_same_state(ours, theirs):
+    ours, theirs = tensors_of(ours), tensors_of(theirs)
+    assert ours.keys() == theirs.keys()
+    assert len(ours) > 20
+    for name, value in ours.items():
+        same = torch.equal(value, theirs[name]) if isinstance(value, torch.Tensor) else value == theirs[name]
+        assert same, name
+
+
+def last_checkpoint(output):
+    return list_checkpoints(Path(output))[-1]
+
+
+# ------------------------------------------------------------------------------------------------------ a whole run
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_model_trains_by_every_recipe_and_leaves_a_folder_that_loads(run, celeba, tmp_path):
+    finished = trained(celeba, tmp_path, run, steps=3)
+    folder = tmp_path / "model"
+    assert {file.name for file in folder.iterdir()} == {
+        "config.json", "model.safetensors", "README.md", "training.json"
+    }  # fmt: skip
+    load = AttributeClassifier.from_pretrained if run.startswith("classifier") else load_generator
+    model = load(folder)
+    assert model.attributes == NAMES
+    for name, value in finished.objective.trained_model.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+        assert value.isfinite().all()
+    images = normalise(finished.validation_data.images)
+    with torch.no_grad():
+        answer = model(images) if run.startswith("classifier") else model(images, torch.zeros(6, 4))
+    assert answer.isfinite().all()
+    record = json.loads((folder / "training.json").read_text())
+    assert (record["steps"], record["images_seen"]) == (3, finished.config.total_images)
+    assert record["config"]["attributes"] == list(NAMES)
+    assert all(math.isfinite(value) for value in record["validation"].values())
+    assert "train.py …" in (folder / "README.md").read_text()
+    grids = [file.name for file in tmp_path.glob("samples/*.png")]
+    assert grids == ([] if run.startswith("classifier") else ["step-0000003.png"])
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-3"]
+    assert not list(tmp_path.glob("partial-*"))
+
+
+def test_every_weight_of_both_networks_is_trained(celeba, tmp_path):
+    run = trainer(celeba, tmp_path, "stgan-paper", steps=2)
+    before = {}
+    run._run_steps, run_steps = lambda: before.update(states(run)), run._run_steps
+    run._finish, finish = lambda: None, run._finish
+    run.train()
+    run_steps()
+    for network, state in states(run).items():
+        for name, value in state.items():
+            if value.is_floating_point() and name != "adversarial_head.2.bias":  # cancels in E[D(fake)] - E[D(real)]
+                assert not torch.equal(value, before[network][name]), f"{network} {name}"
+    finish()
+
+
+def states(run):
+    return {type(network).__name__: copy.deepcopy(network.state_dict()) for network in run.objective.networks}
+
+
+def test_a_run_in_bfloat16_keeps_its_losses_and_weights_in_full_precision(celeba, tmp_path):
+    run = trainer(celeba, tmp_path, steps=2, mixed_precision="bf16", penalty_interval=1)
+    terms = []
+    step = run._train_step
+    run._train_step = lambda: terms.append(step()) or terms[-1]
+    run.train()
+    assert all(term.dtype == torch.float32 for each in terms for term in each.values())
+    assert "d_penalty" in terms[0]
+    assert all(p.dtype == torch.float32 for network in run.objective.networks for p in network.parameters())
+
+
+def test_a_classifier_learns_what_is_there_to_see(celeba, tmp_path):
+    finished = trained(
+        celeba, tmp_path, "classifier-fast", steps=150, batch_size=16, attributes=("Eyeglasses", "Pale_Skin"),
+        max_validation_samples=12, warmup_images=160, logging_steps=50, checkpointing_steps=1_000, ema_half_life=160,
+    )  # fmt: skip
+    assert finished.objective.validate(finished.validation_data, None)["accuracy"] > 0.9
+
+
+def test_a_generator_learns_to_reconstruct(celeba, tmp_path):
+    losses = []
+    run = trainer(celeba, tmp_path, "stgan-paper", steps=60, critic_steps=1, learning_rate=2e-3)
+    run._log = lambda terms, bar: losses.append(terms["g_reconstruction"])
+    run.train()
+    assert sum(losses[-10:]) < 0.85 * sum(losses[:10])
+
+
+def test_the_run_says_nothing_about_its_libraries(celeba, tmp_path):
+    """No deprecation or other warning at the start of a run that nobody can do anything about."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trained(celeba, tmp_path, steps=1)
+    ours = [str(warning.message) for warning in caught if not issubclass(warning.category, ResourceWarning)]
+    assert ours == []
+
+
+# -------------------------------------------------------------------------------------------------------- resuming
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(celeba, tmp_path_factory):
+    """Finished runs of six steps with every checkpoint kept, made when first asked for."""
+    made = {}
+
+    def run(name, **settings):
+        key = (name, *settings.items())
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("uninterrupted")
+            trained(celeba, made[key], name, steps=6, **KEEP_ALL | settings)
+        return made[key]
+
+    return run
+
+
+KEEP_ALL = {"checkpointing_steps": 1, "checkpoints_total_limit": 100, "validation_steps": 2}
+
+
+@pytest.mark.parametrize("run", ["stgan-fast", "stgan-paper", "stargan-fast", "classifier-fast"])
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_run_resumed_from_a_checkpoint_ends_as_one_that_never_stopped(run, step, uninterrupted, celeba, tmp_path):
+    whole = uninterrupted(run)
+    shutil.copytree(whole / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
+    resumed = trained(celeba, tmp_path, run, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert resumed.step == 6
+    for later in range(step + 1, 7):
+        assert_same_state(tmp_path / f"checkpoint-{later}", whole / f"checkpoint-{later}")
+    ours, theirs = (load_file(output / "model" / "model.safetensors") for output in (tmp_path, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_step_saves_and_the_resumed_run_is_the_uninterrupted_one(
+    number, uninterrupted, celeba, tmp_path, capsys
+):
+    run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=2)
+    step = run._train_step
+
+    def signalled_step():
+        if run.step == 3:
+            os.kill(os.getpid(), number)
+        return step()
+
+    run._train_step = signalled_step
+    run.train()
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4"]
+    assert "Stopped after step 4 of 6" in capsys.readouterr().out
+    load_generator(tmp_path / "model")
+    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
+
+
+def test_signal_handlers_are_given_back(celeba, tmp_path):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    trained(celeba, tmp_path, steps=1)
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def start(words, **options):
+    """``python train.py …`` in a process group of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("env", {})
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words], env=environment, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=options["cwd"],
+    )  # fmt: skip
+
+
+def wait_for(output, step, process):
+    """Until a checkpoint of that step, or of a later one, is there."""
+    deadline = time.monotonic() + 180
+    while not any(int(path.name.removeprefix("checkpoint-")) >= step for path in list_checkpoints(output)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"no checkpoint of step {step}:\n{process.communicate()[0]}")
+        time.sleep(0.005)
+
+
+def test_a_run_killed_at_any_moment_resumes_as_if_it_had_not_been(celeba, tmp_path):
+    """kill -9 while it trains and saves; what it leaves half-written is never used."""
+    settings = {"steps": 40, "checkpointing_steps": 1, "checkpoints_total_limit": 3}
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = start(command(celeba, killed, **settings), cwd=tmp_path)
+    wait_for(killed, 5, process)
+    time.sleep(0.03)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert int(last_checkpoint(killed).name.removeprefix("checkpoint-")) < 40
+    resumed = trained(celeba, killed, resume_from_checkpoint="latest", **settings)
+    assert resumed.step == 40
+    assert not list(killed.glob("partial-*"))
+    trained(celeba, whole, **settings)
+    assert_same_state(last_checkpoint(killed), last_checkpoint(whole))
+
+
+@pytest.fixture(scope="module")
+def stopped_stream(celeba, tmp_path_factory):
+    """A streamed run, its Hub out of reach, whose whole process group gets SIGTERM."""
+    output = tmp_path_factory.mktemp("stopped") / "run"
+    words = command(
+        celeba, output, steps=100_000, streaming=True, dataloader_num_workers=2, checkpointing_steps=2,
+        validation_steps=2, push_to_hub=True, hub_model_id="nobody/nothing", checkpoints_total_limit=2,
+    )  # fmt: skip
+    unreachable = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_none"}
+    process = start(words, cwd=output.parent, env=unreachable)
+    wait_for(output, 4, process)
+    os.killpg(process.pid, signal.SIGTERM)
+    text, _ = process.communicate(timeout=120)
+    return SimpleNamespace(output=output, text=text, code=process.returncode, words=words)
+
+
+def test_sigterm_to_the_whole_group_saves_and_exits_cleanly_even_with_workers(stopped_stream):
+    assert stopped_stream.code == 0, stopped_stream.text
+    assert "Everything is saved: continue with --resume_from_checkpoint latest." in stopped_stream.text
+    stopped_at = int(stopped_stream.text.split("Stopped after step ")[1].split()[0])
+    assert last_checkpoint(stopped_stream.output).name == f"checkpoint-{stopped_at}"
+    assert not list(stopped_stream.output.glob("partial-*"))
+    load_generator(stopped_stream.output / "model")
+
+
+def test_a_hub_out_of_reach_never_stops_a_run(stopped_stream):
+    assert "Could not push to nobody/nothing" in stopped_stream.text
+    assert "Training goes on" in stopped_stream.text
+    assert stopped_stream.code == 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_streamed_run_resumes_exactly_too(workers, celeba, tmp_path):
+    settings = {"streaming": True, "steps": 16, "dataloader_num_workers": workers, "batch_size": 5}
+    settings |= {"checkpointing_steps": 7, "checkpoints_total_limit": 100}
+    trained(celeba, tmp_path / "whole", **settings)
+    shutil.copytree(tmp_path / "whole" / "checkpoint-7", tmp_path / "resumed" / "checkpoint-7")
+    resumed = trained(celeba, tmp_path / "resumed", resume_from_checkpoint="latest", **settings)
+    assert resumed.batches.epoch > 0
+    assert_same_state(tmp_path / "resumed" / "checkpoint-16", tmp_path / "whole" / "checkpoint-16")
+
+
+def test_resuming_a_finished_run_changes_nothing(uninterrupted, celeba, tmp_path):
+    shutil.copytree(uninterrupted("stgan-fast"), tmp_path / "again")
+    before = (tmp_path / "again" / "checkpoint-6" / "progress.json").stat().st_mtime_ns
+    trained(celeba, tmp_path / "again", steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert (tmp_path / "again" / "checkpoint-6" / "progress.json").stat().st_mtime_ns == before
+    load_generator(tmp_path / "again" / "model")
+
+
+def test_resuming_where_nothing_was_begins(celeba, tmp_path, capsys):
+    assert trained(celeba, tmp_path, steps=1, resume_from_checkpoint="latest").step == 1
+    assert "starting from the beginning" in capsys.readouterr().out
+
+
+def test_resuming_with_other_settings_names_what_differs(uninterrupted, celeba, tmp_path):
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
+    with pytest.raises(CheckpointError, match="width: 4 there, 8 now; .*seed: 0 there, 5 now|seed.*width") as refusal:
+        trained(celeba, tmp_path, steps=8, resume_from_checkpoint="latest", width=8, seed=5)
+    assert "another --output_dir" in str(refusal.value)
+
+
+def test_a_learning_rate_may_change_between_two_parts_of_a_run(uninterrupted, celeba, tmp_path):
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
+    settings = {"learning_rate": 1e-5, "adam_beta1": 0.3, "lr_schedule": "constant"}
+    resumed = trained(celeba, tmp_path, steps=7, resume_from_checkpoint="latest", **settings)
+    rates = [group["lr"] for group in resumed.objective.generator_optimizer.param_groups]
+    assert rates == [1e-5]
+    assert resumed.objective.generator_optimizer.param_groups[0]["betas"][0] == 0.3
+
+
+def test_a_checkpoint_that_is_not_there_names_those_that_are(uninterrupted, celeba, tmp_path):
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
+    with pytest.raises(CheckpointError, match="no checkpoint 'checkpoint-5'.*there are: checkpoint-6"):
+        trained(celeba, tmp_path, resume_from_checkpoint="checkpoint-5")
+
+
+def test_half_a_checkpoint_is_cleared_away_and_never_resumed_from(uninterrupted, celeba, tmp_path):
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-4", tmp_path / "checkpoint-4")
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-5", tmp_path / "partial-checkpoint-5")
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
+    (tmp_path / "checkpoint-6" / "progress.json").unlink()  # as an older version, killed while removing, left it
+    resumed = trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert resumed.step == 6
+    assert not list(tmp_path.glob("partial-*"))
+    assert_same_state(tmp_path / "checkpoint-5", uninterrupted("stgan-fast") / "checkpoint-5")
+
+
+class Killed(BaseException):
+    """Stands for a kill at a chosen moment: nothing catches it."""
+
+
+@pytest.mark.parametrize("moment", ["writing", "removing"])
+def test_a_save_cut_off_at_its_worst_moment_costs_nothing(moment, uninterrupted, celeba, tmp_path, monkeypatch):
+    run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=1, checkpoints_total_limit=1, validation_steps=2)
+    save_state, removed = run.accelerator.save_state, []
+
+    def half_save(folder):
+        save_state(folder)
+        if run.step == 4:
+            (Path(folder) / "model.safetensors").unlink()
+            raise Killed
+
+    def half_remove(folder, **options):
+        if removed.append(folder) or len(removed) == 4:
+            next(Path(folder).glob("*.safetensors")).unlink()
+            raise Killed
+        rmtree(folder, **options)
+
+    rmtree = shutil.rmtree
+    if moment == "writing":
+        run.accelerator.save_state = half_save
+    else:
+        monkeypatch.setattr("stgan.training.checkpoints.shutil.rmtree", half_remove)
+    with pytest.raises(Killed):
+        run.train()
+    monkeypatch.undo()
+    left = [path.name for path in list_checkpoints(tmp_path)]
+    assert len(left) == 1
+    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
+
+
+def test_only_the_newest_checkpoints_are_kept(celeba, tmp_path):
+    trained(celeba, tmp_path, steps=5, checkpointing_steps=1, checkpoints_total_limit=2)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-5"]
+
+
+def test_a_run_that_goes_back_keeps_what_it_writes(uninterrupted, celeba, tmp_path):
+    for step in (2, 5, 6):
+        shutil.copytree(uninterrupted("stgan-fast") / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
+    trained(celeba, tmp_path, steps=3, resume_from_checkpoint="checkpoint-2", checkpoints_total_limit=2)
+    assert "checkpoint-3" in [path.name for path in list_checkpoints(tmp_path)]
+
+
+# ---------------------------------------------------------------------------------------------------------- failing
+
+
+@pytest.mark.parametrize("broken", ["loss", "weights"])
+def test_a_run_that_diverges_stops_and_keeps_its_last_sound_checkpoint(broken, celeba, tmp_path):
+    run = trainer(celeba, tmp_path, steps=9, checkpointing_steps=2, checkpoints_total_limit=1, logging_steps=100)
+    step = run._train_step
+
+    def diverging_step():
+        terms = step()
+        if run.step == 5:
+            with torch.no_grad():
+                (next(run.objective.plain_generator.parameters())[0]).fill_(math.nan)
+        return terms | {"g_adversarial": torch.tensor(math.nan)} if broken == "loss" and run.step == 5 else terms
+
+    run._train_step = diverging_step
+    run.config.logging_steps = 5 if broken == "loss" else 100
+    with pytest.raises(TrainingError, match="became infinite or not a number.*resume_from_checkpoint latest"):
+        run.train()
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4"]
+    assert all(value.isfinite().all() for value in load_file(tmp_path / "checkpoint-4" / "model.safetensors").values())
+
+
+def test_weights_are_finite_only_if_all_are():
+    networks = [nn.Linear(3, 3), nn.Linear(2, 2)]
+    assert all_finite(networks)
+    for value in (math.nan, math.inf):
+        with torch.no_grad():
+            networks[1].bias[1] = value
+        assert not all_finite(networks)
+
+
+def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(celeba, tmp_path):
+    AttributeClassifier(("Male",), 32, 4).save_pretrained(tmp_path / "judge")
+    with pytest.raises(ValueError, match="Black_Hair"):
+        trained(celeba, tmp_path / "run", classifier=tmp_path / "judge")
+    assert not list_checkpoints(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"dataset": "/nowhere"}, "No dataset at /nowhere"),
+        ({"attributes": ("Eyeglases",)}, "Did you mean Eyeglasses"),
+        ({"image_size": 30}, "multiple of 8"),
+        ({"batch_size": 0}, "batch_size and total_images must be positive"),
+        ({"max_train_samples": 0}, "max_train_samples and max_validation_samples must be positive"),
+        ({"penalty_interval": 0}, "penalty_interval must be positive"),
+        ({"checkpoints_total_limit": 0}, "checkpoints_total_limit must be positive"),
+        ({"mask_ramp": (0.7, 0.3)}, "mask_ramp must rise"),
+        ({"batch_size": 60, "total_images": 60}, "lower --batch_size"),
+        ({"streaming": True, "rare_attribute_power": 0.5}, "rare_attribute_power"),
+        ({"model": "gpt"}, "invalid choice"),
+        ({"steps_per_day": 3}, "steps_per_day"),
+        ({"report_to": "carrier_pigeon"}, "carrier_pigeon"),
+        ({"classifier": "/nowhere"}, "/nowhere"),
+        ({"resume_from_checkpoint": "checkpoint-9"}, "no checkpoint 'checkpoint-9'"),
+    ],
+    ids=lambda case: next(iter(case)) if isinstance(case, dict) else "",
+)
+def test_a_mistake_ends_with_one_clear_sentence_and_no_trace(settings, said, celeba, tmp_path, monkeypatch, capsys):
+    fixed = {"dataset": celeba, "output_dir": tmp_path, "total_images": 8}
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments(**fixed | TINY | settings)])
+    with pytest.raises(SystemExit) as ending:
+        train_script.main()
+    printed = capsys.readouterr()
+    text = f"{printed.out}{printed.err}{ending.value.code}"
+    assert ending.value.code not in (0, None)
+    assert said in " ".join(text.replace("│", " ").split())
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(("started", "known"), [("2", 1), ("2", 2), (None, 1)])
+def test_processes_that_do_not_know_of_each_other_are_refused(started, known, monkeypatch):
+    """As ``accelerate launch --multi_gpu`` starts them on a machine without GPUs."""
+    monkeypatch.setenv("WORLD_SIZE", started) if started else monkeypatch.delenv("WORLD_SIZE", raising=False)
+    accelerator = SimpleNamespace(num_processes=known)
+    if (started, known) != ("2", 1):
+        check_processes(accelerator)
+        return
+    with pytest.raises(ValueError, match="ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2"):
+        check_processes(accelerator)
+
+
+# ----------------------------------------------------------------------------------------------------------- the Hub
+
+
+class AcceptingHub:
+    """What a Hub that takes everything is told."""
+
+    def __init__(self, fails=False):
+        self.fails, self.created, self.uploads = fails, [], []
+
+    def create_repo(self, name, **options):
+        self.created.append((name, options))
+        return SimpleNamespace(repo_id=f"somebody/{name}")
+
+    def upload_folder(self, *, repo_id, folder_path, commit_message, run_as_future):
+        self.uploads.append((repo_id, sorted(file.name for file in folder_path.iterdir()), commit_message))
+        future = Future()
+        future.set_exception(OSError("the line went dead")) if self.fails else future.set_result("done")
+        return future
+
+
+def test_each_validation_goes_up_to_the_hub_with_its_card(celeba, tmp_path, monkeypatch):
+    hub = AcceptingHub()
+    monkeypatch.setattr("stgan.training.trainer.HfApi", lambda: hub)
+    trained(celeba, tmp_path / "face-editor", steps=4, validation_steps=2, push_to_hub=True, hub_private=True)
+    assert hub.created == [("face-editor", {"private": True, "exist_ok": True})] * 2
+    files = ["README.md", "config.json", "model.safetensors", "training.json"]
+    assert hub.uploads == [("somebody/face-editor", files, f"{images} images") for images in (8, 16)]
+
+
+def test_an_upload_that_fails_is_reported_at_the_end(celeba, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("stgan.training.trainer.HfApi", lambda: AcceptingHub(fails=True))
+    trained(celeba, tmp_path, steps=2, push_to_hub=True, hub_model_id="mine")
+    assert "A push to the Hub failed: the line went dead" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------------- the paper's step by hand
+
+
+def plain_step(generator, discriminator, draw, random):
+    """REFERENCE section 3 with one D step, written down with nothing but torch and the paper's numbers."""
+    adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
+    generator_adam = torch.optim.Adam(generator.parameters(), **adam)
+    discriminator_adam = torch.optim.Adam(discriminator.parameters(), **adam)
+    bce = nn.BCEWithLogitsLoss()
+
+    def halves(labels):
+        return (2 * labels - 1) * 0.5
+
+    x, a = draw()
+    b = a[torch.randperm(len(a), generator=random)]
+    fake = generator(x, halves(b) - halves(a)).detach()
+    real_logit, real_attributes = discriminator(x)
+    share = torch.rand(len(x), 1, 1, 1, generator=random)
+    between = (x + share * (fake - x)).requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(between)[0].sum(), between, create_graph=True)
+    penalty = ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+    wasserstein = real_logit.mean() - discriminator(fake)[0].mean()
+    discriminator_adam.zero_grad()
+    (-wasserstein + 10 * penalty + bce(real_attributes, a)).backward()
+    discriminator_adam.step()
+
+    x, a = draw()
+    b = a[torch.randperm(len(a), generator=random)]
+    discriminator.requires_grad_(False)
+    edited_logit, edited_attributes = discriminator(generator(x, halves(b) - halves(a)))
+    reconstruction = (generator(x, torch.zeros_like(a)) - x).abs().mean()
+    generator_adam.zero_grad()
+    (-edited_logit.mean() + 10 * bce(edited_attributes, b) + 100 * reconstruction).backward()
+    generator_adam.step()
+
+
+def test_a_step_of_the_paper_is_its_losses_and_adam_written_out(celeba, tmp_path):
+    run = trainer(celeba, tmp_path, "stgan-paper", steps=1, critic_steps=1)
+    copies = []
+
+    def recorded_step(draw, random, step, progress):
+        networks = copy.deepcopy(run.objective.networks)
+        batches, own_random = [], torch.Generator()
+        own_random.set_state(random.get_state())
+
+        def recorded_draw():
+            batches.append(draw())
+            return batches[-1]
+
+        terms = objective_step(recorded_draw, random, step, progress)
+        prepared = iter([(normalise(images), labels) for images, labels in batches])
+        plain_step(*networks, lambda: next(prepared), own_random)
+        copies.extend(networks)
+        return terms
+
+    run._run_steps = lambda: None
+    run._finish = lambda: None
+    run.train()
+    objective_step, run.objective.step = run.objective.step, recorded_step
+    run._train_step()
+    assert len(copies) == 2
+    for ours, by_hand in zip(run.objective.networks, copies, strict=True):
+        for (name, value), expected in zip(ours.named_parameters(), by_hand.parameters(), strict=True):
+            largest = expected.grad.abs().max().item()
+            torch.testing.assert_close(value.grad, expected.grad, atol=1e-3 * largest + 1e-7, rtol=1e-3, msg=name)
+            # Adam's first step is the gradient's sign: where the gradient is rounding error, so is the step.
+            clear = expected.grad.abs() > 0.01 * largest
+            torch.testing.assert_close(value[clear], expected[clear], atol=2e-6, rtol=1e-5, msg=name)
+        for value, expected in zip(ours.buffers(), by_hand.buffers(), strict=True):
+            torch.testing.assert_close(value, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_the_paper_takes_five_fresh_batches_for_d_and_one_for_g_and_freezes_the_other(celeba, tmp_path):
+    run = trainer(celeba, tmp_path, "stgan-paper", steps=2)
+    draws, kinds = [], []
+    run._finish = lambda: None
+
+    def watch(name, changes, rests):
+        inner = getattr(run.objective, name)
+
+        def watched(*args):
+            before = {network: [p.clone() for p in network.parameters()] for network in run.objective.networks}
+            gradients = [None if p.grad is None else p.grad.clone() for p in rests().parameters()]
+            terms = inner(*args)
+            assert any(not torch.equal(a, b) for a, b in zip(before[changes()], changes().parameters(), strict=True))
+            assert all(torch.equal(a, b) for a, b in zip(before[rests()], rests().parameters(), strict=True))
+            for old, parameter in zip(gradients, rests().parameters(), strict=True):
+                assert parameter.requires_grad
+                assert (old is None and parameter.grad is None) or torch.equal(old, parameter.grad)
+            kinds.append(name)
+            return terms
+
+        setattr(run.objective, name, watched)
+
+    def run_steps():
+        objective, draw = run.objective, run.batches.draw
+        run.batches.draw = lambda number: draws.append(number) or draw(number)
+        watch("_discriminator_step", lambda: objective.plain_discriminator, lambda: objective.plain_generator)
+        watch("_generator_step", lambda: objective.plain_generator, lambda: objective.plain_discriminator)
+        run._train_step()
+        run._train_step()
+
+    run._run_steps = run_steps
+    run.train()
+    assert draws == list(range(12))
+    assert kinds == (["_discriminator_step"] * 5 + ["_generator_step"]) * 2
+
+
+def test_the_papers_recipe_is_the_papers():
+    config = recipe_defaults("stgan", "paper")
+    steps = config.total_images / (config.batch_size * (config.critic_steps + 1))
+    assert steps == 200 * 947 == 200 * (182_000 // (32 * 6))
+    factors = [learning_rate_factor(config, 0, step / steps) for step in (0, 100 * 947 - 1, 100 * 947, steps - 1)]
+    assert factors == [1, 1, 0.1, 0.1]
+    numbers = (config.learning_rate, config.adam_beta1, config.adam_beta2, config.batch_size, config.critic_steps)
+    assert numbers == (2e-4, 0.5, 0.999, 32, 5)
+    weights = (config.penalty_weight, config.discriminator_attribute_weight)
+    assert (*weights, config.attribute_weight, config.reconstruction_weight) == (10, 1, 10, 100)
+    shape = (config.image_size, config.width, config.max_width, config.layers, config.stu_layers, config.stu_state)
+    assert shape == (128, 64, 1024, 5, 4, "stu")
+    off = (config.random_flip, config.use_ema, config.soft_mask, config.single_flip_share, config.rare_attribute_power)
+    assert not any(off)
+    assert (config.penalty_interval, config.norm_decay, config.mixed_precision) == (1, 0.999, "no")
+
+
+def test_an_option_overrides_its_recipe_and_nothing_else():
+    for model in ("stgan", "attgan", "stargan", "classifier"):
+        for recipe in ("fast", "paper"):
+            defaults = recipe_defaults(model, recipe)
+            chosen = train_script.parse(arguments(model=model, recipe=recipe, batch_size=7, attributes=("Male",)))
+            different = {n for n in TrainingConfig.field_names() if getattr(chosen, n) != getattr(defaults, n)}
+            assert different == {"batch_size", "attributes"}
+
+
+# ------------------------------------------------------------------------------------------------- parts of a recipe
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("drop", [1, 1, 0.1, 0.1]),
+        ("linear", [1, 1, 1, 0.5]),
+        ("cosine", [1, 1, 1, 0.5]),
+    ],
+)
+def test_learning_rate_schedules(schedule, expected):
+    config = TrainingConfig(lr_schedule=schedule, decay_start=0.5)
+    factors = [learning_rate_factor(config, 0, progress) for progress in (0, 0.49, 0.5, 0.75)]
+    assert factors == pytest.approx(expected)
+    end = learning_rate_factor(config, 0, 0.999_999)
+    assert end == pytest.approx({"constant": 1, "drop": 0.1}.get(schedule, 0), abs=1e-5)
+
+
+def test_the_learning_rate_rises_over_the_first_images():
+    config = TrainingConfig(warmup_images=320, batch_size=32)
+    assert [learning_rate_factor(config, images, 0) for images in (0, 32, 288, 320, 9_999)] == pytest.approx(
+        [0.1, 0.2, 1, 1, 1]
+    )
+
+
+def test_the_optimizers_get_the_schedules_rate(celeba, tmp_path):
+    run = trainer(celeba, tmp_path, steps=4, lr_schedule="linear", decay_start=0.0, discriminator_rate_factor=3.0)
+    rates = []
+    step = run._train_step
+
+    def recorded_step():
+        terms = step()
+        objective = run.objective
+        optimizers = (objective.generator_optimizer, objective.discriminator_optimizer)
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers])
+        return terms
+
+    run._train_step = recorded_step
+    run.train()
+    for step_number, (generator_rate, discriminator_rate) in enumerate(rates):
+        assert generator_rate == pytest.approx(2e-4 * (1 - step_number / 4))
+        assert discriminator_rate == pytest.approx(3 * generator_rate)
+
+
+def test_the_average_is_the_weighted_sum_of_all_weights_it_has_seen():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    average = ExponentialMovingAverage(model, half_life=50, ramp=0.5)
+    history, decays = [copy.deepcopy(model.state_dict())], []
+    for step in range(1, 30):
+        with torch.no_grad():
+            for value in model.state_dict().values():
+                value.add_(1) if not value.is_floating_point() else value.normal_()
+        average.update(model, images_seen=8 * step, images_per_step=8)
+        history.append(copy.deepcopy(model.state_dict()))
+        decays.append(0.5 ** (8 / max(1, min(50, 0.5 * 8 * step))))
+    for name, value in average.model.state_dict().items():
+        if not value.is_floating_point():
+            assert torch.equal(value, history[-1][name])
+            continue
+        expected = history[0][name] * math.prod(decays)
+        for k in range(1, 30):
+            expected = expected + history[k][name] * (1 - decays[k - 1]) * math.prod(decays[k:])
+        torch.testing.assert_close(value, expected)
+    assert not average.model.training
+    assert not any(p.requires_grad for p in average.model.parameters())
+
+
+def objective(tmp_path, **settings):
+    """An objective without a run around it."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return EditingObjective(train_script.parse(command("none", tmp_path, **settings)), NAMES, Accelerator())
+
+
+def test_a_mask_gets_its_price_between_the_ramps_ends(tmp_path):
+    editing = objective(tmp_path, mask_weight=2.0, mask_ramp=(0.2, 0.6))
+    prices = [editing.mask_price(progress) for progress in (0, 0.2, 0.4, 0.6, 0.99)]
+    assert prices == pytest.approx([0, 0, 1, 2, 2])
+
+
+def test_targets_permute_the_batchs_labels_or_flip_one_of_them(tmp_path):
+    labels = torch.randint(0, 2, (64, 4), generator=torch.Generator().manual_seed(0)).float()
+    permuting, flipping = (objective(tmp_path, single_flip_share=share) for share in (0.0, 1.0))
+    target = permuting._draw_targets(labels, torch.Generator().manual_seed(1))
+    assert sorted(target.tolist()) == sorted(labels.tolist())
+    assert not torch.equal(target, labels)
+    target = flipping._draw_targets(labels, torch.Generator().manual_seed(1))
+    possible = [flipped_labels(labels, torch.full((64,), k), exclusion_matrix(NAMES)) for k in range(4)]
+    chosen = torch.stack([(target == each).all(1) for each in possible])
+    assert chosen.any(0).all()
+    assert (chosen.sum(1) > 5).all()
+
+
+@pytest.mark.parametrize(("share", "rows"), [(1.0, 8), (0.5, 4), (0.01, 1)])
+def test_a_share_of_the_batch_is_reconstructed_in_the_shared_pass(share, rows, tmp_path, monkeypatch):
+    editing = objective(tmp_path, reconstruction_share=share)
+    seen, forward = [], editing.generator.forward
+    recorded = lambda images, condition, **more: seen.append(condition) or forward(images, condition, **more)  # noqa: E731
+    monkeypatch.setattr(editing.generator, "forward", recorded)
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, 2, (8, 4)).float()
+    editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 0, 0.0)
+    assert len(seen) == 1
+    assert len(seen[0]) == 8 + rows
+    assert not seen[0][8:].any()  # att_diff = 0 asks for the same image
+
+
+def test_more_layers_may_have_more_transfer_units(tmp_path):
+    deep = objective(tmp_path, image_size=128, layers=6, stu_layers=5).plain_generator
+    assert (len(deep.transfer_units), deep.skip_layers) == (5, 5)
+    assert objective(tmp_path, image_size=128, layers=6, stu_layers=4).plain_generator.skip_layers == 4
+
+
+def test_rare_attributes_are_drawn_more_often_by_their_rarest_value():
+    labels = torch.tensor([[1.0, 0], [0, 0], [0, 0], [0, 1]])
+    assert rare_attribute_weights(labels, 0) is None
+    weights = rare_attribute_weights(labels, 1.0)
+    assert weights.tolist() == pytest.approx([2, 1, 1, 2])
+    assert rare_attribute_weights(labels, 0.5).tolist() == pytest.approx([2**0.5, 1, 1, 2**0.5])
+    with_constant_column = torch.cat([labels, torch.ones(4, 1)], 1)
+    assert rare_attribute_weights(with_constant_column, 1.0).tolist() == pytest.approx([2, 1, 1, 2])
+
+
+def test_a_displaced_face_is_the_same_face_when_nothing_is_displaced():
+    images = torch.rand(3, 3, 16, 16) * 2 - 1
+    still = random_similarity(images, torch.Generator().manual_seed(0), rotation=0, log_scale=0, shift=0)
+    torch.testing.assert_close(still, images, atol=1e-5, rtol=1e-5)
+    moved = random_similarity(images, torch.Generator().manual_seed(0))
+    assert not torch.allclose(moved, images, atol=0.1)
+    shifted = random_similarity(images, torch.Generator().manual_seed(0), rotation=0, log_scale=0, shift=0.5)
+    by_hand = torch.rand(4, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    grid = F.affine_grid(
+        torch.stack([torch.tensor([[1, 0, x], [0, 1, y]]) for x, y in zip(by_hand[2], by_hand[3], strict=True)]),
+        list(images.shape), align_corners=False,
+    )  # fmt: skip
+    expected = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    torch.testing.assert_close(shifted, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("use_ema", [True, False])
+def test_a_classifiers_thresholds_are_calibrated_and_survive_further_training(use_ema, celeba, tmp_path):
+    run = trained(celeba, tmp_path, "classifier-fast", steps=4, validation_steps=2, use_ema=use_ema)
+    saved = AttributeClassifier.from_pretrained(tmp_path / "model").thresholds
+    assert not torch.equal(saved, torch.full((4,), 0.5))
+    run.objective.update_average(100, 4)
+    assert torch.equal(run.objective.trained_model.thresholds, saved)
+
+
+def test_the_validation_set_is_what_was_asked_for(celeba, tmp_path):
+    run = trained(celeba, tmp_path, steps=1)
+    expected = load_into_memory(celeba, "valid", NAMES, 32, max_samples=6, workers=0)
+    assert torch.equal(run.validation_data.images, expected.images)
+
+
+def test_what_is_logged_reaches_tensorboard(celeba, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trained(celeba, tmp_path, steps=4, logging_steps=2, report_to="tensorboard", penalty_interval=1)
+    (file,) = (tmp_path / "logs" / "stgan").glob("events*")
+    events = EventAccumulator(str(file)).Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {"d_adversarial", "g_reconstruction", "learning_rate", "validation/psnr", "validation/ssim"} <= tags
+    assert [event.step for event in events.Scalars("g_reconstruction")] == [2, 4]
+
+
+# ------------------------------------------------------------------------------------------------- several processes
+
+WORKER = """
+import importlib.util, sys
+from pathlib import Path
+import torch
+specification = importlib.util.spec_from_file_location("train", sys.argv[1])
+script = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(script)
+from stgan.training import Trainer
+
+trainer = Trainer(script.parse(sys.argv[3:]))
+trainer.objective_terms = []
+finish, step = trainer._finish, trainer._train_step
+
+def recorded_step():
+    terms = step()
+    trainer.objective_terms.append({name: value.item() for name, value in terms.items()})
+    return terms
+
+def recorded_finish():
+    accelerator = trainer.accelerator
+    networks = [dict(network.named_parameters()) for network in trainer.objective.networks]
+    networks = [{name: p.detach().clone() for name, p in each.items()} for each in networks]
+    record = {"networks": networks, "terms": trainer.objective_terms, "processes": accelerator.num_processes}
+    record["shared_buffers"] = trainer.objective.generator.broadcast_buffers
+    torch.save(record, Path(sys.argv[2]) / f"rank-{accelerator.process_index}.pt")
+    return finish()
+
+trainer._train_step, trainer._finish = recorded_step, recorded_finish
+trainer.train()
+"""
+
+
+def launch(launcher, words, folder):
+    """Run the worker in two processes on the CPU; returns what each rank recorded."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "worker.py").write_text(WORKER)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1"}
+    done = subprocess.run(
+        [*launcher, str(folder / "worker.py"), str(ROOT / "train.py"), str(folder), *words],
+        env=environment, cwd=folder, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [torch.load(folder / f"rank-{rank}.pt") for rank in range(2)], done.stdout + done.stderr
+
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+ACCELERATE = [
+    sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+    "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
+]  # fmt: skip
+
+
+def assert_ranks_agree(ranks):
+    first, second = ranks
+    assert first["processes"] == second["processes"] == 2
+    assert not first["shared_buffers"]
+    for ours, theirs in zip(first["networks"], second["networks"], strict=True):
+        for name, value in ours.items():
+            assert torch.equal(value, theirs[name]), name
+    assert first["terms"] != second["terms"]  # each saw images of its own
+
+
+def test_two_processes_end_with_the_same_weights_and_resume_exactly(celeba, tmp_path):
+    settings = {"steps": 4, "checkpointing_steps": 2, "checkpoints_total_limit": 9, "streaming": True}
+    settings |= {"total_images": 2 * 4 * 4, "dataloader_num_workers": 1}
+    whole, text = launch(TORCHRUN, command(celeba, tmp_path / "whole", **settings), tmp_path / "whole")
+    assert_ranks_agree(whole)
+    assert "FutureWarning" not in text
+    assert [len(rank["terms"]) for rank in whole] == [4, 4]
+    shutil.copytree(tmp_path / "whole" / "checkpoint-2", tmp_path / "resumed" / "checkpoint-2")
+    words = command(celeba, tmp_path / "resumed", resume_from_checkpoint="latest", **settings)
+    resumed, _ = launch(TORCHRUN, words, tmp_path / "resumed")
+    assert_ranks_agree(resumed)
+    assert_same_state(tmp_path / "resumed" / "checkpoint-4", tmp_path / "whole" / "checkpoint-4")
+    for ours, theirs in zip(resumed, whole, strict=True):
+        assert ours["terms"] == theirs["terms"][2:]
+
+
+def test_accelerate_launch_starts_two_processes_on_the_cpu(celeba, tmp_path):
+    """``ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2``, the paper's recipe."""
+    words = command(celeba, tmp_path, "stgan-paper", steps=1, total_images=2 * 2 * 6 * 4)
+    ranks, _ = launch(ACCELERATE, words, tmp_path)
+    assert_ranks_agree(ranks)
+    assert len(ranks[0]["terms"]) == 2
+    load_generator(tmp_path / "model")
