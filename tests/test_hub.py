@@ -78,13 +78,20 @@ def test_the_bundled_model_edits_a_portrait_offline():
     editor = FaceEditor.from_pretrained(BUNDLED, detector=FaceDetector())
     assert editor.names == DEFAULT_ATTRIBUTES
     portrait = skimage.data.astronaut()
-    seen = editor.attributes(portrait)
+    face = editor.prepare(portrait)
+    seen = face.probabilities
     assert seen["Male"] < 0.5
     assert seen["Mouth_Slightly_Open"] > 0.5
     assert seen["Eyeglasses"] < 0.2
-    edited = np.asarray(editor.edit(portrait, {"Eyeglasses": True}, 1.5))
-    assert edited.shape == portrait.shape
-    assert editor.attributes(edited)["Eyeglasses"] > seen["Eyeglasses"]
+    assert np.asarray(editor.edit(face, {"Eyeglasses": True})).shape == portrait.shape
+    wanted = {"Eyeglasses": True, "Blond_Hair": True, "Black_Hair": True, "Male": True, "Young": False}
+    crops, _ = editor.edit_crops(face, [{name: value} for name, value in wanted.items()], 1.5)
+    with torch.no_grad():
+        judged = torch.sigmoid(editor.classifier(crops))
+    for row, (name, value) in zip(judged, wanted.items(), strict=True):  # each edit moves its attribute as asked
+        change = row[editor.names.index(name)] - seen[name]
+        assert (change > 0) == value, name
+        assert abs(change) > 0.2, name
 
 
 @bundled
