@@ -15,7 +15,7 @@ import tyro
 from stgan import FaceEditor
 from stgan.editor import default_model
 from stgan.faces import FaceDetector
-from stgan.models.layers import concat_planes, upsample_with_planes
+from stgan.models.layers import concat_planes
 
 
 @dataclass
@@ -79,10 +79,11 @@ def main(settings: Settings) -> None:
         layer = generator.transfer_units[-1].upsample
         channels = layer.in_channels - len(editor.names)
         state = torch.randn(13, channels, 32, 32).contiguous(memory_format=torch.channels_last)
+        planes = many[:, :, None, None].expand(-1, -1, 32, 32)
         compare(
             "attribute planes of the outermost unit",
-            ("tiled and convolved", lambda: layer(concat_planes([state], many))),
-            ("a repeated pattern", lambda: upsample_with_planes(layer, state, many)),
+            ("an expanded view", lambda: layer(torch.cat([state, planes], dim=1))),
+            ("in channels_last", lambda: layer(concat_planes([state], many))),
             rounds,
         )
 

@@ -22,7 +22,7 @@ from stgan.models import (
     load_companion_classifier,
     load_generator,
 )
-from stgan.models.layers import batch_norm, instance_norm, upsample, upsample_with_planes
+from stgan.models.layers import batch_norm, concat_planes, instance_norm
 
 NAMES = ("Bald", "Bangs", "Black_Hair", "Eyeglasses", "Male")
 SMALL = {"attributes": NAMES, "image_size": 32, "width": 4}
@@ -155,12 +155,13 @@ def test_a_transfer_unit_computes_the_papers_equations(state, kernel):
         torch.testing.assert_close(ours, textbook, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 8])
-def test_a_transposed_convolution_answers_tiled_planes_without_tiling_them(size):
-    layer = upsample(4 + 5, 7, bias=True)
-    state, vector = torch.randn(2, 4, size, size + 1), torch.randn(2, 5)
-    expected = layer(torch.cat([state, tiled(vector, state)], 1))
-    torch.testing.assert_close(upsample_with_planes(layer, state, vector), expected, atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+def test_planes_are_the_vector_tiled_and_leave_the_memory_format_alone(memory_format):
+    maps = [torch.randn(2, channels, 6, 5).contiguous(memory_format=memory_format) for channels in (3, 4)]
+    vector = torch.randn(2, 5)
+    together = concat_planes(maps, vector)
+    assert together.equal(torch.cat([*maps, tiled(vector, maps[0])], 1))
+    assert together.is_contiguous(memory_format=memory_format)
 
 
 @pytest.mark.parametrize("size", [8, 12, 32])

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.data import load_into_memory
-from stgan.models import AttributeClassifier, load_generator
+from stgan.models import AttributeClassifier, ModelFolderError, load_generator
 from stgan.pixels import normalise
 from stgan.training import Trainer, TrainingConfig, TrainingError, recipe_defaults
 from stgan.training.checkpoints import CheckpointError, list_checkpoints
@@ -490,6 +490,8 @@ def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(ce
         ({"image_size": 30}, "multiple of 8"),
         ({"batch_size": 0}, "batch_size and total_images must be positive"),
         ({"max_train_samples": 0}, "max_train_samples and max_validation_samples must be positive"),
+        ({"discriminator_head_start": -1}, "discriminator_head_start must not be negative"),
+        ({"initial_model": "/nowhere"}, "/nowhere"),
         ({"penalty_interval": 0}, "penalty_interval must be positive"),
         ({"checkpoints_total_limit": 0}, "checkpoints_total_limit must be positive"),
         ({"mask_ramp": (0.7, 0.3)}, "mask_ramp must rise"),
@@ -802,6 +804,48 @@ def test_a_share_of_the_batch_is_reconstructed_in_the_shared_pass(share, rows, t
     assert len(seen) == 1
     assert len(seen[0]) == 8 + rows
     assert not seen[0][8:].any()  # att_diff = 0 asks for the same image
+
+
+def test_a_generator_starts_from_a_saved_one(tmp_path):
+    saved = objective(tmp_path, seed=1).trained_model
+    saved.save_pretrained(tmp_path / "saved")
+    torch.manual_seed(2)
+    fresh, started = objective(tmp_path), objective(tmp_path, initial_model=tmp_path / "saved", norm_decay=0.5)
+    assert not states_equal(fresh.plain_generator, saved)
+    for model in (started.plain_generator, started.trained_model):
+        assert states_equal(model, saved)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"width": 6}, "width 4 instead of 6"), ({"run": "attgan-fast"}, "architecture STGAN instead of AttGAN")],
+)
+def test_a_generator_that_differs_from_its_initial_model_is_told_how(settings, said, tmp_path):
+    objective(tmp_path).trained_model.save_pretrained(tmp_path / "saved")
+    with pytest.raises(ModelFolderError, match=said):
+        objective(tmp_path, initial_model=tmp_path / "saved", **settings)
+
+
+def states_equal(ours, theirs):
+    return all(value.equal(theirs.state_dict()[name]) for name, value in ours.state_dict().items())
+
+
+@pytest.mark.parametrize("critic_steps", [0, 2])
+def test_only_the_discriminator_learns_during_its_head_start(critic_steps, tmp_path):
+    editing = objective(tmp_path, critic_steps=critic_steps, discriminator_head_start=25, total_images=100)
+    images, labels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.eye(4)
+
+    def learning(progress):
+        """Which networks one step changes: generator, discriminator."""
+        before = [[parameter.clone() for parameter in network.parameters()] for network in editing.networks]
+        editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 0, progress)
+        return [
+            any(not new.equal(old) for new, old in zip(network.parameters(), parameters, strict=True))
+            for network, parameters in zip(editing.networks, before, strict=True)
+        ]
+
+    assert learning(0.0) == learning(0.24) == [False, True]
+    assert learning(0.25) == [True, True]
 
 
 def test_more_layers_may_have_more_transfer_units(tmp_path):

@@ -18,7 +18,6 @@ from stgan.models.layers import (
     downsample,
     norm_layer,
     upsample,
-    upsample_with_planes,
     xavier_initialise,
 )
 
@@ -77,7 +76,7 @@ class SelectiveTransferUnit(nn.Module):
         Returns:
             f_l' and the hidden state for the next unit, both (N, C, H, W).
         """
-        state = upsample_with_planes(self.upsample, hidden_state, att_diff)
+        state = self.upsample(concat_planes([hidden_state], att_diff))
         gates = torch.sigmoid(self.gates_norm(self.gates(torch.cat([feature, state], dim=1))))
         reset_gate, update_gate = gates.chunk(2, dim=1)
         reset_state = reset_gate * state
@@ -169,13 +168,9 @@ class EncoderDecoder(Generator):
             injected = att_diff if unit <= self.inject_layers else None
             skips[unit], hidden_state = transfer(skips[unit], hidden_state, injected)
 
-        decoded = innermost
+        decoded = concat_planes([innermost], att_diff)
         for layer, upsampling in enumerate(self.decoder):
-            if layer == 0:
-                convolution, norm, activation = upsampling
-                decoded = activation(norm(upsample_with_planes(convolution, decoded, att_diff)))
-            else:
-                decoded = upsampling(decoded)
+            decoded = upsampling(decoded)
             maps = [decoded, skips[layer]] if layer < self.skip_layers else [decoded]
             decoded = concat_planes(maps, att_diff if layer < self.inject_layers else None)
         return self.to_image(decoded)

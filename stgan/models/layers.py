@@ -1,7 +1,6 @@
 """Layers shared by generators and discriminators, with the official code's initialisation and norm constants."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEAKY_SLOPE = 0.2
@@ -56,43 +55,11 @@ def he_initialise(module: nn.Module) -> None:
 def concat_planes(maps: list[Tensor], vector: Tensor | None = None) -> Tensor:
     """Concatenate feature maps (N, C, H, W) and, where given, a vector (N, A) as A constant planes.
 
-    The planes are an expanded view until the one copy that the concatenation makes anyway.
+    The planes take the maps' memory format: beside an expanded view, ``torch.cat`` would leave channels_last, and
+    every convolution after it would copy its way back.
     """
     if vector is not None:
         n, a = vector.shape
         planes = vector.to(maps[0].dtype)[:, :, None, None].expand(n, a, *maps[0].shape[2:])
-        maps = [*maps, planes]
+        maps = [*maps, planes.contiguous(memory_format=torch.channels_last)]
     return torch.cat(maps, dim=1)
-
-
-def upsample_with_planes(layer: nn.ConvTranspose2d, state: Tensor, vector: Tensor | None) -> Tensor:
-    """``layer(concat_planes([state], vector))`` without copying ``state`` or convolving constant planes.
-
-    A constant plane answers a 4x4 stride-2 transposed convolution with one value per output parity, except in the
-    outermost rows and columns, where one tap falls outside. All of these values already occur in the 4x4 answer to a
-    2x2 plane, so that is computed and its inner rows and columns are repeated.
-
-    Args:
-        layer: transposed convolution made by :func:`upsample`, for C + A input channels.
-        state: (N, C, H, W).
-        vector: (N, A), or None where the layer takes the state alone.
-
-    Returns:
-        (N, out, 2H, 2W).
-    """
-    if vector is None:
-        return layer(state)
-    channels = state.shape[1]
-    answer = F.conv_transpose2d(state, layer.weight[:channels], layer.bias, stride=2, padding=1)
-    small = vector.to(state.dtype)[:, :, None, None].expand(-1, -1, 2, 2)
-    pattern = F.conv_transpose2d(small, layer.weight[channels:], stride=2, padding=1)  # (N, out, 4, 4)
-    rows = _border_pattern(answer.shape[2], answer.device)
-    columns = _border_pattern(answer.shape[3], answer.device)
-    return answer + pattern[:, :, rows[:, None], columns[None, :]].to(answer.dtype)
-
-
-def _border_pattern(length: int, device: torch.device) -> Tensor:
-    """Row of the 4-row pattern that each of ``length`` output rows repeats: 0, 1, 2, 1, 2, …, 1, 2, 3."""
-    rows = 2 - torch.arange(length, device=device) % 2
-    rows[0], rows[-1] = 0, 3
-    return rows

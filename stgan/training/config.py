@@ -56,6 +56,10 @@ class TrainingConfig:
 
     # ---- model
 
+    # Folder or Hub id of an editor whose weights the generator starts from. It must have the settings below.
+    initial_model: str | None = None
+    # Images from which only the discriminator learns, at the start: gives a pretrained generator an opponent.
+    discriminator_head_start: int = 0
     # Channels of the generator's first layer.
     width: int = 64
     # Limit of the generator's channels.
@@ -172,6 +176,7 @@ class TrainingConfig:
                 and (self.max_train_samples is None or self.max_train_samples > 0),
             "checkpoints_total_limit must be positive": self.checkpoints_total_limit is None
                 or self.checkpoints_total_limit > 0,
+            "discriminator_head_start must not be negative": self.discriminator_head_start >= 0,
             "penalty_interval must be positive": self.penalty_interval > 0,
             "reconstruction_share must be in (0, 1]": 0 < self.reconstruction_share <= 1,
             "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,

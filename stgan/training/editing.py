@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from stgan import figures, losses, metrics
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.data import MemoryDataset, random_flip
-from stgan.models import GENERATORS, AttributeClassifier, Discriminator, Edit, Generator, PatchDiscriminator
+from stgan.models import (
+    GENERATORS,
+    AttributeClassifier,
+    Discriminator,
+    Edit,
+    Generator,
+    ModelFolderError,
+    PatchDiscriminator,
+    load_generator,
+)
 from stgan.pixels import normalise
 from stgan.training.config import TrainingConfig
 from stgan.training.distributed import keep_own_buffers
@@ -35,6 +44,8 @@ class EditingObjective:
         self.config, self.accelerator = config, accelerator
         self.plain_generator = build_generator(config, attributes).to(memory_format=torch.channels_last)
         self.plain_discriminator = build_discriminator(config, attributes).to(memory_format=torch.channels_last)
+        if config.initial_model:
+            load_initial_weights(self.plain_generator, config.initial_model)
         device = accelerator.device
         self.ema = (
             ExponentialMovingAverage(self.plain_generator.to(device), config.ema_half_life) if config.use_ema else None
@@ -97,6 +108,8 @@ class EditingObjective:
                 fake = self.generator(images, self._condition(labels, self._draw_targets(labels, random)))
             penalise = (step * self.config.critic_steps + critic_step) % self.config.penalty_interval == 0
             terms = self._discriminator_step(images, labels, fake, random, penalise)
+        if self._head_start(progress):
+            return terms
         images, labels = self._augment(draw(), random)
         return terms | self._generator_step(images, labels, random, progress)
 
@@ -104,11 +117,15 @@ class EditingObjective:
         """One encoding and one decoding serve both networks: D judges the edits, then G answers the new D."""
         images, labels = self._augment(batch, random)
         target = self._draw_targets(labels, random)
+        penalise = step % self.config.penalty_interval == 0
+        if self._head_start(progress):
+            with torch.no_grad():
+                fake = self.plain_generator(images, self._condition(labels, target))
+            return self._discriminator_step(images, labels, fake, random, penalise)
         rows = 0 if self.cycle else max(1, round(len(images) * self.config.reconstruction_share))
         conditions = torch.cat([self._condition(labels, target), self._condition(labels, labels)[:rows]])
         edit = self.generator(images, conditions, parts=True)
         fake = Edit(*(part if part is None else part[: len(images)] for part in edit))
-        penalise = step % self.config.penalty_interval == 0
         terms = self._discriminator_step(images, labels, fake.image.detach(), random, penalise)
         reconstruction, original = edit.rgb[len(images) :], images[:rows]
         if self.cycle:
@@ -189,6 +206,10 @@ class EditingObjective:
         self.generator_optimizer.step()
         return {name: term.detach() for name, term in terms.items()}
 
+    def _head_start(self, progress: float) -> bool:
+        """Whether the generator still waits for its discriminator."""
+        return progress * self.config.total_images < self.config.discriminator_head_start
+
     def mask_price(self, progress: float) -> float:
         """Price of an open mask: it rises only after the edits have formed, or they never do."""
         start, end = self.config.mask_ramp
@@ -267,6 +288,25 @@ def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Gene
         settings |= {name: getattr(config, name) for name in ("stu_layers", "stu_kernel", "stu_state", "stu_norm")}
         settings |= {"skip_layers": config.stu_layers} if config.stu_layers > 4 else {}  # each unit needs its skip
     return GENERATORS[ARCHITECTURES[config.model]](**settings)
+
+
+def load_initial_weights(generator: Generator, folder_or_hub_id: str) -> None:
+    """Give a new generator the weights of a saved one.
+
+    Raises:
+        ModelFolderError: there is none, or its settings are not the generator's; the message names them.
+    """
+    saved = load_generator(folder_or_hub_id)
+    ours, theirs = (
+        {"architecture": type(model).__name__, **model.config, "attributes": list(model.attributes)}
+        for model in (generator, saved)
+    )
+    free = {"norm_decay"}  # how training averages, not what the weights mean
+    names = sorted(name for name in (ours.keys() | theirs.keys()) - free if ours.get(name) != theirs.get(name))
+    if names:
+        differences = ", ".join(f"{name} {theirs.get(name)} instead of {ours.get(name)}" for name in names)
+        raise ModelFolderError(f"--initial_model {folder_or_hub_id} has {differences}: train with its settings.")
+    generator.load_state_dict(saved.state_dict())
 
 
 def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> Discriminator | PatchDiscriminator:
