@@ -3,6 +3,10 @@
 Protocol (STGAN, arXiv 1904.09709, section 4.2, and its official code): PSNR and SSIM of the reconstruction with
 scikit-image's defaults on 8-bit RGB, mean over images. Edit accuracy by flipping one attribute at a time, hair colours
 and bald/bangs made consistent, and asking a separately trained classifier whether the result shows what was asked for.
+
+Not in the papers: the distance that an edit moves a face, in the form of LPIPS (arXiv 1801.03924) without its learned
+weights, on the features of that same classifier: each stage's map scaled to unit length over channels, the squared
+difference summed over channels, averaged over positions and summed over stages.
 """
 
 import contextlib
@@ -22,7 +26,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from stgan.attributes import DEFAULT_ATTRIBUTES, exclusion_matrix, flipped_labels
-from stgan.models import Generator, check_judge
+from stgan.models import AttributeClassifier, Generator, check_judge
 from stgan.pixels import normalise, quantise
 
 PUBLISHED_INTENSITY = 1.5  # the official code doubles the toggled target: from -0.5 to +1, not to +0.5
@@ -94,10 +98,13 @@ class EditScores:
 
     ``accuracy``: edited images that show the value asked for. ``preservation_error``: predictions of the other
     attributes that differ from those on the source image; those that had to change with the edit are not counted.
+    ``distance``: how far the edit moves the face, as a share of the mean distance between two people: 0 leaves it as it
+    is, 1 changes it as much as taking another person's photo. Empty where the judge shows no features.
     """
 
     accuracy: dict[str, float]
     preservation_error: dict[str, float]
+    distance: dict[str, float]
 
     @property
     def mean_accuracy(self) -> float:
@@ -107,13 +114,19 @@ class EditScores:
     def mean_preservation_error(self) -> float:
         return _mean(self.preservation_error)
 
+    @property
+    def mean_distance(self) -> float | None:
+        return _mean(self.distance) if self.distance else None
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
             "mean_accuracy": self.mean_accuracy,
             "mean_preservation_error": self.mean_preservation_error,
+            "mean_distance": self.mean_distance,
             "accuracy": self.accuracy,
             "preservation_error": self.preservation_error,
+            "distance": self.distance,
         }
 
 
@@ -138,6 +151,8 @@ class Evaluation:
         for intensity, scores in self.edits.items():
             values[f"edit_accuracy_{intensity:g}"] = scores.mean_accuracy
             values[f"preservation_error_{intensity:g}"] = scores.mean_preservation_error
+            if scores.mean_distance is not None:
+                values[f"distance_{intensity:g}"] = scores.mean_distance
         return values | {"classifier_accuracy": self.classifier.mean_accuracy}
 
     def summary(self) -> str:
@@ -146,9 +161,10 @@ class Evaluation:
         if self.rgb_psnr is not None:
             parts.append(f"painted colours alone {self.rgb_psnr:.2f} dB / {self.rgb_ssim:.3f}")
         for intensity, scores in self.edits.items():
+            distance = "" if scores.mean_distance is None else f", distance {scores.mean_distance:.3f}"
             parts.append(
                 f"edit accuracy ±{intensity:g} {scores.mean_accuracy:.3f} "
-                f"(preservation error {scores.mean_preservation_error:.3f})"
+                f"(preservation error {scores.mean_preservation_error:.3f}{distance})"
             )
         return ", ".join([*parts, f"classifier {self.classifier.mean_accuracy:.3f}"])
 
@@ -228,13 +244,18 @@ def evaluate(
         ThreadPoolExecutor(max_workers=1 if device.type == "cpu" else min(8, os.cpu_count() or 1)) as pool,
     ):
         for start in tqdm(range(0, len(images), batch_size), desc="evaluating", disable=not progress):
-            source = images[start : start + batch_size].to(device, non_blocking=True)
+            rows = torch.arange(start, min(start + batch_size, len(images)))
+            source = images[rows].to(device, non_blocking=True)
             given = labels[start : start + batch_size].to(device, torch.float32, non_blocking=True)
             with torch.autocast(device.type, autocast_dtype, enabled=autocast_dtype is not None):
                 features = generator.encode(normalise(source))
                 reconstruction = generator.decode_parts(features, generator.condition(given, given))
-                real.append(tally.judge(source))
-                tally.add(features, given, real[-1])
+                shown, maps = tally.judge(source)
+                real.append(shown)
+                if maps:
+                    stranger = images[(rows + 1) % len(images)].to(device, non_blocking=True)
+                    tally.add_strangers(maps, tally.judge(stranger)[1])
+                tally.add(features, given, shown, maps)
             results = [reconstruction.image] + ([reconstruction.rgb] if generator.soft_mask else [])
             pixels = torch.stack([source, *map(quantise, results)]).cpu()  # the batch's only wait for the device
             fidelity.append(pool.submit(_fidelity, _channels_last(pixels)))
@@ -263,43 +284,67 @@ class _EditTally:
         self.strengths = [torch.where(flipped, float(value), 1.0) for value in self.intensities]
         # hits, changed predictions of others, predictions of others: each (intensities, A)
         self.counts = torch.zeros(3, len(self.intensities), count, dtype=torch.long, device=device)
+        self.distances = torch.zeros(len(self.intensities), count, dtype=torch.float32, device=device)  # sums
+        self.between_people = torch.zeros((), dtype=torch.float32, device=device)
         self.images = 0
 
-    def judge(self, image: Tensor) -> Tensor:
-        """Bool (N, A): what uint8 images show, in the generator's order of attributes."""
+    def judge(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """What uint8 images show, bool (N, A) in the generator's order, and the unit feature maps it is seen by."""
         size = getattr(self.classifier, "image_size", image.shape[-1])
         view = normalise(image)
         if size != image.shape[-1]:
             view = F.interpolate(view, (size, size), mode="bicubic", antialias=True, align_corners=False)
         with torch.autocast(image.device.type, enabled=False):
-            logits = self.classifier(view).float()
-        return torch.sigmoid(logits[:, self.columns]) > self.thresholds
+            if isinstance(self.classifier, AttributeClassifier):
+                maps = self.classifier.feature_maps(view)
+                logits = self.classifier.logits(maps[-1])
+            else:
+                maps, logits = [], self.classifier(view).float()
+        return torch.sigmoid(logits[:, self.columns]) > self.thresholds, [F.normalize(each, dim=1) for each in maps]
 
-    def add(self, features: Any, labels: Tensor, shown: Tensor) -> None:
-        """Count the edits of encoded images with ``labels`` (N, A) that show ``shown`` (N, A) before the edit."""
+    def add_strangers(self, maps: list[Tensor], others: list[Tensor]) -> None:
+        """Count the distance of each image to that of another person."""
+        self.between_people += _distance(maps, others).sum()
+
+    def add(self, features: Any, labels: Tensor, shown: Tensor, maps: list[Tensor]) -> None:
+        """Count the edits of encoded images, labels (N, A), for which :meth:`judge` gave ``shown`` and ``maps``."""
         self.images += len(labels)
         for k in range(labels.shape[1]):
             target = flipped_labels(labels, torch.full((len(labels),), k, device=labels.device), self.exclusions)
             others = target == labels
             for i, strengths in enumerate(self.strengths):
                 condition = self.generator.condition(labels, target, strengths[k])
-                prediction = self.judge(quantise(self.generator.decode(features, condition)))
+                prediction, edited_maps = self.judge(quantise(self.generator.decode(features, condition)))
                 changed = (prediction != shown) & others
                 self.counts[0, i, k] += (prediction[:, k] == (target[:, k] > 0.5)).sum()
                 self.counts[1, i, k] += changed.sum()
                 self.counts[2, i, k] += others.sum()
+                if maps:
+                    self.distances[i, k] += _distance(maps, edited_maps).sum()
 
     def scores(self) -> dict[float, EditScores]:
         """Shares by intensity. An editor of one attribute has no others, hence no error."""
         hits, changed, others = self.counts.cpu().double()
         accuracy, error = hits / self.images, changed / others.clamp(min=1)
-        names = self.generator.attributes
+        between_people = float(self.between_people)  # zero for a single image, which has no stranger beside it
+        distance = self.distances.cpu().double() / (between_people or torch.nan)
+
+        def by_name(values: Tensor) -> dict[str, float]:
+            return dict(zip(self.generator.attributes, values.tolist(), strict=True))
+
         return {
             intensity: EditScores(
-                dict(zip(names, accuracy[i].tolist(), strict=True)), dict(zip(names, error[i].tolist(), strict=True))
+                by_name(accuracy[i]), by_name(error[i]), by_name(distance[i]) if between_people else {}
             )
             for i, intensity in enumerate(self.intensities)
         }
+
+
+def _distance(maps: list[Tensor], others: list[Tensor]) -> Tensor:
+    """(N,) distances of faces by their maps (N, C, H, W) of unit length over channels; see the module's docstring."""
+    return torch.stack([(a - b).square().sum(dim=1).mean(dim=(1, 2)) for a, b in zip(maps, others, strict=True)]).sum(
+        dim=0
+    )
 
 
 def _check_inputs(
@@ -502,6 +547,8 @@ def _edit_table(evaluation: Evaluation, published: bool) -> list[str]:
         columns[f"STGAN, paper, ±{PUBLISHED_INTENSITY:g}"] = (PUBLISHED_EDIT_ACCURACY, mean)
     for intensity, scores in evaluation.edits.items():
         columns[f"preservation error ±{intensity:g}"] = (scores.preservation_error, scores.mean_preservation_error)
+        if scores.distance:
+            columns[f"distance ±{intensity:g}"] = (scores.distance, scores.mean_distance)
     report = evaluation.classifier
     columns["classifier accuracy"] = (report.accuracy, report.mean_accuracy)
     columns["classifier balanced"] = (report.balanced_accuracy, report.mean_balanced_accuracy)
@@ -518,6 +565,13 @@ def _notes(evaluation: Evaluation, published: bool) -> list[str]:
         "trained classifier sees the value asked for. Preservation error: share of the other attributes' predictions "
         "that the edit changed. The classifier's own accuracy on the real images bounds how far either can be trusted.",
     ]
+    if any(scores.distance for scores in evaluation.edits.values()):
+        lines += [
+            "",
+            "Distance: how far the edit moves the face in the features of that classifier (LPIPS's form without its "
+            "learned weights), as a share of the mean distance between two people: 0 is the source itself, 1 another "
+            "person. The classifier was trained on attributes, not on identities, so a visible edit cannot be at 0.",
+        ]
     if evaluation.rgb_psnr is not None:
         lines += [
             "",

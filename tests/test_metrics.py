@@ -207,6 +207,41 @@ def test_scores_are_those_of_a_plain_loop(kind, intensity):
 
 
 @torch.no_grad()
+def test_distance_is_the_formula_as_a_share_of_that_between_two_people():
+    generator, classifier, (images, labels) = tiny_generator().eval(), tiny_classifier(), people(5)
+    found = metrics.evaluate(generator, classifier, images, labels, intensities=(1.5,), batch_size=2).edits[1.5]
+    size = len(classifier.features)
+    ends = [end for end in range(1, size + 1) if end == size or isinstance(classifier.features[end], nn.Sequential)]
+
+    def distance(one, other):  # uint8 (3, S, S)
+        total = 0.0
+        for end in ends:  # every stage anew, from the image
+            a, b = (classifier.features[:end](image[None] / 127.5 - 1)[0].double().numpy() for image in (one, other))
+            a, b = (each / np.maximum(np.sqrt((each**2).sum(0)), 1e-12) for each in (a, b))
+            total += ((a - b) ** 2).sum(0).mean()
+        return total
+
+    between = np.mean([distance(images[i], images[(i + 1) % 5]) for i in range(5)])
+    for k, name in enumerate(ATTRIBUTES):
+        moved = []
+        for image, source in zip(images, labels, strict=True):
+            att_diff = edited_labels(source, {name: not source[k]}, ATTRIBUTES) - source
+            att_diff[k] *= 1.5
+            edit = metrics.to_uint8(generator(image[None] / 127.5 - 1, att_diff[None]))[0]
+            moved.append(distance(image, torch.tensor(edit).permute(2, 0, 1)))
+        assert found.distance[name] == pytest.approx(np.mean(moved) / between, rel=1e-3)
+    assert len(ends) == 4
+
+
+def test_an_editor_that_changes_nothing_moves_nobody_and_a_lone_face_has_no_scale():
+    images, labels = people(4)
+    idle = BlockEditor(least=9)
+    for count in (4, 1):
+        edits = metrics.evaluate(idle, tiny_classifier(), images[:count], labels[:count], intensities=(1.0,)).edits
+        assert edits[1.0].mean_distance == (pytest.approx(0, abs=1e-6) if count > 1 else None)
+
+
+@torch.no_grad()
 def test_reconstruction_is_the_edit_with_no_difference():
     generator, (images, labels) = tiny_generator(), people(5)
     evaluation = metrics.evaluate(generator, tiny_classifier(), images, labels, intensities=(1.0,))
@@ -305,7 +340,7 @@ def test_a_classifier_of_another_size_sees_its_own_size():
     seen = set()
     classifier = tiny_classifier()
     classifier.image_size = 48
-    classifier.register_forward_pre_hook(lambda module, inputs: seen.add(tuple(inputs[0].shape[2:])))
+    classifier.features[0].register_forward_pre_hook(lambda module, inputs: seen.add(tuple(inputs[0].shape[2:])))
     metrics.evaluate(tiny_generator(), classifier, *people(2), intensities=(1.0,))
     assert seen == {(48, 48)}
 

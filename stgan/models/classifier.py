@@ -46,7 +46,22 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, A) of aligned faces (N, 3, S, S) in [-1, 1]."""
-        return self.head(self.dropout(self.features(image).mean(dim=(2, 3))))
+        return self.logits(self.features(image))
+
+    def logits(self, feature: Tensor) -> Tensor:
+        """Logits (N, A) from the last map of :meth:`feature_maps`."""
+        return self.head(self.dropout(feature.mean(dim=(2, 3))))
+
+    def feature_maps(self, image: Tensor) -> list[Tensor]:
+        """Map (N, C, H, W) of each stage, finest first: S/2, S/4, S/8 and S/16 wide."""
+        maps: list[Tensor] = []
+        for layer in self.features:
+            feature = layer(maps[-1] if maps else image)
+            if isinstance(layer, nn.Sequential):  # a strided convolution opens a stage
+                maps.append(feature)
+            else:
+                maps[-1] = feature
+        return maps
 
     def predict(self, image: Tensor) -> Tensor:
         """Labels (N, A) in {0, 1} of aligned faces (N, 3, S, S) in [-1, 1], by the calibrated thresholds."""
