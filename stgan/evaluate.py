@@ -20,6 +20,7 @@ from stgan.models import (
     load_companion_classifier,
     load_generator,
 )
+from stgan.realism import realism as measure_realism
 
 FIGURE_PEOPLE = 6
 
@@ -37,6 +38,7 @@ def evaluate_folder(
     *,
     update_card: bool = False,
     crop: str = "auto",
+    realism: bool = False,
     workers: int = 2,
     progress: bool = True,
 ) -> Evaluation:
@@ -55,6 +57,7 @@ def evaluate_folder(
             CelebA's may not be published); None writes nothing.
         update_card: put the figures into the model folder's card, as text and as ``model-index``.
         crop: of the images, see :class:`stgan.data.Preprocess`.
+        realism: also measure FID and KID, which need the extra ``realism`` and download an Inception network.
         workers: processes that decode images.
         progress: show bars.
 
@@ -82,18 +85,27 @@ def evaluate_folder(
     print(f"{evaluation.seconds_per_thousand_images:.1f} seconds per thousand images on {device}")
     record = {"model": Path(model).name, "data": str(data), "split": split, "device": str(device)}
     record |= {"classifier": str(classifier or CLASSIFIER_FOLDER), **evaluation.to_dict()}
+    markdown = evaluation.to_markdown()
+    if realism:
+        found = measure_realism(
+            generator, dataset.images, dataset.labels, batch_size=batch_size, device=device, progress=progress
+        )
+        print(found.to_markdown())
+        record["realism"] = found.to_dict()
+        markdown += f"\n{found.to_markdown()}"
     if output is not None:
         people = varied_people(dataset.labels, FIGURE_PEOPLE)
         figure = edit_sheet(generator, dataset.images[people], dataset.labels[people], intensities)
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
         _write_json(folder / EVALUATION_FILE, record)
-        (folder / "evaluation.md").write_text(evaluation.to_markdown(), encoding="utf-8")
+        (folder / "evaluation.md").write_text(markdown, encoding="utf-8")
         figure.save(folder / "edits.png")
         print(f"Written to {folder}: {EVALUATION_FILE}, evaluation.md, edits.png")
     if update_card:
-        record |= {"headline": evaluation.headline(), "markdown": evaluation.to_markdown()}
+        record |= {"headline": evaluation.headline(), "markdown": markdown}
         limit = "" if max_samples is None else f" --max-samples {max_samples}"
+        limit += " --realism" if realism else ""
         record["command"] = f"stgan evaluate {data} --model {model} --split {split}{limit}"
         _write_json(Path(model) / EVALUATION_FILE, record)
         write_card(Path(model), str(model))
