@@ -155,6 +155,21 @@ def test_a_transfer_unit_computes_the_papers_equations(state, kernel):
         torch.testing.assert_close(ours, textbook, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["Discriminator", "PatchDiscriminator"])
+@torch.no_grad()
+def test_a_conditional_discriminator_weighs_each_attribute_by_its_presence(name):
+    model, image = stirred(MODELS[name](conditional=True)), pictures(3)
+    labels = torch.tensor([[1, 0, 0, 1, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1.0]])
+    logits = model.adversarial_head(model.trunk(image))
+    logits = logits if logits.ndim == 2 else logits.mean((2, 3))
+    for row, (alone, *each) in enumerate(logits.tolist()):
+        expected = alone + sum(v if has else -v for v, has in zip(each, labels[row], strict=True)) / math.sqrt(5)
+        assert model(image, labels)[0][row].item() == pytest.approx(expected, abs=1e-5)
+        assert model(image)[0][row].item() == pytest.approx(alone, abs=1e-5)
+    plain = MODELS[name]()
+    assert plain(image, labels)[0].equal(plain(image)[0])
+
+
 @pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
 def test_planes_are_the_vector_tiled_and_leave_the_memory_format_alone(memory_format):
     maps = [torch.randn(2, channels, 6, 5).contiguous(memory_format=memory_format) for channels in (3, 4)]

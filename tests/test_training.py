@@ -848,6 +848,30 @@ def test_only_the_discriminator_learns_during_its_head_start(critic_steps, tmp_p
     assert learning(0.25) == [True, True]
 
 
+@pytest.mark.parametrize("critic_steps", [0, 1])
+def test_a_conditional_discriminator_sees_images_with_their_labels_and_edits_with_their_targets(critic_steps, tmp_path):
+    editing = objective(tmp_path, critic_steps=critic_steps, discriminator_conditional=True)
+    real, edited, seen = torch.eye(4), 1 - torch.eye(4), []
+    editing._draw_targets = lambda labels, random: edited
+    editing.plain_discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    editing.step(lambda: (images, real), torch.Generator().manual_seed(0), 1, 0.0)
+    assert [len(labels) for labels in seen] == [8, 4]
+    assert seen[0].equal(torch.cat([real, edited]))
+    assert seen[1].equal(edited)
+
+
+def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):
+    trained(celeba, tmp_path / "first", steps=2)
+    trained(celeba, tmp_path / "second", steps=4, initial_model=tmp_path / "first" / "model", checkpointing_steps=2)
+    for options in ({}, {"learning_rate": 1e-5, "resume_from_checkpoint": "checkpoint-2"}):
+        if options:  # going on without --initial_model, as one does elsewhere, loses nothing
+            trained(celeba, tmp_path / "second", steps=4, **options)
+        record = json.loads((tmp_path / "second" / "model" / "training.json").read_text(encoding="utf-8"))
+        assert record["images_seen"] == (2 + 4) * TINY["batch_size"]
+        assert [entry["from_image"] for entry in record["commands"]] == [0, 8]
+
+
 def test_more_layers_may_have_more_transfer_units(tmp_path):
     deep = objective(tmp_path, image_size=128, layers=6, stu_layers=5).plain_generator
     assert (len(deep.transfer_units), deep.skip_layers) == (5, 5)

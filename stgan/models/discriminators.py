@@ -23,6 +23,7 @@ class Discriminator(PretrainedModel):
         hidden: width of each head's hidden layer.
         norm: ``in`` (the paper) or ``none``. InstanceNorm hides from D what is the same all over an image: a tint,
             a lack of contrast or of fine detail. Without it the weights start larger (He 2015), to keep the signal.
+        conditional: realness is that of an image *with its labels*, see :func:`conditional_realness`.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Discriminator(PretrainedModel):
         layers: int = 5,
         hidden: int = 1024,
         norm: str = "in",
+        conditional: bool = False,
     ):
         super().__init__()
         if image_size % 2**layers:
@@ -56,14 +58,18 @@ class Discriminator(PretrainedModel):
             ),
             nn.Flatten(),
         )
-        self.adversarial_head = _head(flat, hidden, 1)
+        self.adversarial_head = _head(flat, hidden, 1 + conditional * len(attributes))
         self.attribute_head = _head(flat, hidden, len(attributes))
         self.apply(he_initialise if norm == "none" else xavier_initialise)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Realness logits (N,) and attribute logits (N, A) of images (N, 3, S, S) in [-1, 1]."""
+    def forward(self, image: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Realness logits (N,) and attribute logits (N, A) of images (N, 3, S, S) in [-1, 1].
+
+        ``labels`` (N, A) in {0, 1}, which a conditional discriminator judges realness by: those of a real image, those
+        asked for of an edited one. Without them it gives the part that they have no share in.
+        """
         features = self.trunk(image)
-        return self.adversarial_head(features).squeeze(1), self.attribute_head(features)
+        return conditional_realness(self.adversarial_head(features), labels), self.attribute_head(features)
 
 
 class PatchDiscriminator(PretrainedModel):
@@ -74,6 +80,7 @@ class PatchDiscriminator(PretrainedModel):
         image_size: S, a multiple of 2**layers.
         width: channels of the first layer, doubled at each further one.
         layers: stride-2 convolutions.
+        conditional: see :class:`Discriminator`.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class PatchDiscriminator(PretrainedModel):
         image_size: int = 128,
         width: int = 64,
         layers: int = 6,
+        conditional: bool = False,
     ):
         super().__init__()
         if image_size % 2**layers:
@@ -93,14 +101,34 @@ class PatchDiscriminator(PretrainedModel):
                 for inputs, outputs in zip([3, *widths], widths, strict=False)
             )
         )
-        self.adversarial_head = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
+        self.adversarial_head = nn.Conv2d(widths[-1], 1 + conditional * len(attributes), 3, padding=1, bias=False)
         self.attribute_head = nn.Conv2d(widths[-1], len(attributes), image_size // 2**layers, bias=False)
         self.apply(xavier_initialise)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean realness logits (N,) over patches and attribute logits (N, A) of images (N, 3, S, S) in [-1, 1]."""
+    def forward(self, image: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean realness logits (N,) over patches and attribute logits (N, A) of images (N, 3, S, S) in [-1, 1].
+
+        ``labels``: see :class:`Discriminator`.
+        """
         features = self.trunk(image)
-        return self.adversarial_head(features).mean(dim=(1, 2, 3)), self.attribute_head(features).flatten(1)
+        realness = conditional_realness(self.adversarial_head(features).mean(dim=(2, 3)), labels)
+        return realness, self.attribute_head(features).flatten(1)
+
+
+def conditional_realness(logits: Tensor, labels: Tensor | None) -> Tensor:
+    """Realness (N,) of images with their labels: a projection discriminator (arXiv 1802.05637).
+
+    The first logit judges the image alone; each of the others, how much an attribute's presence speaks for it, and its
+    absence against. A generator that leaves an attribute out, or hints at it where only a classifier would look, is
+    found out by comparison with real images that have it.
+
+    Args:
+        logits: (N, 1 + A), or (N, 1) of an unconditional discriminator.
+        labels: (N, A) in {0, 1}, or None.
+    """
+    if labels is None or logits.shape[1] == 1:
+        return logits[:, 0]
+    return logits[:, 0] + (logits[:, 1:] * (2 * labels - 1)).sum(dim=1) / labels.shape[1] ** 0.5
 
 
 def _head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -88,6 +88,8 @@ class TrainingConfig:
     discriminator_hidden: int = 1024
     # Norm in the discriminator (STGAN, AttGAN). in, the paper's, cannot see a tint or a lack of fine detail.
     discriminator_norm: Literal["in", "none"] = "in"
+    # The discriminator judges realness together with the labels: an edit must look like real faces that have them.
+    discriminator_conditional: bool = False
     # Channels of the classifier's first layer.
     classifier_width: int = 24
 

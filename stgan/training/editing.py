@@ -104,10 +104,11 @@ class EditingObjective:
             return self._shared_step(draw(), random, step, progress)
         for critic_step in range(self.config.critic_steps):
             images, labels = self._augment(draw(), random)
+            target = self._draw_targets(labels, random)
             with torch.no_grad():
-                fake = self.generator(images, self._condition(labels, self._draw_targets(labels, random)))
+                fake = self.generator(images, self._condition(labels, target))
             penalise = (step * self.config.critic_steps + critic_step) % self.config.penalty_interval == 0
-            terms = self._discriminator_step(images, labels, fake, random, penalise)
+            terms = self._discriminator_step(images, labels, fake, target, random, penalise)
         if self._head_start(progress):
             return terms
         images, labels = self._augment(draw(), random)
@@ -121,22 +122,22 @@ class EditingObjective:
         if self._head_start(progress):
             with torch.no_grad():
                 fake = self.plain_generator(images, self._condition(labels, target))
-            return self._discriminator_step(images, labels, fake, random, penalise)
+            return self._discriminator_step(images, labels, fake, target, random, penalise)
         rows = 0 if self.cycle else max(1, round(len(images) * self.config.reconstruction_share))
         conditions = torch.cat([self._condition(labels, target), self._condition(labels, labels)[:rows]])
         edit = self.generator(images, conditions, parts=True)
         fake = Edit(*(part if part is None else part[: len(images)] for part in edit))
-        terms = self._discriminator_step(images, labels, fake.image.detach(), random, penalise)
+        terms = self._discriminator_step(images, labels, fake.image.detach(), target, random, penalise)
         reconstruction, original = edit.rgb[len(images) :], images[:rows]
         if self.cycle:
             reconstruction, original = self.generator(fake.image, self._condition(target, labels)), images
         return terms | self._update_generator(fake, reconstruction, original, target, progress)
 
     def _discriminator_step(
-        self, real: Tensor, labels: Tensor, fake: Tensor, random: torch.Generator, penalise: bool
+        self, real: Tensor, labels: Tensor, fake: Tensor, target: Tensor, random: torch.Generator, penalise: bool
     ) -> Terms:
         config, count = self.config, len(real)
-        realness, attribute_logits = self.discriminator(torch.cat([real, fake]))
+        realness, attribute_logits = self.discriminator(torch.cat([real, fake]), torch.cat([labels, target]))
         adversarial = {
             "wgan": losses.wasserstein_discriminator_loss,
             "logistic": losses.logistic_discriminator_loss,
@@ -145,7 +146,7 @@ class EditingObjective:
         loss = adversarial + config.discriminator_attribute_weight * attribute
         terms = {"d_adversarial": adversarial.detach(), "d_attribute": attribute.detach()}
         if penalise:
-            penalty = self._penalty(real, fake, random)
+            penalty = self._penalty(real, labels, fake, random)
             loss = loss + config.penalty_weight * config.penalty_interval * penalty
             terms["d_penalty"] = penalty.detach()
         self.discriminator_optimizer.zero_grad(set_to_none=True)
@@ -153,11 +154,11 @@ class EditingObjective:
         self.discriminator_optimizer.step()
         return terms
 
-    def _penalty(self, real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
+    def _penalty(self, real: Tensor, labels: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
         """Gradient penalty in float32, through the plain network: compiled graphs have no second derivative."""
 
         def heads(images: Tensor) -> tuple[Tensor, Tensor]:
-            return type(self.plain_discriminator).forward(self.plain_discriminator, images)
+            return type(self.plain_discriminator).forward(self.plain_discriminator, images, labels)
 
         with torch.autocast(real.device.type, enabled=False):
             if self.config.adversarial_loss == "wgan":
@@ -182,7 +183,7 @@ class EditingObjective:
         self.plain_discriminator.requires_grad_(False)
         # The plain discriminator: its weights take no gradient here, so there is nothing for ranks to exchange.
         with self.accelerator.autocast():
-            realness, attribute_logits = self.plain_discriminator(fake.image)
+            realness, attribute_logits = self.plain_discriminator(fake.image, target)
         self.plain_discriminator.requires_grad_(True)
         adversarial = {
             "wgan": losses.wasserstein_generator_loss,
@@ -313,7 +314,9 @@ def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> 
     """The discriminator that belongs to a configuration's generator."""
     if config.model == "stargan":
         layers = min(6, (config.image_size & -config.image_size).bit_length() - 1)
-        return PatchDiscriminator(attributes, config.image_size, config.discriminator_width, layers)
+        return PatchDiscriminator(
+            attributes, config.image_size, config.discriminator_width, layers, config.discriminator_conditional
+        )
     return Discriminator(
         attributes,
         config.image_size,
@@ -322,6 +325,7 @@ def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> 
         layers=config.layers,
         hidden=config.discriminator_hidden,
         norm=config.discriminator_norm,
+        conditional=config.discriminator_conditional,
     )
 
 

@@ -34,6 +34,7 @@ RESUME_SETTINGS = (
     "model", "dataset", "dataset_revision", "attributes", "crop", "image_size", "streaming", "max_train_samples",
     "batch_size", "seed", "width", "max_width", "layers", "stu_layers", "stu_kernel", "stu_state", "stu_norm",
     "inject_layers", "label_mode", "soft_mask", "discriminator_width", "discriminator_hidden", "discriminator_norm",
+    "discriminator_conditional",
     "classifier_width", "critic_steps", "use_ema",
 )  # fmt: skip
 STOP_CHECK_INTERVAL = 10  # steps on GPUs between two questions among the processes whether one was told to stop
@@ -53,7 +54,9 @@ class Trainer:
 
     def __init__(self, config: TrainingConfig, command: str = ""):
         self.config = config
-        self.commands = [{"from_image": 0, "command": command}]  # one for each time the run was started or resumed
+        # What the weights have been through: one command for each time a run was started or resumed.
+        self.initial_images, earlier = _history(config.initial_model)
+        self.commands = [*earlier, {"from_image": self.initial_images, "command": command}]
         self.attributes = tuple(config.attributes) or DEFAULT_ATTRIBUTES
         self.output_dir = Path(config.output_dir)
         reports = None if config.report_to == "none" else config.report_to
@@ -241,7 +244,9 @@ class Trainer:
         progress = load_checkpoint(self.accelerator, checkpoint, self._resume_settings())
         self._apply_optimizer_settings()
         self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
-        self.commands = _continued(progress["commands"], progress["images_seen"], self.commands[0]["command"])
+        self.initial_images = progress.get("initial_images", 0)  # older checkpoints have none
+        images = self.initial_images + progress["images_seen"]
+        self.commands = _continued(progress["commands"], images, self.commands[-1]["command"])
         self.accelerator.print(f"Continuing from {checkpoint} at step {self.step} of {self.total_steps}.")
         return progress["batches"].get(str(self.accelerator.process_index))
 
@@ -309,6 +314,7 @@ class Trainer:
             "step": self.step,
             "next_batch": self.next_batch,
             "images_seen": self.step * self.images_per_step,
+            "initial_images": self.initial_images,
             "commands": self.commands,
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
             "config": json.loads(json.dumps(asdict(self.config))) | {"processes": self.accelerator.num_processes},
@@ -337,7 +343,7 @@ class Trainer:
             return
         record = {
             "commands": self.commands,
-            "images_seen": self.step * self.images_per_step,
+            "images_seen": self.initial_images + self.step * self.images_per_step,
             "steps": self.step,
             "parameters": self.objective.trained_model.parameter_count(),
             "device": device_name(self.device),
@@ -407,6 +413,13 @@ def rare_attribute_weights(labels: Tensor, power: float) -> Tensor | None:
     frequency = labels.mean(dim=0).clamp(1e-4, 1 - 1e-4)
     rarity = torch.where(labels > 0, 0.5 / frequency, 0.5 / (1 - frequency)).amax(dim=1)
     return rarity.clamp(min=1.0).pow(power)
+
+
+def _history(initial_model: str | None) -> tuple[int, list[dict[str, Any]]]:
+    """Images that an initial model was shown and the commands that trained it, as far as its folder says."""
+    file = Path(initial_model or "") / TRAINING_FILE
+    record = json.loads(file.read_text(encoding="utf-8")) if initial_model and file.is_file() else {}
+    return record.get("images_seen", 0), record.get("commands", [])
 
 
 def _continued(commands: list[dict[str, Any]], images_seen: int, command: str) -> list[dict[str, Any]]:
