@@ -16,9 +16,13 @@ DATASET = "flwrlabs/celeba"
 PAPERS = {"STGAN": "1904.09709", "AttGAN": "1711.10678", "StarGAN": "1711.09020"}
 
 USAGE = {
-    True: 'editor = FaceEditor.from_pretrained("{name}")\nprint(editor.attributes("me.jpg"))\n'
+    "editor": "from stgan import FaceEditor\n\n"
+    'editor = FaceEditor.from_pretrained("{name}")\nprint(editor.attributes("me.jpg"))\n'
     'editor.edit("me.jpg", {{"Eyeglasses": True}}).save("edited.png")',
-    False: 'model = {architecture}.from_pretrained("{name}")  # images (N, 3, {size}, {size}) in [-1, 1]',
+    "model": "from stgan import {architecture}\n\n"
+    'model = {architecture}.from_pretrained("{name}")  # images (N, 3, {size}, {size}) in [-1, 1]',
+    "companion": "from stgan.models import load_companion_classifier\n\n"
+    'classifier = load_companion_classifier("{name}")  # images (N, 3, {size}, {size}) in [-1, 1]',
 }
 
 
@@ -32,12 +36,20 @@ def device_name(device: torch.device) -> str:
 def write_card(folder: Path, name: str = "") -> ModelCard:
     """Write ``README.md`` of a model folder from its ``config.json``, ``training.json`` and ``evaluation.json``.
 
+    Arguments as those of :func:`model_card`; returns the card as written.
+    """
+    card = model_card(folder, name)
+    card.save(folder / "README.md")
+    return card
+
+
+def model_card(folder: Path, name: str = "", *, companion: bool = False) -> ModelCard:
+    """The card of a model folder.
+
     Args:
         folder: of the model; without an ``evaluation.json`` the card says that it was not measured yet.
         name: Hub id or path that the usage lines show; the folder's name by default.
-
-    Returns:
-        The card as written.
+        companion: it is the classifier in the folder of the editor called ``name``.
     """
     config = _read(folder / "config.json")
     training = _read(folder / TRAINING_FILE)
@@ -45,13 +57,13 @@ def write_card(folder: Path, name: str = "") -> ModelCard:
     architecture = config["architecture"]
     is_editor = architecture != "AttributeClassifier"
     whole = is_editor and (folder / "classifier").is_dir()
-    card = ModelCard.from_template(
+    usage = USAGE["companion" if companion else "editor" if whole else "model"]
+    return ModelCard.from_template(
         card_data=_card_data(architecture, evaluation),
         template_path=str(TEMPLATE),
         title=f"{architecture}, {config['image_size']} px",
         description=_description(architecture, config),
-        classes="FaceEditor" if whole else architecture,
-        usage=USAGE[whole].format(name=name or folder.name, architecture=architecture, size=config["image_size"]),
+        usage=usage.format(name=name or folder.name, architecture=architecture, size=config["image_size"]),
         images_seen=f"{training.get('images_seen', 0):,}",
         steps=f"{training.get('steps', 0):,}",
         parameters=f"{training.get('parameters', 0):,}",
@@ -64,8 +76,6 @@ def write_card(folder: Path, name: str = "") -> ModelCard:
         image_size=config["image_size"],
         picture=(folder / PICTURE_FILE).is_file(),
     )
-    card.save(folder / "README.md")
-    return card
 
 
 def _description(architecture: str, config: dict[str, Any]) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg
 
+from stgan.publish import publish
+
 Model = Annotated[str | None, arg(help="Model folder or Hub id. Default: STGAN_MODEL, or the bundled model.")]
 YuNet = Annotated[Path | None, arg(help="YuNet detector file. Default: from the Hub where it can be had.")]
 FaceNumber = Annotated[int, arg(help="Which face, counted from 0 at the left.")]
@@ -122,7 +124,7 @@ def main() -> None:
     """Entry point. A mistake ends with one sentence that says what to do, not with a trace."""
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"edit": edit, "attributes": attributes, "sheet": sheet, "evaluate": evaluate},
+            {"edit": edit, "attributes": attributes, "sheet": sheet, "evaluate": evaluate, "publish": publish},
             prog="stgan",
             description="Edit the attributes of a face in a photograph.",
         )

@@ -1,0 +1,6 @@
+"""Push a model folder or the demo's Space to the Hub: python hub/publish.py --help. The same as ``stgan publish``."""
+
+from stgan.publish import main
+
+if __name__ == "__main__":
+    main()

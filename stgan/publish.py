@@ -1,0 +1,389 @@
+"""Publishing on the Hub: a model folder, or the demo as a Space. What is there already is not sent again.
+
+Also a script of its own, ``hub/publish.py``, and the command ``stgan publish``.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from modulefinder import ModuleFinder
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, SpaceCard, SpaceCardData
+from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+)
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils.sha import git_hash, sha_fileobj
+from tyro.conf import Positional
+
+from stgan.card import DATASET, PAPERS, PICTURE_FILE, model_card
+from stgan.faces import YUNET_FILE, YUNET_REPO
+from stgan.models import (
+    CLASSIFIER_FOLDER,
+    GENERATORS,
+    AttributeClassifier,
+    check_judge,
+    load_companion_classifier,
+    load_generator,
+)
+from stgan.models.pretrained import read_config
+from stgan.space import BUNDLED
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL_SUFFIXES = {".json", ".md", ".onnx", ".png", ".safetensors"}  # nothing that could run code when it is opened
+EDITOR_FILES = [
+    f"{part}{name}" for part in ("", f"{CLASSIFIER_FOLDER}/") for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
+]
+CARD = "README.md"
+TOKENS = "https://huggingface.co/settings/tokens"
+# ZeroGPU brings its own CUDA: newer torch does not run there, and Python is 3.10 or 3.12.
+ZERO_GPU_REQUIREMENTS = ["torch==2.11.0", "spaces"]
+PYTHON_VERSIONS = {False: "3.11", True: "3.12"}
+# The HTTP library under huggingface_hub has changed over time; HfHubHTTPError derives from its error in each version.
+CONNECTION_ERRORS = (*HfHubHTTPError.__bases__, OSError)
+
+Content = Path | bytes
+
+
+class PublishError(ValueError):
+    """Something could not be published. The message says why, and what to do."""
+
+
+@dataclass
+class Push:
+    """Where to, and how."""
+
+    # Repository: owner/name, or a name of your own account's.
+    repo: Positional[str]
+    # Create the repository as private.
+    private: bool = False
+    # Branch to push to; created where it does not exist. Default: main.
+    revision: str | None = None
+    # Open a pull request instead of changing the repository.
+    create_pr: bool = False
+    # List every file with its size, and send nothing.
+    dry_run: bool = False
+
+
+@dataclass
+class PublishModel(Push):
+    """Push a model folder: weights, configuration, card, records and, where there is one, the ONNX export."""
+
+    # Model folder, as the trainer or hub/bundle.py wrote it. Default: the bundled model.
+    folder: Path = BUNDLED
+
+
+@dataclass
+class PublishSpace(Push):
+    """Put the demo together as a Space, with only what it needs, and push it."""
+
+    # Hub id of the model that the Space shows. Without one, or where it cannot be loaded, it is the bundled model.
+    model: str | None = None
+    # For ZeroGPU hardware instead of the free CPU.
+    zero_gpu: bool = False
+    # Keep the assembled Space in this folder, new or empty. With --dry-run nothing more is done.
+    folder: Path | None = None
+
+
+Publishing = (
+    Annotated[PublishModel, tyro.conf.subcommand("model", prefix_name=False)]
+    | Annotated[PublishSpace, tyro.conf.subcommand("space", prefix_name=False)]
+)
+
+
+def publish(settings: Annotated[Publishing, tyro.conf.arg(name="")]) -> str | None:
+    """Push a model folder, or the demo as a Space, to the Hub.
+
+    Returns:
+        The address of the repository or of the pull request; None after a dry run.
+
+    Raises:
+        PublishError: it cannot be published; the message says what to do.
+        ModelFolderError: the model does not load.
+    """
+    if isinstance(settings, PublishModel):
+        return publish_model(settings)
+    return publish_space(settings)
+
+
+def publish_model(settings: PublishModel) -> str | None:
+    """Push a model folder, once it has been proven to load. See :func:`publish`."""
+    check_model(settings.folder)
+    return push(model_files(settings.folder, settings.repo), settings, "model")
+
+
+def publish_space(settings: PublishSpace) -> str | None:
+    """Assemble the Space and push it; files of the package that it no longer needs go. See :func:`publish`."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = settings.folder or Path(temporary)
+        assemble_space(folder, settings.repo, settings.model, zero_gpu=settings.zero_gpu)
+        files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        return push(files, settings, "space", owned=("stgan/", "hub/"))
+
+
+# ----------------------------------------------------------------------------------------------------------- the model
+
+
+def check_model(folder: Path) -> None:
+    """Load what a model folder holds, strictly.
+
+    Raises:
+        ModelFolderError: a part is missing, damaged or does not fit.
+    """
+    if not folder.is_dir():
+        raise PublishError(f"There is no folder {folder}: name one that the trainer or hub/bundle.py wrote.")
+    if read_config(folder).get("architecture") not in GENERATORS:
+        AttributeClassifier.from_pretrained(folder)
+        return
+    generator = load_generator(folder)
+    if (folder / CLASSIFIER_FOLDER).is_dir():
+        check_judge(generator, load_companion_classifier(folder))
+
+
+def model_files(folder: Path, repo: str) -> dict[str, Content]:
+    """What of a model folder goes to the Hub: path in the repository to content, the cards with the Hub id in them."""
+    files: dict[str, Content] = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in MODEL_SUFFIXES and not any(part[0] == "." for part in path.parts if part)
+    }
+    for card in [path for path in (CARD, f"{CLASSIFIER_FOLDER}/{CARD}") if path in files or path == CARD]:
+        companion = card != CARD
+        files[card] = str(model_card((folder / card).parent, repo, companion=companion)).encode()
+    return dict(sorted(files.items()))
+
+
+# ----------------------------------------------------------------------------------------------------------- the Space
+
+
+def assemble_space(folder: Path, repo: str, model: str | None = None, *, zero_gpu: bool = False) -> None:
+    """Write the Space: the app, the modules it imports, pinned requirements, its card and the bundled model.
+
+    Args:
+        folder: new or empty.
+        repo: ``owner/name`` of the Space.
+        model: Hub id of the model that it shows; the bundled one is there too, for when that cannot be had.
+        zero_gpu: for ZeroGPU hardware instead of a CPU.
+
+    Raises:
+        PublishError: the folder has files already, or this is not a checkout of the project.
+    """
+    if not (ROOT / "app.py").is_file() or not BUNDLED.is_dir():
+        raise PublishError("A Space is put together from a checkout of the project: clone it, and run this in it.")
+    if folder.exists() and any(folder.iterdir()):
+        raise PublishError(f"{folder} has files in it already: name a new or empty folder.")
+    sources = [ROOT / "app.py", ROOT / "LICENSE", *imported_modules(ROOT / "app.py")]
+    sources += [BUNDLED / name for name in EDITOR_FILES]
+    for source in sources:
+        target = folder / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    shutil.copyfile(BUNDLED / PICTURE_FILE, folder / "thumbnail.png")
+    requirements = space_requirements((ROOT / "requirements.txt").read_text(encoding="utf-8"), zero_gpu)
+    (folder / "requirements.txt").write_text(requirements, encoding="utf-8")
+    space_card(repo, model, requirements, zero_gpu).save(folder / CARD)
+
+
+def imported_modules(script: Path) -> list[Path]:
+    """Files of the package that a script imports, directly or not, inside functions too."""
+    finder = ModuleFinder([str(script.parent)])  # what lies elsewhere is installed from the requirements
+    finder.run_script(str(script))
+    files = [Path(module.__file__) for module in finder.modules.values() if module.__file__]
+    return sorted(file for file in files if script.parent / "stgan" in file.parents)
+
+
+def space_requirements(requirements: str, zero_gpu: bool) -> str:
+    """The demo's pinned requirements, on ZeroGPU with the torch that runs there."""
+    pins = [line for line in requirements.splitlines() if line and not line.startswith("#")]
+    if zero_gpu:
+        pins = [*ZERO_GPU_REQUIREMENTS, *(pin for pin in pins if not pin.startswith("torch=="))]
+    return "\n".join(pins) + "\n"
+
+
+def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) -> SpaceCard:
+    """The Space's card, whose front matter is its configuration."""
+    pins = dict(line.split("==") for line in requirements.split() if "==" in line)
+    preloaded = [f"{YUNET_REPO} {YUNET_FILE}"]
+    preloaded += [f"{model} {','.join(EDITOR_FILES)}"] if model else []
+    data = SpaceCardData(
+        title="Edit a face, tick a box",
+        emoji="🙂",
+        colorFrom="indigo",
+        colorTo="gray",
+        sdk="gradio",
+        sdk_version=pins["gradio"],
+        python_version=PYTHON_VERSIONS[zero_gpu],
+        app_file="app.py",
+        suggested_hardware="zero-a10g" if zero_gpu else "cpu-basic",
+        short_description="Edit the attributes of a face in a photo",
+        thumbnail=f"https://huggingface.co/spaces/{repo}/resolve/main/thumbnail.png",
+        models=[model] if model else None,
+        datasets=[DATASET],
+        tags=["face-editing", "attribute-editing", "gan", f"arxiv:{PAPERS['STGAN']}"],
+        license="other",
+        license_name="celeba-non-commercial-research",
+        preload_from_hub=preloaded,
+        disable_embedding=False,
+        pinned=False,
+    )
+    text = (
+        "# Edit a face, tick a box\n\nUpload a photo, tick *Eyeglasses*, and get the same photo back with eyeglasses. "
+        "The code is MIT; the weights were trained on CelebA and are for non-commercial research only.\n\n"
+        "**Please edit only people who agree to it.**\n"
+    )
+    return SpaceCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
+
+
+# ------------------------------------------------------------------------------------------------------------- pushing
+
+
+def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple[str, ...] = ()) -> str | None:
+    """Make a repository hold these files, in one commit of what differs.
+
+    Args:
+        files: path in the repository to content.
+        settings: where to, and how.
+        repo_type: ``model`` or ``space``.
+        owned: prefixes of paths under which whatever is not in ``files`` is deleted from the repository.
+
+    Returns:
+        The address of the repository or of the pull request; None after a dry run.
+
+    Raises:
+        PublishError: the Hub refused, or cannot be reached.
+    """
+    if settings.create_pr and settings.revision:
+        raise PublishError("A pull request goes to main: leave out --revision or --create-pr.")
+    _list_files(files)
+    if settings.dry_run:
+        return None
+    with explained(settings.repo):
+        api = HfApi()
+        owner = api.whoami()["name"]
+        repo = settings.repo if "/" in settings.repo else f"{owner}/{settings.repo}"
+        target = {"repo_id": repo, "repo_type": repo_type}
+        sdk = {"space_sdk": "gradio"} if repo_type == "space" else {}
+        address = api.create_repo(**target, **sdk, private=settings.private or None, exist_ok=True)
+        if settings.private and not api.repo_info(**target).private:
+            raise PublishError(
+                f"{repo} is there already and public: make it private in its settings, or push it as is."
+            )
+        if settings.revision:
+            api.create_branch(**target, branch=settings.revision, exist_ok=True)
+        entries = api.list_repo_tree(**target, revision=settings.revision, recursive=True)
+        there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+        _check_same_project(repo, files, there)
+        changed = [path for path, content in files.items() if not _is_same(content, there.get(path))]
+        stale = [path for path in there if path.startswith(owned) and path not in files] if owned else []
+        if not changed and not stale:
+            print(f"{address} holds exactly this already: nothing to send.")
+            return str(address)
+        print(f"Sending {len(changed)} of {len(files)} files to {address} …")
+        commit = api.create_commit(
+            **target,
+            operations=[
+                *(CommitOperationAdd(path, files[path]) for path in changed),
+                *(CommitOperationDelete(path) for path in stale),
+            ],
+            commit_message="Upload with stgan publish",
+            revision=settings.revision,
+            create_pr=settings.create_pr,
+        )
+    print(commit.pr_url or commit.commit_url)
+    return commit.pr_url or str(address)
+
+
+def _list_files(files: dict[str, Content]) -> None:
+    sizes = {
+        path: len(content) if isinstance(content, bytes) else content.stat().st_size for path, content in files.items()
+    }
+    for path, size in sizes.items():
+        print(f"{size:>12,}  {path}")
+    print(f"{sum(sizes.values()):>12,}  bytes in {len(sizes)} files")
+
+
+def _check_same_project(repo: str, files: dict[str, Content], there: dict[str, RepoFile]) -> None:
+    """Refuse a repository whose files have nothing to do with these; a card and ``.gitattributes`` any may have."""
+    others = there.keys() - {CARD, ".gitattributes"}
+    if others and others.isdisjoint(files):
+        raise PublishError(
+            f"The name {repo} is taken by something else ({', '.join(sorted(others)[:3])}): choose another name, or "
+            "empty that repository first."
+        )
+
+
+def _is_same(content: Content, entry: RepoFile | None) -> bool:
+    """Whether the Hub holds this content: by git's hash, or for large files by SHA-256, as the Hub lists them."""
+    if entry is None:
+        return False
+    if entry.lfs is None:
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        return git_hash(data) == entry.blob_id
+    if isinstance(content, bytes):
+        return False
+    with content.open("rb") as file:
+        return sha_fileobj(file).hex() == entry.lfs.sha256
+
+
+@contextmanager
+def explained(repo: str) -> Iterator[None]:
+    """Turn what the Hub or the network says into a PublishError that tells the person what to do."""
+    try:
+        yield
+    except PublishError:
+        raise
+    except (*CONNECTION_ERRORS, RuntimeError, ValueError) as error:
+        raise PublishError(explanation(error, repo)) from error
+
+
+def explanation(error: BaseException, repo: str) -> str:
+    """One sentence for an error of huggingface_hub, which may lie under others."""
+    if isinstance(error, LocalTokenNotFoundError):
+        return f"You are not logged in: run hf auth login with a token that may write ({TOKENS}), or set HF_TOKEN."
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set, so nothing can be sent: unset it to publish."
+    if isinstance(error, HfHubHTTPError):
+        return _refusal(error.response.status_code, repo, error)
+    if isinstance(error, CONNECTION_ERRORS):
+        return (
+            f"The connection to the Hub was lost ({error or type(error).__name__}). Run the same command again: what "
+            "has arrived is not sent twice."
+        )
+    return str(error) if error.__cause__ is None else explanation(error.__cause__, repo)
+
+
+def _refusal(status: int, repo: str, error: HfHubHTTPError) -> str:
+    if status == 401:
+        return f"The Hub does not accept your token; it may have expired. Make a new one ({TOKENS}) and log in with it."
+    if status in (402, 403):
+        return (
+            f"You may not write to {repo}: use a token with write access ({TOKENS}), and a repository of your own or "
+            "of an organisation you belong to. Without such rights, --create-pr suggests a change."
+        )
+    if status == 404:
+        return f"The Hub knows no {repo}, or not this revision of it, or hides it from your token: check the names."
+    if status in (409, 412):
+        return f"{repo} was changed by someone else at the same moment: look at it, and run the same command again."
+    if status == 429 or status >= 500:
+        return (
+            f"The Hub cannot answer just now ({status}). Run the same command again in some minutes: what has arrived "
+            "is not sent twice."
+        )
+    return f"The Hub refused ({error})."
+
+
+def main() -> None:
+    """Entry point of ``hub/publish.py``."""
+    try:
+        tyro.cli(publish, prog="publish.py")
+    except (ValueError, OSError) as error:
+        sys.exit(f"publish.py: {error}")

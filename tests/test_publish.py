@@ -1,0 +1,304 @@
+"""Publishing, with the real client of the Hub against a server on this machine that speaks the Hub's protocol."""
+
+import shutil
+
+import pytest
+import torch
+from hub_server import EXPIRED_TOKEN, READ_TOKEN, TOKEN, Failure, Hub, Repository, StoredFile
+from huggingface_hub import ModelCard, constants, metadata_load
+
+from stgan import FaceEditor
+from stgan import space as demo
+from stgan.models import ModelFolderError, load_generator
+from stgan.publish import PublishError, PublishModel, PublishSpace, assemble_space, publish
+from stgan.space import BUNDLED
+
+NAME = "somebody/stgan-tiny"
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A Hub of its own in place of the real one, as HF_ENDPOINT, HF_HUB_OFFLINE and HF_HUB_DISABLE_XET set it."""
+    hub = Hub().start()
+    monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    yield hub
+    hub.shutdown()
+    hub.server_close()
+
+
+@pytest.fixture
+def folder(model_folder, tmp_path):
+    """A model folder that a test may change."""
+    return shutil.copytree(model_folder, tmp_path / "stgan-tiny")
+
+
+def test_a_pushed_model_comes_back_as_it_was(hub, folder, tmp_path):
+    publish(PublishModel(NAME, folder=folder))
+    there = hub.files(f"models/{NAME}")
+    kept = [path for path in there if not path.endswith(".md")]
+    assert all(there[path] == (folder / path).read_bytes() for path in kept)
+    assert {"config.json", "model.safetensors", "classifier/model.safetensors", "README.md"} <= there.keys()
+
+    image, condition = torch.rand(2, 3, 64, 64) * 2 - 1, torch.randn(2, 13)
+    back, original = FaceEditor.from_pretrained(NAME, cache_dir=tmp_path / "cache"), FaceEditor.from_pretrained(folder)
+    with torch.no_grad():
+        assert torch.equal(back.generator(image, condition), original.generator(image, condition))
+        assert torch.equal(back.classifier(image), original.classifier(image))
+
+
+def test_the_published_card_names_the_repository(hub, folder):
+    publish(PublishModel(NAME, folder=folder))
+    there = hub.files(f"models/{NAME}")
+    card = ModelCard(there["README.md"].decode())
+    assert card.data.library_name == "stgan"
+    assert f'FaceEditor.from_pretrained("{NAME}")' in card.text
+    assert f'load_companion_classifier("{NAME}")' in there["classifier/README.md"].decode()
+
+
+def test_only_what_changed_is_sent_again(hub, folder, capsys):
+    publish(PublishModel(NAME, folder=folder))
+    commits = len(hub.repositories[f"models/{NAME}"].commits)
+    publish(PublishModel(NAME, folder=folder))
+    assert len(hub.repositories[f"models/{NAME}"].commits) == commits
+    assert "nothing to send" in capsys.readouterr().out
+
+    uploads = hub.asked("PUT", "/large/")
+    model = load_generator(folder)
+    with torch.no_grad():
+        model.to_image.bias += 1
+    model.save_pretrained(folder)
+    publish(PublishModel(NAME, folder=folder))
+    assert hub.asked("PUT", "/large/") == uploads + 1
+    assert "Sending 1 of" in capsys.readouterr().out
+    assert hub.files(f"models/{NAME}")["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+
+
+def test_a_dry_run_lists_every_file_with_its_size_and_sends_nothing(hub, folder, capsys):
+    assert publish(PublishModel(NAME, folder=folder, dry_run=True)) is None
+    printed = capsys.readouterr().out
+    lines = {path: int(size.replace(",", "")) for size, path in (line.split() for line in printed.splitlines()[:-1])}
+    assert lines["model.safetensors"] == (folder / "model.safetensors").stat().st_size
+    assert not hub.requests
+    publish(PublishModel(NAME, folder=folder))
+    assert lines == {path: len(data) for path, data in hub.files(f"models/{NAME}").items()}
+
+
+def test_what_could_run_code_stays_at_home(hub, folder):
+    (folder / "optimizer.pt").write_bytes(b"a pickle")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config.json").write_text("{}")
+    publish(PublishModel(NAME, folder=folder))
+    assert not {"optimizer.pt", ".git/config.json"} & hub.files(f"models/{NAME}").keys()
+
+
+def test_private_branch_and_pull_request(hub, folder):
+    publish(PublishModel(NAME, private=True, revision="trial", folder=folder))
+    repository = hub.repositories[f"models/{NAME}"]
+    assert repository.private
+    assert "config.json" in hub.files(f"models/{NAME}", "trial")
+    assert "config.json" not in hub.files(f"models/{NAME}")
+    address = publish(PublishModel(NAME, create_pr=True, folder=folder))
+    assert address.endswith("/discussions/1")
+    assert "config.json" not in hub.files(f"models/{NAME}")
+    with pytest.raises(PublishError, match="leave out --revision"):
+        publish(PublishModel(NAME, revision="trial", create_pr=True, folder=folder))
+
+
+def test_a_public_repository_is_not_taken_for_a_private_one(hub, folder):
+    publish(PublishModel(NAME, folder=folder))
+    with pytest.raises(PublishError, match="already and public"):
+        publish(PublishModel(NAME, private=True, folder=folder))
+
+
+@pytest.mark.parametrize(
+    ("token", "repo", "failure", "message"),
+    [
+        (None, NAME, None, "not logged in"),
+        (EXPIRED_TOKEN, NAME, None, "may have expired"),
+        (READ_TOKEN, NAME, None, "may not write"),
+        (TOKEN, "another/stgan-tiny", None, "may not write"),
+        (TOKEN, NAME, Failure("POST", "/commit/", 404), "check the names"),
+        (TOKEN, NAME, Failure("POST", "/commit/", 409), "at the same moment"),
+        (TOKEN, NAME, Failure("POST", "/commit/", 500), r"cannot answer just now \(500\)"),
+        (TOKEN, NAME, Failure("POST", "/api/repos/create", 0), "connection to the Hub was lost"),
+        (TOKEN, "not/a/name", None, "not/a/name"),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_to_do(hub, folder, monkeypatch, token, repo, failure, message):
+    if token is None:
+        monkeypatch.delenv("HF_TOKEN")
+    else:
+        monkeypatch.setenv("HF_TOKEN", token)
+    hub.failures += [failure] if failure else []
+    with pytest.raises(PublishError, match=message):
+        publish(PublishModel(repo, folder=folder))
+
+
+def test_a_name_that_something_else_has_is_left_alone(hub, folder):
+    repository = hub.repositories[f"models/{NAME}"] = Repository(private=False)
+    repository.commit("main", {"weights.bin": StoredFile(b"somebody's work", large=False)})
+    with pytest.raises(PublishError, match=r"taken by something else \(weights.bin\)"):
+        publish(PublishModel(NAME, folder=folder))
+    assert hub.files(f"models/{NAME}") == {"weights.bin": b"somebody's work"}
+
+
+def test_a_push_cut_off_half_way_goes_on_where_it_was(hub, folder):
+    hub.failures.append(Failure("POST", "/commit/", 0))
+    with pytest.raises(PublishError, match="Run the same command again"):
+        publish(PublishModel(NAME, folder=folder))
+    arrived = hub.asked("PUT", "/large/")
+    assert arrived == 2  # both weights, before the line went dead
+    assert "config.json" not in hub.files(f"models/{NAME}")
+    publish(PublishModel(NAME, folder=folder))
+    assert hub.asked("PUT", "/large/") == arrived
+    assert hub.files(f"models/{NAME}")["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+
+
+def test_nothing_is_pushed_that_does_not_load(hub, folder):
+    (folder / "model.safetensors").write_bytes(b"half of it")
+    with pytest.raises(ModelFolderError, match="damaged"):
+        publish(PublishModel(NAME, folder=folder))
+    assert not hub.requests
+
+
+# --------------------------------------------------------------------------------------------------------- downloading
+
+
+def test_a_download_cut_off_half_way_goes_on_where_it_was(hub, folder, tmp_path):
+    publish(PublishModel(NAME, folder=folder))
+    size = (folder / "model.safetensors").stat().st_size
+    hub.failures.append(Failure("GET", "resolve/.*/model.safetensors$", 0, after=size // 2))
+    generator = load_generator(NAME, cache_dir=tmp_path / "cache")
+    expected = load_generator(folder)
+    assert all(torch.equal(a, b) for a, b in zip(generator.parameters(), expected.parameters(), strict=True))
+
+
+def test_a_revision_and_the_cache_without_a_network(hub, folder, tmp_path, monkeypatch):
+    publish(PublishModel(NAME, folder=folder))
+    first = hub.repositories[f"models/{NAME}"].commits[-1][0]
+    before = load_generator(folder).to_image.bias.detach().clone()
+    model = load_generator(folder)
+    with torch.no_grad():
+        model.to_image.bias += 1
+    model.save_pretrained(folder)
+    publish(PublishModel(NAME, folder=folder))
+    cache = {"cache_dir": tmp_path / "cache"}
+    assert torch.equal(FaceEditor.from_pretrained(NAME, revision=first, **cache).generator.to_image.bias, before)
+    assert torch.equal(FaceEditor.from_pretrained(NAME, **cache).generator.to_image.bias, before + 1)
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    asked = len(hub.requests)
+    assert torch.equal(FaceEditor.from_pretrained(NAME, **cache).generator.to_image.bias, before + 1)
+    assert len(hub.requests) == asked
+    with pytest.raises(ModelFolderError, match="not in the cache"):
+        FaceEditor.from_pretrained("somebody/other", **cache)
+
+
+def test_an_editor_fetches_only_what_it_uses(hub, folder, tmp_path):
+    (folder / "extra.json").write_text("{}")
+    publish(PublishModel(NAME, folder=folder))
+    FaceEditor.from_pretrained(NAME, cache_dir=tmp_path / "cache")
+    fetched = {path.split("/", 5)[-1] for method, path in hub.requests if method == "GET" and "/resolve/" in path}
+    assert fetched == {"config.json", "model.safetensors", "classifier/config.json", "classifier/model.safetensors"}
+
+
+def test_an_unknown_model_is_named(hub, tmp_path):
+    with pytest.raises(ModelFolderError, match="somebody/absent"):
+        FaceEditor.from_pretrained("somebody/absent", cache_dir=tmp_path)
+
+
+# ----------------------------------------------------------------------------------------------------------- the Space
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("space")
+    assemble_space(folder, "somebody/faces", NAME)
+    return folder
+
+
+def test_a_space_holds_what_the_app_imports_and_no_more(space):
+    modules = {path.relative_to(space / "stgan").as_posix() for path in (space / "stgan").rglob("*.py")}
+    assert {"__init__.py", "editor.py", "models/encoder_decoder.py"} <= modules
+    assert not {"cli.py", "data.py", "losses.py", "publish.py", "training/trainer.py"} & modules
+    assert (space / "app.py").is_file()
+    assert not (space / "tests").exists()
+
+
+def test_the_card_of_a_space_is_its_whole_configuration(space):
+    data = metadata_load(space / "README.md")
+    pins = dict(line.split("==") for line in (space / "requirements.txt").read_text().split())
+    assert data["sdk"] == "gradio"
+    assert data["sdk_version"] == pins["gradio"]
+    assert data["app_file"] == "app.py"
+    assert data["models"] == [NAME]
+    assert (
+        f"{NAME} config.json,model.safetensors,classifier/config.json,classifier/model.safetensors"
+        in (data["preload_from_hub"])
+    )
+    assert len(data["short_description"]) <= 60
+    assert (space / data["thumbnail"].rsplit("/", 1)[-1]).is_file()
+    wanted = {"title", "emoji", "colorFrom", "colorTo", "python_version", "datasets", "tags", "license"}
+    assert wanted <= data.keys()
+
+
+def test_a_space_for_zero_gpu_has_the_torch_that_runs_there(tmp_path):
+    assemble_space(tmp_path / "space", "somebody/faces", zero_gpu=True)
+    requirements = (tmp_path / "space" / "requirements.txt").read_text().split()
+    assert "spaces" in requirements
+    assert [line for line in requirements if line.startswith("torch==")] == ["torch==2.11.0"]
+    assert metadata_load(tmp_path / "space" / "README.md")["python_version"] == "3.12"
+
+
+def test_a_space_is_pushed_and_loses_what_it_no_longer_needs(hub):
+    publish(PublishSpace("somebody/faces"))
+    repository = hub.repositories["spaces/somebody/faces"]
+    files = dict(repository.revisions["main"])
+    repository.commit("main", files | {"stgan/old.py": StoredFile(b"1", False), "notes.md": StoredFile(b"1", False)})
+    publish(PublishSpace("somebody/faces"))
+    there = hub.files("spaces/somebody/faces")
+    assert "stgan/old.py" not in there
+    assert "notes.md" in there
+    assert there["hub/stgan-celeba-128/model.safetensors"] == (BUNDLED / "model.safetensors").read_bytes()
+
+
+def test_files_are_not_mixed_with_others(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(PublishError, match="new or empty folder"):
+        assemble_space(tmp_path, "somebody/faces")
+
+
+# ------------------------------------------------------------------------------------------------- the demo's own model
+
+
+def test_the_demo_shows_the_model_that_its_space_names(hub, folder, space, tmp_path, monkeypatch):
+    publish(PublishModel(NAME, folder=folder))
+    monkeypatch.delenv("STGAN_MODEL", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(demo, "ROOT", space)
+    editor, model, notice = demo.open_editor()
+    assert (model, notice) == (NAME, "")
+    assert editor.generator.image_size == 64
+
+
+def test_without_that_model_the_demo_shows_the_bundled_one_and_says_so(hub, space, tmp_path, monkeypatch):
+    monkeypatch.delenv("STGAN_MODEL", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(demo, "ROOT", space)
+    editor, model, notice = demo.open_editor()
+    assert model == str(BUNDLED)
+    assert NAME in notice
+    assert editor.generator.image_size == 128
+
+
+def test_a_checkout_shows_the_bundled_model_unless_told_otherwise(monkeypatch, model_folder):
+    monkeypatch.delenv("STGAN_MODEL", raising=False)
+    assert demo.wanted_model() == str(BUNDLED)
+    monkeypatch.setenv("STGAN_MODEL", str(model_folder))
+    assert demo.wanted_model() == str(model_folder)
