@@ -1,0 +1,140 @@
+"""The family side by side: every model and ablation trained by one recipe, on one budget, measured in one run.
+
+python benchmarks/family.py --dataset flwrlabs/celeba --total_images 100000 --image_size 64
+Writes docs/family.md. A run that was stopped goes on where it was; one that is finished is only measured again.
+"""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from torch.utils.benchmark import Timer
+
+from stgan.data import load_into_memory
+from stgan.metrics import Evaluation, evaluate
+from stgan.models import AttributeClassifier, Generator, load_generator
+
+ROOT = Path(__file__).parent.parent
+FAMILY = {
+    "STGAN": ("stgan",),
+    "STGAN, target vector instead of difference": ("stgan", "--label_mode", "target"),
+    "STGAN, plain skips instead of transfer units": ("stgan", "--stu_layers", "0"),
+    "STGAN, GRU state": ("stgan", "--stu_state", "gru"),
+    "STGAN, direct state": ("stgan", "--stu_state", "direct"),
+    "AttGAN": ("attgan",),
+    "StarGAN": ("stargan",),
+}
+
+
+@dataclass
+class Settings:
+    """Train and compare the family."""
+
+    # Hub id, folder of Parquet files, or folder of the original CelebA download.
+    dataset: str = "flwrlabs/celeba"
+    # Judge of the edits: folder or Hub id.
+    classifier: str = str(ROOT / "hub" / "stgan-celeba-128" / "classifier")
+    # Folder of the runs.
+    output_dir: Path = Path("runs/family")
+    # The table.
+    table: Path = ROOT / "docs" / "family.md"
+    # Images that each model is shown.
+    total_images: int = 100_000
+    # Pixels.
+    image_size: int = 64
+    # Channels of the first layer, of generators and discriminators.
+    width: int = 16
+    # Images per step.
+    batch_size: int = 16
+    # Validation images that are measured.
+    samples: int = 1000
+    # Train only these (names of the table).
+    only: tuple[str, ...] = tuple(FAMILY)
+
+
+def train(name: str, settings: Settings) -> tuple[Path, str]:
+    """Train one member, or go on with it; its model folder and the command."""
+    model, *options = FAMILY[name]
+    folder = settings.output_dir / "-".join([model, *(word for word in options if word[0] != "-")])
+    words = [
+        "train.py", "--model", model, "--dataset", settings.dataset, "--image_size", settings.image_size,
+        "--width", settings.width, "--discriminator_width", settings.width, "--batch_size", settings.batch_size,
+        "--total_images", settings.total_images, "--output_dir", folder, "--validation_steps", 10**9,
+        "--resume_from_checkpoint", "latest", "--report_to", "none", *options,
+    ]  # fmt: skip
+    words = [str(word) for word in words]
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
+    return folder / "model", " ".join(words)
+
+
+def row(name: str, generator: Generator, evaluation: Evaluation) -> str:
+    """One line of the table; milliseconds for one edit of one image, encoding included."""
+    image, edit = (
+        torch.zeros(1, 3, generator.image_size, generator.image_size),
+        torch.ones(1, len(generator.attributes)),
+    )
+    image = image.to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        timer = Timer("generator(image, edit)", globals={"generator": generator, "image": image, "edit": edit})
+        milliseconds = 1000 * timer.blocked_autorange(min_run_time=1).median
+    painted = evaluation.rgb_psnr or evaluation.psnr, evaluation.rgb_ssim or evaluation.ssim
+    once, more = evaluation.edits.values()
+    cells = [
+        name, f"{painted[0]:.2f}", f"{painted[1]:.3f}", f"{once.mean_accuracy:.3f}", f"{more.mean_accuracy:.3f}",
+        f"{once.mean_preservation_error:.3f}", f"{more.mean_preservation_error:.3f}", f"{more.mean_distance:.3f}",
+        f"{generator.parameter_count() / 1e6:.2f}", f"{milliseconds:.1f}",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def main(settings: Settings) -> None:
+    """Train, measure, write the table."""
+    judge = AttributeClassifier.from_pretrained(settings.classifier)
+    rows, commands, data = [], [], None
+    for name in settings.only:
+        started = time.perf_counter()
+        folder, command = train(name, settings)
+        generator = load_generator(folder).to(memory_format=torch.channels_last)
+        data = data or load_into_memory(
+            settings.dataset, "validation", generator.attributes, settings.image_size, max_samples=settings.samples
+        )
+        evaluation = evaluate(generator, judge, data.images, data.labels, progress=True)
+        print(f"{name}: {evaluation.summary()}; {(time.perf_counter() - started) / 60:.0f} minutes")
+        rows.append(row(name, generator, evaluation))
+        commands.append(command)
+    columns = [
+        "", "PSNR, dB", "SSIM", "edit accuracy ±1", "±1.5", "preservation error ±1", "±1.5", "distance ±1.5",
+        "parameters, M", "ms per edit",
+    ]  # fmt: skip
+    settings.table.write_text(
+        "\n".join(
+            [
+                "# The family, side by side",
+                "",
+                f"One recipe and budget for all: {settings.total_images:,} images of {settings.image_size} px, width "
+                f"{settings.width}; measured on {len(data.images):,} validation images by one classifier. PSNR and "
+                "SSIM are of the painted colours, before the soft mask; times on this machine's CPU. Written by "
+                f"`python benchmarks/family.py --total_images {settings.total_images} --image_size "
+                f"{settings.image_size}`.",
+                "",
+                f"| {' | '.join(columns)} |",
+                "|---" * len(columns) + "|",
+                *rows,
+                "",
+                "```bash",
+                *commands,
+                "```",
+                "",
+            ]
+        ),
+        encoding="utf-8",
+    )
+    print(settings.table)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
