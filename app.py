@@ -1,179 +1,657 @@
 """The demo: upload a photo, tick attributes, get the same photo back with the face changed.
 
 Run it with ``python app.py``. The model is ``STGAN_MODEL`` (a folder or Hub id), or the one bundled with the project.
+
+How it hangs together: the tick boxes and sliders are all there is to say about an edit. Whatever sets them (a click on
+a box, in a gallery, on an earlier version) sets only them, and one listener, :func:`show`, makes the picture follow.
 """
 
+import importlib.util
 import os
 import tempfile
+import time
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+
+try:
+    import spaces  # ZeroGPU: imported before torch, which it patches
+
+    on_gpu = spaces.GPU
+except ImportError:
+
+    def on_gpu(function):
+        return function
+
 
 import gradio as gr
 import skimage.data
 from PIL import Image
 
 from stgan import FaceEditor
-from stgan.attributes import resolve_ticks
+from stgan.attributes import HAIR_COLOURS, excluded_by, resolve_ticks
 from stgan.editor import PreparedFace, default_model
-from stgan.figures import short_name
-from stgan.photos import save_photo
+from stgan.faces import NO_FACE, Face, FaceError, looks_aligned
+from stgan.figures import caption, framed_faces, save_animation, short_name
+from stgan.photos import Photo, save_photo
+from stgan.photos import open_photo as read_photo
+from stgan.request import EditRequest
 
 MAX_UPLOAD = "50mb"
 EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain; ships with scikit-image
-EXAMPLE_EDIT = {"Brown_Hair": True}
+EXAMPLE_EDIT = {"Brown_Hair": True, "Bushy_Eyebrows": True}
 INTENSITY = 1.25  # a little more than the model was trained for: plainly visible, still the same person
+DEGREES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+THUMBNAIL = 160  # pixels
+ANIMATION_SIDE = 400  # pixels
+ANIMATION_FRAMES = 12
+FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
+MOST_VERSIONS = 24
+SAME_GESTURE = 3.0  # seconds: a slider on its way is one version, not twenty
+CONCURRENCY = 1  # edits at once
 
 INTRODUCTION = """
 # Edit a face, tick a box
 
-Upload a photo of a face. The boxes show what the model sees in it: tick or untick one and the photo changes, at its
-full size, and only there.
+Drop in a photo. The boxes show what the model sees in the face; tick or untick one and the photo follows, at its full
+size, and only there.
 """
 
 NOTES = """
-**Please edit only people who agree to it.** Uploads stay on this machine and are deleted within the hour. The names of
-the attributes, binary gender among them, are those of the CelebA dataset, and so are its biases: mostly young, mostly
-light-skinned celebrities. Edits are weaker and less reliable on other faces, on profiles, and under hats or hands.
-The weights are for non-commercial research only.
+**Please edit only people who agree to it**, and say that a picture is edited where you show it; its file says so too.
+
+- **Kept:** nothing. Uploads and results stay on this machine and are deleted within two hours; nothing is flagged or
+  logged.
+- **Weak:** gender, mustache and above all baldness; profiles, hats and hands over the face; faces below 100 pixels.
+  Glasses are dark and soft at their rims.
+- **Biased:** attributes and their names come from the CelebA dataset: binary gender, "pale skin", what annotators
+  took for young. Its people are mostly young and light-skinned celebrities, and edits are less reliable on others.
+- **Licence:** the weights were trained on CelebA and are for non-commercial research only; the code is MIT.
 """
 
 CSS = """
-.gradio-container { max-width: 1180px !important; margin: auto; }
-#attributes .wrap { gap: 8px; }
+.gradio-container { width: 100%; max-width: 1240px !important; margin: auto; }
+#editor { display: grid; grid-template: "pick see" auto "say see" auto "say more" 1fr / 2fr 3fr; align-items: start; }
+#pick { grid-area: pick; } #see { grid-area: see; } #say { grid-area: say; } #more { grid-area: more; }
+#see { background: var(--body-background-fill); }
+@media (max-width: 720px) {  /* one column, and the picture stays in sight of the boxes that change it */
+  #editor { display: flex; flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
+  #see { position: sticky; top: 0; z-index: 20; padding-bottom: 6px; }
+  #result { height: 44vh !important; }
+}
+.thumbnails .grid-wrap { max-height: none; min-height: 0; }
+.thumbnails .grid-container { grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)) !important; }
+.thumbnails .caption-label { font-size: var(--text-xs); padding: 1px 5px; right: 4px; bottom: 4px; }
+.thumbnails .caption-label { max-width: calc(100% - 8px); }
+#take { align-items: center; }
 """
 
 editor = FaceEditor.from_pretrained(default_model())
-choices = [(short_name(name), name) for name in editor.names]
+model_name = os.path.relpath(default_model()) if Path(default_model()).is_dir() else default_model()
+Ticks = list[str]
 
 
-def open_photo(path: str | None):
-    """A new photo: find its face, tick what it has, and show it unedited."""
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The photo on the page and the face of it that is edited."""
+
+    name: str  # of the file
+    photo: Photo
+    faces: list[Face]  # from left to right; empty where the photo is taken as aligned
+    chosen: int
+    prepared: PreparedFace
+    small: PreparedFace  # for thumbnails
+    before: str  # file that the browser can show
+    close_before: str  # the same of its surroundings only
+
+    @property
+    def labels(self) -> dict[str, bool]:
+        return self.prepared.label_dict()
+
+    @property
+    def own_ticks(self) -> Ticks:
+        return [name for name, present in self.labels.items() if present]
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """What the controls said, and the thumbnail of what came of it."""
+
+    ticks: Ticks
+    intensity: float
+    shifts: dict[str, float]
+    request: EditRequest
+    thumbnail: Image.Image
+    made: float  # seconds
+
+    def same_controls(self, other: "Version") -> bool:
+        return (set(self.ticks), self.request) == (set(other.ticks), other.request)
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Every version of a subject, the first one unedited, and which of them is on the page."""
+
+    versions: list[Version]
+    current: int
+    file: str = ""  # the edited photo as the page shows it
+    close_file: str = ""  # the same of the face's surroundings only
+
+    @property
+    def now(self) -> Version:
+        return self.versions[self.current]
+
+    def with_version(self, version: Version) -> "History":
+        for position, known in enumerate(self.versions):
+            if known.same_controls(version):
+                return History([*self.versions[:position], version, *self.versions[position + 1 :]], position)
+        kept = list(self.versions)
+        last = kept[-1]
+        moved = set(last.ticks) == set(version.ticks) and last.shifts.keys() == version.shifts.keys()
+        if len(kept) > 1 and moved and version.made - last.made < SAME_GESTURE:
+            kept.pop()
+        kept = [*kept[:1], *kept[1:][-(MOST_VERSIONS - 2) :], version]
+        return History(kept, len(kept) - 1)
+
+
+# ------------------------------------------------------------------------------------------- the model and its files
+
+
+@on_gpu
+def _prepare(photo: Photo, face: int | Face, aligned: bool) -> PreparedFace:
+    return editor.prepare(photo, face=face, aligned=aligned).to("cpu")  # a session waits, and holds no GPU memory
+
+
+@on_gpu
+def _edit(face: PreparedFace, *requests: EditRequest) -> list[Image.Image]:
+    return [request.edit(editor, face) for request in requests]
+
+
+@on_gpu
+def _single_edits(face: PreparedFace, intensity: float) -> dict[str, Image.Image]:
+    edits = editor.single_edits(face)
+    return dict(zip(edits, editor.edit_each(face, list(edits.values()), intensity), strict=True))
+
+
+def _file(name: str) -> str:
+    """Path of a file to be written that Gradio serves, and deletes when it is old."""
+    Path(demo.GRADIO_CACHE).mkdir(parents=True, exist_ok=True)
+    return str(Path(tempfile.mkdtemp(dir=demo.GRADIO_CACHE)) / name)
+
+
+def _quick_file(picture: Image.Image, stem: str, description: str | None = None) -> str:
+    """What the page shows: large photos take seconds as PNG, and hundredths as JPEG."""
+    path = _file(f"{stem}.jpg")
+    save_photo(picture, path, description=description)
+    return path
+
+
+# ----------------------------------------------------------------------------------------------------- opening a photo
+
+
+def open_photo(path: str | None, aligned: bool, view: str):
+    """A new photo: find its faces, choose the largest, tick what it has, and show it unedited."""
     if path is None:
-        return None, gr.CheckboxGroup(value=[], interactive=False), [], None, gr.DownloadButton(interactive=False)
-    face = _prepare(path)
-    ticks = [name for name, present in face.label_dict().items() if present]
+        return _closed()
+    try:
+        photo = read_photo(path)
+        faces = [] if aligned or looks_aligned(photo.rgb.shape) else editor.find_faces(photo)
+        if not faces and not aligned and not looks_aligned(photo.rgb.shape):
+            raise FaceError(NO_FACE)
+        largest = max(range(len(faces)), key=lambda number: faces[number].size, default=0)
+        return _opened(_subject(Path(path).name, photo, faces, largest), view)
+    except ValueError as error:  # no usable face, broken or huge file: the message is for the person
+        raise gr.Error(str(error), title="This photo cannot be edited") from error
+
+
+def choose_face(subject: Subject | None, number: int, view: str):
+    """Another face of the photo."""
+    if subject is None or number == subject.chosen or number not in range(len(subject.faces)):
+        return [gr.skip()] * len(opened)
+    try:
+        return _opened(_subject(subject.name, subject.photo, subject.faces, number), view)
+    except ValueError as error:
+        raise gr.Error(str(error), title="This face cannot be edited") from error
+
+
+def click_face(subject: Subject | None, event: gr.SelectData) -> int:
+    """Number of the face under the pointer, or else of the one being edited."""
+    if subject is None:
+        return gr.skip()
+    height, width = subject.photo.rgb.shape[:2]
+    scale = max(width, height) / min(1024, max(width, height))
+    x, y = (scale * value for value in event.index)
+    for number, face in enumerate(subject.faces):
+        if face.box[0] <= x <= face.box[2] and face.box[1] <= y <= face.box[3]:
+            return number
+    return subject.chosen
+
+
+def put_back(subject: Subject | None):
+    """After a photo that could not be opened: the one that the page still holds."""
+    return framed_faces(subject.photo.rgb, subject.faces, subject.chosen) if subject else None
+
+
+@cache
+def _example() -> tuple[Subject, History]:
+    photo = read_photo(EXAMPLE)
+    faces = editor.find_faces(photo)
+    subject = _subject(EXAMPLE.name, photo, faces, 0)
+    ticks = subject.own_ticks
+    for name, wanted in EXAMPLE_EDIT.items():
+        if name in editor.names:
+            ticks = resolve_ticks(ticks, [*(tick for tick in ticks if tick != name), *([name] if wanted else [])])
+    history = _first_version(subject).with_version(_version(subject, ticks, INTENSITY, {}))
+    return subject, history
+
+
+def open_example(view: str):
+    """The page's first sight: a portrait already edited."""
+    subject, history = _example()
+    return _opened(subject, view, history)
+
+
+def _subject(name: str, photo: Photo, faces: list[Face], chosen: int) -> Subject:
+    prepared = _prepare(photo, faces[chosen] if faces else 0, not faces)
+    before = Image.fromarray(photo.rgb)
+    close_before = _quick_file(before.crop(_surroundings(prepared)), "before-face")
+    small = prepared.close_up(THUMBNAIL)
+    return Subject(name, photo, faces, chosen, prepared, small, _quick_file(before, "before"), close_before)
+
+
+def _surroundings(prepared: PreparedFace) -> tuple[int, int, int, int]:
+    """The face with its hair and shoulders, as far as the photo goes: left, top, right, bottom."""
+    height, width = prepared.photo.rgb.shape[:2]
+    left, top, right, bottom = prepared.window()
+    more = (right - left) // 4
+    return max(0, left - more), max(0, top - more), min(width, right + more), min(height, bottom + more)
+
+
+def _version(subject: Subject, ticks: Ticks, intensity: float, shifts: dict[str, float]) -> Version:
+    request = EditRequest.from_controls(subject.labels, ticks, intensity, shifts)
+    (thumbnail,) = _edit(subject.small, request)
+    return Version(ticks, intensity, shifts, request, thumbnail, time.monotonic())
+
+
+def _first_version(subject: Subject) -> History:
+    return History([_version(subject, subject.own_ticks, INTENSITY, {})], 0)
+
+
+def _opened(subject: Subject, view: str, history: History | None = None):
+    """Values of :data:`opened` for a photo just opened."""
+    history = history or _first_version(subject)
+    names = [(f"Face {number + 1}", number) for number in range(len(subject.faces))]
+    return [
+        subject,
+        framed_faces(subject.photo.rgb, subject.faces, subject.chosen),
+        gr.Radio(choices=names, value=subject.chosen, visible=len(names) > 1),
+        history.now.intensity,
+        *[
+            gr.CheckboxGroup(choices=_with_confidence(subject, group), value=ticked, interactive=True)
+            for group, ticked in zip(groups, _by_group(history.now.ticks), strict=True)
+        ],
+        *[history.now.shifts.get(name, 0.0) for name in editor.names],
+        *_shown(subject, history, view),
+    ]
+
+
+def _closed():
+    """Values of :data:`opened` without a photo."""
+    empty = [gr.CheckboxGroup(choices=_without_confidence(group), value=[], interactive=False) for group in groups]
+    nothing = [gr.skip()] * len(fine)
+    return [None, None, gr.Radio(visible=False), gr.skip(), *empty, *nothing, (None, None), None, gr.Gallery(value=[])]
+
+
+def _with_confidence(subject: Subject, group: Ticks) -> list[tuple[str, str]]:
+    return [(f"{short_name(name)}  {subject.prepared.probabilities[name]:.0%}", name) for name in group]
+
+
+def _without_confidence(group: Ticks) -> list[tuple[str, str]]:
+    return [(short_name(name), name) for name in group]
+
+
+# ------------------------------------------------------------------------------------------------------------- editing
+
+
+def show(subject: Subject | None, history: History | None, view: str, intensity: float, *values):
+    """The picture follows the controls: one tick clears what it excludes, the rest is edited."""
+    if subject is None or history is None:
+        return [gr.skip()] * (len(groups) + len(pictures))
+    ticked = [name for group in values[: len(groups)] for name in group]
+    shifts = {name: shift for name, shift in zip(editor.names, values[len(groups) :], strict=True) if shift}
+    ticks = resolve_ticks(history.now.ticks, ticked)
+    gone = [short_name(name) for name in ticked if name not in ticks]
+    if gone:
+        gr.Info(f"{' and '.join(gone)} gave way: one excludes the other.", duration=4)
+    boxes = _by_group(ticks) if gone else [gr.skip()] * len(groups)
+    if (set(ticks), intensity, shifts) == (set(history.now.ticks), history.now.intensity, history.now.shifts):
+        return [*boxes, *[gr.skip()] * len(pictures)]
+    history = history.with_version(_version(subject, ticks, intensity, shifts))
+    return [*boxes, *_shown(subject, history, view)]
+
+
+def _shown(subject: Subject, history: History, view: str):
+    """Values of :data:`pictures`."""
+    (edited,) = _edit(subject.prepared, history.now.request)
+    file = _quick_file(edited, f"{Path(subject.name).stem}-edited", history.now.request.note(model_name))
+    strip = [(version.thumbnail, _heading(version.request)) for version in history.versions]
+    close_file = _quick_file(edited.crop(_surroundings(subject.prepared)), "edited-face")
+    history = replace(history, file=file, close_file=close_file)
+    return [look(subject, history, view), history, gr.Gallery(value=strip, selected_index=history.current)]
+
+
+def look(subject: Subject | None, history: History | None, view: str):
+    """Before and after."""
+    if subject is None or history is None:
+        return gr.skip()
+    if view == FACE_VIEW:
+        return subject.close_before, history.close_file
+    return subject.before, history.file
+
+
+def _heading(request: EditRequest) -> str:
+    words = ", ".join(caption(name, wanted) for name, wanted in request.changes.items()) or "Original"
+    return words if len(words) <= 40 else f"{words[:38]} …"
+
+
+def _controls(version: Version):
+    """Values of :data:`controls`."""
+    return [version.intensity, *_by_group(version.ticks), *[version.shifts.get(name, 0.0) for name in editor.names]]
+
+
+def _by_group(ticks: Ticks) -> list[Ticks]:
+    return [[name for name in group if name in ticks] for group in groups]
+
+
+def apply_single(history: History | None, event: gr.SelectData):
+    """A picture of the gallery was clicked: tick or untick its attribute, unless it is changed already."""
+    if history is None:
+        return [gr.skip()] * len(groups)
+    name = editor.names[event.index]
+    present = name in history.versions[0].ticks
+    ticks = [tick for tick in history.now.ticks if tick != name] + ([] if present else [name])
+    return _by_group(resolve_ticks(history.now.ticks, ticks))
+
+
+def apply_degree(attribute: str, event: gr.SelectData):
+    """A picture of the strip was clicked: set that attribute's own slider."""
+    return [DEGREES[event.index] if name == attribute else gr.skip() for name in editor.names]
+
+
+def go_back(history: History | None, event: gr.SelectData):
+    """A version was clicked: set every control as it was."""
+    return _controls(history.versions[event.index]) if history else [gr.skip()] * len(controls)
+
+
+def reset(history: History | None):
+    """Everything as in the photo."""
+    return _controls(history.versions[0]) if history else [gr.skip()] * len(controls)
+
+
+# --------------------------------------------------------------------------------------------------- looking and taking
+
+
+def all_edits(subject: Subject | None):
+    """Every single edit of this face, from one encoding."""
+    if subject is None:
+        return []
+    edited = _single_edits(subject.small, INTENSITY)
+    return [(picture, caption(name, not subject.labels[name])) for name, picture in edited.items()]
+
+
+def by_degrees(subject: Subject | None, attribute: str):
+    """One attribute from less to more."""
+    if subject is None:
+        return []
+    requests = [EditRequest.from_controls(subject.labels, subject.own_ticks, 1.0, {attribute: v}) for v in DEGREES]
+    pictures = _edit(subject.small, *requests)
+    return [(picture, f"{v:+g}" if v else "0") for v, picture in zip(DEGREES, pictures, strict=True)]
+
+
+def animate(subject: Subject | None, history: History | None):
+    """From the photo to the edit and back."""
+    if subject is None or history is None:
+        raise gr.Error("Upload a photo first.")
+    if not history.now.request.changes:
+        raise gr.Error("Nothing is changed yet: tick a box first.")
+    steps = [history.now.request.scaled(number / (ANIMATION_FRAMES - 1)) for number in range(ANIMATION_FRAMES)]
+    path = _file("edit.webp")
+    frames = _edit(subject.prepared.close_up(ANIMATION_SIDE), *steps)
+    save_animation(frames, path, history.now.request.note(model_name))
+    return path
+
+
+def take_away(subject: Subject | None, history: History | None, file_format: str, request: gr.Request):
+    """The edited photo as a file, and the code that makes it again."""
+    if subject is None or history is None:
+        return gr.DownloadButton(interactive=False), "", ""
+    edit = history.now.request
+    path = history.file
+    if file_format == "PNG":
+        (edited,) = _edit(subject.prepared, edit)
+        path = str(Path(_file("edited.png")).with_stem(Path(path).stem))
+        save_photo(edited, path, description=edit.note(model_name))
+    url = request.headers.get("origin") or f"http://{request.headers.get('host', '127.0.0.1:7860')}"
+    face, aligned = subject.chosen, not subject.faces
     return (
-        face,
-        gr.CheckboxGroup(choices=_with_confidence(face), value=ticks, interactive=True),
-        ticks,
-        *_show(face, ticks, INTENSITY),
+        gr.DownloadButton(value=path, interactive=True),
+        edit.as_python(model_name, subject.name, face, aligned),
+        edit.as_curl(url, subject.name, face, aligned),
     )
 
 
-def open_example():
-    """The page's first sight: a portrait already edited."""
-    face, boxes, ticks, _, _ = open_photo(str(EXAMPLE))
-    edited = resolve_ticks(ticks, [*(name for name in ticks if EXAMPLE_EDIT.get(name, True)), *_added(ticks)])
-    boxes = gr.CheckboxGroup(choices=_with_confidence(face), value=edited, interactive=True)
-    return str(EXAMPLE), face, boxes, edited, *_show(face, edited, INTENSITY)
+# ------------------------------------------------------------------------------------------ for programs: HTTP and MCP
 
 
-def change_ticks(face: PreparedFace | None, previous: list[str], ticked: list[str], intensity: float):
-    """A box was ticked or unticked: clear what it excludes, edit, show."""
-    if face is None:
-        raise gr.Error("Upload a photo first.")
-    ticks = resolve_ticks(previous, ticked)
-    return ticks, ticks, *_show(face, ticks, intensity)
-
-
-def change_intensity(face: PreparedFace | None, ticks: list[str], intensity: float):
-    """The slider was moved: the same edit, stronger or weaker."""
-    return _show(face, ticks, intensity) if face else (None, gr.DownloadButton(interactive=False))
-
-
-def attributes(photo: gr.FileData) -> dict[str, float]:
-    """Probability of each editable attribute in the photo's first face from the left.
+def attributes(photo: gr.FileData, face: int = 0, aligned: bool = False) -> dict[str, float]:
+    """Tell which facial attributes the model sees in a photo: the probability of each one that can be edited.
 
     Args:
-        photo: image file.
+        photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
+        face: which face, counted from 0 at the left.
+        aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
     """
-    return _prepare(photo["path"]).probabilities
+    return _prepared(photo, face, aligned).probabilities
 
 
-def edit(photo: gr.FileData, changes: dict[str, bool], intensity: float = 1.0) -> str:
-    """Edit the photo's first face from the left and return the edited file, at the photo's own size.
+def edit(
+    photo: gr.FileData,
+    changes: dict[str, bool],
+    intensity: float | dict[str, float] = 1.0,
+    source: dict[str, bool] | None = None,
+    face: int = 0,
+    aligned: bool = False,
+) -> gr.FileData:
+    """Edit a face in a photo and return the edited photo as a PNG file of the same size.
 
     Args:
-        photo: image file.
-        changes: attribute name to wanted value, such as {"Eyeglasses": true}.
-        intensity: 1 is as trained, up to 1.5 is stronger.
+        photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
+        changes: attribute name to wanted value, such as {"Eyeglasses": true, "Young": false}.
+        intensity: 1 is as trained, up to 2 is stronger; or an object of attribute name to intensity.
+        source: corrections to what the model sees in the photo, attribute name to value.
+        face: which face, counted from 0 at the left.
+        aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
     """
-    face = _prepare(photo["path"])
+    request = EditRequest(changes, intensity, source or {})
+    return _answer(_tried(_edit, _prepared(photo, face, aligned), request)[0], request, "edited.png")
+
+
+def edit_all(
+    photo: gr.FileData, intensity: float = 1.0, face: int = 0, aligned: bool = False
+) -> dict[str, gr.FileData]:
+    """Flip each attribute of a face by itself: one edited photo per attribute, added where it lacks and else removed.
+
+    Args:
+        photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
+        intensity: 1 is as trained, up to 2 is stronger.
+        face: which face, counted from 0 at the left.
+        aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
+    """
+    prepared = _prepared(photo, face, aligned)
+    edited = _tried(_single_edits, prepared, intensity)
+    labels = prepared.label_dict()
+    return {
+        name: _answer(picture, EditRequest({name: not labels[name]}, intensity), f"{name}.png")
+        for name, picture in edited.items()
+    }
+
+
+def _prepared(photo: gr.FileData, face: int, aligned: bool) -> PreparedFace:
+    opened_photo = _tried(read_photo, photo["path"])
+    return _tried(_prepare, opened_photo, face, aligned or looks_aligned(opened_photo.rgb.shape))
+
+
+def _tried(function, *arguments):
+    """The function's answer; what it says about bad input reaches the person."""
     try:
-        return _save(face, editor.edit(face, changes, intensity), changes, intensity)
+        return function(*arguments)
     except ValueError as error:
         raise gr.Error(str(error)) from error
 
 
-def _prepare(path: str) -> PreparedFace:
-    try:
-        return editor.prepare(path)
-    except ValueError as error:  # no face, broken or huge file: the message is for the person
-        raise gr.Error(str(error)) from error
+def _answer(edited: Image.Image, request: EditRequest, name: str) -> dict:
+    path = _file(name)
+    save_photo(edited, path, description=request.note(model_name))
+    return {"path": path, "orig_name": name, "mime_type": "image/png", "meta": {"_type": "gradio.FileData"}}
 
 
-def _show(
-    face: PreparedFace, ticks: list[str], intensity: float
-) -> tuple[tuple[Image.Image, Image.Image], gr.DownloadButton]:
-    """Before and after, and the file to take away."""
-    changes = {name: name in ticks for name, present in face.label_dict().items() if present != (name in ticks)}
-    edited = editor.edit(face, changes, intensity)
-    path = _save(face, edited, changes, intensity)
-    before = Image.fromarray(face.photo.rgb)
-    return (before, edited.convert("RGB")), gr.DownloadButton(value=path, interactive=True)
+# ------------------------------------------------------------------------------------------------------------ the page
 
 
-def _save(face: PreparedFace, edited: Image.Image, changes: dict[str, bool], intensity: float) -> str:
-    """A file whose metadata says what was done to it."""
-    asked = ", ".join(f"{'+' if value else '-'}{name}" for name, value in changes.items()) or "unchanged"
-    path = Path(tempfile.mkdtemp()) / "edited.png"
-    save_photo(edited, path, description=f"Edited with stgan: {asked}; intensity {intensity:g}")
-    return str(path)
+def _grouped(names: tuple[str, ...]) -> dict[str, Ticks]:
+    """Attributes under their headings: those that exclude one another together, then the others."""
+    hair = [name for name in names if name in HAIR_COLOURS]
+    grouped = {"Hair colour, one at a time": hair} if len(hair) > 1 else {}
+    for name in names:
+        rivals = [other for other in names if other == name or other in excluded_by(name)]
+        if len(rivals) > 1 and name not in HAIR_COLOURS and rivals not in grouped.values():
+            grouped[" or ".join(map(short_name, rivals)).capitalize()] = rivals
+    rest = [name for name in names if not any(name in group for group in grouped.values())]
+    return grouped | {"Face": rest}
 
 
-def _with_confidence(face: PreparedFace) -> list[tuple[str, str]]:
-    return [(f"{short_name(name)}  {share:.0%}", name) for name, share in face.probabilities.items()]
+headings = _grouped(editor.names)
+groups = list(headings.values())
 
-
-def _added(ticks: list[str]) -> list[str]:
-    return [name for name, value in EXAMPLE_EDIT.items() if value and name not in ticks]
-
+thumbnails = {
+    "elem_classes": "thumbnails",
+    "show_label": False,
+    "allow_preview": False,
+    "interactive": False,
+    "buttons": [],
+    "object_fit": "cover",
+    "fit_columns": False,
+    "height": "auto",
+    "format": "jpeg",
+}
 
 with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600)) as demo:
-    face_state, ticks_state = gr.State(time_to_live=3600), gr.State([])
+    subject_state, history_state = gr.State(time_to_live=3600), gr.State(time_to_live=3600)
     gr.Markdown(INTRODUCTION)
-    with gr.Row():
-        with gr.Column(scale=2, min_width=320):
+    with gr.Row(elem_id="editor"):
+        with gr.Column(elem_id="pick", min_width=0):
             photo = gr.Image(
-                label="Photo", type="filepath", sources=["upload", "webcam", "clipboard"], height=300, format="png"
-            )
-            boxes = gr.CheckboxGroup(
-                choices, label="Attributes", info="How sure the model is that the photo has it.", elem_id="attributes",
-                interactive=False,
+                label="Photo", show_label=False, type="filepath", image_mode=None, height=280, format="jpeg",
+                sources=["upload", "webcam", "clipboard"], buttons=["fullscreen"], elem_id="photo",
             )  # fmt: skip
+            face_choice = gr.Radio([], label="Which face", info="Or click it in the photo.", visible=False)
+        with gr.Column(elem_id="see", min_width=0):
+            slider = gr.ImageSlider(
+                label="Before and after", type="filepath", interactive=False, height=520, max_height=520,
+                buttons=["fullscreen"], elem_id="result",
+            )  # fmt: skip
+            view = gr.Radio([FACE_VIEW, PHOTO_VIEW], value=FACE_VIEW, label="View", show_label=False, container=False)
+        with gr.Column(elem_id="say", min_width=0):
+            gr.Markdown("The percentages say how sure the model is that the photo has it.")
+            boxes = [
+                gr.CheckboxGroup(_without_confidence(group), label=heading, interactive=False)
+                for heading, group in headings.items()
+            ]
             strength = gr.Slider(
                 0.0, 1.5, value=INTENSITY, step=0.05, label="Intensity", info="1 is what the model was trained for."
             )
-        with gr.Column(scale=3, min_width=320):
-            slider = gr.ImageSlider(label="Before and after", type="pil", interactive=False, height=560, max_height=560)
-            download = gr.DownloadButton("Download the edited photo", interactive=False)
+            with gr.Accordion("Each attribute by itself", open=False):
+                gr.Markdown("0 leaves it to its box; above 0 more of it, below 0 less.")
+                fine = [gr.Slider(-1.5, 1.5, value=0.0, step=0.05, label=short_name(name)) for name in editor.names]
+            with gr.Row():
+                reset_button = gr.Button("Reset", size="sm")
+                example_button = gr.Button("Open the example", size="sm")
+            aligned_box = gr.Checkbox(
+                label="Already aligned", info="The photo is a face crop like CelebA's: do not look for a face in it."
+            )
+        with gr.Column(elem_id="more", min_width=0):
+            gr.Markdown("Versions: click one to go back to it.")
+            versions = gr.Gallery(label="Versions", elem_id="versions", **thumbnails)
+            with gr.Row(elem_id="take"):
+                download = gr.DownloadButton("Download the edited photo", interactive=False, variant="primary", scale=3)
+                file_format = gr.Radio(
+                    ["PNG", "JPEG"], value="JPEG", label="File", show_label=False, container=False, min_width=190
+                )
+            with gr.Tabs():
+                with gr.Tab("All edits at a glance"):
+                    gr.Markdown("Each attribute changed alone. Click one to apply it, again to take it back.")
+                    gallery = gr.Gallery(label="All edits", elem_id="all-edits", **thumbnails)
+                with gr.Tab("One edit by degrees") as degrees_tab:
+                    attribute = gr.Dropdown(
+                        [(short_name(name), name) for name in editor.names], value=editor.names[-1], label="Attribute",
+                        info="Less of it to the left, more to the right. Click one to apply it.",
+                    )  # fmt: skip
+                    strip = gr.Gallery(label="Degrees", elem_id="degrees", **thumbnails)
+                with gr.Tab("Animation"):
+                    animate_button = gr.Button("Animate this edit", size="sm")
+                    animation = gr.Image(
+                        label="Photo to edit and back (WebP)", type="filepath", interactive=False, height=400,
+                        buttons=["download"], format="webp", elem_id="animation",
+                    )  # fmt: skip
+                with gr.Tab("In code"):
+                    python_code = gr.Code(label="This edit in Python", language="python", interactive=False)
+                    curl_code = gr.Code(label="This edit by curl, from this demo", language="shell", interactive=False)
     gr.Markdown(NOTES)
 
-    shown = [slider, download]
-    newest = {"trigger_mode": "always_last", "api_visibility": "private"}  # the latest click wins
-    demo.load(open_example, None, [photo, face_state, boxes, ticks_state, *shown], api_visibility="private")
-    photo.input(open_photo, photo, [face_state, boxes, ticks_state, *shown], api_visibility="private")
-    boxes.input(change_ticks, [face_state, ticks_state, boxes, strength], [boxes, ticks_state, *shown], **newest)
-    strength.input(change_intensity, [face_state, ticks_state, strength], shown, show_progress="minimal", **newest)
-    gr.api(attributes, api_name="attributes")
-    gr.api(edit, api_name="edit")
+    controls = [strength, *boxes, *fine]
+    pictures = [slider, history_state, versions]
+    opened = [subject_state, photo, face_choice, *controls, *pictures]
+    private = {"api_visibility": "private"}
+    by_model = private | {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}  # first come, first served
+    latest = by_model | {"trigger_mode": "always_last"}  # while one runs, of those that follow only the last waits
+    at_once = private | {"queue": False, "show_progress": "hidden"}
+
+    editing = gr.on(
+        [control.change for control in controls], show, [subject_state, history_state, view, *controls],
+        [*boxes, *pictures], show_progress="minimal", show_progress_on=slider, **latest,
+    )  # fmt: skip
+    stale = {"cancels": [editing]}
+    loading = demo.load(open_example, view, opened, show_progress_on=slider, **by_model)
+    openings = [
+        loading,
+        photo.input(open_photo, [photo, aligned_box, view], opened, show_progress_on=slider, **by_model, **stale),
+        example_button.click(open_example, view, opened, show_progress_on=slider, **by_model, **stale),
+        face_choice.change(choose_face, [subject_state, face_choice, view], opened, **by_model, **stale),
+    ]
+    photo.select(click_face, subject_state, face_choice, **at_once)
+    openings[1].failure(put_back, subject_state, photo, **at_once)
+    for opening in openings:
+        opening.success(all_edits, subject_state, gallery, **latest)
+    for after in (*(event.success for event in (*openings, editing)), file_format.change):
+        after(take_away, [subject_state, history_state, file_format], [download, python_code, curl_code], **latest)
+    gr.on([degrees_tab.select, attribute.change], by_degrees, [subject_state, attribute], strip, **latest)
+    view.change(look, [subject_state, history_state, view], slider, **at_once)
+    gallery.select(apply_single, history_state, boxes, **at_once)
+    strip.select(apply_degree, attribute, fine, **at_once)
+    versions.select(go_back, history_state, controls, **at_once)
+    reset_button.click(reset, history_state, controls, **at_once)
+    animate_button.click(animate, [subject_state, history_state], animation, **by_model)
+    for function in (attributes, edit, edit_all):
+        gr.api(function, concurrency_id="model", concurrency_limit=CONCURRENCY)
 
 
 if __name__ == "__main__":
-    demo.queue(default_concurrency_limit=1, max_size=32).launch(
+    demo.queue(max_size=32).launch(
         server_port=int(os.environ.get("STGAN_PORT", os.environ.get("GRADIO_SERVER_PORT", 7860))),
-        theme=gr.themes.Soft(primary_hue="indigo"),
+        theme=gr.themes.Soft(primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["monospace"]),
         css=CSS,
         max_file_size=MAX_UPLOAD,
-        allowed_paths=[str(EXAMPLE)],
+        state_session_capacity=64,  # photos in memory
+        mcp_server=importlib.util.find_spec("mcp") is not None,
         show_error=True,
     )

@@ -9,10 +9,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -80,6 +81,33 @@ class PreparedFace:
         left = min(max(0, round((left + right - side) / 2)), self.photo.rgb.shape[1] - side)
         top = min(max(0, round((top + bottom - side) / 2)), self.photo.rgb.shape[0] - side)
         return (left, top, left + side, top + side)
+
+    def close_up(self, side: int) -> "PreparedFace":
+        """The same face and encoding with :meth:`window` as the whole photo: edits of it are thumbnails, made quickly.
+
+        Args:
+            side: of the small photo, pixels; it is never larger than the window is.
+        """
+        left, top, right, bottom = self.window()
+        side = min(side, right - left)
+        window = np.ascontiguousarray(self.photo.rgb[top:bottom, left:right])
+        rgb = cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA)
+        step = (right - left) / side  # pixels of the photo per pixel of the small one
+        to_photo = np.array([[step, 0, left + (step - 1) / 2], [0, step, top + (step - 1) / 2], [0, 0, 1]])
+        return replace(self, photo=open_photo(rgb), alignment=Alignment(self.alignment.matrix @ to_photo))
+
+    def to(self, device: str | torch.device) -> "PreparedFace":
+        """The same face with its tensors on another device, such as the CPU while nobody edits it."""
+        labels, features, reconstruction = _moved((self.labels, self.features, self.reconstruction), device)
+        return replace(self, labels=labels, features=features, reconstruction=reconstruction)
+
+
+def _moved(tensors: Any, device: str | torch.device) -> Any:
+    """Tensors, in tuples (named ones too) and lists within one another, on another device."""
+    if isinstance(tensors, Tensor):
+        return tensors.to(device)
+    moved = [_moved(each, device) for each in tensors]
+    return type(tensors)(*moved) if hasattr(tensors, "_fields") else type(tensors)(moved)
 
 
 class FaceEditor:
@@ -199,6 +227,7 @@ class FaceEditor:
         Returns:
             Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None where the model has none.
         """
+        prepared = prepared.to(self.device)
         labels = self._source_labels(prepared, source)
         targets = torch.stack([edited_labels(labels, edit, self.names) for edit in edits])
         condition = self.generator.condition(labels.expand_as(targets), targets, self._intensities(intensity))
@@ -258,16 +287,42 @@ class FaceEditor:
             FaceError: no such face.
             stgan.photos.PhotoError: the file is no image that can be read.
         """
+        return self.edit_each(self._prepared(photo, face, aligned), [edit], intensity, source=source)[0]
+
+    def edit_each(
+        self,
+        photo: PhotoSource | PreparedFace,
+        edits: Sequence[Mapping[str, bool]],
+        intensity: Intensity = 1.0,
+        *,
+        face: int = 0,
+        aligned: bool | None = None,
+        source: Mapping[str, bool] | None = None,
+    ) -> list[Image.Image]:
+        """Several edits of one face, from one encoding and one pass of the decoder: one photo for each.
+
+        Args:
+            edits: K edits; the other arguments and the errors are those of :meth:`edit`.
+        """
         prepared = self._prepared(photo, face, aligned)
         labels = self._source_labels(prepared, source)
-        target = edited_labels(labels, edit, self.names)
-        if torch.equal(target, labels):
-            return prepared.photo.with_rgb(prepared.photo.rgb)
-        images, masks = self.edit_crops(prepared, [edit], intensity, source)
-        changed = {name for name, before, after in zip(self.names, labels, target, strict=True) if before != after}
-        beyond_crop = not changed.isdisjoint(HAIR_COLOURS)  # most hair reaches beyond CelebA's crop
-        mask = None if masks is None else masks[0]
-        return prepared.photo.with_rgb(self.paste(prepared, images[0], mask, beyond_crop=beyond_crop))
+        images, masks = self.edit_crops(prepared, edits, intensity, source)
+        edited = []
+        for number, edit in enumerate(edits):
+            differs = edited_labels(labels, edit, self.names) != labels
+            changed = {name for name, differ in zip(self.names, differs, strict=True) if differ}
+            if not changed:
+                edited.append(prepared.photo.with_rgb(prepared.photo.rgb))
+                continue
+            beyond_crop = not changed.isdisjoint(HAIR_COLOURS)  # most hair reaches beyond CelebA's crop
+            mask = None if masks is None else masks[number]
+            rgb = self.paste(prepared, images[number], mask, beyond_crop=beyond_crop)
+            edited.append(prepared.photo.with_rgb(rgb))
+        return edited
+
+    def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:
+        """For each attribute the edit that flips it alone: added where the face lacks it, else taken away."""
+        return {name: {name: not present} for name, present in prepared.label_dict().items()}
 
     def paste(
         self, prepared: PreparedFace, edited: Tensor, mask: Tensor | None = None, *, beyond_crop: bool = False

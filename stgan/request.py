@@ -1,0 +1,118 @@
+"""One edit as a person asks for it: made from the demo's controls, done by an editor, said in words and in code."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from stgan.attributes import excluded_by
+from stgan.editor import FaceEditor, Intensity, PreparedFace
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """The arguments of :meth:`stgan.FaceEditor.edit` that say what is to change; there they are explained."""
+
+    changes: dict[str, bool] = field(default_factory=dict)
+    intensity: Intensity = 1.0
+    source: dict[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def from_controls(
+        cls,
+        labels: Mapping[str, bool],
+        ticks: Sequence[str],
+        intensity: float = 1.0,
+        shifts: Mapping[str, float] | None = None,
+    ) -> "EditRequest":
+        """What tick boxes and sliders ask for.
+
+        Args:
+            labels: attribute name to whether the face has it.
+            ticks: names of the attributes that it is to have.
+            intensity: of every change that a tick asks for.
+            shifts: attribute name to att_diff, for those a person set apart from the ticks: above 0 more of it, below
+                0 less, whether the face has it or not. Zero leaves the attribute to its tick. What an attribute
+                excludes gives way to a shift towards it by the same degree; of two such shifts the larger one holds.
+        """
+        shifts = {name: value for name, value in (shifts or {}).items() if value}
+        for name in sorted(shifts, key=shifts.__getitem__):  # the smaller first
+            if any(shifts.get(other, 0) >= shifts[name] > 0 for other in excluded_by(name)):
+                del shifts[name]
+        strengths, changes, source = {}, {}, {}
+        for name, present in labels.items():
+            if name not in shifts and present != (name in ticks):
+                changes[name], strengths[name] = name in ticks, intensity
+        for name, shift in shifts.items():
+            changes[name], strengths[name] = shift > 0, abs(shift)
+            if labels[name] == changes[name]:  # more of what it has, or less of what it has not
+                source[name] = not changes[name]
+            for other in excluded_by(name) if shift > 0 else ():
+                if other not in shifts:
+                    changes.pop(other, None)
+                    strengths[other] = shift  # the editor clears it
+        used = {name: round(strengths[name], 2) for name in strengths if name in changes or labels.get(name)}
+        alike = len(set(used.values())) <= 1
+        return cls(changes, next(iter(used.values()), intensity) if alike else used, source)
+
+    def edit(self, editor: FaceEditor, prepared: PreparedFace) -> Image.Image:
+        """The photo, edited."""
+        return editor.edit(prepared, self.changes, self.intensity, source=self.source)
+
+    def scaled(self, factor: float) -> "EditRequest":
+        """The same edit by another degree: 0 is none of it, 1 all."""
+        if isinstance(self.intensity, Mapping):
+            return EditRequest(self.changes, {name: factor * v for name, v in self.intensity.items()}, self.source)
+        return EditRequest(self.changes, factor * self.intensity, self.source)
+
+    def in_words(self) -> str:
+        """Such as "+Eyeglasses 1.25, -Young 0.5": sign, attribute, intensity."""
+        by_name = self.intensity if isinstance(self.intensity, Mapping) else dict.fromkeys(self.changes, self.intensity)
+        words = [f"{'+' if wanted else '-'}{name} {by_name.get(name, 1):g}" for name, wanted in self.changes.items()]
+        return ", ".join(words) or "unchanged"
+
+    def note(self, model: str) -> str:
+        """What an edited file's metadata say about it."""
+        return f"This photo was edited by software (stgan, model {model}): {self.in_words()}"
+
+    def as_python(self, model: str, photo: str, face: int = 0, aligned: bool = False) -> str:
+        """A script that does this edit.
+
+        Args:
+            model: folder or Hub id.
+            photo: name of the file.
+            face, aligned: as :meth:`stgan.FaceEditor.edit` takes them.
+        """
+        arguments = [json.dumps(photo), repr(self.changes), f"intensity={self.intensity!r}"]
+        arguments += [f"source={self.source!r}"] if self.source else []
+        arguments += [f"face={face}"] if face else []
+        arguments += ["aligned=True"] if aligned else []
+        call = f"editor.edit({', '.join(arguments)})"
+        if len(call) > 88:
+            call = "editor.edit(\n    " + ",\n    ".join(arguments) + ",\n)"
+        return (
+            "from stgan import FaceEditor\n"
+            "from stgan.photos import save_photo\n\n"
+            f"editor = FaceEditor.from_pretrained({json.dumps(model)})\n"
+            f"edited = {call}\n"
+            f'save_photo(edited, "edited.png", description={json.dumps(self.note(model))})\n'
+        )
+
+    def as_curl(self, url: str, photo: str, face: int = 0, aligned: bool = False) -> str:
+        """Shell commands that ask a running demo for this edit.
+
+        Args:
+            url: of the demo.
+            photo, face, aligned: as in :meth:`as_python`.
+        """
+        arguments = json.dumps([self.changes, self.intensity, self.source, face, aligned])[1:-1]
+        name = photo.replace("'", "")
+        return (
+            f"API={url.rstrip('/')}/gradio_api\n"
+            f"""PHOTO=$(curl -s -F 'files=@{name}' $API/upload | cut -d '"' -f 2)\n"""
+            f"""DATA='{{"data": [{{"path": "'$PHOTO'", "meta": {{"_type": "gradio.FileData"}}}}, {arguments}]}}'\n"""
+            """EVENT=$(curl -s $API/call/edit -H 'Content-Type: application/json' -d "$DATA" | cut -d '"' -f 4)\n"""
+            """FILE=$(curl -sN $API/call/edit/$EVENT | sed -n 's/.*"path": "\\([^"]*\\)".*/\\1/p')\n"""
+            """curl -s "$API/file=$FILE" -o edited.png\n"""
+        )
