@@ -57,7 +57,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
     architecture = config["architecture"]
     is_editor = architecture != "AttributeClassifier"
     whole = is_editor and (folder / "classifier").is_dir()
-    usage = USAGE["companion" if companion else "editor" if whole else "model"]
+    usage = f"```python\n{USAGE['companion' if companion else 'editor' if whole else 'model']}\n```"
     return ModelCard.from_template(
         card_data=_card_data(architecture, evaluation),
         template_path=str(TEMPLATE),

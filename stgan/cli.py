@@ -1,4 +1,4 @@
-"""The command ``stgan``: edit a photo, read its attributes, draw all its edits, measure a model."""
+"""The command ``stgan``: edit a photo, read its attributes, draw all its edits; measure, export, publish a model."""
 
 import json
 import sys
@@ -113,6 +113,22 @@ def evaluate(
     )  # fmt: skip
 
 
+def export(
+    model: Model = None,
+    format: Annotated[Literal["onnx"], arg(help="encode.onnx and decode.onnx; needs stgan[onnx].")] = "onnx",
+    output: Annotated[
+        Path | None, arg(help="Folder to write. Default: onnx in the model's, where that is one.")
+    ] = None,
+) -> None:
+    """Export an editor for other runtimes, checked against torch to 1e-4."""
+    from stgan.editor import default_model
+    from stgan.export import export_onnx
+
+    model = model or default_model()
+    output = output or (Path(model) / format if Path(model).is_dir() else Path(format))
+    print(*export_onnx(model, output), sep="\n")
+
+
 def _editor(model: str | None, yunet: Path | None):
     from stgan.editor import FaceEditor, default_model
     from stgan.faces import FaceDetector
@@ -123,8 +139,9 @@ def _editor(model: str | None, yunet: Path | None):
 def main() -> None:
     """Entry point. A mistake ends with one sentence that says what to do, not with a trace."""
     try:
+        commands = (edit, attributes, sheet, evaluate, export, publish)
         tyro.extras.subcommand_cli_from_dict(
-            {"edit": edit, "attributes": attributes, "sheet": sheet, "evaluate": evaluate, "publish": publish},
+            {command.__name__: command for command in commands},
             prog="stgan",
             description="Edit the attributes of a face in a photograph.",
         )

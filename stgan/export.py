@@ -1,0 +1,130 @@
+"""Editors for other runtimes: ONNX, with encoding and decoding as graphs of their own.
+
+``encode.onnx`` takes ``image`` (N, 3, S, S) in [-1, 1] and answers the features ``feature_0``, ``feature_1``, …;
+``decode.onnx`` takes those, ``image`` and ``condition`` (N, A), and answers ``edited`` and, where the model has a soft
+mask, ``mask``. N is free. One encoding serves many edits.
+"""
+
+import logging
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stgan.models import Generator, load_generator
+
+TOLERANCE = 1e-4  # of values in [-1, 1]
+NEEDED = ("onnx", "onnxruntime", "onnxscript")
+
+
+class ExportError(ValueError):
+    """A model that could not be exported. The message says why."""
+
+
+class Encode(nn.Module):
+    """The first graph: image to features, the image itself left out."""
+
+    def __init__(self, generator: Generator):
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        features = self.generator.encode(image)[1]
+        return features if isinstance(features, tuple) else (features,)
+
+
+class Decode(nn.Module):
+    """The second graph: image, features and condition to the edited image and the mask, where there is one."""
+
+    def __init__(self, generator: Generator, features_type: type, single: bool):
+        super().__init__()
+        self.generator, self.features_type, self.single = generator, features_type, single
+
+    def forward(self, image: Tensor, features: tuple[Tensor, ...], condition: Tensor) -> tuple[Tensor, ...]:
+        whole = self.features_type(image, features[0] if self.single else features)
+        edit = self.generator.decode_parts(whole, condition)
+        return (edit.image,) if edit.mask is None else (edit.image, edit.mask)
+
+
+def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
+    """Write ``encode.onnx`` and ``decode.onnx`` of an editor and prove that they answer as the model does.
+
+    Args:
+        folder_or_hub_id: of the model.
+        output: folder to write to.
+
+    Returns:
+        The files written, each with the weights in it.
+
+    Raises:
+        ExportError: a package is missing, or the graphs' answers differ by more than 1e-4.
+        ModelFolderError: the model does not load.
+    """
+    missing = [package for package in NEEDED if find_spec(package) is None]
+    if missing:
+        raise ExportError(f"{', '.join(missing)} not installed: pip install 'stgan[onnx]'.")
+    generator = load_generator(folder_or_hub_id)
+    image, condition = _inputs(generator, 2)
+    with torch.no_grad():
+        whole = generator.encode(image)
+    encode = Encode(generator).eval()
+    decode = Decode(generator, type(whole), not isinstance(whole[1], tuple)).eval()
+    with torch.no_grad():
+        features = encode(image)
+    names = [f"feature_{number}" for number in range(len(features))]
+    outputs = ["edited", "mask"] if generator.soft_mask else ["edited"]
+    output.mkdir(parents=True, exist_ok=True)
+    paths = [output / "encode.onnx", output / "decode.onnx"]
+    attributes = ", ".join(generator.attributes)
+    _write(encode, (image,), ["image"], names, paths[0], attributes)
+    _write(decode, (image, features, condition), ["image", *names, "condition"], outputs, paths[1], attributes)
+    error = largest_difference(generator, *paths)
+    if error > TOLERANCE:
+        raise ExportError(f"The exported graphs differ from the model by {error:.1e}, more than {TOLERANCE:.0e}.")
+    return paths
+
+
+def _inputs(generator: Generator, count: int) -> tuple[Tensor, Tensor]:
+    random = torch.Generator().manual_seed(count)
+    image = torch.rand(count, 3, generator.image_size, generator.image_size, generator=random) * 2 - 1
+    return image, torch.rand(count, len(generator.attributes), generator=random) * 3 - 1.5
+
+
+def _write(
+    module: nn.Module, inputs: tuple, input_names: list[str], output_names: list[str], path: Path, attributes: str
+) -> None:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # which of torchvision's operators it does without
+    free = {0: "batch"}
+    shapes = tuple(tuple(free for _ in each) if isinstance(each, tuple) else free for each in inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about its own insides
+        program = torch.onnx.export(
+            module, inputs, dynamo=True, dynamic_shapes=shapes, input_names=input_names, output_names=output_names,
+            verbose=False,
+        )  # fmt: skip
+    program.model.metadata_props["attributes"] = attributes
+    program.save(path)
+
+
+def largest_difference(generator: Generator, encode: Path, decode: Path, counts: tuple[int, ...] = (1, 3)) -> float:
+    """How far onnxruntime's edits are from torch's, at worst, for batches of these sizes."""
+    import onnxruntime
+
+    encoder, decoder = (
+        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]) for path in (encode, decode)
+    )
+    worst = 0.0
+    for count in counts:
+        image, condition = _inputs(generator, count)
+        with torch.no_grad():
+            edit = generator(image, condition, parts=True)
+        names = [output.name for output in encoder.get_outputs()]
+        features = dict(zip(names, encoder.run(None, {"image": image.numpy()}), strict=True))
+        answers = decoder.run(None, {**features, "image": image.numpy(), "condition": condition.numpy()})
+        expected = [edit.image] if edit.mask is None else [edit.image, edit.mask]
+        for answer, tensor in zip(answers, expected, strict=True):
+            worst = max(worst, float(np.abs(answer - tensor.numpy()).max()))
+    return worst

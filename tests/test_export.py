@@ -1,0 +1,43 @@
+"""Exported graphs answer what the model answers, at batch sizes they were not traced with."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from stgan import cli, export
+from stgan.models import AttGAN, StarGAN, load_generator
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+
+def test_the_command_exports_an_editor_that_onnxruntime_runs(model_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["stgan", "export", "--model", str(model_folder), "--output", str(tmp_path)])
+    cli.main()
+    assert capsys.readouterr().out.split() == [str(tmp_path / "encode.onnx"), str(tmp_path / "decode.onnx")]
+    encode, decode = (onnxruntime.InferenceSession(tmp_path / f"{name}.onnx") for name in ("encode", "decode"))
+    generator = load_generator(model_folder)
+    assert decode.get_modelmeta().custom_metadata_map["attributes"].split(", ") == list(generator.attributes)
+
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    features = encode.run(None, {"image": image.numpy()})
+    conditions = torch.randn(5, 13)  # one encoding, five edits
+    inputs = {"image": image.numpy(), **{f"feature_{i}": feature for i, feature in enumerate(features)}}
+    repeated = {name: np.repeat(value, 5, axis=0) for name, value in inputs.items()}
+    edited, mask = decode.run(None, repeated | {"condition": conditions.numpy()})
+    with torch.no_grad():
+        expected = generator.decode_parts(generator.encode(image), conditions)
+    np.testing.assert_allclose(edited, expected.image.numpy(), atol=1e-4)
+    np.testing.assert_allclose(mask, expected.mask.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("generator_type", [AttGAN, StarGAN])
+def test_the_other_architectures_export_too(generator_type, tmp_path):
+    settings = {"residual_blocks": 1} if generator_type is StarGAN else {}
+    generator_type(["Male", "Young"], 32, 4, **settings).save_pretrained(tmp_path / "model")
+    paths = export.export_onnx(tmp_path / "model", tmp_path / "onnx")
+    assert export.largest_difference(load_generator(tmp_path / "model"), *paths, counts=(2, 4)) < 1e-4
+    another = generator_type(["Male", "Young"], 32, 4, **settings).eval()
+    assert export.largest_difference(another, *paths, counts=(2,)) > 1e-2  # the comparison can fail
