@@ -1,6 +1,7 @@
 """The demo: upload a photo, tick attributes, get the same photo back with the face changed.
 
-Run it with ``python app.py``. The model is ``STGAN_MODEL`` (a folder or Hub id), or the one bundled with the project.
+Run it with ``python app.py``. The model is ``STGAN_MODEL`` (a folder or Hub id), or the one that the
+Space's card names, or the one bundled with the project.
 
 How it hangs together: the tick boxes and sliders are all there is to say about an edit. Whatever sets them (a click on
 a box, in a gallery, on an earlier version) sets only them, and one listener, :func:`show`, makes the picture follow.
@@ -28,14 +29,14 @@ import gradio as gr
 import skimage.data
 from PIL import Image
 
-from stgan import FaceEditor
 from stgan.attributes import HAIR_COLOURS, excluded_by, resolve_ticks
-from stgan.editor import PreparedFace, default_model
+from stgan.editor import PreparedFace
 from stgan.faces import NO_FACE, Face, FaceError, looks_aligned
 from stgan.figures import caption, framed_faces, save_animation, short_name
 from stgan.photos import Photo, save_photo
 from stgan.photos import open_photo as read_photo
 from stgan.request import EditRequest
+from stgan.space import open_editor
 
 MAX_UPLOAD = "50mb"
 EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain; ships with scikit-image
@@ -86,8 +87,8 @@ CSS = """
 #take { align-items: center; }
 """
 
-editor = FaceEditor.from_pretrained(default_model())
-model_name = os.path.relpath(default_model()) if Path(default_model()).is_dir() else default_model()
+editor, model_name, notice = open_editor()
+model_name = os.path.relpath(model_name) if Path(model_name).is_dir() else model_name
 Ticks = list[str]
 
 
@@ -548,6 +549,8 @@ thumbnails = {
 with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600)) as demo:
     subject_state, history_state = gr.State(time_to_live=3600), gr.State(time_to_live=3600)
     gr.Markdown(INTRODUCTION)
+    if notice:
+        gr.Markdown(f"**{notice}**")
     with gr.Row(elem_id="editor"):
         with gr.Column(elem_id="pick", min_width=0):
             photo = gr.Image(
