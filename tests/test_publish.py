@@ -1,14 +1,27 @@
 """Publishing, with the real client of the Hub against a server on this machine that speaks the Hub's protocol."""
 
+import contextlib
+import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 
+import gradio_client
+import numpy as np
 import pytest
+import skimage.data
 import torch
 from hub_server import EXPIRED_TOKEN, READ_TOKEN, TOKEN, Failure, Hub, Repository, StoredFile
 from huggingface_hub import ModelCard, constants, metadata_load
+from PIL import Image
 
 from stgan import FaceEditor
 from stgan import space as demo
+from stgan.faces import FaceDetector
 from stgan.models import ModelFolderError, load_generator
 from stgan.publish import PublishError, PublishModel, PublishSpace, assemble_space, publish
 from stgan.space import BUNDLED
@@ -225,7 +238,7 @@ def space(tmp_path_factory):
 
 def test_a_space_holds_what_the_app_imports_and_no_more(space):
     modules = {path.relative_to(space / "stgan").as_posix() for path in (space / "stgan").rglob("*.py")}
-    assert {"__init__.py", "editor.py", "models/encoder_decoder.py"} <= modules
+    assert {"__init__.py", "editor.py", "space.py", "models/encoder_decoder.py"} <= modules
     assert not {"cli.py", "data.py", "losses.py", "publish.py", "training/trainer.py"} & modules
     assert (space / "app.py").is_file()
     assert not (space / "tests").exists()
@@ -272,6 +285,45 @@ def test_files_are_not_mixed_with_others(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(PublishError, match="new or empty folder"):
         assemble_space(tmp_path, "somebody/faces")
+
+
+@pytest.fixture
+def started(space, tmp_path):
+    """The assembled folder's own app, started as a Space starts it; the Hub's model is out of reach."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{(port := free.getsockname()[1])}"
+    gone = {"STGAN_MODEL", "PYTHONPATH"}
+    environment = {name: value for name, value in os.environ.items() if name not in gone}
+    environment |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    log = (tmp_path / "log.txt").open("w+")
+    app = subprocess.Popen([sys.executable, "app.py"], cwd=space, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        for _ in range(240):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/config") as answer:
+                yield address, json.load(answer)
+                break
+            assert app.poll() is None, (tmp_path / "log.txt").read_text()
+            time.sleep(0.5)
+        else:
+            pytest.fail("the Space's app did not answer within two minutes")
+    finally:
+        app.terminate()
+        app.wait(timeout=20)
+        log.close()
+
+
+def test_an_assembled_space_starts_says_that_its_model_is_missing_and_edits(started, tmp_path):
+    address, page = started
+    said = [str(part["props"].get("value")) for part in page["components"] if part["type"] == "markdown"]
+    assert any(NAME in text and "cannot be had" in text for text in said)  # so it runs on its own package and card
+    client = gradio_client.Client(address, verbose=False, analytics_enabled=False)
+    photo = tmp_path / "portrait.png"
+    Image.fromarray(skimage.data.astronaut()).save(photo)
+    path = client.predict(gradio_client.handle_file(str(photo)), {"Eyeglasses": True}, 1.0, api_name="/edit")
+    expected = FaceEditor.from_pretrained(BUNDLED, detector=FaceDetector()).edit(photo, {"Eyeglasses": True})
+    difference = np.abs(np.asarray(Image.open(path)).astype(int) - np.asarray(expected).astype(int))
+    assert difference.max() <= 1  # another process may sum in another order
 
 
 # ------------------------------------------------------------------------------------------------- the demo's own model
