@@ -81,7 +81,7 @@ CSS = """
   #result { height: 44vh !important; }
 }
 .thumbnails .grid-wrap { max-height: none; min-height: 0; }
-.thumbnails .grid-container { grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)) !important; }
+.thumbnails .grid-container { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important; }
 .thumbnails .caption-label { font-size: var(--text-xs); padding: 1px 5px; right: 4px; bottom: 4px; }
 .thumbnails .caption-label { max-width: calc(100% - 8px); }
 #take { align-items: center; }
@@ -229,8 +229,10 @@ def click_face(subject: Subject | None, event: gr.SelectData) -> int:
 
 
 def put_back(subject: Subject | None):
-    """After a photo that could not be opened: the one that the page still holds."""
-    return framed_faces(subject.photo.rgb, subject.faces, subject.chosen) if subject else None
+    """After a photo or face that could not be opened: the one that the page still holds."""
+    if subject is None:
+        return None, gr.skip()
+    return framed_faces(subject.photo.rgb, subject.faces, subject.chosen), subject.chosen
 
 
 @cache
@@ -335,7 +337,8 @@ def _shown(subject: Subject, history: History, view: str):
     """Values of :data:`pictures`."""
     (edited,) = _edit(subject.prepared, history.now.request)
     file = _quick_file(edited, f"{Path(subject.name).stem}-edited", history.now.request.note(model_name))
-    strip = [(version.thumbnail, _heading(version.request)) for version in history.versions]
+    earlier = [EditRequest(), *(version.request for version in history.versions)]
+    strip = [(v.thumbnail, _heading(v.request, before)) for v, before in zip(history.versions, earlier, strict=False)]
     close_file = _quick_file(edited.crop(_surroundings(subject.prepared)), "edited-face")
     history = replace(history, file=file, close_file=close_file)
     return [look(subject, history, view), history, gr.Gallery(value=strip, selected_index=history.current)]
@@ -350,9 +353,13 @@ def look(subject: Subject | None, history: History | None, view: str):
     return subject.before, history.file
 
 
-def _heading(request: EditRequest) -> str:
-    words = ", ".join(caption(name, wanted) for name, wanted in request.changes.items()) or "Original"
-    return words if len(words) <= 40 else f"{words[:38]} …"
+def _heading(request: EditRequest, before: EditRequest) -> str:
+    """What the version before had not."""
+    if not request.changes:
+        return "Original"
+    new = [caption(name, wanted) for name, wanted in request.changes.items() if before.changes.get(name) != wanted]
+    undone = [caption(name, not wanted) for name, wanted in before.changes.items() if name not in request.changes]
+    return ", ".join([*new, *undone]) or "By another degree"
 
 
 def _controls(version: Version):
@@ -548,6 +555,7 @@ thumbnails = {
 
 with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600)) as demo:
     subject_state, history_state = gr.State(time_to_live=3600), gr.State(time_to_live=3600)
+    path_state = gr.State(str(EXAMPLE))  # of the newest upload, also of one that could not be opened
     gr.Markdown(INTRODUCTION)
     if notice:
         gr.Markdown(f"**{notice}**")
@@ -557,7 +565,11 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
                 label="Photo", show_label=False, type="filepath", image_mode=None, height=280, format="jpeg",
                 sources=["upload", "webcam", "clipboard"], buttons=["fullscreen"], elem_id="photo",
             )  # fmt: skip
+            example_button = gr.Button("Open the example", size="sm")
             face_choice = gr.Radio([], label="Which face", info="Or click it in the photo.", visible=False)
+            aligned_box = gr.Checkbox(
+                label="Already aligned", info="The photo is a face crop like CelebA's: do not look for a face in it."
+            )
         with gr.Column(elem_id="see", min_width=0):
             slider = gr.ImageSlider(
                 label="Before and after", type="filepath", interactive=False, height=520, max_height=520,
@@ -573,15 +585,10 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
             strength = gr.Slider(
                 0.0, 1.5, value=INTENSITY, step=0.05, label="Intensity", info="1 is what the model was trained for."
             )
+            reset_button = gr.Button("Reset: as in the photo", size="sm")
             with gr.Accordion("Each attribute by itself", open=False):
                 gr.Markdown("0 leaves it to its box; above 0 more of it, below 0 less.")
                 fine = [gr.Slider(-1.5, 1.5, value=0.0, step=0.05, label=short_name(name)) for name in editor.names]
-            with gr.Row():
-                reset_button = gr.Button("Reset", size="sm")
-                example_button = gr.Button("Open the example", size="sm")
-            aligned_box = gr.Checkbox(
-                label="Already aligned", info="The photo is a face crop like CelebA's: do not look for a face in it."
-            )
         with gr.Column(elem_id="more", min_width=0):
             gr.Markdown("Versions: click one to go back to it.")
             versions = gr.Gallery(label="Versions", elem_id="versions", **thumbnails)
@@ -623,17 +630,21 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
         [control.change for control in controls], show, [subject_state, history_state, view, *controls],
         [*boxes, *pictures], show_progress="minimal", show_progress_on=slider, **latest,
     )  # fmt: skip
-    stale = {"cancels": [editing]}
     loading = demo.load(open_example, view, opened, show_progress_on=slider, **by_model)
     openings = [
         loading,
-        photo.input(open_photo, [photo, aligned_box, view], opened, show_progress_on=slider, **by_model, **stale),
-        example_button.click(open_example, view, opened, show_progress_on=slider, **by_model, **stale),
-        face_choice.change(choose_face, [subject_state, face_choice, view], opened, **by_model, **stale),
+        photo.input(open_photo, [photo, aligned_box, view], opened, show_progress_on=slider, **by_model),
+        example_button.click(open_example, view, opened, show_progress_on=slider, **by_model),
+        aligned_box.input(open_photo, [path_state, aligned_box, view], opened, show_progress_on=slider, **by_model),
+        face_choice.input(choose_face, [subject_state, face_choice, view], opened, **by_model),
+        photo.select(click_face, subject_state, face_choice, **at_once).success(
+            choose_face, [subject_state, face_choice, view], opened, **by_model
+        ),
     ]
-    photo.select(click_face, subject_state, face_choice, **at_once)
-    openings[1].failure(put_back, subject_state, photo, **at_once)
+    photo.input(lambda path: path, photo, path_state, **at_once)
+    example_button.click(lambda: (str(EXAMPLE), False), None, [path_state, aligned_box], **at_once)
     for opening in openings:
+        opening.failure(put_back, subject_state, [photo, face_choice], **at_once)
         opening.success(all_edits, subject_state, gallery, **latest)
     for after in (*(event.success for event in (*openings, editing)), file_format.change):
         after(take_away, [subject_state, history_state, file_format], [download, python_code, curl_code], **latest)

@@ -158,8 +158,8 @@ def framed_faces(rgb: np.ndarray, faces: Sequence[Face], chosen: int, longer_sid
         for width, ink in ((thickness + 2, INK), (thickness, colour)):  # a dark rim, seen on any photo
             pen.rounded_rectangle(box, radius=4 * thickness, outline=ink, width=width)
         if len(faces) > 1:
-            corner = (box[0] + 3 * thickness, box[1] + 2 * thickness)
-            pen.text(corner, str(number + 1), colour, font, stroke_width=2, stroke_fill=INK)
+            above = (box[0], max(0, box[1] - 8 * thickness))
+            pen.text(above, str(number + 1), "white", font, stroke_width=2, stroke_fill=INK)
     return picture
 
 

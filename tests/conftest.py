@@ -3,7 +3,13 @@
 import io
 import os
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -134,3 +140,42 @@ def model_folder(tmp_path_factory):
     STGAN(image_size=64, width=8, soft_mask=True).save_pretrained(folder)
     AttributeClassifier(image_size=64, width=8).save_pretrained(folder / "classifier")
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_address(model_folder, tmp_path_factory):
+    """Address of ``app.py``, running on the small untrained model."""
+    pytest.importorskip("gradio")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "STGAN_MODEL": str(model_folder),
+        "STGAN_PORT": str(port),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("gradio")),
+    }
+    root, address = Path(__file__).parent.parent, f"http://127.0.0.1:{port}"
+    with (tmp_path_factory.mktemp("app") / "log.txt").open("w+") as log:
+        app = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=root, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_for(app, address, log)
+            yield address
+        finally:
+            app.terminate()
+            app.wait(timeout=20)
+
+
+def _wait_for(app, address, log):
+    for _ in range(240):
+        if app.poll() is not None:
+            log.seek(0)
+            pytest.fail(f"app.py ended:\n{log.read()}")
+        try:
+            urllib.request.urlopen(address, timeout=30).close()
+            return
+        except urllib.error.URLError:  # not listening yet
+            time.sleep(0.5)
+    pytest.fail("app.py did not answer within two minutes")

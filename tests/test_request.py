@@ -1,0 +1,90 @@
+"""An edit as asked for: from controls to arguments, to words, and to code that does the same again."""
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from stgan import FaceEditor
+from stgan.attributes import labels_to_difference
+from stgan.editor import PreparedFace
+from stgan.faces import FaceDetector
+from stgan.request import EditRequest
+
+NAMES = ("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Eyeglasses", "Young")
+LABELS = {name: name in ("Bangs", "Brown_Hair", "Young") for name in NAMES}
+OWN = [name for name, present in LABELS.items() if present]
+
+
+@pytest.fixture(scope="module")
+def editor(model_folder):
+    return FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
+
+
+@pytest.fixture(scope="module")
+def prepared(editor) -> PreparedFace:
+    return editor.prepare(skimage.data.astronaut())
+
+
+def test_untouched_controls_ask_for_nothing():
+    assert EditRequest.from_controls(LABELS, OWN, 1.25, dict.fromkeys(NAMES, 0.0)).changes == {}
+
+
+def test_ticks_ask_for_what_differs_from_the_face():
+    request = EditRequest.from_controls(LABELS, ["Bangs", "Brown_Hair", "Eyeglasses"], 1.25)
+    assert request == EditRequest({"Eyeglasses": True, "Young": False}, 1.25)
+
+
+def test_a_shift_moves_att_diff_by_its_value_whatever_the_face_has(editor, prepared):
+    """What the generator is given is the shift itself, in its attribute's column and in no other."""
+    for name in ("Eyeglasses", "Young"):
+        for shift in (-0.7, 0.4, 1.5):
+            labels = prepared.label_dict()
+            own = [attribute for attribute, present in labels.items() if present]
+            request = EditRequest.from_controls(labels, own, 1.0, {name: shift})
+            source = torch.tensor([float((labels | request.source)[each]) for each in editor.names])
+            target = torch.tensor([float((labels | request.changes)[each]) for each in editor.names])
+            expected = torch.zeros(len(editor.names))
+            expected[editor.names.index(name)] = shift
+            torch.testing.assert_close(labels_to_difference(source, target, request.intensity), expected)
+            features = editor.generator.encode(torch.from_numpy(prepared.crop).permute(2, 0, 1)[None] / 127.5 - 1)
+            condition = editor.generator.condition(torch.zeros(1, len(expected)), expected[None].sign(), abs(shift))
+            directly = editor.generator.decode(features, condition)[0]
+            asked, _ = editor.edit_crops(prepared, [request.changes], request.intensity, request.source)
+            torch.testing.assert_close(asked[0], directly, atol=1e-4, rtol=0)
+
+
+def test_what_an_attribute_excludes_gives_way_to_a_shift_by_the_same_degree():
+    request = EditRequest.from_controls(LABELS, OWN, 1.25, {"Blond_Hair": 0.4})
+    assert request.changes == {"Blond_Hair": True}
+    assert request.intensity == 0.4  # of Brown_Hair too, which the editor clears
+
+
+def test_of_two_shifts_that_exclude_each_other_the_larger_one_holds():
+    request = EditRequest.from_controls(LABELS, OWN, 1.0, {"Blond_Hair": 0.4, "Black_Hair": 0.9})
+    assert request == EditRequest({"Black_Hair": True}, 0.9)
+
+
+def test_a_shift_outweighs_a_tick_that_it_excludes():
+    request = EditRequest.from_controls(LABELS, ["Bangs", "Black_Hair", "Young"], 1.25, {"Blond_Hair": 0.5})
+    assert request.changes == {"Blond_Hair": True}
+
+
+def test_scaled_to_nothing_the_photo_stays(editor, prepared):
+    changes = {"Eyeglasses": not prepared.label_dict()["Eyeglasses"]}
+    for intensity in (1.2, {"Eyeglasses": 1.2}):
+        unchanged = EditRequest(changes, intensity).scaled(0).edit(editor, prepared.close_up(96))
+        assert np.abs(np.asarray(unchanged).astype(int) - prepared.close_up(96).photo.rgb).max() <= 1
+
+
+def test_the_python_code_makes_the_same_picture(editor, prepared, model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(skimage.data.astronaut()).save("me.png")
+    own = [name for name, present in prepared.label_dict().items() if present]
+    ticks = own[1:] if "Eyeglasses" in own else [*own[1:], "Eyeglasses"]
+    request = EditRequest.from_controls(prepared.label_dict(), ticks, 1.25, {"Young": -0.6, "Male": 0.8})
+    exec(compile(request.as_python(str(model_folder), "me.png"), "snippet", "exec"), {})
+    made = Image.open("edited.png")
+    assert np.array_equal(np.asarray(made), np.asarray(request.edit(editor, prepared)))
+    assert "Young 0.6" in made.text["Description"]
