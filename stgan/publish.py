@@ -6,8 +6,6 @@ Also a script of its own, ``hub/publish.py``, and the command ``stgan publish``.
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from modulefinder import ModuleFinder
 from pathlib import Path
@@ -16,16 +14,12 @@ from typing import Annotated
 import tyro
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, SpaceCard, SpaceCardData
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    LocalTokenNotFoundError,
-    OfflineModeIsEnabled,
-)
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 from tyro.conf import Positional
 
 from stgan.card import DATASET, PAPERS, PICTURE_FILE, model_card
+from stgan.connection import HubError, explained
 from stgan.faces import YUNET_FILE, YUNET_REPO
 from stgan.models import (
     CLASSIFIER_FOLDER,
@@ -44,18 +38,10 @@ EDITOR_FILES = [
     f"{part}{name}" for part in ("", f"{CLASSIFIER_FOLDER}/") for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
 ]
 CARD = "README.md"
-TOKENS = "https://huggingface.co/settings/tokens"
 # ZeroGPU brings its own CUDA: newer torch does not run there, and Python is 3.10 or 3.12.
 ZERO_GPU_REQUIREMENTS = ["torch==2.11.0", "spaces"]
 PYTHON_VERSIONS = {False: "3.11", True: "3.12"}
-# The HTTP library under huggingface_hub has changed over time; HfHubHTTPError derives from its error in each version.
-CONNECTION_ERRORS = (*HfHubHTTPError.__bases__, OSError)
-
 Content = Path | bytes
-
-
-class PublishError(ValueError):
-    """Something could not be published. The message says why, and what to do."""
 
 
 @dataclass
@@ -107,7 +93,7 @@ def publish(settings: Annotated[Publishing, tyro.conf.arg(name="")]) -> str | No
         The address of the repository or of the pull request; None after a dry run.
 
     Raises:
-        PublishError: it cannot be published; the message says what to do.
+        HubError: it cannot be published; the message says what to do.
         ModelFolderError: the model does not load.
     """
     if isinstance(settings, PublishModel):
@@ -140,7 +126,7 @@ def check_model(folder: Path) -> None:
         ModelFolderError: a part is missing, damaged or does not fit.
     """
     if not folder.is_dir():
-        raise PublishError(f"There is no folder {folder}: name one that the trainer or hub/bundle.py wrote.")
+        raise HubError(f"There is no folder {folder}: name one that the trainer or hub/bundle.py wrote.")
     if read_config(folder).get("architecture") not in GENERATORS:
         AttributeClassifier.from_pretrained(folder)
         return
@@ -175,12 +161,12 @@ def assemble_space(folder: Path, repo: str, model: str | None = None, *, zero_gp
         zero_gpu: for ZeroGPU hardware instead of a CPU.
 
     Raises:
-        PublishError: the folder has files already, or this is not a checkout of the project.
+        HubError: the folder has files already, or this is not a checkout of the project.
     """
     if not (ROOT / "app.py").is_file() or not BUNDLED.is_dir():
-        raise PublishError("A Space is put together from a checkout of the project: clone it, and run this in it.")
+        raise HubError("A Space is put together from a checkout of the project: clone it, and run this in it.")
     if folder.exists() and any(folder.iterdir()):
-        raise PublishError(f"{folder} has files in it already: name a new or empty folder.")
+        raise HubError(f"{folder} has files in it already: name a new or empty folder.")
     sources = [ROOT / "app.py", ROOT / "LICENSE", *imported_modules(ROOT / "app.py")]
     sources += [BUNDLED / name for name in EDITOR_FILES]
     for source in sources:
@@ -259,10 +245,10 @@ def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple
         The address of the repository or of the pull request; None after a dry run.
 
     Raises:
-        PublishError: the Hub refused, or cannot be reached.
+        HubError: the Hub refused, or cannot be reached.
     """
     if settings.create_pr and settings.revision:
-        raise PublishError("A pull request goes to main: leave out --revision or --create-pr.")
+        raise HubError("A pull request goes to main: leave out --revision or --create-pr.")
     _list_files(files)
     if settings.dry_run:
         return None
@@ -274,9 +260,7 @@ def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple
         sdk = {"space_sdk": "gradio"} if repo_type == "space" else {}
         address = api.create_repo(**target, **sdk, private=settings.private or None, exist_ok=True)
         if settings.private and not api.repo_info(**target).private:
-            raise PublishError(
-                f"{repo} is there already and public: make it private in its settings, or push it as is."
-            )
+            raise HubError(f"{repo} is there already and public: make it private in its settings, or push it as is.")
         if settings.revision:
             api.create_branch(**target, branch=settings.revision, exist_ok=True)
         entries = api.list_repo_tree(**target, revision=settings.revision, recursive=True)
@@ -315,7 +299,7 @@ def _check_same_project(repo: str, files: dict[str, Content], there: dict[str, R
     """Refuse a repository whose files have nothing to do with these; a card and ``.gitattributes`` any may have."""
     others = there.keys() - {CARD, ".gitattributes"}
     if others and others.isdisjoint(files):
-        raise PublishError(
+        raise HubError(
             f"The name {repo} is taken by something else ({', '.join(sorted(others)[:3])}): choose another name, or "
             "empty that repository first."
         )
@@ -332,53 +316,6 @@ def _is_same(content: Content, entry: RepoFile | None) -> bool:
         return False
     with content.open("rb") as file:
         return sha_fileobj(file).hex() == entry.lfs.sha256
-
-
-@contextmanager
-def explained(repo: str) -> Iterator[None]:
-    """Turn what the Hub or the network says into a PublishError that tells the person what to do."""
-    try:
-        yield
-    except PublishError:
-        raise
-    except (*CONNECTION_ERRORS, RuntimeError, ValueError) as error:
-        raise PublishError(explanation(error, repo)) from error
-
-
-def explanation(error: BaseException, repo: str) -> str:
-    """One sentence for an error of huggingface_hub, which may lie under others."""
-    if isinstance(error, LocalTokenNotFoundError):
-        return f"You are not logged in: run hf auth login with a token that may write ({TOKENS}), or set HF_TOKEN."
-    if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set, so nothing can be sent: unset it to publish."
-    if isinstance(error, HfHubHTTPError):
-        return _refusal(error.response.status_code, repo, error)
-    if isinstance(error, CONNECTION_ERRORS):
-        return (
-            f"The connection to the Hub was lost ({error or type(error).__name__}). Run the same command again: what "
-            "has arrived is not sent twice."
-        )
-    return str(error) if error.__cause__ is None else explanation(error.__cause__, repo)
-
-
-def _refusal(status: int, repo: str, error: HfHubHTTPError) -> str:
-    if status == 401:
-        return f"The Hub does not accept your token; it may have expired. Make a new one ({TOKENS}) and log in with it."
-    if status in (402, 403):
-        return (
-            f"You may not write to {repo}: use a token with write access ({TOKENS}), and a repository of your own or "
-            "of an organisation you belong to. Without such rights, --create-pr suggests a change."
-        )
-    if status == 404:
-        return f"The Hub knows no {repo}, or not this revision of it, or hides it from your token: check the names."
-    if status in (409, 412):
-        return f"{repo} was changed by someone else at the same moment: look at it, and run the same command again."
-    if status == 429 or status >= 500:
-        return (
-            f"The Hub cannot answer just now ({status}). Run the same command again in some minutes: what has arrived "
-            "is not sent twice."
-        )
-    return f"The Hub refused ({error})."
 
 
 def main() -> None:

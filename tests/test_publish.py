@@ -21,9 +21,10 @@ from PIL import Image
 
 from stgan import FaceEditor
 from stgan import space as demo
+from stgan.connection import HubError
 from stgan.faces import FaceDetector
 from stgan.models import ModelFolderError, load_generator
-from stgan.publish import PublishError, PublishModel, PublishSpace, assemble_space, publish
+from stgan.publish import PublishModel, PublishSpace, assemble_space, publish
 from stgan.space import BUNDLED
 
 NAME = "somebody/stgan-tiny"
@@ -119,13 +120,13 @@ def test_private_branch_and_pull_request(hub, folder):
     address = publish(PublishModel(NAME, create_pr=True, folder=folder))
     assert address.endswith("/discussions/1")
     assert "config.json" not in hub.files(f"models/{NAME}")
-    with pytest.raises(PublishError, match="leave out --revision"):
+    with pytest.raises(HubError, match="leave out --revision"):
         publish(PublishModel(NAME, revision="trial", create_pr=True, folder=folder))
 
 
 def test_a_public_repository_is_not_taken_for_a_private_one(hub, folder):
     publish(PublishModel(NAME, folder=folder))
-    with pytest.raises(PublishError, match="already and public"):
+    with pytest.raises(HubError, match="already and public"):
         publish(PublishModel(NAME, private=True, folder=folder))
 
 
@@ -149,21 +150,21 @@ def test_a_refusal_says_what_to_do(hub, folder, monkeypatch, token, repo, failur
     else:
         monkeypatch.setenv("HF_TOKEN", token)
     hub.failures += [failure] if failure else []
-    with pytest.raises(PublishError, match=message):
+    with pytest.raises(HubError, match=message):
         publish(PublishModel(repo, folder=folder))
 
 
 def test_a_name_that_something_else_has_is_left_alone(hub, folder):
     repository = hub.repositories[f"models/{NAME}"] = Repository(private=False)
     repository.commit("main", {"weights.bin": StoredFile(b"somebody's work", large=False)})
-    with pytest.raises(PublishError, match=r"taken by something else \(weights.bin\)"):
+    with pytest.raises(HubError, match=r"taken by something else \(weights.bin\)"):
         publish(PublishModel(NAME, folder=folder))
     assert hub.files(f"models/{NAME}") == {"weights.bin": b"somebody's work"}
 
 
 def test_a_push_cut_off_half_way_goes_on_where_it_was(hub, folder):
     hub.failures.append(Failure("POST", "/commit/", 0))
-    with pytest.raises(PublishError, match="Run the same command again"):
+    with pytest.raises(HubError, match="Run the same command again"):
         publish(PublishModel(NAME, folder=folder))
     arrived = hub.asked("PUT", "/large/")
     assert arrived == 2  # both weights, before the line went dead
@@ -283,7 +284,7 @@ def test_a_space_is_pushed_and_loses_what_it_no_longer_needs(hub):
 
 def test_files_are_not_mixed_with_others(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(PublishError, match="new or empty folder"):
+    with pytest.raises(HubError, match="new or empty folder"):
         assemble_space(tmp_path, "somebody/faces")
 
 
