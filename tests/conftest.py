@@ -22,6 +22,8 @@ import datasets  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hub_server import TOKEN, Hub  # noqa: E402
+from huggingface_hub import constants  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 
 from stgan.attributes import CELEBA_ATTRIBUTES  # noqa: E402
@@ -179,3 +181,19 @@ def _wait_for(app, address, log):
         except urllib.error.URLError:  # not listening yet
             time.sleep(0.5)
     pytest.fail("app.py did not answer within two minutes")
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A Hub of its own in place of the real one, as HF_ENDPOINT, HF_HUB_OFFLINE and HF_HUB_DISABLE_XET set it."""
+    hub = Hub().start()
+    monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    yield hub
+    hub.shutdown()
+    hub.server_close()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from hub_server import EXPIRED_TOKEN, READ_TOKEN, TOKEN, Failure, Hub, Repository, StoredFile
+from hub_server import EXPIRED_TOKEN, READ_TOKEN, TOKEN, Failure, Repository, StoredFile
 from huggingface_hub import ModelCard, constants, metadata_load
 from PIL import Image
 
@@ -28,22 +28,6 @@ from stgan.publish import PublishModel, PublishSpace, assemble_space, publish
 from stgan.space import BUNDLED
 
 NAME = "somebody/stgan-tiny"
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    """A Hub of its own in place of the real one, as HF_ENDPOINT, HF_HUB_OFFLINE and HF_HUB_DISABLE_XET set it."""
-    hub = Hub().start()
-    monkeypatch.setattr(constants, "ENDPOINT", hub.address)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    yield hub
-    hub.shutdown()
-    hub.server_close()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 import warnings
-from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,11 +18,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from hub_server import Failure
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
 from stgan.attributes import exclusion_matrix, flipped_labels
+from stgan.connection import HubError
 from stgan.data import load_into_memory
 from stgan.models import AttributeClassifier, ModelFolderError, load_generator
 from stgan.pixels import normalise
@@ -532,36 +533,47 @@ def test_processes_that_do_not_know_of_each_other_are_refused(started, known, mo
 # ----------------------------------------------------------------------------------------------------------- the Hub
 
 
-class AcceptingHub:
-    """What a Hub that takes everything is told."""
-
-    def __init__(self, fails=False):
-        self.fails, self.created, self.uploads = fails, [], []
-
-    def create_repo(self, name, **options):
-        self.created.append((name, options))
-        return SimpleNamespace(repo_id=f"somebody/{name}")
-
-    def upload_folder(self, *, repo_id, folder_path, commit_message, run_as_future):
-        self.uploads.append((repo_id, sorted(file.name for file in folder_path.iterdir()), commit_message))
-        future = Future()
-        future.set_exception(OSError("the line went dead")) if self.fails else future.set_result("done")
-        return future
-
-
-def test_each_validation_goes_up_to_the_hub_with_its_card(celeba, tmp_path, monkeypatch):
-    hub = AcceptingHub()
-    monkeypatch.setattr("stgan.training.trainer.HfApi", lambda: hub)
+def test_each_validation_goes_up_to_the_hub_with_its_card(hub, celeba, tmp_path):
     trained(celeba, tmp_path / "face-editor", steps=4, validation_steps=2, push_to_hub=True, hub_private=True)
-    assert hub.created == [("face-editor", {"private": True, "exist_ok": True})] * 2
-    files = ["README.md", "config.json", "model.safetensors", "training.json"]
-    assert hub.uploads == [("somebody/face-editor", files, f"{images} images") for images in (8, 16)]
+    repository = hub.repositories["models/somebody/face-editor"]
+    assert repository.private
+    shown = [json.loads(files["training.json"].data)["images_seen"] for _, files in repository.commits[1:]]
+    assert shown[-1] == 16
+    there = hub.files("models/somebody/face-editor")
+    assert {path: (tmp_path / "face-editor" / "model" / path).read_bytes() for path in there} == there
+    assert there.keys() == {"README.md", "config.json", "model.safetensors", "training.json"}
+    assert not list((tmp_path / "face-editor").glob("partial-*"))
 
 
-def test_an_upload_that_fails_is_reported_at_the_end(celeba, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("stgan.training.trainer.HfApi", lambda: AcceptingHub(fails=True))
-    trained(celeba, tmp_path, steps=2, push_to_hub=True, hub_model_id="mine")
-    assert "A push to the Hub failed: the line went dead" in capsys.readouterr().out
+def test_a_run_continues_from_the_hub_as_it_would_have_gone_on(hub, celeba, tmp_path):
+    settings = {"checkpointing_steps": 2, "checkpoints_total_limit": 1}
+    trained(celeba, tmp_path / "first", steps=4, push_to_hub=True, hub_model_id="mine", push_state_every=1, **settings)
+    on_hub = hub.files("models/somebody/mine", "training-state")
+    assert {path.split("/")[0] for path in on_hub if path.startswith("checkpoint-")} == {"checkpoint-4"}
+    assert not any(path.startswith("checkpoint-") for path in hub.files("models/somebody/mine"))
+    resumed = trained(
+        celeba, tmp_path / "second", steps=8, resume_from_checkpoint="somebody/mine@training-state", **settings
+    )
+    assert resumed.step == 8
+    straight = trained(celeba, tmp_path / "first", steps=8, resume_from_checkpoint="latest", **settings)
+    assert straight.step == 8
+    assert_same_state(last_checkpoint(tmp_path / "second"), last_checkpoint(tmp_path / "first"))
+
+
+def test_a_run_without_a_state_on_the_hub_says_so(hub, celeba, tmp_path):
+    trained(celeba, tmp_path / "first", steps=2, push_to_hub=True, hub_model_id="mine")
+    with pytest.raises(CheckpointError, match="--push_state_every"):
+        trained(celeba, tmp_path / "second", steps=2, resume_from_checkpoint="somebody/mine@main")
+    with pytest.raises(HubError, match="check the names"):
+        trained(celeba, tmp_path / "second", steps=2, resume_from_checkpoint="somebody/other@main")
+
+
+def test_an_upload_that_fails_is_reported_and_the_run_goes_on(hub, celeba, tmp_path, capsys):
+    hub.failures.append(Failure("POST", "/commit/", times=10))
+    assert trained(celeba, tmp_path, steps=2, push_to_hub=True, hub_model_id="mine").step == 2
+    said = capsys.readouterr().out
+    assert "Could not push to mine: The connection to the Hub was lost" in said
+    assert "Training goes on" in said
 
 
 # ------------------------------------------------------------------------------------------- the paper's step by hand

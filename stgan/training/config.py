@@ -154,7 +154,8 @@ class TrainingConfig:
     checkpointing_steps: int = 2_000
     # Keep only this many full states.
     checkpoints_total_limit: int | None = 2
-    # A folder inside output_dir, or latest. Continues exactly where it was.
+    # A folder inside output_dir, latest, or a state on the Hub: owner/name@training-state. Continues exactly where it
+    # was.
     resume_from_checkpoint: str | None = None
     # Measure, write a sample grid and the model folder every so many steps.
     validation_steps: int = 2_000
@@ -166,6 +167,8 @@ class TrainingConfig:
     report_to: str = "tensorboard"
     # Push the model folder to the Hub after each validation and at the end.
     push_to_hub: bool = False
+    # Also push the full training state after every so many checkpoints, to the branch training-state; 0 never does.
+    push_state_every: int = 0
     # Repository to push to; the output folder's name by default.
     hub_model_id: str | None = None
     # Create that repository as private.

@@ -6,15 +6,13 @@ import os
 import shutil
 import signal
 import sys
-from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, gather_object, set_seed
-from huggingface_hub import HfApi
+from accelerate.utils import ProjectConfiguration, broadcast_object_list, gather_object, set_seed
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -28,6 +26,7 @@ from stgan.training.classification import ClassificationObjective
 from stgan.training.config import TrainingConfig
 from stgan.training.distributed import check_processes
 from stgan.training.editing import EditingObjective
+from stgan.training.pushing import BackgroundPush, fetch_state
 
 # Settings that a checkpoint's tensors or its course of batches depend on.
 RESUME_SETTINGS = (
@@ -77,7 +76,10 @@ class Trainer:
         self.next_batch = 0
         self.saved_step = -1  # of the newest checkpoint
         self.stop_requested = False
-        self.pushes: list[Future] = []
+        self.push: BackgroundPush | None = None
+        if config.push_to_hub and self.accelerator.is_main_process:
+            name = config.hub_model_id or self.output_dir.name
+            self.push = BackgroundPush(name, config.hub_private, self.accelerator.print)
 
     # ------------------------------------------------------------------------------------------------ the run
 
@@ -173,7 +175,8 @@ class Trainer:
             )
         if isinstance(self.batches, StreamBatches):
             self.accelerator.print(f"Data: {self.batches.skipped}.")
-        self._wait_for_pushes()
+        if self.push:
+            self.push.finish()
         self.accelerator.end_training()
         return self.output_dir / "model"
 
@@ -237,7 +240,11 @@ class Trainer:
         """Go to the checkpoint that is asked for, if any; returns where this process's batches were then."""
         if self.config.resume_from_checkpoint is None:
             return None
-        checkpoint = find_checkpoint(self.output_dir, self.config.resume_from_checkpoint)
+        wanted = self.config.resume_from_checkpoint
+        if "@" in wanted:
+            wanted = fetch_state(wanted, self.output_dir) if self.accelerator.is_main_process else ""
+            (wanted,) = broadcast_object_list([wanted])
+        checkpoint = find_checkpoint(self.output_dir, wanted)
         if checkpoint is None:
             self.accelerator.print(f"No checkpoint in {self.output_dir} yet: starting from the beginning.")
             return None
@@ -319,8 +326,11 @@ class Trainer:
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
             "config": json.loads(json.dumps(asdict(self.config))) | {"processes": self.accelerator.num_processes},
         }
-        save_checkpoint(self.accelerator, self.output_dir, progress, self.config.checkpoints_total_limit)
+        saved = save_checkpoint(self.accelerator, self.output_dir, progress, self.config.checkpoints_total_limit)
         self.saved_step = self.step
+        every = self.config.push_state_every * self.config.checkpointing_steps
+        if self.push and every and (self.step % every == 0 or self.stop_requested or self.step >= self.total_steps):
+            self.push.state(saved, f"{self.step * self.images_per_step} images")
 
     def _validate(self) -> None:
         """Measure, draw a sample grid and write the model folder; on one process, since it is one model."""
@@ -358,26 +368,8 @@ class Trainer:
         for file in partial.iterdir():  # each file whole or not at all
             os.replace(file, final / file.name)
         partial.rmdir()
-        if self.config.push_to_hub:
-            self._push(final)
-
-    def _push(self, folder: Path) -> None:
-        """Upload in the background. A Hub that fails never stops a run; what it said is reported at the end."""
-        api = HfApi()
-        name = self.config.hub_model_id or self.output_dir.name
-        try:
-            repo_id = api.create_repo(name, private=self.config.hub_private or None, exist_ok=True).repo_id
-            message = f"{self.step * self.images_per_step} images"
-            self.pushes.append(
-                api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message, run_as_future=True)
-            )
-        except Exception as error:  # whatever a network can do
-            self.accelerator.print(f"Could not push to {name}: {error}. Training goes on; the model is in {folder}.")
-
-    def _wait_for_pushes(self) -> None:
-        for push in self.pushes:
-            if push.exception() is not None:
-                self.accelerator.print(f"A push to the Hub failed: {push.exception()}")
+        if self.push:
+            self.push.model(final, f"{self.step * self.images_per_step} images")
 
 
 def all_finite(networks: list[nn.Module]) -> bool:
