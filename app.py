@@ -47,6 +47,7 @@ THUMBNAIL = 160  # pixels
 ANIMATION_SIDE = 400  # pixels
 ANIMATION_FRAMES = 12
 FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
+FRAMED = "stgan-framed-faces.jpg"
 MOST_VERSIONS = 24
 SAME_GESTURE = 3.0  # seconds: a slider on its way is one version, not twenty
 CONCURRENCY = 1  # edits at once
@@ -192,7 +193,7 @@ def _quick_file(picture: Image.Image, stem: str, description: str | None = None)
 
 def open_photo(path: str | None, aligned: bool, view: str):
     """A new photo: find its faces, choose the largest, tick what it has, and show it unedited."""
-    if path is None:
+    if path is None or Path(path).name == FRAMED:  # what a click on the cross may still send
         return _closed()
     try:
         photo = read_photo(path)
@@ -232,7 +233,7 @@ def put_back(subject: Subject | None):
     """After a photo or face that could not be opened: the one that the page still holds."""
     if subject is None:
         return None, gr.skip()
-    return framed_faces(subject.photo.rgb, subject.faces, subject.chosen), subject.chosen
+    return _framed(subject), subject.chosen
 
 
 @cache
@@ -286,7 +287,7 @@ def _opened(subject: Subject, view: str, history: History | None = None):
     names = [(f"Face {number + 1}", number) for number in range(len(subject.faces))]
     return [
         subject,
-        framed_faces(subject.photo.rgb, subject.faces, subject.chosen),
+        _framed(subject),
         gr.Radio(choices=names, value=subject.chosen, visible=len(names) > 1),
         history.now.intensity,
         *[
@@ -296,6 +297,12 @@ def _opened(subject: Subject, view: str, history: History | None = None):
         *[history.now.shifts.get(name, 0.0) for name in editor.names],
         *_shown(subject, history, view),
     ]
+
+
+def _framed(subject: Subject) -> str:
+    path = _file(FRAMED)
+    save_photo(framed_faces(subject.photo.rgb, subject.faces, subject.chosen), path)
+    return path
 
 
 def _closed():
@@ -641,7 +648,7 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
             choose_face, [subject_state, face_choice, view], opened, **by_model
         ),
     ]
-    photo.input(lambda path: path, photo, path_state, **at_once)
+    photo.upload(lambda path: path, photo, path_state, **at_once)
     example_button.click(lambda: (str(EXAMPLE), False), None, [path_state, aligned_box], **at_once)
     for opening in openings:
         opening.failure(put_back, subject_state, [photo, face_choice], **at_once)
