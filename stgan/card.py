@@ -72,6 +72,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         commands=_commands(training),
         evaluation=evaluation.get("markdown"),
         evaluation_command=evaluation.get("command"),
+        groups=bool(evaluation.get("groups")),
         validation=", ".join(f"{key} {value:.4g}" for key, value in training.get("validation", {}).items()) or "none",
         image_size=config["image_size"],
         picture=(folder / PICTURE_FILE).is_file(),

@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,6 +44,7 @@ PUBLISHED_EDIT_ACCURACY: dict[str, float] = dict(
 )
 """STGAN's, read off the paper's figure (±0.01), at intensity 1.5 on the same images, by the authors' classifier."""
 PUBLISHED_MEAN_EDIT_ACCURACY = 0.8605
+GROUPING = ("Male", "Young", "Pale_Skin")  # labels whose people's results are also given apart
 
 
 class Judge(Protocol):
@@ -131,6 +132,25 @@ class EditScores:
 
 
 @dataclass(frozen=True)
+class GroupScores:
+    """Means over the people whose label says, or does not say, that they have an attribute. Shares in [0, 1]."""
+
+    images: int
+    classifier_accuracy: float
+    edit_accuracy: dict[float, float]  # by intensity
+    preservation_error: dict[float, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "images": self.images,
+            "classifier_accuracy": self.classifier_accuracy,
+            "edit_accuracy": {f"{intensity:g}": value for intensity, value in self.edit_accuracy.items()},
+            "preservation_error": {f"{intensity:g}": value for intensity, value in self.preservation_error.items()},
+        }
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Everything that :func:`evaluate` measures."""
 
@@ -142,6 +162,7 @@ class Evaluation:
     seconds_per_thousand_images: float  # reconstruction, all edits, judging and scoring
     rgb_psnr: float | None = None  # of what a soft-mask model paints, before its mask puts the source back
     rgb_ssim: float | None = None
+    groups: dict[str, GroupScores] = field(default_factory=dict)  # "Male", "not Male", …; none that has nobody in it
 
     def headline(self) -> dict[str, float]:
         """The means by name, for a log or tracker: ``psnr``, ``ssim``, ``edit_accuracy_1.5``, …"""
@@ -178,11 +199,12 @@ class Evaluation:
             "rgb_ssim": self.rgb_ssim,
             "edits": {f"{intensity:g}": scores.to_dict() for intensity, scores in self.edits.items()},
             "classifier": self.classifier.to_dict(),
+            "groups": {name: scores.to_dict() for name, scores in self.groups.items()},
             "seconds_per_thousand_images": self.seconds_per_thousand_images,
         }
 
     def to_markdown(self, published: bool = True) -> str:
-        """Two tables for a model card: reconstruction, and edits by attribute.
+        """Tables for a model card: reconstruction, edits by attribute, and by who is edited.
 
         Args:
             published: put the paper's figures beside, for the attributes that it edits too.
@@ -192,6 +214,8 @@ class Evaluation:
                 *_reconstruction_table(self, published),
                 "",
                 *_edit_table(self, published),
+                "",
+                *_group_table(self),
                 "",
                 *_notes(self, published),
                 "",
@@ -260,12 +284,13 @@ def evaluate(
             pixels = torch.stack([source, *map(quantise, results)]).cpu()  # the batch's only wait for the device
             fidelity.append(pool.submit(_fidelity, _channels_last(pixels)))
         scores = np.concatenate([future.result() for future in fidelity], axis=-1).mean(axis=-1)
-        classifier_scores = _report(torch.cat(real).cpu(), labels.cpu() > 0.5, generator.attributes)
-        edits = tally.scores()
+        predicted, given = torch.cat(real).cpu(), labels.cpu() > 0.5
+        classifier_scores = _report(predicted, given, generator.attributes)
+        edits, groups = tally.scores(), tally.group_scores(predicted, given)
     seconds = time.perf_counter() - started
     psnr, ssim, rgb_psnr, rgb_ssim = [*map(float, scores.flat), None, None][:4]
     return Evaluation(
-        len(images), psnr, ssim, edits, classifier_scores, 1000 * seconds / len(images), rgb_psnr, rgb_ssim
+        len(images), psnr, ssim, edits, classifier_scores, 1000 * seconds / len(images), rgb_psnr, rgb_ssim, groups
     )
 
 
@@ -282,11 +307,10 @@ class _EditTally:
         flipped = torch.eye(count, dtype=torch.bool, device=device)
         # Row k of an intensity: that intensity for the flipped attribute, 1 for whatever it clears.
         self.strengths = [torch.where(flipped, float(value), 1.0) for value in self.intensities]
-        # hits, changed predictions of others, predictions of others: each (intensities, A)
-        self.counts = torch.zeros(3, len(self.intensities), count, dtype=torch.long, device=device)
+        # Of each batch (3, intensities, A, N): hits, changed predictions of others, predictions of others.
+        self.counts: list[Tensor] = []
         self.distances = torch.zeros(len(self.intensities), count, dtype=torch.float32, device=device)  # sums
         self.between_people = torch.zeros((), dtype=torch.float32, device=device)
-        self.images = 0
 
     def judge(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """What uint8 images show, bool (N, A) in the generator's order, and the unit feature maps it is seen by."""
@@ -308,7 +332,9 @@ class _EditTally:
 
     def add(self, features: Any, labels: Tensor, shown: Tensor, maps: list[Tensor]) -> None:
         """Count the edits of encoded images, labels (N, A), for which :meth:`judge` gave ``shown`` and ``maps``."""
-        self.images += len(labels)
+        counts = torch.zeros(
+            3, len(self.intensities), labels.shape[1], len(labels), dtype=torch.int16, device=labels.device
+        )
         for k in range(labels.shape[1]):
             target = flipped_labels(labels, torch.full((len(labels),), k, device=labels.device), self.exclusions)
             others = target == labels
@@ -316,16 +342,21 @@ class _EditTally:
                 condition = self.generator.condition(labels, target, strengths[k])
                 prediction, edited_maps = self.judge(quantise(self.generator.decode(features, condition)))
                 changed = (prediction != shown) & others
-                self.counts[0, i, k] += (prediction[:, k] == (target[:, k] > 0.5)).sum()
-                self.counts[1, i, k] += changed.sum()
-                self.counts[2, i, k] += others.sum()
+                hit = prediction[:, k] == (target[:, k] > 0.5)
+                counts[:, i, k] = torch.stack([hit, changed.sum(dim=1), others.sum(dim=1)])
                 if maps:
                     self.distances[i, k] += _distance(maps, edited_maps).sum()
+        self.counts.append(counts)
+
+    def shares(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Accuracy and preservation error (intensities, A) of some of the images."""
+        counts = torch.cat(self.counts, dim=3).cpu()[..., rows].double()
+        hits, changed, others = counts.sum(dim=3)
+        return hits / counts.shape[3], changed / others.clamp(min=1)
 
     def scores(self) -> dict[float, EditScores]:
         """Shares by intensity. An editor of one attribute has no others, hence no error."""
-        hits, changed, others = self.counts.cpu().double()
-        accuracy, error = hits / self.images, changed / others.clamp(min=1)
+        accuracy, error = self.shares(slice(None))
         between_people = float(self.between_people)  # zero for a single image, which has no stranger beside it
         distance = self.distances.cpu().double() / (between_people or torch.nan)
 
@@ -338,6 +369,29 @@ class _EditTally:
             )
             for i, intensity in enumerate(self.intensities)
         }
+
+    def group_scores(self, predicted: Tensor, labels: Tensor) -> dict[str, GroupScores]:
+        """Means over those with and those without each attribute of :data:`GROUPING`, by their labels.
+
+        Args:
+            predicted: bool (N, A), what the classifier sees in the images, on the CPU.
+            labels: bool (N, A), likewise.
+        """
+        right = (predicted == labels).double().mean(dim=1)
+        found = {}
+        for name in [name for name in GROUPING if name in self.generator.attributes]:
+            has = labels[:, self.generator.attributes.index(name)]
+            for group, rows in ((name, has), (f"not {name}", ~has)):
+                if not rows.any():
+                    continue
+                accuracy, error = (share.mean(dim=1).tolist() for share in self.shares(rows))
+                found[group] = GroupScores(
+                    int(rows.sum()),
+                    float(right[rows].mean()),
+                    dict(zip(self.intensities, accuracy, strict=True)),
+                    dict(zip(self.intensities, error, strict=True)),
+                )
+        return found
 
 
 def _distance(maps: list[Tensor], others: list[Tensor]) -> Tensor:
@@ -556,6 +610,23 @@ def _edit_table(evaluation: Evaluation, published: bool) -> list[str]:
     for name in names:
         rows.append(f"| {name} | {' | '.join(_cell(values.get(name)) for values, _ in columns.values())} |")
     return [*rows, f"| **mean** | {' | '.join(f'**{_cell(mean)}**' for _, mean in columns.values())} |"]
+
+
+def _group_table(evaluation: Evaluation) -> list[str]:
+    """Rows are groups of people by their labels, columns the means of their edits."""
+    if not evaluation.groups:
+        return []
+    columns = [f"edit accuracy ±{i:g}" for i in evaluation.edits] + [
+        f"preservation error ±{i:g}" for i in evaluation.edits
+    ]
+    rows = [
+        f"| people labelled | images | {' | '.join(columns)} | classifier accuracy |",
+        "|---" * (len(columns) + 3) + "|",
+    ]
+    for name, scores in evaluation.groups.items():
+        values = [*scores.edit_accuracy.values(), *scores.preservation_error.values(), scores.classifier_accuracy]
+        rows.append(f"| {name} | {scores.images:,} | {' | '.join(map(_cell, values))} |")
+    return rows
 
 
 def _notes(evaluation: Evaluation, published: bool) -> list[str]:

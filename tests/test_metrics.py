@@ -1,6 +1,7 @@
 """What the figures mean: every one is computed a second way, by hand or by a plain loop."""
 
 import io
+import itertools
 import json
 import math
 from types import SimpleNamespace
@@ -371,9 +372,25 @@ def test_results_are_json_and_markdown():
     assert "0.600" in bald  # the paper's, beside
     assert "0.86" not in next(line for line in tables if line.startswith("| **mean**")).split("|")[4]
     assert "paper" not in evaluation.to_markdown(published=False)
-    widths = {line.count("|") for line in tables[-len(ATTRIBUTES) - 3 :]}
-    assert len(widths) == 1
+    headers = [number for number, line in enumerate(tables) if line.startswith("|---")]
+    for start, end in itertools.pairwise([number - 1 for number in headers] + [len(tables)]):
+        assert len({line.count("|") for line in tables[start:end]}) == 1
     assert "\n" not in evaluation.summary()
+
+
+def test_a_group_scores_what_it_scores_alone():
+    generator, classifier, (images, labels) = tiny_generator(), tiny_classifier(), people(11)
+    groups = metrics.evaluate(generator, classifier, images, labels, batch_size=4).groups
+    young = labels[:, ATTRIBUTES.index("Young")] == 1
+    assert groups.keys() == {"Young", "not Young"}
+    for name, rows in (("Young", young), ("not Young", ~young)):
+        alone = metrics.evaluate(generator, classifier, images[rows], labels[rows])
+        assert groups[name].images == alone.images == int(rows.sum())
+        assert groups[name].classifier_accuracy == pytest.approx(alone.classifier.mean_accuracy)
+        for intensity, scores in alone.edits.items():
+            assert groups[name].edit_accuracy[intensity] == pytest.approx(scores.mean_accuracy)
+            assert groups[name].preservation_error[intensity] == pytest.approx(scores.mean_preservation_error)
+    assert "not Young" not in metrics.evaluate(generator, classifier, images[young], labels[young]).groups
 
 
 def test_published_figures_agree_with_their_mean():
