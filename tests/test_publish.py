@@ -24,7 +24,7 @@ from stgan import space as demo
 from stgan.connection import HubError
 from stgan.faces import FaceDetector
 from stgan.models import ModelFolderError, load_generator
-from stgan.publish import PublishModel, PublishSpace, assemble_space, publish
+from stgan.publish import ROOT, PublishModel, PublishSpace, assemble_space, publish
 from stgan.space import BUNDLED
 
 NAME = "somebody/stgan-tiny"
@@ -48,6 +48,21 @@ def test_a_pushed_model_comes_back_as_it_was(hub, folder, tmp_path):
     with torch.no_grad():
         assert torch.equal(back.generator(image, condition), original.generator(image, condition))
         assert torch.equal(back.classifier(image), original.classifier(image))
+
+
+def test_the_command_does_the_same_in_a_process_of_its_own(hub, folder):
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "encode.onnx").write_bytes(b"a graph")
+    environment = os.environ | {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    words = [sys.executable, "-m", "stgan.cli", "publish", "model", "stgan-tiny", "--folder", str(folder), "--private"]
+    ran = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert hub.repositories[f"models/{NAME}"].private
+    assert hub.files(f"models/{NAME}")["onnx/encode.onnx"] == b"a graph"
+    ran = subprocess.run(words, env=environment | {"HF_TOKEN": EXPIRED_TOKEN}, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode != 0
+    assert ran.stderr.startswith("stgan: The Hub does not accept your token")
+    assert "Traceback" not in ran.stderr
 
 
 def test_the_published_card_names_the_repository(hub, folder):
