@@ -1,0 +1,49 @@
+"""The notebook is the README's code, and it runs."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def maker():
+    specification = importlib.util.spec_from_file_location("notebook", ROOT / "hub" / "notebook.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_notebook_is_what_the_readme_makes_it(maker):
+    made = maker.text_of(maker.notebook((ROOT / "README.md").read_text(encoding="utf-8")))
+    assert maker.NOTEBOOK.read_text(encoding="utf-8") == made, "run python hub/notebook.py"
+
+
+def test_the_notebook_runs_from_top_to_bottom(maker, tmp_path):
+    cells = json.loads(maker.NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    for name in ("stgan", "hub"):  # as in a checkout, without writing into this one
+        (tmp_path / name).symlink_to(ROOT / name)
+    shown = "shown = []\ndisplay = lambda picture: shown.append(picture.size)\n\n"  # which notebooks bring
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    words = [sys.executable, "-c", f"{shown}{code}\n\nprint('shown', shown)"]
+    ran = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "shown [(512, 512), (512, 512)]" in ran.stdout
+    before = skimage.data.astronaut().astype(int)
+    assert np.abs(np.asarray(Image.open(tmp_path / "edited.png").convert("RGB")) - before).max() > 50
+
+
+def test_on_a_machine_without_the_project_it_says_what_to_fill_in(maker, tmp_path):
+    ran = subprocess.run([sys.executable, "-c", maker.SETUP], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode != 0
+    assert "Fill in SOURCE" in ran.stderr
