@@ -221,6 +221,24 @@ def test_an_editor_fetches_only_what_it_uses(hub, folder, tmp_path):
     assert fetched == {"config.json", "model.safetensors", "classifier/config.json", "classifier/model.safetensors"}
 
 
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (Failure("GET", "/api/models/", 401), "logged in"),
+        (Failure("GET", "/api/models/", 403), "logged in"),
+        (Failure("GET", "/api/models/", 500, times=10), "cannot be reached"),
+        (Failure("GET", "/api/models/", 0), "cannot be reached"),
+        (Failure("HEAD", "model.safetensors", 0, times=10), "cannot be reached"),
+        (Failure("GET", "resolve/.*/model.safetensors", 403, times=10), "logged in"),
+    ],
+)
+def test_a_download_that_fails_says_what_to_do(hub, folder, tmp_path, failure, message):
+    publish(PublishModel(NAME, folder=folder))
+    hub.failures.append(failure)
+    with pytest.raises(ModelFolderError, match=f"{NAME}.*{message}"):
+        FaceEditor.from_pretrained(NAME, cache_dir=tmp_path / "cache")
+
+
 def test_an_unknown_model_is_named(hub, tmp_path):
     with pytest.raises(ModelFolderError, match="somebody/absent"):
         FaceEditor.from_pretrained("somebody/absent", cache_dir=tmp_path)

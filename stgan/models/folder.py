@@ -6,8 +6,9 @@ from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from stgan.connection import CONNECTION_ERRORS
 from stgan.models.classifier import AttributeClassifier
 from stgan.models.encoder_decoder import STGAN, AttGAN
 from stgan.models.generator import Generator
@@ -40,15 +41,16 @@ def fetch_model_folder(folder_or_hub_id: str | os.PathLike, *, classifier: bool 
         raise ModelFolderError(
             f"{folder_or_hub_id} is neither a folder nor a Hub id of the form owner/name."
         ) from error
-    except LocalEntryNotFoundError as error:
+    except CONNECTION_ERRORS as error:
+        refusal = next((each for each in (error, error.__cause__) if isinstance(each, HfHubHTTPError)), None)
+        if refusal is None or refusal.response.status_code >= 500:
+            raise ModelFolderError(
+                f"{folder_or_hub_id} is not in the cache and the Hub cannot be reached: connect to the network, or "
+                "name a local folder."
+            ) from error
         raise ModelFolderError(
-            f"{folder_or_hub_id} is not in the cache and the Hub cannot be reached: connect to the network, or name a "
-            "local folder."
-        ) from error
-    except HfHubHTTPError as error:
-        raise ModelFolderError(
-            f"{folder_or_hub_id} could not be downloaded ({error}). Check its name and, if it is private, that you are "
-            "logged in (hf auth login)."
+            f"{folder_or_hub_id} could not be downloaded ({str(refusal).splitlines()[0]}) Check its name, its revision "
+            "and, if it is private, that you are logged in (hf auth login)."
         ) from error
 
 

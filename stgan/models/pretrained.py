@@ -12,6 +12,8 @@ from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 from safetensors.torch import load_file
 from torch import nn
 
+from stgan.connection import CONNECTION_ERRORS
+
 DOWNLOAD_SETTINGS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
@@ -42,7 +44,7 @@ def read_config(folder_or_hub_id: str | os.PathLike, **download: Any) -> dict[st
 def _download(repo_id: str, name: str, **download: Any) -> Path:
     try:
         return Path(hf_hub_download(repo_id, name, **download))
-    except (OSError, ValueError) as error:  # not there, no network, or no name that a repository could have
+    except (*CONNECTION_ERRORS, ValueError) as error:  # not there, no network, or no name that a repository could have
         raise ModelFolderError(
             f"There is no folder {repo_id}, and no {name} could be had from the Hub ({error})."
         ) from error
