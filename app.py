@@ -574,9 +574,6 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
             )  # fmt: skip
             example_button = gr.Button("Open the example", size="sm")
             face_choice = gr.Radio([], label="Which face", info="Or click it in the photo.", visible=False)
-            aligned_box = gr.Checkbox(
-                label="Already aligned", info="The photo is a face crop like CelebA's: do not look for a face in it."
-            )
         with gr.Column(elem_id="see", min_width=0):
             slider = gr.ImageSlider(
                 label="Before and after", type="filepath", interactive=False, height=520, max_height=520,
@@ -596,6 +593,9 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
             with gr.Accordion("Each attribute by itself", open=False):
                 gr.Markdown("0 leaves it to its box; above 0 more of it, below 0 less.")
                 fine = [gr.Slider(-1.5, 1.5, value=0.0, step=0.05, label=short_name(name)) for name in editor.names]
+            aligned_box = gr.Checkbox(
+                label="Already aligned", info="The photo is a face crop like CelebA's: do not look for a face in it."
+            )
         with gr.Column(elem_id="more", min_width=0):
             gr.Markdown("Versions: click one to go back to it.")
             versions = gr.Gallery(label="Versions", elem_id="versions", **thumbnails)
@@ -672,7 +672,7 @@ if __name__ == "__main__":
         theme=gr.themes.Soft(primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["monospace"]),
         css=CSS,
         max_file_size=MAX_UPLOAD,
-        state_session_capacity=64,  # photos in memory
+        state_session_capacity=64,  # visitors whose photos are in memory, about 10 MB each per megapixel
         mcp_server=importlib.util.find_spec("mcp") is not None,
         show_error=True,
     )

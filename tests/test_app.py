@@ -1,7 +1,10 @@
 """The demo answers over HTTP what the library answers in Python."""
 
+import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,3 +130,13 @@ def test_only_the_documented_endpoints_are_public_and_they_say_what_they_take(cl
     for endpoint in endpoints.values():
         assert endpoint["description"]
         assert all(parameter["type"] for parameter in endpoint["parameters"])
+
+
+def test_the_model_runs_on_zerogpu_where_there_is_one(tmp_path, model_folder):
+    """With a stand-in for the package that such a Space has: what uses the model is wrapped, nothing else."""
+    (tmp_path / "spaces.py").write_text("wrapped = []\ndef GPU(f):\n    wrapped.append(f.__name__)\n    return f\n")
+    root = Path(__file__).parent.parent
+    environment = os.environ | {"STGAN_MODEL": str(model_folder), "PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"}
+    command = "import sys, spaces; assert 'torch' not in sys.modules; import app; print(*spaces.wrapped)"
+    said = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, timeout=120)
+    assert said.stdout.split() == ["_prepare", "_edit", "_single_edits"], said.stderr

@@ -74,6 +74,40 @@ def test_several_edits_in_one_pass_equal_the_single_ones(editor, prepared):
     assert masks.shape == (3, 64, 64)
 
 
+def test_photos_of_several_edits_equal_the_single_ones(editor, prepared):
+    edits = [{"Eyeglasses": True}, {"Blond_Hair": True, "Young": False}, {}]
+    for edit, photo in zip(edits, editor.edit_each(prepared, edits, 1.2), strict=True):
+        alone = np.asarray(editor.edit(prepared, edit, 1.2)).astype(int)
+        assert np.abs(np.asarray(photo).astype(int) - alone).max() <= 1  # a batch may sum in another order
+
+
+def test_a_single_edit_flips_its_attribute_alone(editor, prepared):
+    singles = editor.single_edits(prepared)
+    assert list(singles) == list(editor.names)
+    assert all(edit == {name: not prepared.label_dict()[name]} for name, edit in singles.items())
+
+
+def test_an_edited_close_up_is_the_window_of_the_edited_photo(editor, prepared):
+    left, top, right, bottom = prepared.window()
+    whole = editor.edit(prepared, change(prepared), 1.5).crop((left, top, right, bottom))
+    alike = editor.edit(prepared.close_up(10_000), change(prepared), 1.5)
+    assert alike.size == whole.size  # never enlarged
+    assert np.abs(np.asarray(alike).astype(int) - np.asarray(whole)).mean() < 1
+    small = editor.edit(prepared.close_up(90), change(prepared), 1.5)
+    reduced = np.asarray(whole.resize((90, 90), Image.Resampling.BOX)).astype(int)
+    assert small.size == (90, 90)
+    assert np.abs(np.asarray(small).astype(int) - reduced).mean() < 3
+
+
+def test_a_face_that_waited_on_another_device_is_edited_as_before(editor, prepared):
+    moved = prepared.to("cpu")
+    assert type(moved.features) is type(prepared.features)
+    assert np.array_equal(
+        np.asarray(editor.edit(moved, change(prepared))), np.asarray(editor.edit(prepared, change(prepared)))
+    )
+    assert prepared.to("meta").labels.device.type == "meta"
+
+
 def test_the_editor_sees_what_the_classifier_says_of_its_crop(editor, prepared):
     image = torch.from_numpy(prepared.crop).permute(2, 0, 1)[None] / 127.5 - 1
     with torch.no_grad():
