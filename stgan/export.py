@@ -5,6 +5,7 @@
 mask, ``mask``. N is free. One encoding serves many edits.
 """
 
+import json
 import logging
 import warnings
 from importlib.util import find_spec
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE
+from huggingface_hub.utils.sha import sha_fileobj
 from torch import Tensor, nn
 
-from stgan.models import Generator, load_generator
+from stgan.models import Generator, fetch_model_folder, load_generator
 
 TOLERANCE = 1e-4  # of values in [-1, 1]
+RECORD_FILE = "export.json"  # beside the graphs: of which weights they are
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -57,7 +61,7 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
         output: folder to write to.
 
     Returns:
-        The files written, each with the weights in it.
+        The two files, each with its share of the weights in it.
 
     Raises:
         ExportError: a package is missing, or the graphs' answers differ by more than 1e-4.
@@ -66,7 +70,8 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     missing = [package for package in NEEDED if find_spec(package) is None]
     if missing:
         raise ExportError(f"{', '.join(missing)} not installed: pip install 'stgan[onnx]'.")
-    generator = load_generator(folder_or_hub_id)
+    folder = fetch_model_folder(folder_or_hub_id, classifier=False)
+    generator = load_generator(folder)
     image, condition = _inputs(generator, 2)
     with torch.no_grad():
         whole = generator.encode(image)
@@ -84,7 +89,22 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     error = largest_difference(generator, *paths)
     if error > TOLERANCE:
         raise ExportError(f"The exported graphs differ from the model by {error:.1e}, more than {TOLERANCE:.0e}.")
+    record = {"weights_sha256": weights_sha256(folder), "largest_difference": error}
+    (output / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return paths
+
+
+def weights_sha256(folder: Path) -> str:
+    """Of a model folder's weights, in hexadecimal digits."""
+    with (folder / SAFETENSORS_SINGLE_FILE).open("rb") as weights:
+        return sha_fileobj(weights).hex()
+
+
+def check_export(folder: Path) -> None:
+    """Raise an ExportError where graphs lie in a model folder that are of other weights than its own."""
+    record = folder / "onnx" / RECORD_FILE
+    if record.is_file() and json.loads(record.read_text(encoding="utf-8"))["weights_sha256"] != weights_sha256(folder):
+        raise ExportError(f"{record.parent} was exported from other weights: run stgan export again, or delete it.")
 
 
 def _inputs(generator: Generator, count: int) -> tuple[Tensor, Tensor]:

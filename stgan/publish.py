@@ -20,6 +20,7 @@ from tyro.conf import Positional
 
 from stgan.card import DATASET, PAPERS, PICTURE_FILE, model_card
 from stgan.connection import HubError, explained
+from stgan.export import check_export
 from stgan.faces import YUNET_FILE, YUNET_REPO
 from stgan.models import (
     CLASSIFIER_FOLDER,
@@ -123,7 +124,9 @@ def check_model(folder: Path) -> None:
     """Load what a model folder holds, strictly.
 
     Raises:
+        HubError: there is no such folder.
         ModelFolderError: a part is missing, damaged or does not fit.
+        ExportError: it holds graphs of other weights.
     """
     if not folder.is_dir():
         raise HubError(f"There is no folder {folder}: name one that the trainer or hub/bundle.py wrote.")
@@ -131,6 +134,7 @@ def check_model(folder: Path) -> None:
         AttributeClassifier.from_pretrained(folder)
         return
     generator = load_generator(folder)
+    check_export(folder)
     if (folder / CLASSIFIER_FOLDER).is_dir():
         check_judge(generator, load_companion_classifier(folder))
 

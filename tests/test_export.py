@@ -1,5 +1,8 @@
 """Exported graphs answer what the model answers, at batch sizes they were not traced with."""
 
+import hashlib
+import json
+import shutil
 import sys
 
 import numpy as np
@@ -8,6 +11,7 @@ import torch
 
 from stgan import cli, export
 from stgan.models import AttGAN, StarGAN, load_generator
+from stgan.publish import check_model
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -19,6 +23,7 @@ def test_the_command_exports_an_editor_that_onnxruntime_runs(model_folder, tmp_p
     assert capsys.readouterr().out.split() == [str(tmp_path / "encode.onnx"), str(tmp_path / "decode.onnx")]
     encode, decode = (onnxruntime.InferenceSession(tmp_path / f"{name}.onnx") for name in ("encode", "decode"))
     generator = load_generator(model_folder)
+    assert json.loads((tmp_path / "export.json").read_text())["largest_difference"] < 1e-4
     assert decode.get_modelmeta().custom_metadata_map["attributes"].split(", ") == list(generator.attributes)
 
     image = torch.rand(1, 3, 64, 64) * 2 - 1
@@ -31,6 +36,18 @@ def test_the_command_exports_an_editor_that_onnxruntime_runs(model_folder, tmp_p
         expected = generator.decode_parts(generator.encode(image), conditions)
     np.testing.assert_allclose(edited, expected.image.numpy(), atol=1e-4)
     np.testing.assert_allclose(mask, expected.mask.numpy(), atol=1e-4)
+
+
+def test_graphs_of_other_weights_are_not_published(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (folder / "onnx").mkdir()
+    record = folder / "onnx" / "export.json"
+    record.write_text(json.dumps({"weights_sha256": hashlib.sha256(b"older ones").hexdigest()}))
+    with pytest.raises(export.ExportError, match="run stgan export again"):
+        check_model(folder)
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    record.write_text(json.dumps({"weights_sha256": digest}))
+    check_model(folder)
 
 
 @pytest.mark.parametrize("generator_type", [AttGAN, StarGAN])
