@@ -47,6 +47,7 @@ from stgan.photos import Photo, open_photo
 from stgan.pixels import normalise
 
 MAX_INTENSITY = 2.0
+BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # in a checkout, and in a Space
 
 PhotoSource = str | os.PathLike | Image.Image | np.ndarray | Photo
 Intensity = float | Mapping[str, float]
@@ -363,9 +364,8 @@ def default_model() -> str:
         ModelFolderError: there is neither.
     """
     chosen = os.environ.get("STGAN_MODEL")
-    bundled = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"
     if chosen:
         return chosen
-    if bundled.is_dir():
-        return str(bundled)
+    if BUNDLED.is_dir():
+        return str(BUNDLED)
     raise ModelFolderError("No model was named: give --model, or set STGAN_MODEL to a model folder or Hub id.")

@@ -20,6 +20,7 @@ from tyro.conf import Positional
 
 from stgan.card import DATASET, PAPERS, PICTURE_FILE, model_card
 from stgan.connection import HubError, explained
+from stgan.editor import BUNDLED
 from stgan.export import check_export
 from stgan.faces import YUNET_FILE, YUNET_REPO
 from stgan.models import (
@@ -31,7 +32,6 @@ from stgan.models import (
     load_generator,
 )
 from stgan.models.pretrained import read_config
-from stgan.space import BUNDLED
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_SUFFIXES = {".json", ".md", ".onnx", ".png", ".safetensors"}  # nothing that could run code when it is opened

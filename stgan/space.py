@@ -6,11 +6,10 @@ from pathlib import Path
 
 from huggingface_hub import metadata_load
 
-from stgan.editor import FaceEditor
+from stgan.editor import BUNDLED, FaceEditor
 from stgan.models import ModelFolderError
 
 ROOT = Path(__file__).resolve().parent.parent
-BUNDLED = ROOT / "hub" / "stgan-celeba-128"
 
 logger = logging.getLogger(__name__)
 

@@ -23,10 +23,10 @@ from PIL import Image
 from stgan import FaceEditor, cli
 from stgan import space as demo
 from stgan.connection import HubError
+from stgan.editor import BUNDLED
 from stgan.faces import FaceDetector
 from stgan.models import ModelFolderError, load_generator
 from stgan.publish import ROOT, PublishModel, PublishSpace, assemble_space, publish
-from stgan.space import BUNDLED
 
 NAME = "somebody/stgan-tiny"
 
