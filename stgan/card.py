@@ -76,6 +76,9 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         validation=", ".join(f"{key} {value:.4g}" for key, value in training.get("validation", {}).items()) or "none",
         image_size=config["image_size"],
         picture=(folder / PICTURE_FILE).is_file(),
+        onnx=(folder / "onnx" / "decode.onnx").is_file(),
+        difference=config.get("label_mode") == "difference",
+        attribute_count=len(config["attributes"]),
     )
 
 

@@ -53,13 +53,15 @@ def test_a_pushed_model_comes_back_as_it_was(hub, folder, tmp_path):
 
 def test_the_command_does_the_same_in_a_process_of_its_own(hub, folder, tmp_path, monkeypatch):
     (folder / "onnx").mkdir()
-    (folder / "onnx" / "encode.onnx").write_bytes(b"a graph")
+    for name in ("encode", "decode"):
+        (folder / "onnx" / f"{name}.onnx").write_bytes(b"a graph")
     environment = os.environ | {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
     words = [sys.executable, "-m", "stgan.cli", "publish", "model", "stgan-tiny", "--folder", str(folder), "--private"]
     ran = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert hub.repositories[f"models/{NAME}"].private
     assert hub.files(f"models/{NAME}")["onnx/encode.onnx"] == b"a graph"
+    assert b"what is wanted minus what is there" in hub.files(f"models/{NAME}")["README.md"]
     fetch = [Path(sys.executable).with_name("hf"), "download", NAME, "--local-dir", str(tmp_path / "fetched")]
     subprocess.run(fetch, env=environment, cwd=ROOT, capture_output=True, check=True)
     assert FaceEditor.from_pretrained(tmp_path / "fetched").generator.image_size == 64
@@ -76,6 +78,7 @@ def test_the_published_card_names_the_repository(hub, folder):
     card = ModelCard(there["README.md"].decode())
     assert card.data.library_name == "stgan"
     assert f'FaceEditor.from_pretrained("{NAME}")' in card.text
+    assert "onnx" not in card.text
     assert f'load_companion_classifier("{NAME}")' in there["classifier/README.md"].decode()
 
 
@@ -219,8 +222,10 @@ def test_a_revision_and_the_cache_without_a_network(hub, folder, tmp_path, monke
 
 
 def test_an_editor_fetches_only_what_it_uses(hub, folder, tmp_path):
-    (folder / "extra.json").write_text("{}")
     publish(PublishModel(NAME, folder=folder))
+    repository = hub.repositories[f"models/{NAME}"]
+    pickled = {name: StoredFile(b"code", large=True) for name in ("pytorch_model.bin", "classifier/model.pt")}
+    repository.commit("main", repository.revisions["main"] | pickled)
     FaceEditor.from_pretrained(NAME, cache_dir=tmp_path / "cache")
     fetched = {path.split("/", 5)[-1] for method, path in hub.requests if method == "GET" and "/resolve/" in path}
     assert fetched == {"config.json", "model.safetensors", "classifier/config.json", "classifier/model.safetensors"}
