@@ -47,7 +47,7 @@ THUMBNAIL = 160  # pixels
 ANIMATION_SIDE = 400  # pixels
 ANIMATION_FRAMES = 12
 FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
-FRAMED = "stgan-framed-faces.jpg"
+FRAMED, FRAMED_SIDE = "stgan-framed-faces.jpg", 1024  # pixels
 MOST_VERSIONS = 24
 SAME_GESTURE = 3.0  # seconds: a slider on its way is one version, not twenty
 CONCURRENCY = 1  # edits at once; measured on 2 cores with 8 users: with 2 a picture took 2.2 s, with 1 it took 1.7 s
@@ -73,13 +73,14 @@ NOTES = """
 
 CSS = """
 .gradio-container { width: 100%; max-width: 1240px !important; margin: auto; }
+.gradio-container { overflow: clip !important; }  /* hidden, as it is, would keep the picture from sticking */
 #editor { display: grid; grid-template: "pick see" auto "say see" auto "say more" 1fr / 2fr 3fr; align-items: start; }
 #pick { grid-area: pick; } #see { grid-area: see; } #say { grid-area: say; } #more { grid-area: more; }
 #see { background: var(--body-background-fill); }
 @media (max-width: 720px) {  /* one column, and the picture stays in sight of the boxes that change it */
   #editor { display: flex; flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
-  #see { position: sticky; top: 0; z-index: 20; padding-bottom: 6px; }
-  #result { height: 44vh !important; }
+  #see { position: sticky; top: 0; z-index: 100; padding-bottom: 6px; }
+  #result { height: 36vh !important; }
 }
 .thumbnails .grid-wrap { max-height: none; min-height: 0; }
 .thumbnails .grid-container { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important; }
@@ -178,7 +179,9 @@ def _single_edits(face: PreparedFace, intensity: float) -> dict[str, Image.Image
 def _file(name: str) -> str:
     """Path of a file to be written that Gradio serves, and deletes when it is old."""
     Path(demo.GRADIO_CACHE).mkdir(parents=True, exist_ok=True)
-    return str(Path(tempfile.mkdtemp(dir=demo.GRADIO_CACHE)) / name)
+    path = str(Path(tempfile.mkdtemp(dir=demo.GRADIO_CACHE)) / name)
+    demo.upload_file_set.add(path)  # of what `delete_cache` deletes, also where no page ever shows it
+    return path
 
 
 def _quick_file(picture: Image.Image, stem: str, description: str | None = None) -> str:
@@ -221,7 +224,7 @@ def click_face(subject: Subject | None, event: gr.SelectData) -> int:
     if subject is None:
         return gr.skip()
     height, width = subject.photo.rgb.shape[:2]
-    scale = max(width, height) / min(1024, max(width, height))
+    scale = max(1.0, max(width, height) / FRAMED_SIDE)
     x, y = (scale * value for value in event.index)
     for number, face in enumerate(subject.faces):
         if face.box[0] <= x <= face.box[2] and face.box[1] <= y <= face.box[3]:
@@ -236,27 +239,26 @@ def put_back(subject: Subject | None):
     return _framed(subject), subject.chosen
 
 
-@cache
-def _example() -> tuple[Subject, History]:
-    photo = read_photo(EXAMPLE)
-    faces = editor.find_faces(photo)
-    subject = _subject(EXAMPLE.name, photo, faces, 0)
+def open_example(view: str):
+    """The page's first sight: a portrait already edited."""
+    subject = _subject(EXAMPLE.name, *_example())
     ticks = subject.own_ticks
     for name, wanted in EXAMPLE_EDIT.items():
         if name in editor.names:
             ticks = resolve_ticks(ticks, [*(tick for tick in ticks if tick != name), *([name] if wanted else [])])
     unedited = _edited(subject, None, subject.own_ticks, INTENSITY, {})
-    return subject, _edited(subject, unedited, ticks, INTENSITY, {})
+    return _opened(subject, view, _edited(subject, unedited, ticks, INTENSITY, {}))
 
 
-def open_example(view: str):
-    """The page's first sight: a portrait already edited."""
-    subject, history = _example()
-    return _opened(subject, view, history)
+@cache  # what is slow, and no file, since files are deleted
+def _example() -> tuple[Photo, list[Face], int, PreparedFace]:
+    photo = read_photo(EXAMPLE)
+    faces = editor.find_faces(photo)
+    return photo, faces, 0, _prepare(photo, faces[0], False)
 
 
-def _subject(name: str, photo: Photo, faces: list[Face], chosen: int) -> Subject:
-    prepared = _prepare(photo, faces[chosen] if faces else 0, not faces)
+def _subject(name: str, photo: Photo, faces: list[Face], chosen: int, prepared: PreparedFace | None = None) -> Subject:
+    prepared = prepared or _prepare(photo, faces[chosen] if faces else 0, not faces)
     before = Image.fromarray(photo.rgb)
     close_before = _quick_file(before.crop(_surroundings(prepared)), "before-face")
     small = prepared.close_up(THUMBNAIL)
@@ -306,15 +308,16 @@ def _opened(subject: Subject, view: str, history: History | None = None):
 
 def _framed(subject: Subject) -> str:
     path = _file(FRAMED)
-    save_photo(framed_faces(subject.photo.rgb, subject.faces, subject.chosen), path)
+    save_photo(framed_faces(subject.photo.rgb, subject.faces, subject.chosen, FRAMED_SIDE), path)
     return path
 
 
 def _closed():
-    """Values of :data:`opened` without a photo."""
+    """Values of :data:`opened` without a photo; the photo's own place is left alone: the next one may be there."""
     empty = [gr.CheckboxGroup(choices=_without_confidence(group), value=[], interactive=False) for group in groups]
-    nothing = [gr.skip()] * len(fine)
-    return [None, None, gr.Radio(visible=False), gr.skip(), *empty, *nothing, (None, None), None, gr.Gallery(value=[])]
+    shifts = [0.0] * len(fine)
+    nothing_shown = [(None, None), None, gr.Gallery(value=[])]
+    return [None, gr.skip(), gr.Radio(visible=False), INTENSITY, *empty, *shifts, *nothing_shown]
 
 
 def _with_confidence(subject: Subject, group: Ticks) -> list[tuple[str, str]]:
@@ -330,9 +333,11 @@ def _without_confidence(group: Ticks) -> list[tuple[str, str]]:
 
 def show(subject: Subject | None, history: History | None, view: str, intensity: float, *values):
     """The picture follows the controls: one tick clears what it excludes, the rest is edited."""
-    if subject is None or history is None:
-        return [gr.skip()] * (len(groups) + len(pictures))
     ticked = [name for group in values[: len(groups)] for name in group]
+    if subject is None or history is None:
+        if ticked:
+            raise gr.Error("Photos are kept for an hour at most, and this one is gone: please open it again.")
+        return [gr.skip()] * (len(groups) + len(pictures))
     shifts = {name: shift for name, shift in zip(editor.names, values[len(groups) :], strict=True) if shift}
     ticks = resolve_ticks(history.now.ticks, ticked)
     gone = [short_name(name) for name in ticked if name not in ticks]
@@ -640,7 +645,7 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
     loading = demo.load(open_example, view, opened, show_progress_on=slider, **by_model)
     openings = [
         loading,
-        photo.input(open_photo, [photo, aligned_box, view], opened, show_progress_on=slider, **by_model),
+        photo.input(open_photo, [photo, aligned_box, view], opened, show_progress_on=slider, **latest),
         example_button.click(open_example, view, opened, show_progress_on=slider, **by_model),
         aligned_box.input(open_photo, [path_state, aligned_box, view], opened, show_progress_on=slider, **by_model),
         face_choice.input(choose_face, [subject_state, face_choice, view], opened, **by_model),

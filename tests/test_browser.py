@@ -197,4 +197,6 @@ def test_nothing_is_wider_than_a_phone(browser, demo_address, theme):
     page.wait_for_selector("#all-edits img", timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("#result").bounding_box()["width"] <= 390
+    page.get_by_role("button", name="Reset: as in the photo").scroll_into_view_if_needed()
+    playwright.expect(page.locator("#result")).to_be_in_viewport(ratio=0.9)  # beside the boxes that change it
     page.close()
