@@ -186,6 +186,7 @@ def test_a_photo_without_a_face_says_so_and_the_page_goes_on(page, tmp_path, por
     page.get_by_role("button", name="Remove Image").click()
     page.locator("#photo input[type=file]").set_input_files(str(tmp_path / "grey.png"))
     playwright.expect(page.get_by_text("No face was found")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Remove Image").wait_for(state="detached")  # it is taken off the page again
     page.locator("#photo input[type=file]").set_input_files(str(portrait))
     page.wait_for_selector("#result img")
 
