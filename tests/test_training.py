@@ -881,6 +881,7 @@ def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):
             trained(celeba, tmp_path / "second", steps=4, **options)
         record = json.loads((tmp_path / "second" / "model" / "training.json").read_text(encoding="utf-8"))
         assert record["images_seen"] == (2 + 4) * TINY["batch_size"]
+        assert record["steps"] == 2 + 4
         assert [entry["from_image"] for entry in record["commands"]] == [0, 8]
 
 

@@ -54,7 +54,7 @@ class Trainer:
     def __init__(self, config: TrainingConfig, command: str = ""):
         self.config = config
         # What the weights have been through: one command for each time a run was started or resumed.
-        self.initial_images, earlier = _history(config.initial_model)
+        self.initial_images, self.initial_steps, earlier = _history(config.initial_model)
         self.commands = [*earlier, {"from_image": self.initial_images, "command": command}]
         self.attributes = tuple(config.attributes) or DEFAULT_ATTRIBUTES
         self.output_dir = Path(config.output_dir)
@@ -251,7 +251,7 @@ class Trainer:
         progress = load_checkpoint(self.accelerator, checkpoint, self._resume_settings())
         self._apply_optimizer_settings()
         self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
-        self.initial_images = progress.get("initial_images", 0)  # older checkpoints have none
+        self.initial_images, self.initial_steps = (progress.get(f"initial_{unit}", 0) for unit in ("images", "steps"))
         images = self.initial_images + progress["images_seen"]
         self.commands = _continued(progress["commands"], images, self.commands[-1]["command"])
         self.accelerator.print(f"Continuing from {checkpoint} at step {self.step} of {self.total_steps}.")
@@ -322,6 +322,7 @@ class Trainer:
             "next_batch": self.next_batch,
             "images_seen": self.step * self.images_per_step,
             "initial_images": self.initial_images,
+            "initial_steps": self.initial_steps,
             "commands": self.commands,
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
             "config": json.loads(json.dumps(asdict(self.config))) | {"processes": self.accelerator.num_processes},
@@ -354,7 +355,7 @@ class Trainer:
         record = {
             "commands": self.commands,
             "images_seen": self.initial_images + self.step * self.images_per_step,
-            "steps": self.step,
+            "steps": self.initial_steps + self.step,
             "parameters": self.objective.trained_model.parameter_count(),
             "device": device_name(self.device),
             "validation": figures,
@@ -407,11 +408,11 @@ def rare_attribute_weights(labels: Tensor, power: float) -> Tensor | None:
     return rarity.clamp(min=1.0).pow(power)
 
 
-def _history(initial_model: str | None) -> tuple[int, list[dict[str, Any]]]:
-    """Images that an initial model was shown and the commands that trained it, as far as its folder says."""
+def _history(initial_model: str | None) -> tuple[int, int, list[dict[str, Any]]]:
+    """Images that an initial model was shown, in how many steps, by which commands, as far as its folder says."""
     file = Path(initial_model or "") / TRAINING_FILE
     record = json.loads(file.read_text(encoding="utf-8")) if initial_model and file.is_file() else {}
-    return record.get("images_seen", 0), record.get("commands", [])
+    return record.get("images_seen", 0), record.get("steps", 0), record.get("commands", [])
 
 
 def _continued(commands: list[dict[str, Any]], images_seen: int, command: str) -> list[dict[str, Any]]:
