@@ -492,6 +492,11 @@ def edit(
         face: which face, counted from 0 at the left.
         aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
     """
+    for name, given in {"changes": changes, "source": source or {}}.items():
+        if not isinstance(given, dict):  # a schema is not enforced on JSON that arrives
+            raise gr.Error(
+                f'{name} must be an object of attribute name to true or false, such as {{"Eyeglasses": true}}.'
+            )
     request = EditRequest(changes, intensity, source or {})
     return _answer(_tried(_edit, _prepared(photo, face, aligned), request)[0], request, "edited.png")
 

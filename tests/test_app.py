@@ -95,6 +95,7 @@ def test_the_curl_commands_make_the_same_picture(demo_address, photo, editor):
         ({"Glasses": True}, 1.0, "Eyeglasses"),
         ({"Bald": True, "Bangs": True}, 1.0, "exclude"),
         ({"Young": True}, 9.0, "out of range"),
+        (["Eyeglasses"], 1.0, "changes must be an object of attribute name"),
     ],
 )
 def test_a_bad_edit_is_answered_in_plain_words(client, photo, changes, intensity, message):
