@@ -1,4 +1,4 @@
-"""Train an attribute editor or classifier: ``accelerate launch train.py --help``."""
+"""Train an attribute editor, classifier or aligner: ``accelerate launch train.py --help``."""
 
 import argparse
 import shlex
@@ -15,7 +15,7 @@ from stgan.training.checkpoints import CheckpointError
 def parse(arguments: list[str]) -> TrainingConfig:
     """Read the command line; --model, --recipe and --streaming decide what the other options start from."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--model", default="stgan", choices=["stgan", "attgan", "stargan", "classifier"])
+    first.add_argument("--model", default="stgan", choices=["stgan", "attgan", "stargan", "classifier", "aligner"])
     first.add_argument("--recipe", default="fast", choices=["fast", "paper"])
     first.add_argument("--streaming", action="store_true")
     chosen, _ = first.parse_known_args(arguments)

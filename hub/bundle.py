@@ -1,6 +1,7 @@
-"""Put a trained editor and its classifier together into one model folder, in half precision, ready to ship.
+"""Put a trained editor, its classifier and its aligner together into one model folder, in half precision, to ship.
 
-python hub/bundle.py --model runs/stgan/model --classifier runs/classifier/model --output hub/stgan-celeba-128
+python hub/bundle.py --model runs/stgan/model --classifier runs/classifier/model --aligner runs/aligner/model \\
+    --output hub/stgan-celeba-128
 """
 
 import shutil
@@ -12,7 +13,15 @@ import tyro
 from safetensors.torch import load_file, save_file
 
 from stgan.card import TRAINING_FILE, write_card
-from stgan.models import CLASSIFIER_FOLDER, AttributeClassifier, PretrainedModel, check_judge, load_generator
+from stgan.models import (
+    ALIGNER_FOLDER,
+    CLASSIFIER_FOLDER,
+    AttributeClassifier,
+    FaceAligner,
+    PretrainedModel,
+    check_judge,
+    load_generator,
+)
 
 WEIGHTS = "model.safetensors"
 
@@ -27,6 +36,8 @@ class Settings:
     classifier: Path
     # Folder to write.
     output: Path
+    # Folder of the aligner, as the trainer wrote it. Without one faces are aligned by the detector's landmarks.
+    aligner: Path | None = None
     # Name that the card's usage lines show; the output folder by default.
     name: str = ""
 
@@ -39,11 +50,11 @@ def bundle(settings: Settings) -> None:
     """
     generator, classifier = load_generator(settings.model), AttributeClassifier.from_pretrained(settings.classifier)
     check_judge(generator, classifier)
-    companion = settings.output / CLASSIFIER_FOLDER
-    for model, source, folder in (
-        (classifier, settings.classifier, companion),
-        (generator, settings.model, settings.output),
-    ):
+    parts = [(classifier, settings.classifier, settings.output / CLASSIFIER_FOLDER)]
+    if settings.aligner is not None:
+        aligner = FaceAligner.from_pretrained(settings.aligner)
+        parts.append((aligner, settings.aligner, settings.output / ALIGNER_FOLDER))
+    for model, source, folder in [*parts, (generator, settings.model, settings.output)]:
         save_in_half_precision(model, folder)
         if (source / TRAINING_FILE).is_file():
             shutil.copy(source / TRAINING_FILE, folder / TRAINING_FILE)

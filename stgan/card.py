@@ -21,6 +21,8 @@ USAGE = {
     'editor.edit("me.jpg", {{"Eyeglasses": True}}).save("edited.png")',
     "model": "from stgan import {architecture}\n\n"
     'model = {architecture}.from_pretrained("{name}")  # images (N, 3, {size}, {size}) in [-1, 1]',
+    "aligner": "from stgan.models import FaceAligner\n\n"
+    'aligner = FaceAligner.from_pretrained("{name}")  # views (N, 3, {size}, {size}) in [-1, 1]',
     "companion": "from stgan.models import load_companion_classifier\n\n"
     'classifier = load_companion_classifier("{name}")  # images (N, 3, {size}, {size}) in [-1, 1]',
 }
@@ -55,9 +57,10 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
     training = _read(folder / TRAINING_FILE)
     evaluation = _read(folder / EVALUATION_FILE)
     architecture = config["architecture"]
-    is_editor = architecture != "AttributeClassifier"
+    is_editor = architecture in PAPERS
     whole = is_editor and (folder / "classifier").is_dir()
-    usage = f"```python\n{USAGE['companion' if companion else 'editor' if whole else 'model']}\n```"
+    kind = "companion" if companion else "aligner" if architecture == "FaceAligner" else "editor" if whole else "model"
+    usage = f"```python\n{USAGE[kind]}\n```"
     return ModelCard.from_template(
         card_data=_card_data(architecture, evaluation),
         template_path=str(TEMPLATE),
@@ -78,11 +81,16 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         picture=(folder / PICTURE_FILE).is_file(),
         onnx=(folder / "onnx" / "decode.onnx").is_file(),
         difference=config.get("label_mode") == "difference",
-        attribute_count=len(config["attributes"]),
+        attribute_count=len(config.get("attributes", ())),
     )
 
 
 def _description(architecture: str, config: dict[str, Any]) -> str:
+    if architecture == "FaceAligner":
+        return (
+            "Sees how a face lies in a roughly cropped square view, and whether there is one: answers the similarity "
+            "that brings it into the frame of CelebA's aligned images. Learned without landmarks."
+        )
     attributes = ", ".join(config["attributes"])
     if architecture == "AttributeClassifier":
         return f"Tells which of {len(config['attributes'])} attributes an aligned face has: {attributes}."
@@ -100,17 +108,18 @@ def _commands(training: dict[str, Any]) -> str:
 
 
 def _card_data(architecture: str, evaluation: dict[str, Any]) -> ModelCardData:
-    is_editor = architecture != "AttributeClassifier"
+    is_editor, is_aligner = architecture in PAPERS, architecture == "FaceAligner"
     tags = ["face-editing", "attribute-editing", "gan"] if is_editor else ["face-attributes"]
+    tags = ["face-alignment"] if is_aligner else tags
     tags += [f"arxiv:{PAPERS[architecture]}"] if architecture in PAPERS else []
     return ModelCardData(
         library_name="stgan",
-        pipeline_tag="image-to-image" if is_editor else "image-classification",
+        pipeline_tag="image-to-image" if is_editor else None if is_aligner else "image-classification",
         license="other",
         license_name="celeba-non-commercial-research",
         datasets=[DATASET],
         tags=tags,
-        metrics=["psnr", "ssim", "accuracy"] if is_editor else ["accuracy"],
+        metrics=["psnr", "ssim", "accuracy"] if is_editor else None if is_aligner else ["accuracy"],
         model_name=architecture,
         eval_results=_eval_results(evaluation),
     )

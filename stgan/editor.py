@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from stgan.aligning import refined_faces
 from stgan.attributes import HAIR_COLOURS, edited_labels, index_of
 from stgan.faces import (
     NO_FACE,
@@ -35,10 +36,12 @@ from stgan.faces import (
 )
 from stgan.models import (
     AttributeClassifier,
+    FaceAligner,
     Generator,
     ModelFolderError,
     check_judge,
     fetch_model_folder,
+    load_companion_aligner,
     load_companion_classifier,
     load_generator,
 )
@@ -119,6 +122,7 @@ class FaceEditor:
         classifier: knows at least the generator's attributes; tells which of them a face already has.
         detector: finds faces; by default YuNet where its file is at hand, else OpenCV's own cascades.
         device: by default the GPU where there is one.
+        aligner: refines where a face is and confirms that it is one; without it the detector alone is believed.
     """
 
     def __init__(
@@ -127,11 +131,15 @@ class FaceEditor:
         classifier: AttributeClassifier,
         detector: FaceDetector | None = None,
         device: str | torch.device | None = None,
+        aligner: FaceAligner | None = None,
     ):
         check_judge(generator, classifier)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.generator = generator.eval().to(self.device, memory_format=torch.channels_last)
         self.classifier = classifier.eval().to(self.device, memory_format=torch.channels_last)
+        self.aligner = aligner
+        if aligner is not None:
+            self.aligner = aligner.eval().to(self.device, memory_format=torch.channels_last)
         self._detector = detector
         self.names = generator.attributes
         self._columns = [index_of(name, classifier.attributes) for name in self.names]
@@ -147,7 +155,8 @@ class FaceEditor:
         detector: FaceDetector | None = None,
         device: str | torch.device | None = None,
     ) -> "FaceEditor":
-        """Load an editor from a model folder or Hub repository: a generator, and its classifier in ``classifier/``.
+        """Load an editor from a model folder or Hub repository: a generator, its classifier in ``classifier/``, and,
+        where there is one, its aligner in ``aligner/``.
 
         Args:
             folder_or_hub_id: local folder or ``owner/name``. Of a repository only the files needed are downloaded.
@@ -158,7 +167,8 @@ class FaceEditor:
             ModelFolderError: a part is missing, damaged or does not fit; the message names it.
         """
         folder = fetch_model_folder(folder_or_hub_id, revision=revision, token=token, cache_dir=cache_dir)
-        return cls(load_generator(folder), load_companion_classifier(folder), detector, device)
+        companions = load_companion_classifier(folder), load_companion_aligner(folder)
+        return cls(load_generator(folder), companions[0], detector, device, companions[1])
 
     # --------------------------------------------------------------------------------------------------- in steps
 
@@ -171,7 +181,11 @@ class FaceEditor:
 
     def find_faces(self, photo: PhotoSource) -> list[Face]:
         """All faces of a photo, from left to right."""
-        return self.detector.detect(as_photo(photo).rgb)
+        return self.detector.detect(as_photo(photo).rgb, self._confirm if self.aligner else None)
+
+    def _confirm(self, rgb: np.ndarray, candidates: Sequence[Face]) -> list[Face]:
+        """Those of a detector's doubtful finds that the aligner takes for faces, where it sees them."""
+        return [face for face in refined_faces(self.aligner, rgb, candidates) if face.confidence > 0.5]
 
     @torch.inference_mode()
     def prepare(self, photo: PhotoSource, *, face: int | Face = 0, aligned: bool | None = None) -> PreparedFace:
@@ -208,7 +222,10 @@ class FaceEditor:
             if not -len(faces) <= face < len(faces):
                 raise FaceError(f"There is no face number {face}: {len(faces)} were found, counted from 0 at the left.")
             face = faces[face]
-        return self.detector.refine(photo.rgb, check_editable(face))
+        check_editable(face)
+        if self.aligner is None:
+            return self.detector.refine(photo.rgb, face)
+        return refined_faces(self.aligner, photo.rgb, [face])[0]
 
     @torch.inference_mode()
     def edit_crops(

@@ -15,7 +15,7 @@ import socket
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,10 @@ SMALLEST_FACE = 32
 
 YUNET_REPO = "opencv/face_detection_yunet"
 YUNET_FILE = "face_detection_yunet_2023mar.onnx"
+
+
+Confirm = Callable[[np.ndarray, Sequence["Face"]], list["Face"]]
+"""Photo (H, W, 3) and candidates to those of them that are faces."""
 
 
 class FaceError(ValueError):
@@ -165,15 +169,17 @@ class FaceDetector:
     def uses_yunet(self) -> bool:
         return isinstance(self._backend, _YuNet)
 
-    def detect(self, rgb: np.ndarray) -> list[Face]:
+    def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
         """All faces, ordered left to right, duplicates removed. Tiny ones are among them: see :func:`check_editable`.
 
         Args:
             rgb: uint8 (H, W, 3).
+            confirm: decides about doubtful finds. With it the cascades look less strictly and find more; YuNet is
+                sure enough and does not ask.
         """
         check_photo(rgb)
         with self._lock:
-            faces = self._backend.detect(rgb)
+            faces = self._backend.detect(rgb, confirm)
         return sorted(_without_duplicates(faces), key=lambda face: face.box[0] + face.box[2])
 
     def refine(self, rgb: np.ndarray, face: Face) -> Face:
@@ -239,7 +245,7 @@ class _YuNet:
         except cv2.error as error:
             raise FaceError(f"{path} is not a YuNet face detector in ONNX format.") from error
 
-    def detect(self, rgb: np.ndarray) -> list[Face]:
+    def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
         faces, factor = [], 1.0
         for longer_side in self.SCALES:
             rgb, shrunk = _shrink(rgb, longer_side)
@@ -296,7 +302,8 @@ class _HaarCascades:
     LONGER_SIDE = 1024
     SMALLEST_BOX = 28  # pixels at that size
     SMALLEST_CONFIDENCE = 0.5
-    TILTS = (25.0, -25.0, 45.0, -45.0)  # degrees; the cascades see faces within about 15 of upright
+    NEIGHBOURS = 3  # windows that must agree; with a second opinion one is enough
+    TILTS = ((25.0, -25.0), (45.0, -45.0))  # degrees; the cascades see faces within about 15 of upright
     EYES_IN_BOX = np.array([(0.314, 0.377), (0.675, 0.383)])
     """Where the eyes are in a face's box, as shares of its side: mean over 219 of CelebA's validation faces. The
     standard deviation is 0.03 across and 0.04 down, of which most down is tilt."""
@@ -313,26 +320,33 @@ class _HaarCascades:
                 "or give a YuNet file: FaceDetector(yunet_path())."
             )
 
-    def detect(self, rgb: np.ndarray) -> list[Face]:
+    def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
         small, factor = _shrink(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), self.LONGER_SIDE)
-        faces = self._find(small)
-        if not any(face.confidence > 0.6 for face in faces):  # slow, so only where nothing upright is certain
-            for degrees in self.TILTS:
-                faces += self._find_tilted(small, degrees)
-        return [_moved(face, _enlargement(factor)) for face in faces]
+        faces: list[Face] = []
+        for tilts in ((0.0,), *self.TILTS):
+            found = [face for degrees in tilts for face in self._find_tilted(small, degrees, doubtful=bool(confirm))]
+            found = [_moved(face, _enlargement(factor)) for face in found]
+            faces += confirm(rgb, found) if confirm else found
+            if any(face.confidence > 0.6 for face in faces):  # turning is slow: only where nothing is certain yet
+                break
+        return faces
 
     def refine(self, rgb: np.ndarray, face: Face) -> Face:
         return face
 
-    def _find_tilted(self, grey: np.ndarray, degrees: float) -> list[Face]:
+    def _find_tilted(self, grey: np.ndarray, degrees: float, doubtful: bool) -> list[Face]:
+        if degrees == 0:
+            return self._find(grey, doubtful)
         height, width = grey.shape
         turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
         turned = cv2.warpAffine(grey, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        return [_moved(face, cv2.invertAffineTransform(turn)) for face in self._find(turned)]
+        return [_moved(face, cv2.invertAffineTransform(turn)) for face in self._find(turned, doubtful)]
 
-    def _find(self, grey: np.ndarray) -> list[Face]:
+    def _find(self, grey: np.ndarray, doubtful: bool) -> list[Face]:
+        """Faces of a grey picture; the doubtful ones too, or only those that are believed without a second opinion."""
+        neighbours = 1 if doubtful else self.NEIGHBOURS
         boxes, _, weights = self._face.detectMultiScale3(
-            grey, 1.15, 3, minSize=(self.SMALLEST_BOX, self.SMALLEST_BOX), outputRejectLevels=True
+            grey, 1.15, neighbours, minSize=(self.SMALLEST_BOX, self.SMALLEST_BOX), outputRejectLevels=True
         )
         faces = []
         for (left, top, side, _), weight in zip(boxes, np.ravel(weights), strict=True):
@@ -341,7 +355,7 @@ class _HaarCascades:
             landmarks[:2] = (left, top) + side * self._eyes_in_box(grey[top : top + side, left : left + side]) - 0.5
             # The last stage's sum: 5 % of true faces lie below 55.2, and most of what is no face.
             confidence = 1 / (1 + math.exp(-2.5 * (float(weight) - 55.2)))
-            if confidence < self.SMALLEST_CONFIDENCE:
+            if confidence < self.SMALLEST_CONFIDENCE and not doubtful:
                 continue
             faces.append(Face((left - 0.5, top - 0.5, left + side - 0.5, top + side - 0.5), landmarks, confidence))
         return faces
@@ -402,9 +416,21 @@ def align_face(face: Face, image_size: int) -> Alignment:
         face: as detected; where nothing but its box is known, the eyes are put at their usual place in it.
         image_size: side S of the model's image, pixels.
     """
-    left, top, right, bottom = CELEBA_CROP
-    to_crop = box_to_square(left - 0.5, top - 0.5, right - left, image_size)
-    return Alignment((to_crop @ as_3x3(_frame_similarity(face)))[:2])
+    return Alignment((_frame_to_crop(image_size) @ as_3x3(_frame_similarity(face)))[:2])
+
+
+def landmarks_in(alignment: Alignment, image_size: int) -> np.ndarray:
+    """Where an alignment puts the mean face's landmarks, float (5, 2) in pixels of the photo.
+
+    :func:`align_face` makes the same alignment of them.
+    """
+    return transform(transform(MEAN_LANDMARKS, _frame_to_crop(image_size)[:2]), alignment.inverse)
+
+
+def _frame_to_crop(image_size: int) -> np.ndarray:
+    """float64 (3, 3), pixels of the aligned frame to pixels of the crop."""
+    left, top, right, _ = CELEBA_CROP
+    return box_to_square(left - 0.5, top - 0.5, right - left, image_size)
 
 
 def align_whole(photo_shape: Sequence[int], image_size: int) -> Alignment:

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.connection import HubError
 from stgan.data import load_into_memory
-from stgan.models import AttributeClassifier, ModelFolderError, load_generator
+from stgan.models import AttributeClassifier, FaceAligner, ModelFolderError, load_generator
 from stgan.pixels import normalise
 from stgan.training import Trainer, TrainingConfig, TrainingError, recipe_defaults
 from stgan.training.checkpoints import CheckpointError, list_checkpoints
@@ -40,11 +40,15 @@ ROOT = Path(__file__).parent.parent
 NAMES = ("Black_Hair", "Blond_Hair", "Eyeglasses", "Male")
 TINY = {
     "attributes": NAMES, "image_size": 32, "width": 4, "max_width": 16, "layers": 3, "stu_layers": 2,
-    "discriminator_width": 4, "discriminator_hidden": 8, "classifier_width": 4, "batch_size": 4,
+    "discriminator_width": 4, "discriminator_hidden": 8, "classifier_width": 4, "aligner_width": 4, "aligner_view": 24,
+    "batch_size": 4,
     "dataloader_num_workers": 0, "max_validation_samples": 6, "mixed_precision": "no", "report_to": "none",
     "logging_steps": 1,
 }  # fmt: skip
-RUNS = ["stgan-fast", "stgan-paper", "attgan-fast", "attgan-paper", "stargan-fast", "stargan-paper", "classifier-fast"]
+RUNS = [
+    "stgan-fast", "stgan-paper", "attgan-fast", "attgan-paper", "stargan-fast", "stargan-paper", "classifier-fast",
+    "aligner-fast",
+]  # fmt: skip
 
 specification = importlib.util.spec_from_file_location("train", ROOT / "train.py")
 train_script = importlib.util.module_from_spec(specification)
@@ -137,15 +141,19 @@ def test_every_model_trains_by_every_recipe_and_leaves_a_folder_that_loads(run, 
     assert {file.name for file in folder.iterdir()} == {
         "config.json", "model.safetensors", "README.md", "training.json"
     }  # fmt: skip
-    load = AttributeClassifier.from_pretrained if run.startswith("classifier") else load_generator
-    model = load(folder)
-    assert model.attributes == NAMES
+    load = {"classifier": AttributeClassifier.from_pretrained, "aligner": FaceAligner.from_pretrained}
+    model = load.get(run.split("-")[0], load_generator)(folder)
+    if not run.startswith("aligner"):
+        assert model.attributes == NAMES
     for name, value in finished.objective.trained_model.state_dict().items():
         assert torch.equal(model.state_dict()[name], value)
         assert value.isfinite().all()
     images = normalise(finished.validation_data.images)
     with torch.no_grad():
-        answer = model(images) if run.startswith("classifier") else model(images, torch.zeros(6, 4))
+        if run.startswith("aligner"):
+            answer = torch.view_as_real(model(images[:, :, :24, :24]).a)
+        else:
+            answer = model(images) if run.startswith("classifier") else model(images, torch.zeros(6, 4))
     assert answer.isfinite().all()
     record = json.loads((folder / "training.json").read_text())
     assert (record["steps"], record["images_seen"]) == (3, finished.config.total_images)
@@ -195,6 +203,20 @@ def test_a_classifier_learns_what_is_there_to_see(celeba, tmp_path):
     assert finished.objective.validate(finished.validation_data, None)["accuracy"] > 0.9
 
 
+def test_an_aligner_learns_the_way_back(celeba, tmp_path):
+    finished = trained(
+        celeba, tmp_path, "aligner-fast", steps=400, batch_size=16, aligner_width=8, max_validation_samples=12,
+        warmup_images=160, logging_steps=50, checkpointing_steps=1_000, ema_half_life=160,
+    )  # fmt: skip
+    objective = finished.objective
+    trained_figures = objective.validate(finished.validation_data, None)
+    objective.ema = None
+    objective.plain_aligner = FaceAligner(24, 8)
+    start = objective.validate(finished.validation_data, None)
+    assert trained_figures["error_1"] < 0.7 * start["error_1"]
+    assert trained_figures["error_3"] < trained_figures["error_1"]
+
+
 def test_a_generator_learns_to_reconstruct(celeba, tmp_path):
     losses = []
     run = trainer(celeba, tmp_path, "stgan-paper", steps=60, critic_steps=1, learning_rate=2e-3)
@@ -233,7 +255,7 @@ def uninterrupted(celeba, tmp_path_factory):
 KEEP_ALL = {"checkpointing_steps": 1, "checkpoints_total_limit": 100, "validation_steps": 2}
 
 
-@pytest.mark.parametrize("run", ["stgan-fast", "stgan-paper", "stargan-fast", "classifier-fast"])
+@pytest.mark.parametrize("run", ["stgan-fast", "stgan-paper", "stargan-fast", "classifier-fast", "aligner-fast"])
 @pytest.mark.parametrize("step", [2, 3])
 def test_a_run_resumed_from_a_checkpoint_ends_as_one_that_never_stopped(run, step, uninterrupted, celeba, tmp_path):
     whole = uninterrupted(run)

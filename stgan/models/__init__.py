@@ -1,12 +1,15 @@
-"""Networks: generators that edit, discriminators that judge them in training, and the attribute classifier."""
+"""Networks: generators that edit, discriminators that judge them in training, classifier and aligner."""
 
+from stgan.models.aligner import FaceAligner
 from stgan.models.classifier import AttributeClassifier, check_judge
 from stgan.models.discriminators import Discriminator, PatchDiscriminator
 from stgan.models.encoder_decoder import STGAN, AttGAN, EncoderDecoder, SelectiveTransferUnit
 from stgan.models.folder import (
+    ALIGNER_FOLDER,
     CLASSIFIER_FOLDER,
     GENERATORS,
     fetch_model_folder,
+    load_companion_aligner,
     load_companion_classifier,
     load_generator,
 )
@@ -15,6 +18,7 @@ from stgan.models.pretrained import ModelFolderError, PretrainedModel
 from stgan.models.stargan import StarGAN
 
 __all__ = [
+    "ALIGNER_FOLDER",
     "CLASSIFIER_FOLDER",
     "GENERATORS",
     "STGAN",
@@ -23,6 +27,7 @@ __all__ = [
     "Discriminator",
     "Edit",
     "EncoderDecoder",
+    "FaceAligner",
     "Generator",
     "ModelFolderError",
     "PatchDiscriminator",
@@ -31,6 +36,7 @@ __all__ = [
     "StarGAN",
     "check_judge",
     "fetch_model_folder",
+    "load_companion_aligner",
     "load_companion_classifier",
     "load_generator",
 ]

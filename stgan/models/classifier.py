@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.models.layers import xavier_initialise
+from stgan.models.layers import ResidualBlock, conv_norm, xavier_initialise
 from stgan.models.pretrained import PretrainedModel
 
 
@@ -33,10 +33,10 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
         super().__init__()
         self.attributes = tuple(attributes)
         self.image_size = image_size
-        stages: list[nn.Module] = [_conv_norm(3, width, stride=2), nn.ReLU(inplace=True)]
+        stages: list[nn.Module] = [conv_norm(3, width, stride=2), nn.ReLU(inplace=True)]
         for channels in (2 * width, 4 * width, 8 * width):
-            stages += [_conv_norm(channels // 2, channels, stride=2), nn.ReLU(inplace=True)]
-            stages += [_ResidualBlock(channels) for _ in range(blocks)]
+            stages += [conv_norm(channels // 2, channels, stride=2), nn.ReLU(inplace=True)]
+            stages += [ResidualBlock(channels) for _ in range(blocks)]
         self.features = nn.Sequential(*stages)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(8 * width, len(self.attributes))
@@ -76,17 +76,3 @@ def check_judge(generator: Any, classifier: Any) -> None:
             f"The classifier does not know {', '.join(missing)}, which the generator edits; it knows "
             f"{', '.join(classifier.attributes)}. Use a classifier trained on the generator's attributes."
         )
-
-
-class _ResidualBlock(nn.Module):
-    def __init__(self, channels: int):
-        super().__init__()
-        self.body = nn.Sequential(_conv_norm(channels, channels), nn.ReLU(inplace=True), _conv_norm(channels, channels))
-        self.activation = nn.ReLU(inplace=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(x + self.body(x))
-
-
-def _conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs))

@@ -1,4 +1,4 @@
-"""A model folder: a generator at its root, the classifier that goes with it in ``classifier/``."""
+"""A model folder: a generator at its root, what goes with it in ``classifier/`` and ``aligner/``."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,7 @@ from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from stgan.connection import CONNECTION_ERRORS
+from stgan.models.aligner import FaceAligner
 from stgan.models.classifier import AttributeClassifier
 from stgan.models.encoder_decoder import STGAN, AttGAN
 from stgan.models.generator import Generator
@@ -17,14 +18,15 @@ from stgan.models.stargan import StarGAN
 
 GENERATORS: dict[str, type[Generator]] = {"STGAN": STGAN, "AttGAN": AttGAN, "StarGAN": StarGAN}
 CLASSIFIER_FOLDER = "classifier"
+ALIGNER_FOLDER = "aligner"
 
 
-def fetch_model_folder(folder_or_hub_id: str | os.PathLike, *, classifier: bool = True, **download: Any) -> Path:
+def fetch_model_folder(folder_or_hub_id: str | os.PathLike, *, companions: bool = True, **download: Any) -> Path:
     """A local folder as it is, or the part of a Hub repository that an editor needs, downloaded to the cache.
 
     Args:
         folder_or_hub_id: local folder or ``owner/name``.
-        classifier: whether the classifier is needed too.
+        companions: whether classifier and aligner are needed too.
         download: ``revision``, ``token``, ``cache_dir``, … of ``huggingface_hub.snapshot_download``.
 
     Raises:
@@ -34,7 +36,8 @@ def fetch_model_folder(folder_or_hub_id: str | os.PathLike, *, classifier: bool 
     if folder.is_dir():
         return folder
     files = [CONFIG_NAME, SAFETENSORS_SINGLE_FILE]
-    files += [f"{CLASSIFIER_FOLDER}/{name}" for name in files] if classifier else []
+    folders = (CLASSIFIER_FOLDER, ALIGNER_FOLDER) if companions else ()
+    files += [f"{folder}/{name}" for folder in folders for name in files]
     try:
         return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=files, **download))
     except HFValidationError as error:
@@ -64,7 +67,7 @@ def load_generator(folder_or_hub_id: str | os.PathLike, **download: Any) -> Gene
     Raises:
         ModelFolderError: there is no generator, or not one that this version knows.
     """
-    folder = fetch_model_folder(folder_or_hub_id, classifier=False, **download)
+    folder = fetch_model_folder(folder_or_hub_id, companions=False, **download)
     architecture = read_config(folder).get("architecture")
     if architecture not in GENERATORS:
         raise ModelFolderError(
@@ -91,3 +94,15 @@ def load_companion_classifier(folder_or_hub_id: str | os.PathLike, **download: A
             f"judges edits. Train one with train.py --model classifier and save it to {CLASSIFIER_FOLDER}/."
         )
     return AttributeClassifier.from_pretrained(folder)
+
+
+def load_companion_aligner(folder_or_hub_id: str | os.PathLike, **download: Any) -> FaceAligner | None:
+    """Load the aligner that goes with a generator; None where the folder has none, which costs precision only.
+
+    Arguments as those of :func:`load_companion_classifier`.
+
+    Raises:
+        ModelFolderError: there is no such folder or repository, or its aligner is damaged.
+    """
+    folder = fetch_model_folder(folder_or_hub_id, **download) / ALIGNER_FOLDER
+    return FaceAligner.from_pretrained(folder) if folder.is_dir() else None

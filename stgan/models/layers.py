@@ -36,6 +36,24 @@ def upsample(in_channels: int, out_channels: int, *, bias: bool = False) -> nn.C
     return nn.ConvTranspose2d(in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=bias)
 
 
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut: (N, C, H, W) to the same shape."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.Sequential(conv_norm(channels, channels), nn.ReLU(inplace=True), conv_norm(channels, channels))
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(x + self.body(x))
+
+
+def conv_norm(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution with PyTorch's own BatchNorm, for networks that are not of the official code."""
+    convolution = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
+
+
 def xavier_initialise(module: nn.Module) -> None:
     """Xavier-uniform weights and zero biases, TensorFlow's default. For use with ``Module.apply``."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):

@@ -91,7 +91,7 @@ def load_checkpoint(accelerator: Accelerator, checkpoint: Path, expected: dict[s
     different = [
         f"{name}: {saved.get(name)!r} there, {value!r} now"
         for name, value in expected.items()
-        if saved.get(name) != value
+        if saved.get(name, value) != value  # a setting newer than the checkpoint is left as it is
     ]
     if different:
         raise CheckpointError(

@@ -6,13 +6,14 @@ from typing import Literal
 
 @dataclass
 class TrainingConfig:
-    """Train an attribute editor, or the classifier that labels photos for it.
+    """Train an attribute editor, the classifier that labels photos for it, or the aligner that sets faces upright.
 
     Start from --recipe fast (quick, good) or --recipe paper (STGAN, section 4); every other option overrides it.
     """
 
-    # What to train. stgan, attgan and stargan are editors; classifier labels photos and judges edits.
-    model: Literal["stgan", "attgan", "stargan", "classifier"] = "stgan"
+    # What to train. stgan, attgan and stargan are editors; classifier labels photos and judges edits; aligner brings
+    # faces into the frame of the aligned training images.
+    model: Literal["stgan", "attgan", "stargan", "classifier", "aligner"] = "stgan"
     # Settings that the others start from.
     recipe: Literal["fast", "paper"] = "fast"
 
@@ -92,6 +93,10 @@ class TrainingConfig:
     discriminator_conditional: bool = False
     # Channels of the classifier's first layer.
     classifier_width: int = 24
+    # Channels of the aligner's first layer.
+    aligner_width: int = 24
+    # Height and width of what the aligner sees, pixels; a multiple of 8.
+    aligner_view: int = 64
 
     # ---- optimisation
 
@@ -103,7 +108,7 @@ class TrainingConfig:
     adam_beta1: float = 0.5
     # Adam's second beta.
     adam_beta2: float = 0.999
-    # Decoupled weight decay (classifier).
+    # Decoupled weight decay (classifier, aligner).
     weight_decay: float = 0.0
     # constant; drop: divided by ten from decay_start on; linear or cosine: to zero from decay_start to the end.
     lr_schedule: Literal["constant", "drop", "linear", "cosine"] = "constant"
@@ -253,6 +258,18 @@ CLASSIFIER = TrainingConfig(
     random_flip=True,
 )
 
+ALIGNER = TrainingConfig(
+    model="aligner",
+    output_dir="runs/aligner",
+    total_images=400_000,
+    batch_size=64,
+    learning_rate=2e-3,
+    adam_beta1=0.9,
+    weight_decay=0.05,
+    warmup_images=5_000,
+    lr_schedule="cosine",
+    decay_start=0.0,
+)
 
 STARGAN_PAPER = replace(
     PAPER,
@@ -269,8 +286,9 @@ STARGAN_PAPER = replace(
 
 def recipe_defaults(model: str, recipe: str, streaming: bool = False) -> TrainingConfig:
     """The settings that ``--model``, ``--recipe`` and ``--streaming`` stand for, before anything is overridden."""
-    if model == "classifier":
-        return replace(CLASSIFIER, recipe=recipe, streaming=streaming)
+    if model in ("classifier", "aligner"):
+        base = {"classifier": CLASSIFIER, "aligner": ALIGNER}[model]
+        return replace(base, recipe=recipe, streaming=streaming)
     base = {"paper": STARGAN_PAPER if model == "stargan" else PAPER, "fast": FAST}[recipe]
     if streaming:  # a stream comes in its own order: rare attributes cannot be drawn more often from it
         base = replace(base, streaming=True, rare_attribute_power=0.0)

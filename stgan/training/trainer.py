@@ -21,6 +21,7 @@ from stgan.card import TRAINING_FILE, device_name, write_card
 from stgan.data import Batch, MemoryBatches, MemoryDataset, StreamBatches, load_into_memory
 from stgan.metrics import check_judge
 from stgan.models import AttributeClassifier
+from stgan.training.alignment import AlignmentObjective
 from stgan.training.checkpoints import PARTIAL_PREFIX, find_checkpoint, load_checkpoint, save_checkpoint
 from stgan.training.classification import ClassificationObjective
 from stgan.training.config import TrainingConfig
@@ -34,8 +35,9 @@ RESUME_SETTINGS = (
     "batch_size", "seed", "width", "max_width", "layers", "stu_layers", "stu_kernel", "stu_state", "stu_norm",
     "inject_layers", "label_mode", "soft_mask", "discriminator_width", "discriminator_hidden", "discriminator_norm",
     "discriminator_conditional",
-    "classifier_width", "critic_steps", "use_ema",
+    "classifier_width", "aligner_width", "aligner_view", "critic_steps", "use_ema",
 )  # fmt: skip
+OBJECTIVES = {"classifier": ClassificationObjective, "aligner": AlignmentObjective}  # all others edit
 STOP_CHECK_INTERVAL = 10  # steps on GPUs between two questions among the processes whether one was told to stop
 
 
@@ -93,7 +95,7 @@ class Trainer:
         config = self.config
         self._prepare_output()
         # Networks and checkpoint before the data, whose reading can take minutes: mistakes show at once.
-        objective_type = ClassificationObjective if config.model == "classifier" else EditingObjective
+        objective_type = OBJECTIVES.get(config.model, EditingObjective)
         self.objective = objective_type(config, self.attributes, self.accelerator)
         self.images_per_step *= self.objective.batches_per_step
         self.total_steps = math.ceil(config.total_images / self.images_per_step)
@@ -226,7 +228,7 @@ class Trainer:
         return data.images.numel() < self.config.device_data_share * free
 
     def _load_judge(self) -> AttributeClassifier | None:
-        if self.config.classifier is None or self.config.model == "classifier":
+        if self.config.classifier is None or self.config.model in OBJECTIVES:
             return None
         judge = AttributeClassifier.from_pretrained(self.config.classifier).to(self.device)
         check_judge(self.objective.plain_generator, judge)

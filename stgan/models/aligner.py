@@ -1,0 +1,139 @@
+"""A small network that sees how a roughly cropped face lies in its crop, and whether there is one at all."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stgan.models.layers import ResidualBlock, conv_norm, xavier_initialise
+from stgan.models.pretrained import PretrainedModel
+
+VIEW_SHARE = 0.82
+"""Side of an upright view, as a share of the side of the crop that the editor sees (139 of CelebA's 170 pixels)."""
+VIEW_CENTRE = 0.011 + 0.22j
+"""Centre of an upright view in the crop, whose centre is 0 and whose lower right corner is 1 + 1j: the nose. CelebA's
+mean face lies one of the crop's 170 pixels right of its middle."""
+UPRIGHT = (complex(VIEW_SHARE), VIEW_CENTRE)
+"""The similarity z -> a z + b from an upright view to the crop, as (a, b)."""
+
+
+class Alignments(NamedTuple):
+    """What the aligner sees in N views: the similarity z -> a z + b of each to the editor's crop.
+
+    Views and crops are squares of the complex plane from -1 - 1j (upper left) to 1 + 1j (lower right).
+    """
+
+    a: Tensor  # complex (N,): turns and scales
+    b: Tensor  # complex (N,): shifts
+    logit: Tensor  # (N,): whether there is a face
+
+
+class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
+    """Small residual network: a square view of a face to the similarity that brings it into the editor's frame.
+
+    It is trained without landmarks, on aligned faces that were turned, scaled and shifted at random, so it learns the
+    frame itself.
+
+    Args:
+        image_size: side S of its views in pixels, a multiple of 8.
+        width: channels of the stem; the two stages have 2 and 4 times as many.
+        blocks: residual blocks in each stage.
+        hidden: units of the hidden layer.
+    """
+
+    def __init__(self, image_size: int = 64, width: int = 24, blocks: int = 1, hidden: int = 128):
+        super().__init__()
+        if image_size % 8:
+            raise ValueError(f"image_size must be a multiple of 8, not {image_size}.")
+        self.image_size = image_size
+        stages: list[nn.Module] = [conv_norm(3, width, stride=2), nn.ReLU(inplace=True)]
+        for channels in (2 * width, 4 * width):
+            stages += [conv_norm(channels // 2, channels, stride=2), nn.ReLU(inplace=True)]
+            stages += [ResidualBlock(channels) for _ in range(blocks)]
+        self.features = nn.Sequential(*stages)
+        self.head = nn.Sequential(  # flattened, not averaged: where things are is what is asked
+            nn.Conv2d(4 * width, 32, 1),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+            nn.Linear(32 * (image_size // 8) ** 2, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, 5),
+        )
+        self.apply(xavier_initialise)
+        nn.init.zeros_(self.head[-1].weight)  # at the start every view is taken as upright
+
+    def forward(self, view: Tensor) -> Alignments:
+        """Views (N, 3, S, S) in [-1, 1]."""
+        log_scale, angle, x, y, logit = self.head(self.features(view)).float().unbind(dim=1)
+        a = torch.polar(VIEW_SHARE * torch.exp(log_scale.clamp(-2, 2)), angle)
+        return Alignments(a, torch.complex(x, y) + VIEW_CENTRE, logit)
+
+    def align(self, view: Tensor) -> Alignments:
+        """As :meth:`forward`, each view seen as it is and mirrored, so that errors to one side cancel."""
+        plain, mirrored = (
+            Alignments(*parts)
+            for parts in zip(*(each.chunk(2) for each in self(torch.cat([view, view.flip(-1)]))), strict=True)
+        )
+        a, b = mirror(mirrored.a, mirrored.b)
+        a = plain.a * torch.sqrt(a / plain.a)  # geometric mean of scales, and of angles one that knows of no jump
+        return Alignments(a, (plain.b + b) / 2, (plain.logit + mirrored.logit) / 2)
+
+
+def mirror(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """The similarity from a view to the crop, complex (N,) each, as it is after both were mirrored.
+
+    A view has its axis in its middle, z -> -conj(z), the crop at the nose.
+    """
+    return a.conj(), 2 * VIEW_CENTRE.real - b.conj()
+
+
+def frame_error(a: Tensor, b: Tensor, points: Tensor) -> Tensor:
+    """How far the similarity z -> a z + b moves points on average, (N,).
+
+    Args:
+        a, b: complex (N,); that of a found frame onto the true one, which should move nothing.
+        points: complex (P,), in the true frame.
+    """
+    moved = a[:, None] * points + b[:, None] - points
+    return torch.sqrt(moved.real.square() + moved.imag.square() + 1e-8).mean(dim=1)
+
+
+def sample_views(images: Tensor, a: Tensor, b: Tensor, size: int, *, oversampling: int = 2) -> tuple[Tensor, Tensor]:
+    """Square views of crops, each under its own similarity.
+
+    Args:
+        images: (N, 3, S, S), the crops.
+        a, b: complex (N,), z -> a z + b from the view to the crop.
+        size: side of the views, pixels.
+        oversampling: samples a pixel and direction, which are averaged.
+
+    Returns:
+        Views (N, 3, size, size) with the crop's border repeated around it, and the crop's coordinates of each pixel,
+        complex (N, size, size).
+    """
+    fine = size * oversampling
+    line = (torch.arange(fine, device=images.device) + 0.5) * (2 / fine) - 1
+    z = torch.complex(*torch.meshgrid(line, line, indexing="xy"))  # (fine, fine)
+    z = a[:, None, None] * z + b[:, None, None]
+    views = F.grid_sample(images, torch.view_as_real(z), padding_mode="border", align_corners=False)
+    if oversampling > 1:
+        views = F.avg_pool2d(views, oversampling)
+        z = torch.complex(*(F.avg_pool2d(part[:, None], oversampling)[:, 0] for part in (z.real, z.imag)))
+    return views, z
+
+
+def random_similarities(
+    count: int, random: torch.Generator, *, rotation: float = 40.0, scale: float = 1.65, shift: float = 0.25
+) -> tuple[Tensor, Tensor]:
+    """Similarities from disturbed views to the crop, complex (N,) each.
+
+    Args:
+        rotation: largest angle, degrees.
+        scale: largest enlargement of what a view shows, and of its shrinking.
+        shift: largest shift in each direction, as a share of the view's side.
+    """
+    draws = torch.rand(4, count, generator=random, device=random.device) * 2 - 1
+    a = torch.polar(VIEW_SHARE * torch.exp(math.log(scale) * draws[0]), math.radians(rotation) * draws[1])
+    return a, VIEW_CENTRE + 2 * shift * a * torch.complex(draws[2], draws[3])
