@@ -17,7 +17,8 @@ CROP = 170  # side of the crop in which frames are kept here, pixels; any would 
 
 @torch.inference_mode()
 def refined_faces(aligner: FaceAligner, rgb: np.ndarray, faces: Sequence[Face], looks: int = 2) -> list[Face]:
-    """The same faces with landmarks where the aligner's frame puts those of the mean face, and with its confidence.
+    """The same faces with landmarks where the aligner's frame puts those of the mean face, and with its confidence:
+    above a half it takes them for faces.
 
     :func:`stgan.faces.align_face` gives that frame back. Each look takes an upright view in the frame of the one
     before, the first in that of the detector's landmarks or box; all faces are seen in one batch.
@@ -36,8 +37,8 @@ def refined_faces(aligner: FaceAligner, rgb: np.ndarray, faces: Sequence[Face], 
         found = aligner.align(normalise(torch.from_numpy(views).permute(0, 3, 1, 2).to(device)))
         rows = zip(to_views, found.a.tolist(), found.b.tolist(), strict=True)
         alignments = [_to_crop(view, a, b, aligner.image_size) for view, a, b in rows]
-        logits = found.logit
-    confidences = torch.sigmoid(torch.as_tensor(logits)).tolist()
+        logits = found.logit.cpu()
+    confidences = torch.sigmoid(torch.as_tensor(logits) - aligner.threshold.cpu()).tolist()
     return [
         replace(face, landmarks=landmarks_in(alignment, CROP), confidence=confidence)
         for face, alignment, confidence in zip(faces, alignments, confidences, strict=True)

@@ -77,6 +77,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         evaluation_command=evaluation.get("command"),
         groups=bool(evaluation.get("groups")),
         validation=", ".join(f"{key} {value:.4g}" for key, value in training.get("validation", {}).items()) or "none",
+        measure="benchmarks/alignment.py" if kind == "aligner" else "stgan evaluate",
         image_size=config["image_size"],
         picture=(folder / PICTURE_FILE).is_file(),
         onnx=(folder / "onnx" / "decode.onnx").is_file(),

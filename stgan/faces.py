@@ -327,7 +327,7 @@ class _HaarCascades:
             found = [face for degrees in tilts for face in self._find_tilted(small, degrees, doubtful=bool(confirm))]
             found = [_moved(face, _enlargement(factor)) for face in found]
             faces += confirm(rgb, found) if confirm else found
-            if any(face.confidence > 0.6 for face in faces):  # turning is slow: only where nothing is certain yet
+            if any(confirm or face.confidence > 0.6 for face in faces):  # turning is slow: only where nothing is sure
                 break
         return faces
 

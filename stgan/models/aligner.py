@@ -27,7 +27,7 @@ class Alignments(NamedTuple):
 
     a: Tensor  # complex (N,): turns and scales
     b: Tensor  # complex (N,): shifts
-    logit: Tensor  # (N,): whether there is a face
+    logit: Tensor  # (N,): whether there is a face; above the aligner's threshold there is
 
 
 class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
@@ -43,7 +43,7 @@ class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
         hidden: units of the hidden layer.
     """
 
-    def __init__(self, image_size: int = 64, width: int = 24, blocks: int = 1, hidden: int = 128):
+    def __init__(self, image_size: int = 64, width: int = 28, blocks: int = 2, hidden: int = 128):
         super().__init__()
         if image_size % 8:
             raise ValueError(f"image_size must be a multiple of 8, not {image_size}.")
@@ -61,6 +61,8 @@ class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
             nn.ReLU(inplace=True),
             nn.Linear(hidden, 5),
         )
+        # Logit above which a view shows a face; calibrated on validation images after training.
+        self.register_buffer("threshold", torch.zeros(()))
         self.apply(xavier_initialise)
         nn.init.zeros_(self.head[-1].weight)  # at the start every view is taken as upright
 

@@ -27,6 +27,8 @@ FACELESS_SHARE = 0.25
 """Share of a batch that shows no face, or none that could be aligned."""
 CONFIDENCE_WEIGHT = 0.1
 """Of telling those apart, in units of one eye distance of mean error."""
+FOUND_SHARE = 0.99
+"""Of validation faces whose views count as faces, by which the threshold is chosen."""
 EYE_DISTANCE = 38.7
 """CelebA's mean distance between the eyes, in pixels of its 178x218 frame: the unit of errors."""
 
@@ -48,7 +50,7 @@ class AlignmentObjective:
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
         self.config, self.accelerator = config, accelerator
-        self.plain_aligner = FaceAligner(config.aligner_view, config.aligner_width).to(
+        self.plain_aligner = FaceAligner(config.aligner_view, config.aligner_width, config.aligner_blocks).to(
             memory_format=torch.channels_last
         )
         self.ema = (
@@ -123,24 +125,32 @@ class AlignmentObjective:
 
     @torch.no_grad()
     def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:
-        """Error after one, two and three looks at disturbed faces, in eye distances; how well the faceless are told."""
+        """Error after one, two and three looks at disturbed faces, in eye distances; how well the faceless are told.
+
+        The model's threshold is set so that :data:`FOUND_SHARE` of these faces are found.
+        """
         model, device = self.trained_model.eval(), self.accelerator.device
         random = torch.Generator(device).manual_seed(0)
-        errors, right = [], []
+        errors, faces, faceless = [], [], []
         for images in data.images.split(128):
             images = normalise(images.to(device))
             *looks, logits = self._looks(model, images, random_similarities(len(images), random), random)
             errors.append(torch.stack(looks))
             nowhere = hopeless_similarities(len(images), random)
             views = continued_views(images, *nowhere, model.image_size, random)
-            right += [logits > 0, model.align(views).logit <= 0]
+            faces.append(logits)
+            faceless.append(model.align(views).logit)
+        faces, faceless = torch.cat(faces), torch.cat(faceless)
+        threshold = faces.quantile(1 - FOUND_SHARE)
+        for network in (model, self.plain_aligner):  # both, or the average would move it back
+            network.threshold.copy_(threshold)
         self.plain_aligner.train()
         errors = torch.cat(errors, dim=1)  # (looks, N)
         figures = {f"error_{number}": each.mean().item() for number, each in enumerate(errors, 1)}
         return figures | {
             "error_3_p95": errors[-1].quantile(0.95).item(),
-            "found": torch.cat(right[::2]).float().mean().item(),
-            "refused": torch.cat(right[1::2]).float().mean().item(),
+            "found": (faces > threshold).float().mean().item(),
+            "refused": (faceless <= threshold).float().mean().item(),
         }
 
     def _looks(self, model: FaceAligner, images: Tensor, start: Similarity, random: torch.Generator) -> list[Tensor]:

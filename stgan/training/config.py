@@ -94,7 +94,9 @@ class TrainingConfig:
     # Channels of the classifier's first layer.
     classifier_width: int = 24
     # Channels of the aligner's first layer.
-    aligner_width: int = 24
+    aligner_width: int = 28
+    # Residual blocks in each of the aligner's two stages.
+    aligner_blocks: int = 2
     # Height and width of what the aligner sees, pixels; a multiple of 8.
     aligner_view: int = 64
 
@@ -261,7 +263,7 @@ CLASSIFIER = TrainingConfig(
 ALIGNER = TrainingConfig(
     model="aligner",
     output_dir="runs/aligner",
-    total_images=400_000,
+    total_images=500_000,
     batch_size=64,
     learning_rate=2e-3,
     adam_beta1=0.9,

@@ -35,7 +35,7 @@ RESUME_SETTINGS = (
     "batch_size", "seed", "width", "max_width", "layers", "stu_layers", "stu_kernel", "stu_state", "stu_norm",
     "inject_layers", "label_mode", "soft_mask", "discriminator_width", "discriminator_hidden", "discriminator_norm",
     "discriminator_conditional",
-    "classifier_width", "aligner_width", "aligner_view", "critic_steps", "use_ema",
+    "classifier_width", "aligner_width", "aligner_blocks", "aligner_view", "critic_steps", "use_ema",
 )  # fmt: skip
 OBJECTIVES = {"classifier": ClassificationObjective, "aligner": AlignmentObjective}  # all others edit
 STOP_CHECK_INTERVAL = 10  # steps on GPUs between two questions among the processes whether one was told to stop
