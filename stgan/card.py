@@ -21,6 +21,8 @@ USAGE = {
     'editor.edit("me.jpg", {{"Eyeglasses": True}}).save("edited.png")',
     "model": "from stgan import {architecture}\n\n"
     'model = {architecture}.from_pretrained("{name}")  # images (N, 3, {size}, {size}) in [-1, 1]',
+    "companion aligner": "from stgan.models import load_companion_aligner\n\n"
+    'aligner = load_companion_aligner("{name}")  # views (N, 3, {size}, {size}) in [-1, 1]',
     "aligner": "from stgan.models import FaceAligner\n\n"
     'aligner = FaceAligner.from_pretrained("{name}")  # views (N, 3, {size}, {size}) in [-1, 1]',
     "companion": "from stgan.models import load_companion_classifier\n\n"
@@ -51,7 +53,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
     Args:
         folder: of the model; without an ``evaluation.json`` the card says that it was not measured yet.
         name: Hub id or path that the usage lines show; the folder's name by default.
-        companion: it is the classifier in the folder of the editor called ``name``.
+        companion: it is the classifier or aligner in the folder of the editor called ``name``.
     """
     config = _read(folder / "config.json")
     training = _read(folder / TRAINING_FILE)
@@ -59,7 +61,10 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
     architecture = config["architecture"]
     is_editor = architecture in PAPERS
     whole = is_editor and (folder / "classifier").is_dir()
-    kind = "companion" if companion else "aligner" if architecture == "FaceAligner" else "editor" if whole else "model"
+    is_aligner = architecture == "FaceAligner"
+    kind = "companion" if companion else "editor" if whole else "model"
+    if is_aligner:
+        kind = "companion aligner" if companion else "aligner"
     usage = f"```python\n{USAGE[kind]}\n```"
     return ModelCard.from_template(
         card_data=_card_data(architecture, evaluation),
@@ -77,7 +82,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         evaluation_command=evaluation.get("command"),
         groups=bool(evaluation.get("groups")),
         validation=", ".join(f"{key} {value:.4g}" for key, value in training.get("validation", {}).items()) or "none",
-        measure="benchmarks/alignment.py" if kind == "aligner" else "stgan evaluate",
+        measure="benchmarks/alignment.py" if is_aligner else "stgan evaluate",
         image_size=config["image_size"],
         picture=(folder / PICTURE_FILE).is_file(),
         onnx=(folder / "onnx" / "decode.onnx").is_file(),

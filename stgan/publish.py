@@ -24,10 +24,13 @@ from stgan.editor import BUNDLED
 from stgan.export import check_export
 from stgan.faces import YUNET_FILE, YUNET_REPO
 from stgan.models import (
+    ALIGNER_FOLDER,
     CLASSIFIER_FOLDER,
     GENERATORS,
     AttributeClassifier,
+    FaceAligner,
     check_judge,
+    load_companion_aligner,
     load_companion_classifier,
     load_generator,
 )
@@ -38,6 +41,7 @@ MODEL_SUFFIXES = {".json", ".md", ".onnx", ".png", ".safetensors"}  # nothing th
 EDITOR_FILES = [
     f"{part}{name}" for part in ("", f"{CLASSIFIER_FOLDER}/") for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
 ]
+ALIGNER_FILES = [f"{ALIGNER_FOLDER}/{name}" for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)]  # not every editor's
 CARD = "README.md"
 # ZeroGPU brings its own CUDA: newer torch does not run there, and Python is 3.10 or 3.12.
 ZERO_GPU_REQUIREMENTS = ["torch==2.11.0", "spaces"]
@@ -130,13 +134,15 @@ def check_model(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise HubError(f"There is no folder {folder}: name one that the trainer or hub/bundle.py wrote.")
-    if read_config(folder).get("architecture") not in GENERATORS:
-        AttributeClassifier.from_pretrained(folder)
+    architecture = read_config(folder).get("architecture")
+    if architecture not in GENERATORS:
+        (FaceAligner if architecture == FaceAligner.__name__ else AttributeClassifier).from_pretrained(folder)
         return
     generator = load_generator(folder)
     check_export(folder)
     if (folder / CLASSIFIER_FOLDER).is_dir():
         check_judge(generator, load_companion_classifier(folder))
+    load_companion_aligner(folder)
 
 
 def model_files(folder: Path, repo: str) -> dict[str, Content]:
@@ -146,7 +152,8 @@ def model_files(folder: Path, repo: str) -> dict[str, Content]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix in MODEL_SUFFIXES and not any(part[0] == "." for part in path.parts if part)
     }
-    for card in [path for path in (CARD, f"{CLASSIFIER_FOLDER}/{CARD}") if path in files or path == CARD]:
+    companions = [f"{name}/{CARD}" for name in (CLASSIFIER_FOLDER, ALIGNER_FOLDER)]
+    for card in [CARD, *(path for path in companions if path in files)]:
         companion = card != CARD
         files[card] = str(model_card((folder / card).parent, repo, companion=companion)).encode()
     return dict(sorted(files.items()))
@@ -172,7 +179,7 @@ def assemble_space(folder: Path, repo: str, model: str | None = None, *, zero_gp
     if folder.exists() and any(folder.iterdir()):
         raise HubError(f"{folder} has files in it already: name a new or empty folder.")
     sources = [ROOT / "app.py", ROOT / "LICENSE", *imported_modules(ROOT / "app.py")]
-    sources += [BUNDLED / name for name in EDITOR_FILES]
+    sources += [BUNDLED / name for name in (*EDITOR_FILES, *ALIGNER_FILES)]
     for source in sources:
         target = folder / source.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)

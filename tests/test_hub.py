@@ -17,7 +17,7 @@ from stgan import FaceEditor
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import EVALUATION_FILE, write_card
 from stgan.faces import FaceDetector
-from stgan.models import AttributeClassifier, load_generator
+from stgan.models import AttributeClassifier, FaceAligner, load_companion_aligner, load_generator
 
 ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "hub" / "stgan-celeba-128"
@@ -40,6 +40,18 @@ def test_a_bundle_answers_as_its_parts_do_but_is_half_the_size(bundler, model_fo
     sizes = [(folder / "model.safetensors").stat().st_size for folder in (tmp_path / "bundle", model_folder)]
     assert sizes[0] < 0.6 * sizes[1]
     AttributeClassifier.from_pretrained(tmp_path / "bundle" / "classifier")
+
+
+def test_a_bundle_may_have_an_aligner(bundler, model_folder, tmp_path):
+    aligner, view = FaceAligner(32, 4), torch.rand(2, 3, 32, 32)
+    torch.nn.init.normal_(aligner.head[-1].weight, std=0.1)
+    aligner.eval().save_pretrained(tmp_path / "aligner")
+    output = tmp_path / "bundle"
+    bundler.bundle(bundler.Settings(model_folder, model_folder / "classifier", output, tmp_path / "aligner"))
+    with torch.no_grad():
+        half = load_companion_aligner(output)(view)
+        torch.testing.assert_close(half.b, aligner(view).b, atol=2e-2, rtol=0)
+    assert "FaceAligner" in (output / "aligner" / "README.md").read_text()
 
 
 def test_a_classifier_that_does_not_know_the_attributes_is_not_bundled(bundler, model_folder, tmp_path):

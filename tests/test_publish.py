@@ -25,7 +25,7 @@ from stgan import space as demo
 from stgan.connection import HubError
 from stgan.editor import BUNDLED
 from stgan.faces import FaceDetector
-from stgan.models import ModelFolderError, load_generator
+from stgan.models import FaceAligner, ModelFolderError, load_generator
 from stgan.publish import ROOT, PublishModel, PublishSpace, assemble_space, publish
 
 NAME = "somebody/stgan-tiny"
@@ -80,6 +80,21 @@ def test_the_published_card_names_the_repository(hub, folder):
     assert f'FaceEditor.from_pretrained("{NAME}")' in card.text
     assert "onnx" not in card.text
     assert f'load_companion_classifier("{NAME}")' in there["classifier/README.md"].decode()
+
+
+def test_an_aligner_goes_to_the_hub_with_its_editor_and_comes_back(hub, folder, tmp_path):
+    FaceAligner(32, 4).save_pretrained(folder / "aligner")
+    publish(PublishModel(NAME, folder=folder))
+    card = hub.files(f"models/{NAME}")["aligner/README.md"].decode()
+    assert f'load_companion_aligner("{NAME}")' in card
+    back, view = FaceEditor.from_pretrained(NAME, cache_dir=tmp_path / "cache").aligner, torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(back(view).logit, FaceAligner.from_pretrained(folder / "aligner")(view).logit)
+    publish(PublishModel("somebody/aligner", folder=folder / "aligner"))
+    assert "FaceAligner.from_pretrained" in hub.files("models/somebody/aligner")["README.md"].decode()
+    (folder / "aligner" / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(ModelFolderError, match="damaged"):
+        publish(PublishModel(NAME, folder=folder))
 
 
 def test_only_what_changed_is_sent_again(hub, folder, capsys):

@@ -40,7 +40,8 @@ ROOT = Path(__file__).parent.parent
 NAMES = ("Black_Hair", "Blond_Hair", "Eyeglasses", "Male")
 TINY = {
     "attributes": NAMES, "image_size": 32, "width": 4, "max_width": 16, "layers": 3, "stu_layers": 2,
-    "discriminator_width": 4, "discriminator_hidden": 8, "classifier_width": 4, "aligner_width": 4, "aligner_blocks": 1, "aligner_view": 24,
+    "discriminator_width": 4, "discriminator_hidden": 8, "classifier_width": 4,
+    "aligner_width": 4, "aligner_blocks": 1, "aligner_view": 24,
     "batch_size": 4,
     "dataloader_num_workers": 0, "max_validation_samples": 6, "mixed_precision": "no", "report_to": "none",
     "logging_steps": 1,
