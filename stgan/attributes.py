@@ -5,7 +5,7 @@ such as ``{"Eyeglasses": True}``. Everything else in the package speaks in these
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -96,16 +96,19 @@ def edited_labels(source: Tensor, edit: Mapping[str, bool], attributes: Sequence
     return target
 
 
-def resolve_ticks(previous: Sequence[str], ticked: Sequence[str]) -> list[str]:
-    """Ticked names after a click: what a newly ticked one excludes loses its tick.
+def resolve_ticks(previous: Collection[str], ticked: Collection[str]) -> list[str]:
+    """Ticked names after clicks: what a newly ticked one excludes loses its tick.
 
     Args:
         previous: names that were ticked before.
-        ticked: names that are ticked now.
+        ticked: names that are ticked now, in the order of the clicks: of two new ones the later holds.
     """
-    new = [name for name in ticked if name not in previous]
-    cleared = {other for name in new for other in excluded_by(name)}
-    return [name for name in ticked if name in new or name not in cleared]
+    kept: list[str] = []
+    for name in sorted(ticked, key=lambda name: name not in previous):  # the new ones last; the order is kept
+        if name not in previous:
+            kept = [other for other in kept if other not in excluded_by(name)]
+        kept.append(name)
+    return [name for name in ticked if name in kept]
 
 
 def flipped_labels(source: Tensor, index: Tensor, exclusions: Tensor) -> Tensor:

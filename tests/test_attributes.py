@@ -123,3 +123,7 @@ def test_an_edit_that_contradicts_itself_is_refused(clash):
 def test_a_new_tick_takes_the_ticks_that_it_excludes():
     assert resolve_ticks(["Black_Hair", "Male"], ["Black_Hair", "Male", "Blond_Hair"]) == ["Male", "Blond_Hair"]
     assert resolve_ticks(["Black_Hair", "Male"], ["Black_Hair"]) == ["Black_Hair"]
+
+
+def test_of_two_new_ticks_that_exclude_each_other_the_later_holds():
+    assert resolve_ticks(["Black_Hair"], ["Black_Hair", "Blond_Hair", "Male", "Brown_Hair"]) == ["Male", "Brown_Hair"]
