@@ -5,13 +5,17 @@ Space's card names, or the one bundled with the project.
 
 How it hangs together: the tick boxes and sliders are all there is to say about an edit. Whatever sets them (a click on
 a box, in a gallery, on an earlier version) sets only them, and one listener, :func:`show`, makes the picture follow.
+What a visit holds, and what comes of it next, is :mod:`stgan.session`; here are the page, its events and the endpoints.
 """
 
+import ctypes
 import importlib.util
 import os
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -29,13 +33,14 @@ import gradio as gr
 import skimage.data
 from PIL import Image
 
-from stgan.attributes import HAIR_COLOURS, excluded_by, resolve_ticks
+from stgan.credentials import Credentials
 from stgan.editor import PreparedFace
-from stgan.faces import NO_FACE, Face, FaceError, looks_aligned
-from stgan.figures import caption, framed_faces, save_animation, short_name
+from stgan.faces import Face, looks_aligned
+from stgan.figures import caption, save_animation, short_name
 from stgan.photos import Photo, save_photo
 from stgan.photos import open_photo as read_photo
 from stgan.request import EditRequest
+from stgan.session import Controls, History, Subject, faces_to_edit, grouped
 from stgan.space import open_editor
 
 MAX_UPLOAD = "50mb"
@@ -43,13 +48,11 @@ EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain;
 EXAMPLE_EDIT = {"Brown_Hair": True, "Bushy_Eyebrows": True}
 INTENSITY = 1.25  # a little more than the model was trained for: plainly visible, still the same person
 DEGREES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
-THUMBNAIL = 160  # pixels
 ANIMATION_SIDE = 400  # pixels
 ANIMATION_FRAMES = 12
 FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
-FRAMED, FRAMED_SIDE = "stgan-framed-faces.jpg", 1024  # pixels
-MOST_VERSIONS = 24
-SAME_GESTURE = 3.0  # seconds: a slider on its way is one version, not twenty
+FRAMED = "stgan-framed-faces.jpg"  # the file of what the page shows as the photo
+M_ARENA_MAX = -8  # of malloc.h
 CONCURRENCY = 1  # edits at once; measured on 2 cores with 8 users: with 2 a picture took 2.2 s, with 1 it took 1.7 s
 
 INTRODUCTION = """
@@ -89,72 +92,13 @@ CSS = """
 #take { align-items: center; }
 """
 
+with suppress(OSError, AttributeError):  # only glibc gives each thread a heap of its own …
+    ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 1)  # … that keeps what its largest edit took: memory would creep up
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # else ten thousand, all counted again after each event
+
 editor, model_name, notice = open_editor()
+credentials = Credentials.from_environment()
 model_name = os.path.relpath(model_name) if Path(model_name).is_dir() else model_name
-Ticks = list[str]
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """The photo on the page and the face of it that is edited."""
-
-    name: str  # of the file
-    photo: Photo
-    faces: list[Face]  # from left to right; empty where the photo is taken as aligned
-    chosen: int
-    prepared: PreparedFace
-    small: PreparedFace  # for thumbnails
-    before: str  # file that the browser can show
-    close_before: str  # the same of its surroundings only
-
-    @property
-    def labels(self) -> dict[str, bool]:
-        return self.prepared.label_dict()
-
-    @property
-    def own_ticks(self) -> Ticks:
-        return [name for name, present in self.labels.items() if present]
-
-
-@dataclass(frozen=True, eq=False)
-class Version:
-    """What the controls said, and the thumbnail of what came of it."""
-
-    ticks: Ticks
-    intensity: float
-    shifts: dict[str, float]
-    request: EditRequest
-    thumbnail: Image.Image
-    made: float  # seconds
-
-    def same_controls(self, other: "Version") -> bool:
-        return (set(self.ticks), self.request) == (set(other.ticks), other.request)
-
-
-@dataclass(frozen=True, eq=False)
-class History:
-    """Every version of a subject, the first one unedited, and which of them is on the page."""
-
-    versions: list[Version]
-    current: int
-    file: str = ""  # the edited photo as the page shows it
-    close_file: str = ""  # the same of the face's surroundings only
-
-    @property
-    def now(self) -> Version:
-        return self.versions[self.current]
-
-    def with_version(self, version: Version) -> "History":
-        for position, known in enumerate(self.versions):
-            if known.same_controls(version):
-                return History([*self.versions[:position], version, *self.versions[position + 1 :]], position)
-        kept = list(self.versions)
-        last = kept[-1]
-        moved = set(last.ticks) == set(version.ticks) and last.shifts.keys() == version.shifts.keys()
-        if len(kept) > 1 and moved and version.made - last.made < SAME_GESTURE:
-            kept.pop()
-        kept = [*kept[:1], *kept[1:][-(MOST_VERSIONS - 2) :], version]
-        return History(kept, len(kept) - 1)
 
 
 # ------------------------------------------------------------------------------------------- the model and its files
@@ -184,11 +128,13 @@ def _file(name: str) -> str:
     return path
 
 
-def _quick_file(picture: Image.Image, stem: str, description: str | None = None) -> str:
-    """What the page shows: large photos take seconds as PNG, and hundredths as JPEG."""
-    path = _file(f"{stem}.jpg")
-    save_photo(picture, path, description=description)
-    return path
+def _signed(path: str, request: EditRequest) -> str:
+    """The file that goes out: with content credentials, where this demo has a certificate."""
+    if credentials is None:
+        return path
+    signed = _file(Path(path).name)
+    credentials.sign(path, signed, request.note(model_name))
+    return signed
 
 
 # ----------------------------------------------------------------------------------------------------- opening a photo
@@ -200,11 +146,7 @@ def open_photo(path: str | None, aligned: bool, view: str):
         return _closed()
     try:
         photo = read_photo(path)
-        faces = [] if aligned or looks_aligned(photo.rgb.shape) else editor.find_faces(photo)
-        if not faces and not aligned and not looks_aligned(photo.rgb.shape):
-            raise FaceError(NO_FACE)
-        largest = max(range(len(faces)), key=lambda number: faces[number].size, default=0)
-        return _opened(_subject(Path(path).name, photo, faces, largest), view)
+        return _opened(_subject(Path(path).name, photo, *faces_to_edit(editor, photo, aligned)), view)
     except ValueError as error:  # no usable face, broken or huge file: the message is for the person
         raise gr.Error(str(error), title="This photo cannot be edited") from error
 
@@ -221,15 +163,7 @@ def choose_face(subject: Subject | None, number: int, view: str):
 
 def click_face(subject: Subject | None, event: gr.SelectData) -> int:
     """Number of the face under the pointer, or else of the one being edited."""
-    if subject is None:
-        return gr.skip()
-    height, width = subject.photo.rgb.shape[:2]
-    scale = max(1.0, max(width, height) / FRAMED_SIDE)
-    x, y = (scale * value for value in event.index)
-    for number, face in enumerate(subject.faces):
-        if face.box[0] <= x <= face.box[2] and face.box[1] <= y <= face.box[3]:
-            return number
-    return subject.chosen
+    return gr.skip() if subject is None else subject.face_at(*event.index)
 
 
 def put_back(subject: Subject | None):
@@ -242,12 +176,12 @@ def put_back(subject: Subject | None):
 def open_example(view: str):
     """The page's first sight: a portrait already edited."""
     subject = _subject(EXAMPLE.name, *_example())
-    ticks = subject.own_ticks
+    said = subject.untouched(INTENSITY)
+    unedited = _edited(subject, None, said)
     for name, wanted in EXAMPLE_EDIT.items():
         if name in editor.names:
-            ticks = resolve_ticks(ticks, [*(tick for tick in ticks if tick != name), *([name] if wanted else [])])
-    unedited = _edited(subject, None, subject.own_ticks, INTENSITY, {})
-    return _opened(subject, view, _edited(subject, unedited, ticks, INTENSITY, {}))
+            said = said.toggled(name, wanted)
+    return _opened(subject, view, _edited(subject, unedited, said))
 
 
 @cache  # what is slow, and no file, since files are deleted
@@ -259,56 +193,36 @@ def _example() -> tuple[Photo, list[Face], int, PreparedFace]:
 
 def _subject(name: str, photo: Photo, faces: list[Face], chosen: int, prepared: PreparedFace | None = None) -> Subject:
     prepared = prepared or _prepare(photo, faces[chosen] if faces else 0, not faces)
-    before = Image.fromarray(photo.rgb)
-    close_before = _quick_file(before.crop(_surroundings(prepared)), "before-face")
-    small = prepared.close_up(THUMBNAIL)
-    return Subject(name, photo, faces, chosen, prepared, small, _quick_file(before, "before"), close_before)
+    return Subject.opened(name, photo, faces, chosen, prepared, _file)
 
 
-def _surroundings(prepared: PreparedFace) -> tuple[int, int, int, int]:
-    """The face with its hair and shoulders, as far as the photo goes: left, top, right, bottom."""
-    height, width = prepared.photo.rgb.shape[:2]
-    left, top, right, bottom = prepared.window()
-    more = (right - left) // 4
-    return max(0, left - more), max(0, top - more), min(width, right + more), min(height, bottom + more)
-
-
-def _edited(
-    subject: Subject, history: History | None, ticks: Ticks, intensity: float, shifts: dict[str, float]
-) -> History:
-    """The history after an edit, or at its beginning."""
-    request = EditRequest.from_controls(subject.labels, ticks, intensity, shifts)
-    (edited,) = _edit(subject.prepared, request)
-    file = _quick_file(edited, f"{Path(subject.name).stem}-edited", request.note(model_name))
-    close_file = _quick_file(edited.crop(_surroundings(subject.prepared)), "edited-face")
-    thumbnail = Image.open(close_file).convert("RGB")
-    thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
-    version = Version(ticks, intensity, shifts, request, thumbnail, time.monotonic())
-    history = history.with_version(version) if history else History([version], 0)
-    return replace(history, file=file, close_file=close_file)
+def _edited(subject: Subject, history: History | None, said: Controls) -> History:
+    (edited,) = _edit(subject.prepared, subject.request(said))
+    return History.after(history, subject, said, edited, model_name, _file)
 
 
 def _opened(subject: Subject, view: str, history: History | None = None):
     """Values of :data:`opened` for a photo just opened."""
-    history = history or _edited(subject, None, subject.own_ticks, INTENSITY, {})
+    history = history or _edited(subject, None, subject.untouched(INTENSITY))
     names = [(f"Face {number + 1}", number) for number in range(len(subject.faces))]
+    now = history.now.controls
     return [
         subject,
         _framed(subject),
         gr.Radio(choices=names, value=subject.chosen, visible=len(names) > 1),
-        history.now.intensity,
+        now.intensity,
         *[
             gr.CheckboxGroup(choices=_with_confidence(subject, group), value=ticked, interactive=True)
-            for group, ticked in zip(groups, _by_group(history.now.ticks), strict=True)
+            for group, ticked in zip(groups, _by_group(now.ticks), strict=True)
         ],
-        *[history.now.shifts.get(name, 0.0) for name in editor.names],
+        *_sliders(now),
         *_shown(subject, history, view),
     ]
 
 
 def _framed(subject: Subject) -> str:
     path = _file(FRAMED)
-    save_photo(framed_faces(subject.photo.rgb, subject.faces, subject.chosen, FRAMED_SIDE), path)
+    save_photo(subject.framed(), path)
     return path
 
 
@@ -320,11 +234,11 @@ def _closed():
     return [None, gr.skip(), gr.Radio(visible=False), INTENSITY, *empty, *shifts, *nothing_shown]
 
 
-def _with_confidence(subject: Subject, group: Ticks) -> list[tuple[str, str]]:
+def _with_confidence(subject: Subject, group: list[str]) -> list[tuple[str, str]]:
     return [(f"{short_name(name)}  {subject.prepared.probabilities[name]:.0%}", name) for name in group]
 
 
-def _without_confidence(group: Ticks) -> list[tuple[str, str]]:
+def _without_confidence(group: list[str]) -> list[tuple[str, str]]:
     return [(short_name(name), name) for name in group]
 
 
@@ -337,23 +251,28 @@ def show(subject: Subject | None, history: History | None, view: str, intensity:
     if subject is None or history is None:
         if ticked:
             raise gr.Error("Photos are kept for an hour at most, and this one is gone: please open it again.")
-        return [gr.skip()] * (len(groups) + len(pictures))
+        return [gr.skip()] * (1 + len(pictures))
     shifts = {name: shift for name, shift in zip(editor.names, values[len(groups) :], strict=True) if shift}
-    ticks = resolve_ticks(history.now.ticks, ticked)
-    gone = [short_name(name) for name in ticked if name not in ticks]
+    now = history.now.controls
+    said = replace(now.with_ticks(ticked), intensity=intensity, shifts=shifts)
+    gone = [short_name(name) for name in ticked if name not in said.ticks]
     if gone:
         gr.Info(f"{' and '.join(gone)} gave way: one excludes the other.", duration=4)
-    boxes = _by_group(ticks) if gone else [gr.skip()] * len(groups)
-    if (set(ticks), intensity, shifts) == (set(history.now.ticks), history.now.intensity, history.now.shifts):
-        return [*boxes, *[gr.skip()] * len(pictures)]
-    return [*boxes, *_shown(subject, _edited(subject, history, ticks, intensity, shifts), view)]
+    settled = (time.monotonic(), _by_group(said.ticks)) if gone else gr.skip()  # the time: each is another one
+    if said == now:
+        return [settled, *[gr.skip()] * len(pictures)]
+    return [settled, *_shown(subject, _edited(subject, history, said), view)]
+
+
+def settle(settled: tuple[float, list[list[str]]]):
+    """Untick what gave way."""
+    return settled[1]
 
 
 def _shown(subject: Subject, history: History, view: str):
     """Values of :data:`pictures`."""
-    earlier = [EditRequest(), *(version.request for version in history.versions)]
-    strip = [(v.thumbnail, _heading(v.request, before)) for v, before in zip(history.versions, earlier, strict=False)]
-    return [look(subject, history, view), history, gr.Gallery(value=strip, selected_index=history.current)]
+    strip = gr.Gallery(value=history.thumbnails(), selected_index=history.current)
+    return [look(subject, history, view), history, strip]
 
 
 def look(subject: Subject | None, history: History | None, view: str):
@@ -365,22 +284,17 @@ def look(subject: Subject | None, history: History | None, view: str):
     return subject.before, history.file
 
 
-def _heading(request: EditRequest, before: EditRequest) -> str:
-    """What the version before had not."""
-    if not request.changes:
-        return "Original"
-    new = [caption(name, wanted) for name, wanted in request.changes.items() if before.changes.get(name) != wanted]
-    undone = [caption(name, not wanted) for name, wanted in before.changes.items() if name not in request.changes]
-    return ", ".join([*new, *undone]) or "By another degree"
-
-
-def _controls(version: Version):
+def _values(said: Controls) -> list:
     """Values of :data:`controls`."""
-    return [version.intensity, *_by_group(version.ticks), *[version.shifts.get(name, 0.0) for name in editor.names]]
+    return [said.intensity, *_by_group(said.ticks), *_sliders(said)]
 
 
-def _by_group(ticks: Ticks) -> list[Ticks]:
+def _by_group(ticks: Collection[str]) -> list[list[str]]:
     return [[name for name in group if name in ticks] for group in groups]
+
+
+def _sliders(said: Controls) -> list[float]:
+    return [said.shifts.get(name, 0.0) for name in editor.names]
 
 
 def apply_single(history: History | None, event: gr.SelectData):
@@ -388,24 +302,23 @@ def apply_single(history: History | None, event: gr.SelectData):
     if history is None:
         return [gr.skip()] * len(groups)
     name = editor.names[event.index]
-    present = name in history.versions[0].ticks
-    ticks = [tick for tick in history.now.ticks if tick != name] + ([] if present else [name])
-    return _by_group(resolve_ticks(history.now.ticks, ticks))
+    wanted = name not in history.unedited.controls.ticks
+    return _by_group(history.now.controls.toggled(name, wanted).ticks)
 
 
-def apply_degree(attribute: str, event: gr.SelectData):
+def apply_degree(attribute: str, event: gr.SelectData, *shifts: float):
     """A picture of the strip was clicked: set that attribute's own slider."""
-    return [DEGREES[event.index] if name == attribute else gr.skip() for name in editor.names]
+    return [DEGREES[event.index] if name == attribute else v for name, v in zip(editor.names, shifts, strict=True)]
 
 
 def go_back(history: History | None, event: gr.SelectData):
     """A version was clicked: set every control as it was."""
-    return _controls(history.versions[event.index]) if history else [gr.skip()] * len(controls)
+    return _values(history.versions[event.index].controls) if history else [gr.skip()] * len(controls)
 
 
 def reset(history: History | None):
     """Everything as in the photo."""
-    return _controls(history.versions[0]) if history else [gr.skip()] * len(controls)
+    return _values(history.unedited.controls) if history else [gr.skip()] * len(controls)
 
 
 # --------------------------------------------------------------------------------------------------- looking and taking
@@ -423,7 +336,8 @@ def by_degrees(subject: Subject | None, attribute: str):
     """One attribute from less to more."""
     if subject is None:
         return []
-    requests = [EditRequest.from_controls(subject.labels, subject.own_ticks, 1.0, {attribute: v}) for v in DEGREES]
+    untouched = subject.untouched(1.0)
+    requests = [subject.request(replace(untouched, shifts={attribute: value})) for value in DEGREES]
     pictures = _edit(subject.small, *requests)
     return [(picture, f"{v:+g}" if v else "0") for v, picture in zip(DEGREES, pictures, strict=True)]
 
@@ -438,7 +352,7 @@ def animate(subject: Subject | None, history: History | None):
     path = _file("edit.webp")
     frames = _edit(subject.prepared.close_up(ANIMATION_SIDE), *steps)
     save_animation(frames, path, history.now.request.note(model_name))
-    return path
+    return _signed(path, history.now.request)
 
 
 def take_away(subject: Subject | None, history: History | None, file_format: str, request: gr.Request):
@@ -454,7 +368,7 @@ def take_away(subject: Subject | None, history: History | None, file_format: str
     url = request.headers.get("origin") or f"http://{request.headers.get('host', '127.0.0.1:7860')}"
     face, aligned = subject.chosen, not subject.faces
     return (
-        gr.DownloadButton(value=path, interactive=True),
+        gr.DownloadButton(value=_signed(path, edit), interactive=True),
         edit.as_python(model_name, subject.name, face, aligned),
         edit.as_curl(url, subject.name, face, aligned),
     )
@@ -537,25 +451,18 @@ def _tried(function, *arguments):
 def _answer(edited: Image.Image, request: EditRequest, name: str) -> dict:
     path = _file(name)
     save_photo(edited, path, description=request.note(model_name))
-    return {"path": path, "orig_name": name, "mime_type": "image/png", "meta": {"_type": "gradio.FileData"}}
+    return {
+        "path": _signed(path, request),
+        "orig_name": name,
+        "mime_type": "image/png",
+        "meta": {"_type": "gradio.FileData"},
+    }
 
 
 # ------------------------------------------------------------------------------------------------------------ the page
 
 
-def _grouped(names: tuple[str, ...]) -> dict[str, Ticks]:
-    """Attributes under their headings: those that exclude one another together, then the others."""
-    hair = [name for name in names if name in HAIR_COLOURS]
-    grouped = {"Hair colour, one at a time": hair} if len(hair) > 1 else {}
-    for name in names:
-        rivals = [other for other in names if other == name or other in excluded_by(name)]
-        if len(rivals) > 1 and name not in HAIR_COLOURS and rivals not in grouped.values():
-            grouped[" or ".join(map(short_name, rivals)).capitalize()] = rivals
-    rest = [name for name in names if not any(name in group for group in grouped.values())]
-    return grouped | {"Face": rest}
-
-
-headings = _grouped(editor.names)
+headings = grouped(editor.names)
 groups = list(headings.values())
 
 thumbnails = {
@@ -572,6 +479,8 @@ thumbnails = {
 
 with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600)) as demo:
     subject_state, history_state = gr.State(time_to_live=3600), gr.State(time_to_live=3600)
+    # What a click made give way. Not the boxes themselves: Gradio keeps a copy of a component each time it is skipped.
+    settled_state = gr.State()
     path_state = gr.State(str(EXAMPLE))  # of the newest upload, also of one that could not be opened
     gr.Markdown(INTRODUCTION)
     if notice:
@@ -634,6 +543,8 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
                     python_code = gr.Code(label="This edit in Python", language="python", interactive=False)
                     curl_code = gr.Code(label="This edit by curl, from this demo", language="shell", interactive=False)
     gr.Markdown(NOTES)
+    if credentials:
+        gr.Markdown("Downloads carry signed content credentials (C2PA).")
 
     controls = [strength, *boxes, *fine]
     pictures = [slider, history_state, versions]
@@ -645,8 +556,9 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
 
     editing = gr.on(
         [control.change for control in controls], show, [subject_state, history_state, view, *controls],
-        [*boxes, *pictures], show_progress="minimal", show_progress_on=slider, **latest,
+        [settled_state, *pictures], show_progress="minimal", show_progress_on=slider, **latest,
     )  # fmt: skip
+    settled_state.change(settle, settled_state, boxes, **at_once)
     loading = demo.load(open_example, view, opened, show_progress_on=slider, **by_model)
     openings = [
         loading,
@@ -668,7 +580,7 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
     gr.on([degrees_tab.select, attribute.change], by_degrees, [subject_state, attribute], strip, **latest)
     view.change(look, [subject_state, history_state, view], slider, **at_once)
     gallery.select(apply_single, history_state, boxes, **at_once)
-    strip.select(apply_degree, attribute, fine, **at_once)
+    strip.select(apply_degree, [attribute, *fine], fine, **at_once)
     versions.select(go_back, history_state, controls, **at_once)
     reset_button.click(reset, history_state, controls, **at_once)
     animate_button.click(animate, [subject_state, history_state], animation, **by_model)

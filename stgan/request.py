@@ -1,7 +1,7 @@
 """One edit as a person asks for it: made from the demo's controls, done by an editor, said in words and in code."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from PIL import Image
@@ -22,7 +22,7 @@ class EditRequest:
     def from_controls(
         cls,
         labels: Mapping[str, bool],
-        ticks: Sequence[str],
+        ticks: Collection[str],
         intensity: float = 1.0,
         shifts: Mapping[str, float] | None = None,
     ) -> "EditRequest":

@@ -1,0 +1,98 @@
+"""What the demo keeps of a visit: controls that give way, versions that lead back, headings in words."""
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from stgan import FaceEditor
+from stgan.faces import FaceDetector, FaceError
+from stgan.photos import open_photo
+from stgan.session import MOST_VERSIONS, Controls, History, Subject, faces_to_edit, grouped
+
+
+@pytest.fixture(scope="module")
+def editor(model_folder):
+    return FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
+
+
+@pytest.fixture
+def new_file(tmp_path):
+    def new_file(name):
+        return str(tmp_path / f"{len(list(tmp_path.iterdir()))}-{name}")
+
+    return new_file
+
+
+@pytest.fixture
+def subject(editor, new_file):
+    photo = open_photo(skimage.data.astronaut())
+    faces, largest = faces_to_edit(editor, photo, aligned=False)
+    prepared = editor.prepare(photo, face=faces[largest])
+    return Subject.opened("me.png", photo, faces, largest, prepared, new_file)
+
+
+@pytest.fixture
+def versions(subject, new_file):
+    """Makes the history after controls were set in turn, without a model."""
+
+    def versions(*controls):
+        history = None
+        for each in controls:
+            history = History.after(history, subject, each, Image.fromarray(subject.photo.rgb), "model", new_file)
+        return history
+
+    return versions
+
+
+def test_a_tick_clears_what_it_excludes_and_leaves_the_sliders():
+    controls = Controls(frozenset({"Black_Hair", "Male"}), 1.25, {"Young": -0.5})
+    assert controls.toggled("Blond_Hair", True) == Controls(frozenset({"Blond_Hair", "Male"}), 1.25, {"Young": -0.5})
+    assert controls.toggled("Male", False).ticks == {"Black_Hair"}
+
+
+def test_untouched_controls_change_nothing(subject):
+    assert subject.request(subject.untouched(1.25)).changes == {}
+
+
+def test_the_same_controls_again_are_the_same_version(subject, versions):
+    own = subject.untouched(1.25)
+    flipped = own.toggled("Young", "Young" not in own.ticks)
+    history = versions(own, flipped, own)
+    assert (len(history.versions), history.current) == (2, 0)
+    assert [heading for _, heading in history.thumbnails()][0] == "Original"
+
+
+def test_a_slider_on_its_way_is_one_version(subject, versions):
+    own = subject.untouched(1.25)
+    history = versions(own, *(Controls(own.ticks, 1.25, {"Young": degree}) for degree in (0.1, 0.2, 0.3)))
+    assert len(history.versions) == 2
+    assert history.now.controls.shifts == {"Young": 0.3}
+
+
+def test_the_first_version_stays_and_of_the_others_the_newest(subject, versions, editor):
+    own = subject.untouched(1.25)
+    ticks = [frozenset(name for bit, name in enumerate(editor.names[5:]) if number >> bit & 1) for number in range(40)]
+    history = versions(own, *(Controls(each, 1.25, {}) for each in ticks))
+    assert len(history.versions) == MOST_VERSIONS
+    assert history.unedited.controls == own
+    assert history.now.controls.ticks == ticks[-1]
+
+
+def test_a_click_on_a_face_chooses_it_and_one_beside_keeps_the_chosen(subject):
+    left, top, right, bottom = subject.faces[0].box
+    assert subject.face_at((left + right) / 2, (top + bottom) / 2) == 0
+    assert subject.face_at(0, 0) == subject.chosen
+
+
+def test_a_photo_without_a_face_is_refused_unless_it_is_aligned(editor):
+    grey = open_photo(np.full((300, 300, 3), 128, np.uint8))
+    assert faces_to_edit(editor, grey, aligned=True) == ([], 0)
+    with pytest.raises(FaceError):
+        faces_to_edit(editor, grey, aligned=False)
+
+
+def test_attributes_that_exclude_each_other_stand_together(editor):
+    groups = grouped(editor.names)
+    assert groups["Bald or bangs"] == ["Bald", "Bangs"]
+    assert sorted(name for group in groups.values() for name in group) == sorted(editor.names)
