@@ -1,0 +1,90 @@
+"""Content credentials (C2PA): a signed record in a file of what made it where a certificate is configured."""
+
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MEDIA_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+PARTLY_BY_MODEL = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+
+
+class CredentialsError(ValueError):
+    """What is configured cannot sign; the message says what to do about it."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who signs: a chain of certificates and the key of its first one, in PEM."""
+
+    chain: bytes
+    key: bytes = field(repr=False)
+    algorithm: str = "es256"  # or es384, es512, ps256, ps384, ps512, ed25519; as the key is
+
+    @classmethod
+    def from_environment(cls) -> "Credentials | None":
+        """Those of ``STGAN_C2PA_CERT`` and ``STGAN_C2PA_KEY`` (files or the PEM text itself) and ``STGAN_C2PA_ALG``.
+
+        Returns:
+            None where no certificate is configured.
+
+        Raises:
+            CredentialsError: half of it is missing, cannot be read or does not sign, or the extra is not installed.
+        """
+        certificate, key = (os.environ.get(f"STGAN_C2PA_{name}", "").strip() for name in ("CERT", "KEY"))
+        if not certificate and not key:
+            return None
+        if not certificate or not key:
+            raise CredentialsError(
+                "Content credentials need both STGAN_C2PA_CERT and STGAN_C2PA_KEY: set the other one."
+            )
+        credentials = cls(_pem(certificate), _pem(key), os.environ.get("STGAN_C2PA_ALG", "es256"))
+        credentials._signer().close()
+        return credentials
+
+    def sign(self, source: str | Path, target: str | Path, note: str) -> None:
+        """Write a picture with its credentials: partly made by a model, and how. Nothing is asked of the network.
+
+        Args:
+            source: file that ends in .jpg, .png or .webp.
+            target: of the same format; may be the source.
+            note: what was edited, in words.
+        """
+        import c2pa
+
+        actions = [
+            {
+                "action": "c2pa.created",
+                "digitalSourceType": PARTLY_BY_MODEL,
+            },  # the photo before it is nobody's business
+            {"action": "c2pa.edited", "digitalSourceType": PARTLY_BY_MODEL, "description": note},
+        ]
+        manifest = {
+            "claim_generator_info": [{"name": "stgan"}],
+            "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}],
+        }
+        context = c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
+        picture = io.BytesIO(Path(source).read_bytes())
+        with c2pa.Builder(manifest, context=context) as builder, self._signer() as signer, open(target, "w+b") as file:
+            builder.sign(signer, MEDIA_TYPES[Path(source).suffix], picture, file)
+
+    def _signer(self):
+        try:
+            import c2pa
+        except ImportError as error:
+            raise CredentialsError("Content credentials need the extra: pip install 'stgan[credentials]'.") from error
+        try:
+            return c2pa.Signer.from_info(c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None))
+        except (c2pa.C2paError, ValueError) as error:
+            raise CredentialsError(
+                f"STGAN_C2PA_CERT and STGAN_C2PA_KEY do not sign as {self.algorithm}: {error}"
+            ) from error
+
+
+def _pem(value: str) -> bytes:
+    if value.startswith("-----BEGIN"):
+        return value.encode()
+    try:
+        return Path(value).read_bytes()
+    except OSError as error:
+        raise CredentialsError(f"{value} cannot be read: name a PEM file, or give its text.") from error
