@@ -67,8 +67,7 @@ NOTES = """
 
 - **Kept:** nothing. Uploads and results stay on this machine and are deleted within two hours; nothing is flagged or
   logged.
-- **Weak:** gender, mustache and above all baldness; profiles, hats and hands over the face; faces below 100 pixels.
-  Glasses have murky lenses.
+- **Weak:** mustache and above all baldness; profiles, hats and hands over the face; faces below 100 pixels.
 - **Biased:** attributes and their names come from the CelebA dataset: binary gender, "pale skin", what annotators
   took for young. Its people are mostly young and light-skinned celebrities, and edits are less reliable on others.
 - **Licence:** the weights were trained on CelebA and are for non-commercial research only; the code is MIT.

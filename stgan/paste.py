@@ -27,7 +27,9 @@ def paste_edit(
     The change is ``edited - reconstruction``, so what the model cannot draw stays the photo's. Where it follows the
     photo's own light and dark (hair colour, skin) it is fitted to them by a guided filter, so edges stay where they
     are in the photo; where it brings a structure of its own (glasses, a fringe, a bald head) the photo's detail gives
-    way to the edited image. It fades out towards the crop's border, except along the photo's own border.
+    way to the edited image. In a photo finer than the crop its colours are smoothed, its light and dark are not: small
+    models leave coloured fringes that nobody sees in the crop. It fades out towards the crop's border, except along
+    the photo's own border.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -46,6 +48,7 @@ def paste_edit(
     if edited.shape != reconstruction.shape or edited.ndim != 3 or edited.shape[0] != edited.shape[1]:
         raise ValueError(f"reconstruction {reconstruction.shape} and edited {edited.shape} must both be (S, S, 3).")
     reconstruction, edited = (np.asarray(image, np.float32) for image in (reconstruction, edited))
+    edited = reconstruction + _calm_colours(edited - reconstruction, reconstruction, 1 / alignment.scale)
     if beyond_crop:
         alignment, reconstruction, edited, mask = _continued(rgb, alignment, reconstruction, edited, mask)
     result = rgb.copy()
@@ -68,6 +71,23 @@ STRIP_PIXELS = 1 << 17  # pixels pasted at a time: floats of a strip stay in the
 NOISE = (1.5, 6.0)  # levels of change that are the model's noise; that are surely meant
 FADE = 0.1  # of the crop's side, over which the change fades out at each border
 ROUNDNESS = 4  # exponent of the superellipse it fades along: 2 is a circle, infinity a square
+
+
+def _calm_colours(delta: np.ndarray, reconstruction: np.ndarray, detail: float) -> np.ndarray:
+    """The change (S, S, 3) with its colour, not its light and dark, smoothed between the edges of what was there.
+
+    Args:
+        detail: pixels of the photo per pixel of the crop; up to 1 nothing is smoothed.
+    """
+    strength = float(_smoothstep(np.float32(detail), 1.0, 1.1))
+    if strength == 0:
+        return delta
+    luminance = cv2.cvtColor(delta, cv2.COLOR_RGB2GRAY)[..., None]
+    colour = delta - luminance
+    guide = cv2.cvtColor(reconstruction, cv2.COLOR_RGB2GRAY)
+    gain, offset = _guided_filter(guide, colour, radius=max(1, len(delta) // 32))
+    smooth = gain * guide[..., None] + offset
+    return luminance + colour + strength * (smooth - colour)
 
 
 def _support(delta: np.ndarray, mask: np.ndarray | None) -> np.ndarray:

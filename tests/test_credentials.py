@@ -2,6 +2,10 @@
 
 import datetime
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +103,19 @@ def test_what_cannot_sign_is_said_when_the_demo_starts(monkeypatch, name, value,
     monkeypatch.setenv(f"STGAN_C2PA_{name}", value)
     with pytest.raises(CredentialsError, match=message):
         Credentials.from_environment()
+
+
+@pytest.mark.usefixtures("configured")
+def test_the_demo_signs_what_it_gives_out(model_folder, tmp_path):
+    pytest.importorskip("gradio")
+    command = (
+        "import app; from PIL import Image; request = app.EditRequest({'Young': True});"
+        "print(app._answer(Image.new('RGB', (64, 64)), request, 'edited.png')['path'])"
+    )
+    root = Path(__file__).parent.parent
+    environment = os.environ | {"STGAN_MODEL": str(model_folder), "GRADIO_TEMP_DIR": str(tmp_path / "gradio")}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    said = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, timeout=120)
+    assert said.returncode == 0, said.stderr
+    with c2pa.Reader(said.stdout.split()[-1]) as reader:
+        assert "+Young 1" in reader.json()

@@ -348,6 +348,21 @@ def test_a_change_keeps_to_the_photos_edges():
     assert np.abs(pasted[518:] - 190).max() <= 8  # plain enlargement would tint some 8 pixels of it
 
 
+def test_fringes_of_colour_go_and_light_and_dark_stay():
+    rgb = np.full((1024, 1024, 3), 128, np.uint8)
+    alignment = align_whole(rgb.shape, S)
+    crop = crop_face(rgb, alignment, S).astype(np.float32)
+    stripes = np.where(np.arange(S) // 2 % 2, 40.0, -40.0)[None, :, None]  # two pixels of the crop wide
+    middle = np.s_[300:700, 300:700]
+    grey = np.array([0.299, 0.587, 0.114])
+    fringes = stripes * (np.array([1.0, 0, 0]) - grey[0])  # red and cyan, all of one brightness
+    assert np.abs(fringes @ grey).max() < 1e-6
+    assert paste_edit(rgb, alignment, crop, crop + fringes)[middle].std(axis=(0, 1)).max() < 5
+    assert paste_edit(rgb, alignment, crop, crop + stripes)[middle].std(axis=(0, 1)).min() > 25
+    red = paste_edit(rgb, alignment, crop, crop + np.array([60.0, 0, 0]))[middle]
+    assert np.abs(red.reshape(-1, 3).mean(axis=0) - (188, 128, 128)).max() < 1  # a broad colour stays as it is
+
+
 def test_hair_keeps_its_strands_when_it_is_dyed_and_loses_them_when_it_is_shaved():
     rng = np.random.default_rng(4)
     strands = cv2.GaussianBlur(rng.normal(0, 1, (1024, 1024)), (0, 0), sigmaX=2, sigmaY=30)
