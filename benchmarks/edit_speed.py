@@ -1,6 +1,6 @@
 """What sharing saves: ratios of ways to the same picture, measured in turn in one run.
 
-python benchmarks/edit_speed.py [--model hub/stgan-celeba-128] [--threads 2] [--rounds 9]
+python benchmarks/edit_speed.py [--model hub/stgan-celeba-128] [--yunet FILE] [--threads 2] [--rounds 9]
 """
 
 import statistics
@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import skimage.data
 import torch
 import tyro
@@ -24,6 +26,8 @@ class Settings:
 
     # Model folder or Hub id; the bundled one by default.
     model: str | None = None
+    # YuNet file; without one OpenCV's cascades find the face.
+    yunet: str | None = None
     # Threads of torch.
     threads: int = 2
     # Times that each pair is measured.
@@ -48,7 +52,7 @@ def compare(name: str, slow: tuple[str, Callable], fast: tuple[str, Callable], r
 def main(settings: Settings) -> None:
     """Print the table."""
     torch.set_num_threads(settings.threads)
-    editor = FaceEditor.from_pretrained(settings.model or default_model(), detector=FaceDetector())
+    editor = FaceEditor.from_pretrained(settings.model or default_model(), detector=FaceDetector(settings.yunet))
     generator, portrait, rounds = editor.generator, skimage.data.astronaut(), settings.rounds
     face = editor.prepare(portrait)
     edit = {"Eyeglasses": not face.label_dict()["Eyeglasses"]}
@@ -58,6 +62,21 @@ def main(settings: Settings) -> None:
         "one more edit of a photo",
         ("from the photo", lambda: editor.edit(portrait, edit)),
         ("from the prepared face", lambda: editor.edit(face, edit)),
+        rounds,
+    )
+    large = np.full((3000, 4000, 3), 90, np.uint8)
+    large[:, 500:3500] = cv2.resize(portrait, (3000, 3000), interpolation=cv2.INTER_CUBIC)
+    large_face = editor.prepare(large)
+    compare(
+        "an edit of a photo of 12 megapixels",
+        ("from the photo", lambda: editor.edit(large, edit)),
+        ("from the prepared face", lambda: editor.edit(large_face, edit)),
+        rounds,
+    )
+    compare(
+        "the same, its parts",
+        ("finding and preparing", lambda: editor.prepare(large)),
+        ("the edit's network", lambda: editor.edit_crops(large_face, [edit])),
         rounds,
     )
     image = torch.zeros(1, 3, generator.image_size, generator.image_size).to(memory_format=torch.channels_last)
