@@ -118,8 +118,8 @@ def main(settings: Settings) -> None:
                 f"One recipe and budget for all: {settings.total_images:,} images of {settings.image_size} px, width "
                 f"{settings.width}; measured on {len(data.images):,} validation images by one classifier. PSNR and "
                 "SSIM are of the painted colours, before the soft mask; times on this machine's CPU. Written by "
-                f"`python benchmarks/family.py --total_images {settings.total_images} --image_size "
-                f"{settings.image_size}`.",
+                f"`python benchmarks/family.py --dataset {settings.dataset} --total_images {settings.total_images} "
+                f"--image_size {settings.image_size} --samples {settings.samples}`.",
                 "",
                 f"| {' | '.join(columns)} |",
                 "|---" * len(columns) + "|",
