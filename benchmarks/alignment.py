@@ -159,7 +159,7 @@ def main(settings: Settings) -> None:
                 }
             confirmed = plain
             if editor.aligner is not None:
-                faces = tally.timed(f"{name}: find, confirmed", detector.detect, picture, editor._confirm)
+                faces = tally.timed(f"{name}: find, confirmed", detector.detect, picture, editor.confirm)
                 confirmed = around(faces, middle)
                 found[f"{name}, confirmed"] += confirmed is not None
             if editor.aligner is not None and confirmed is not None:
@@ -179,7 +179,7 @@ def main(settings: Settings) -> None:
         print(f"| {way} | {figures} | {np.median(tally.times[way]):.1f} | {np.mean(tally.agreement[way]):.4f} |")
     print("\n| detection | faces found | milliseconds | finds in pictures without a face |\n|---|---|---|---|")
     for name, detector in detectors.items():
-        for way, confirm in (("", None), (", confirmed", editor._confirm)):
+        for way, confirm in (("", None), (", confirmed", editor.confirm)):
             if confirm is None or editor.aligner is not None:
                 wrong = sum(len(detector.detect(each, confirm)) for each in backgrounds)
                 median = np.median(tally.times[f"{name}: find{way}"])

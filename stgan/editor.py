@@ -181,9 +181,9 @@ class FaceEditor:
 
     def find_faces(self, photo: PhotoSource) -> list[Face]:
         """All faces of a photo, from left to right."""
-        return self.detector.detect(as_photo(photo).rgb, self._confirm if self.aligner else None)
+        return self.detector.detect(as_photo(photo).rgb, self.confirm if self.aligner else None)
 
-    def _confirm(self, rgb: np.ndarray, candidates: Sequence[Face]) -> list[Face]:
+    def confirm(self, rgb: np.ndarray, candidates: Sequence[Face]) -> list[Face]:
         """Those of a detector's doubtful finds that the aligner takes for faces, where it sees them."""
         return [face for face in refined_faces(self.aligner, rgb, candidates) if face.confidence > 0.5]
 

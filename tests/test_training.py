@@ -212,7 +212,7 @@ def test_an_aligner_learns_the_way_back(celeba, tmp_path):
     objective = finished.objective
     trained_figures = objective.validate(finished.validation_data, None)
     objective.ema = None
-    objective.plain_aligner = FaceAligner(24, 8, 1)
+    objective.plain_network = FaceAligner(24, 8, 1)
     start = objective.validate(finished.validation_data, None)
     assert trained_figures["error_1"] < 0.7 * start["error_1"]
     assert trained_figures["error_3"] < trained_figures["error_1"]

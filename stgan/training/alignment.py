@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from stgan import figures
 from stgan.data import MemoryDataset
@@ -16,8 +16,7 @@ from stgan.models import AttributeClassifier, FaceAligner
 from stgan.models.aligner import UPRIGHT, frame_error, mirror, random_similarities, sample_views
 from stgan.pixels import CELEBA_CROP, CELEBA_SIZE, normalise
 from stgan.training.config import TrainingConfig
-from stgan.training.distributed import keep_own_buffers
-from stgan.training.ema import ExponentialMovingAverage
+from stgan.training.supervised import SupervisedObjective
 
 Batch = tuple[Tensor, Tensor]
 Terms = dict[str, Tensor]
@@ -43,50 +42,15 @@ def frame_points() -> Tensor:
     return torch.complex(x, y)
 
 
-class AlignmentObjective:
-    """Aligner, optimizer and step. The same shape as :class:`stgan.training.editing.EditingObjective`."""
-
-    batches_per_step = 1
+class AlignmentObjective(SupervisedObjective):
+    """The aligner and its step."""
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
-        self.config, self.accelerator = config, accelerator
-        self.plain_aligner = FaceAligner(config.aligner_view, config.aligner_width, config.aligner_blocks).to(
-            memory_format=torch.channels_last
-        )
-        self.ema = (
-            ExponentialMovingAverage(self.plain_aligner.to(accelerator.device), config.ema_half_life)
-            if config.use_ema
-            else None
-        )
-        if config.compile:
-            self.plain_aligner.compile()
-        optimizer = torch.optim.AdamW(
-            self.plain_aligner.parameters(),
-            lr=config.learning_rate,
-            betas=(config.adam_beta1, config.adam_beta2),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        self.aligner, self.optimizer = accelerator.prepare(self.plain_aligner, optimizer)
-        keep_own_buffers(self.aligner)
+        aligner = FaceAligner(config.aligner_view, config.aligner_width, config.aligner_blocks)
+        super().__init__(aligner, config, accelerator)
         self.points = frame_points().to(accelerator.device)
         left, _, right, _ = CELEBA_CROP
         self.eye_distances = (right - left) / 2 / EYE_DISTANCE  # per unit of the crop's coordinates
-
-    @property
-    def optimizers(self) -> dict[torch.optim.Optimizer, float]:
-        """The optimizer with its learning rate before any schedule."""
-        return {self.optimizer: self.config.learning_rate}
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        """Everything that is trained."""
-        return [self.plain_aligner]
-
-    @property
-    def trained_model(self) -> FaceAligner:
-        """What is measured and saved: the average where there is one."""
-        return self.ema.model if self.ema else self.plain_aligner
 
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
         """One step on disturbed views of a batch; arguments as in the editing objective's."""
@@ -100,12 +64,13 @@ class AlignmentObjective:
         a, b = torch.where(near, near_a, a), torch.where(near, near_b, b)
         a[:faceless], b[:faceless] = hopeless_similarities(faceless, random)
         views = photographed(continued_views(images, a, b, size, random), random)
-        views[: faceless // 3] = scrambled(views[-(faceless // 3) :], random) if faceless >= 3 else views[:0]
+        if torn := faceless // 3:
+            views[:torn] = scrambled(views[-torn:], random)
         mirrored = torch.rand(count, generator=random, device=images.device) < 0.5
         views = torch.where(mirrored[:, None, None, None], views.flip(-1), views)
         a, b = (torch.where(mirrored, other, one) for one, other in zip((a, b), mirror(a, b), strict=True))
 
-        found = self.aligner(views.contiguous(memory_format=torch.channels_last))
+        found = self.network(views.contiguous(memory_format=torch.channels_last))
         error = self._error((found.a, found.b), (a, b))[faceless:].mean()
         is_face = (torch.arange(count, device=images.device) >= faceless).float()
         confidence = F.binary_cross_entropy_with_logits(found.logit, is_face)
@@ -117,11 +82,6 @@ class AlignmentObjective:
     def _error(self, found: Similarity, true: Similarity) -> Tensor:
         """Mean error of the frame's points, (N,) eye distances, of similarities from views to the crop."""
         return self.eye_distances * frame_error(*_after(found, _inverse(true)), self.points)
-
-    def update_average(self, images_seen: int, images_per_step: int) -> None:
-        """Move the weights' average on, after a step."""
-        if self.ema:
-            self.ema.update(self.plain_aligner, images_seen, images_per_step)
 
     @torch.no_grad()
     def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:
@@ -142,9 +102,9 @@ class AlignmentObjective:
             faceless.append(model.align(views).logit)
         faces, faceless = torch.cat(faces), torch.cat(faceless)
         threshold = faces.quantile(1 - FOUND_SHARE)
-        for network in (model, self.plain_aligner):  # both, or the average would move it back
+        for network in (model, self.plain_network):  # both, or the average would move it back
             network.threshold.copy_(threshold)
-        self.plain_aligner.train()
+        self.plain_network.train()
         errors = torch.cat(errors, dim=1)  # (looks, N)
         figures = {f"error_{number}": each.mean().item() for number, each in enumerate(errors, 1)}
         return figures | {
@@ -179,7 +139,7 @@ class AlignmentObjective:
             found = model.align(views)
             true = _after(_after(true, _inverse((found.a, found.b))), upright)
         rows.append(to_uint8(sample_views(images, *upright, model.image_size)[0]))
-        self.plain_aligner.train()
+        self.plain_network.train()
         pictures = [Image.fromarray(np.asarray(picture)) for row in rows for picture in row]
         captions = [name for name in ("Disturbed", "One look", "Two looks", "Truth") for _ in range(len(images))]
         return figures.contact_sheet(pictures, captions, columns=len(images), side=2 * model.image_size)

@@ -6,61 +6,26 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
 from stgan import losses, metrics
 from stgan.data import MemoryDataset, random_flip
 from stgan.models import AttributeClassifier
 from stgan.pixels import normalise
 from stgan.training.config import TrainingConfig
-from stgan.training.distributed import keep_own_buffers
-from stgan.training.ema import ExponentialMovingAverage
+from stgan.training.supervised import SupervisedObjective
 
 Batch = tuple[Tensor, Tensor]
 Terms = dict[str, Tensor]
 
 
-class ClassificationObjective:
-    """Classifier, optimizer and step. The same shape as :class:`stgan.training.editing.EditingObjective`."""
-
-    batches_per_step = 1
+class ClassificationObjective(SupervisedObjective):
+    """The classifier and its step."""
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
-        self.config, self.accelerator = config, accelerator
-        self.plain_classifier = AttributeClassifier(attributes, config.image_size, config.classifier_width).to(
-            memory_format=torch.channels_last
+        super().__init__(
+            AttributeClassifier(attributes, config.image_size, config.classifier_width), config, accelerator
         )
-        self.ema = (
-            ExponentialMovingAverage(self.plain_classifier.to(accelerator.device), config.ema_half_life)
-            if config.use_ema
-            else None
-        )
-        if config.compile:
-            self.plain_classifier.compile()
-        optimizer = torch.optim.AdamW(
-            self.plain_classifier.parameters(),
-            lr=config.learning_rate,
-            betas=(config.adam_beta1, config.adam_beta2),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        self.classifier, self.optimizer = accelerator.prepare(self.plain_classifier, optimizer)
-        keep_own_buffers(self.classifier)
-
-    @property
-    def optimizers(self) -> dict[torch.optim.Optimizer, float]:
-        """The optimizer with its learning rate before any schedule."""
-        return {self.optimizer: self.config.learning_rate}
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        """Everything that is trained."""
-        return [self.plain_classifier]
-
-    @property
-    def trained_model(self) -> AttributeClassifier:
-        """What is measured and saved: the average where there is one."""
-        return self.ema.model if self.ema else self.plain_classifier
 
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
         """One supervised step; arguments as in the editing objective's."""
@@ -68,16 +33,11 @@ class ClassificationObjective:
         images = random_similarity(normalise(images), random)
         if self.config.random_flip:
             images = random_flip(images, random)
-        loss = losses.attribute_loss(self.classifier(images), labels)
+        loss = losses.attribute_loss(self.network(images), labels)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.optimizer.step()
         return {"loss": loss.detach()}
-
-    def update_average(self, images_seen: int, images_per_step: int) -> None:
-        """Move the weights' average on, after a step."""
-        if self.ema:
-            self.ema.update(self.plain_classifier, images_seen, images_per_step)
 
     @torch.no_grad()
     def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:
@@ -86,10 +46,10 @@ class ClassificationObjective:
         device = self.accelerator.device
         probabilities = metrics.predict_probabilities(model, data.images, device=device)
         thresholds = metrics.calibrate_thresholds(probabilities, data.labels.cpu())
-        for network in (model, self.plain_classifier):  # both, or the average would move them back
+        for network in (model, self.plain_network):  # both, or the average would move them back
             network.thresholds.copy_(thresholds)
         report = metrics.classifier_report(model, data.images, data.labels, device=device)
-        self.plain_classifier.train()
+        self.plain_network.train()
         return report.headline()
 
     def sample_grid(self, data: MemoryDataset) -> None:

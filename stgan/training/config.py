@@ -260,18 +260,7 @@ CLASSIFIER = TrainingConfig(
     random_flip=True,
 )
 
-ALIGNER = TrainingConfig(
-    model="aligner",
-    output_dir="runs/aligner",
-    total_images=500_000,
-    batch_size=64,
-    learning_rate=2e-3,
-    adam_beta1=0.9,
-    weight_decay=0.05,
-    warmup_images=5_000,
-    lr_schedule="cosine",
-    decay_start=0.0,
-)
+ALIGNER = replace(CLASSIFIER, model="aligner", output_dir="runs/aligner", random_flip=False)  # it mirrors views itself
 
 STARGAN_PAPER = replace(
     PAPER,
