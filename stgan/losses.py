@@ -22,6 +22,19 @@ def logistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Ten
     return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
 
 
+def mismatch_loss(mismatched_logits: Tensor, mismatched: Tensor) -> Tensor:
+    """A real image passed off under labels that are not its own is no real pair (GAN-CLS, arXiv 1605.05396).
+
+    Without it the discriminator learns only from edits what labels ask for, and an edit that changes nothing is as
+    real as its source. With it, that very pair is its example of a fake.
+
+    Args:
+        mismatched_logits: realness (N,) of real images with the targets of their edits.
+        mismatched: (N,), whether those targets differ from the images' labels; the others do not count.
+    """
+    return (F.softplus(mismatched_logits.float()) * mismatched).mean()
+
+
 def logistic_generator_loss(fake_logits: Tensor) -> Tensor:
     """Non-saturating: -E[log D(fake)]."""
     return F.softplus(-fake_logits.float()).mean()

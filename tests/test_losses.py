@@ -110,6 +110,13 @@ def test_the_logistic_losses_are_cross_entropies():
     assert losses.logistic_generator_loss(fake).item() == pytest.approx(expected)
 
 
+def test_the_mismatch_loss_is_that_of_fakes_on_the_rows_that_mismatch():
+    logits, mismatched = torch.tensor([0.5, 2.0, -1.0, 7.0]), torch.tensor([True, True, True, False])
+    expected = sum(math.log(1 + math.exp(x)) for x in (0.5, 2, -1)) / 4
+    assert losses.mismatch_loss(logits, mismatched).item() == pytest.approx(expected)
+    assert losses.mismatch_loss(logits, ~mismatched[:1].expand(4)).item() == 0
+
+
 def test_the_attribute_loss_is_a_mean_over_attributes_not_a_sum():
     logits, labels = torch.randn(4, 13), torch.randint(0, 2, (4, 13)).float()
     probabilities = torch.sigmoid(logits)

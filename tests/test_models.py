@@ -168,6 +168,12 @@ def test_a_conditional_discriminator_weighs_each_attribute_by_its_presence(name)
         assert model(image)[0][row].item() == pytest.approx(alone, abs=1e-5)
     plain = MODELS[name]()
     assert plain(image, labels)[0].equal(plain(image)[0])
+    for judge in (model, plain):  # several sets of labels at one look: each as if it came alone
+        sets = torch.stack([labels, 1 - labels, labels.roll(1, 0)], dim=1)
+        together, attributes = judge(image, sets)
+        one_by_one = [judge(image, each)[0] for each in sets.unbind(1)]
+        torch.testing.assert_close(together, torch.stack(one_by_one, dim=1))
+        assert attributes.equal(judge(image)[1])
 
 
 @pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])

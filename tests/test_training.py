@@ -896,6 +896,29 @@ def test_a_conditional_discriminator_sees_images_with_their_labels_and_edits_wit
     assert seen[1].equal(edited)
 
 
+@pytest.mark.parametrize("critic_steps", [0, 1])
+def test_real_images_with_the_targets_of_their_edits_count_as_fakes(critic_steps, tmp_path):
+    """The gradient of D's step, against that of the three terms from three looks of their own."""
+    editing = objective(
+        tmp_path, critic_steps=critic_steps, discriminator_conditional=True, mismatch_weight=0.5,
+        adversarial_loss="logistic", discriminator_norm="none", mixed_precision="no",
+    )  # fmt: skip
+    discriminator, real, fake = editing.plain_discriminator, torch.rand(4, 3, 32, 32), torch.rand(4, 3, 32, 32)
+    labels, target = torch.eye(4), torch.eye(4)[[1, 0, 2, 2]]  # the third asks for what it has
+    editing.discriminator_optimizer.step = lambda *arguments, **named: None
+    terms = editing._discriminator_step(real, labels, fake, target, torch.Generator(), penalise=False)
+    ours = [parameter.grad.clone() for parameter in discriminator.parameters()]
+    discriminator.zero_grad()
+    softplus, (own, attributes) = torch.nn.functional.softplus, discriminator(real, labels)
+    mismatch = softplus(discriminator(real[[0, 1, 3]], target[[0, 1, 3]])[0]).sum() / 4
+    loss = softplus(-own).mean() + softplus(discriminator(fake, target)[0]).mean() + 0.5 * mismatch
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(attributes, labels)
+    (loss + editing.config.discriminator_attribute_weight * entropy).backward()
+    for gradient, parameter in zip(ours, discriminator.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-4, atol=1e-6)
+    assert terms["d_mismatch"].item() == pytest.approx(mismatch.item(), rel=1e-5)
+
+
 def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):
     trained(celeba, tmp_path / "first", steps=2)
     trained(celeba, tmp_path / "second", steps=4, initial_model=tmp_path / "first" / "model", checkpointing_steps=2)

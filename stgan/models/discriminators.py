@@ -66,7 +66,8 @@ class Discriminator(PretrainedModel):
         """Realness logits (N,) and attribute logits (N, A) of images (N, 3, S, S) in [-1, 1].
 
         ``labels`` (N, A) in {0, 1}, which a conditional discriminator judges realness by: those of a real image, those
-        asked for of an edited one. Without them it gives the part that they have no share in.
+        asked for of an edited one. Without them it gives the part that they have no share in. Of K sets of labels
+        for each image, (N, K, A), it gives realness (N, K) from one look at the image.
         """
         features = self.trunk(image)
         return conditional_realness(self.adversarial_head(features), labels), self.attribute_head(features)
@@ -124,11 +125,15 @@ def conditional_realness(logits: Tensor, labels: Tensor | None) -> Tensor:
 
     Args:
         logits: (N, 1 + A), or (N, 1) of an unconditional discriminator.
-        labels: (N, A) in {0, 1}, or None.
+        labels: (N, A) in {0, 1}, or (N, K, A) for realness (N, K), or None.
     """
-    if labels is None or logits.shape[1] == 1:
+    if labels is None:
         return logits[:, 0]
-    return logits[:, 0] + (logits[:, 1:] * (2 * labels - 1)).sum(dim=1) / labels.shape[1] ** 0.5
+    if labels.ndim == 3:
+        logits = logits.unsqueeze(1)
+    if logits.shape[-1] == 1:
+        return logits[..., 0].expand(labels.shape[:-1])
+    return logits[..., 0] + (logits[..., 1:] * (2 * labels - 1)).sum(dim=-1) / labels.shape[-1] ** 0.5
 
 
 def _head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

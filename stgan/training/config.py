@@ -138,6 +138,9 @@ class TrainingConfig:
     penalty_interval: int = 1
     # Weight of the discriminator's attribute loss on real images.
     discriminator_attribute_weight: float = 1.0
+    # Weight of the conditional discriminator's loss on real images with labels that are not theirs (logistic): an
+    # edit that changes nothing is then no better than any other fake.
+    mismatch_weight: float = 0.0
     # Weight of the attribute loss on edited images.
     attribute_weight: float = 10.0
     # Weight of the reconstruction loss.
@@ -190,6 +193,9 @@ class TrainingConfig:
                 or self.checkpoints_total_limit > 0,
             "discriminator_head_start must not be negative": self.discriminator_head_start >= 0,
             "penalty_interval must be positive": self.penalty_interval > 0,
+            "mismatch_weight needs the logistic loss and a conditional discriminator: set --mismatch_weight 0":
+                self.mismatch_weight == 0
+                or (self.adversarial_loss == "logistic" and self.discriminator_conditional),
             "reconstruction_share must be in (0, 1]": 0 < self.reconstruction_share <= 1,
             "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
             "mask_ramp must rise within [0, 1]": 0 <= self.mask_ramp[0] < self.mask_ramp[1] <= 1,

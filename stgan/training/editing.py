@@ -137,7 +137,12 @@ class EditingObjective:
         self, real: Tensor, labels: Tensor, fake: Tensor, target: Tensor, random: torch.Generator, penalise: bool
     ) -> Terms:
         config, count = self.config, len(real)
-        realness, attribute_logits = self.discriminator(torch.cat([real, fake]), torch.cat([labels, target]))
+        judged_with = torch.cat([labels, target])
+        if config.mismatch_weight:  # the same look at an image answers for the other set of labels too
+            judged_with = torch.stack([judged_with, torch.cat([target, labels])], dim=1)
+        realness, attribute_logits = self.discriminator(torch.cat([real, fake]), judged_with)
+        if config.mismatch_weight:
+            realness, mismatched = realness.unbind(dim=1)
         adversarial = {
             "wgan": losses.wasserstein_discriminator_loss,
             "logistic": losses.logistic_discriminator_loss,
@@ -145,6 +150,10 @@ class EditingObjective:
         attribute = losses.attribute_loss(attribute_logits[:count], labels)
         loss = adversarial + config.discriminator_attribute_weight * attribute
         terms = {"d_adversarial": adversarial.detach(), "d_attribute": attribute.detach()}
+        if config.mismatch_weight:
+            mismatch = losses.mismatch_loss(mismatched[:count], (labels != target).any(dim=1))
+            loss = loss + config.mismatch_weight * mismatch
+            terms["d_mismatch"] = mismatch.detach()
         if penalise:
             penalty = self._penalty(real, labels, fake, random)
             loss = loss + config.penalty_weight * config.penalty_interval * penalty
