@@ -1,4 +1,4 @@
-"""Put a trained editor, its classifier and its aligner together into one model folder, in half precision, to ship.
+"""Put a trained editor, its classifier, its aligner and its discriminator together into one model folder, in half precision, to ship.
 
 python hub/bundle.py --model runs/stgan/model --classifier runs/classifier/model --aligner runs/aligner/model \\
     --output hub/stgan-celeba-128
@@ -16,10 +16,12 @@ from stgan.card import TRAINING_FILE, write_card
 from stgan.models import (
     ALIGNER_FOLDER,
     CLASSIFIER_FOLDER,
+    DISCRIMINATOR_FOLDER,
     AttributeClassifier,
     FaceAligner,
     PretrainedModel,
     check_judge,
+    load_companion_discriminator,
     load_generator,
 )
 
@@ -38,6 +40,8 @@ class Settings:
     output: Path
     # Folder of the aligner, as the trainer wrote it. Without one faces are aligned by the detector's landmarks.
     aligner: Path | None = None
+    # Also bundle the discriminator, so that others can train on from the model.
+    discriminator: bool = True
     # Name that the card's usage lines show; the output folder by default.
     name: str = ""
 
@@ -59,6 +63,10 @@ def bundle(settings: Settings) -> None:
         if (source / TRAINING_FILE).is_file():
             shutil.copy(source / TRAINING_FILE, folder / TRAINING_FILE)
         write_card(folder, settings.name or str(folder))
+    discriminator = load_companion_discriminator(settings.model) if settings.discriminator else None
+    if discriminator is not None:
+        save_in_half_precision(discriminator, settings.output / DISCRIMINATOR_FOLDER)
+        (settings.output / DISCRIMINATOR_FOLDER / "README.md").unlink()  # the editor's card speaks for it
     size = sum(file.stat().st_size for file in settings.output.rglob("*") if file.is_file())
     print(f"{settings.output}: {size / 1e6:.1f} MB")
 

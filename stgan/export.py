@@ -70,7 +70,7 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     missing = [package for package in NEEDED if find_spec(package) is None]
     if missing:
         raise ExportError(f"{', '.join(missing)} not installed: pip install 'stgan[onnx]'.")
-    folder = fetch_model_folder(folder_or_hub_id, companions=False)
+    folder = fetch_model_folder(folder_or_hub_id, companions=())
     generator = load_generator(folder)
     image, condition = _inputs(generator, 2)
     with torch.no_grad():

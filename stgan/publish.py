@@ -32,6 +32,7 @@ from stgan.models import (
     check_judge,
     load_companion_aligner,
     load_companion_classifier,
+    load_companion_discriminator,
     load_generator,
 )
 from stgan.models.pretrained import read_config
@@ -143,6 +144,7 @@ def check_model(folder: Path) -> None:
     if (folder / CLASSIFIER_FOLDER).is_dir():
         check_judge(generator, load_companion_classifier(folder))
     load_companion_aligner(folder)
+    load_companion_discriminator(folder)
 
 
 def model_files(folder: Path, repo: str) -> dict[str, Content]:

@@ -25,7 +25,7 @@ from stgan import space as demo
 from stgan.connection import HubError
 from stgan.editor import BUNDLED
 from stgan.faces import FaceDetector
-from stgan.models import FaceAligner, ModelFolderError, load_generator
+from stgan.models import Discriminator, FaceAligner, ModelFolderError, load_companion_discriminator, load_generator
 from stgan.publish import ROOT, PublishModel, PublishSpace, assemble_space, publish
 
 NAME = "somebody/stgan-tiny"
@@ -93,6 +93,19 @@ def test_an_aligner_goes_to_the_hub_with_its_editor_and_comes_back(hub, folder, 
     publish(PublishModel("somebody/aligner", folder=folder / "aligner"))
     assert "FaceAligner.from_pretrained" in hub.files("models/somebody/aligner")["README.md"].decode()
     (folder / "aligner" / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(ModelFolderError, match="damaged"):
+        publish(PublishModel(NAME, folder=folder))
+
+
+def test_a_discriminator_goes_to_the_hub_and_only_those_who_train_fetch_it(hub, folder, tmp_path):
+    Discriminator(["Male"], 32, 4, layers=3, hidden=8).save_pretrained(folder / "discriminator")
+    publish(PublishModel(NAME, folder=folder))
+    FaceEditor.from_pretrained(NAME, cache_dir=tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("discriminator*"))
+    back = load_companion_discriminator(NAME, cache_dir=tmp_path / "cache")
+    ours = Discriminator.from_pretrained(folder / "discriminator").state_dict()
+    assert all(value.equal(ours[name]) for name, value in back.state_dict().items())
+    (folder / "discriminator" / "model.safetensors").write_bytes(b"cut off")
     with pytest.raises(ModelFolderError, match="damaged"):
         publish(PublishModel(NAME, folder=folder))
 

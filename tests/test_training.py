@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.connection import HubError
 from stgan.data import load_into_memory
-from stgan.models import AttributeClassifier, FaceAligner, ModelFolderError, load_generator
+from stgan.models import AttributeClassifier, FaceAligner, ModelFolderError, load_companion_discriminator, load_generator
 from stgan.pixels import normalise
 from stgan.training import Trainer, TrainingConfig, TrainingError, recipe_defaults
 from stgan.training.checkpoints import CheckpointError, list_checkpoints
@@ -859,6 +859,37 @@ def test_a_generator_that_differs_from_its_initial_model_is_told_how(settings, s
     objective(tmp_path).trained_model.save_pretrained(tmp_path / "saved")
     with pytest.raises(ModelFolderError, match=said):
         objective(tmp_path, initial_model=tmp_path / "saved", **settings)
+
+
+def test_a_run_takes_over_the_discriminator_that_the_last_one_left(celeba, tmp_path, capsys):
+    for number in (1, 2):  # written over, too
+        trained(celeba, tmp_path / "first", steps=number, resume_from_checkpoint="latest")
+    left = tmp_path / "first" / "model"
+    state = load_file(last_checkpoint(tmp_path / "first") / "model_1.safetensors")
+    saved = load_companion_discriminator(left)
+    assert saved.state_dict().keys() == state.keys()
+    assert all(value.equal(state[name]) for name, value in saved.state_dict().items())
+    assert sorted(path.name for path in (left / "discriminator").iterdir()) == ["config.json", "model.safetensors"]
+    width = saved.config["width"]
+    started = objective(tmp_path, initial_model=left)
+    assert states_equal(started.plain_discriminator, saved)
+    assert "goes on too" in capsys.readouterr().out
+    other = objective(tmp_path, initial_model=left, discriminator_width=width + 2)
+    assert states_equal(other.plain_generator, started.plain_generator)
+    assert "anew" in (said := capsys.readouterr().out)
+    assert f"width {width} instead of {width + 2}" in said
+    shutil.rmtree(left / "discriminator")
+    objective(tmp_path, initial_model=left)
+    assert "has no discriminator: --discriminator_head_start" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("config", ["", '{"architecture": "STGAN"}'])
+def test_a_damaged_discriminator_stops_a_run_before_it_starts(config, tmp_path):
+    objective(tmp_path).trained_model.save_pretrained(tmp_path / "saved")
+    (tmp_path / "saved" / "discriminator").mkdir()
+    (tmp_path / "saved" / "discriminator" / "config.json").write_text(config, encoding="utf-8")
+    with pytest.raises(ModelFolderError, match="damaged" if not config else "not a discriminator"):
+        objective(tmp_path, initial_model=tmp_path / "saved")
 
 
 def states_equal(ours, theirs):

@@ -7,10 +7,12 @@ from stgan.models.encoder_decoder import STGAN, AttGAN, EncoderDecoder, Selectiv
 from stgan.models.folder import (
     ALIGNER_FOLDER,
     CLASSIFIER_FOLDER,
+    DISCRIMINATOR_FOLDER,
     GENERATORS,
     fetch_model_folder,
     load_companion_aligner,
     load_companion_classifier,
+    load_companion_discriminator,
     load_generator,
 )
 from stgan.models.generator import Edit, Generator
@@ -20,6 +22,7 @@ from stgan.models.stargan import StarGAN
 __all__ = [
     "ALIGNER_FOLDER",
     "CLASSIFIER_FOLDER",
+    "DISCRIMINATOR_FOLDER",
     "GENERATORS",
     "STGAN",
     "AttGAN",
@@ -38,5 +41,6 @@ __all__ = [
     "fetch_model_folder",
     "load_companion_aligner",
     "load_companion_classifier",
+    "load_companion_discriminator",
     "load_generator",
 ]

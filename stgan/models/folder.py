@@ -1,4 +1,7 @@
-"""A model folder: a generator at its root, what goes with it in ``classifier/`` and ``aligner/``."""
+"""A model folder: a generator at its root, what goes with it in ``classifier/`` and ``aligner/``.
+
+Its ``discriminator/`` is for those who train on: nothing that edits photos downloads it.
+"""
 
 import os
 from pathlib import Path
@@ -11,22 +14,31 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from stgan.connection import CONNECTION_ERRORS
 from stgan.models.aligner import FaceAligner
 from stgan.models.classifier import AttributeClassifier
+from stgan.models.discriminators import Discriminator, PatchDiscriminator
 from stgan.models.encoder_decoder import STGAN, AttGAN
 from stgan.models.generator import Generator
 from stgan.models.pretrained import ModelFolderError, read_config
 from stgan.models.stargan import StarGAN
 
 GENERATORS: dict[str, type[Generator]] = {"STGAN": STGAN, "AttGAN": AttGAN, "StarGAN": StarGAN}
+DISCRIMINATORS: dict[str, type[Discriminator | PatchDiscriminator]] = {
+    "Discriminator": Discriminator,
+    "PatchDiscriminator": PatchDiscriminator,
+}
 CLASSIFIER_FOLDER = "classifier"
 ALIGNER_FOLDER = "aligner"
+DISCRIMINATOR_FOLDER = "discriminator"
+EDITING_COMPANIONS = (CLASSIFIER_FOLDER, ALIGNER_FOLDER)
 
 
-def fetch_model_folder(folder_or_hub_id: str | os.PathLike, *, companions: bool = True, **download: Any) -> Path:
+def fetch_model_folder(
+    folder_or_hub_id: str | os.PathLike, *, companions: tuple[str, ...] = EDITING_COMPANIONS, **download: Any
+) -> Path:
     """A local folder as it is, or the part of a Hub repository that an editor needs, downloaded to the cache.
 
     Args:
         folder_or_hub_id: local folder or ``owner/name``.
-        companions: whether classifier and aligner are needed too.
+        companions: folders in it that are needed too.
         download: ``revision``, ``token``, ``cache_dir``, … of ``huggingface_hub.snapshot_download``.
 
     Raises:
@@ -36,8 +48,7 @@ def fetch_model_folder(folder_or_hub_id: str | os.PathLike, *, companions: bool 
     if folder.is_dir():
         return folder
     files = [CONFIG_NAME, SAFETENSORS_SINGLE_FILE]
-    folders = (CLASSIFIER_FOLDER, ALIGNER_FOLDER) if companions else ()
-    files += [f"{folder}/{name}" for folder in folders for name in files]
+    files += [f"{folder}/{name}" for folder in companions for name in files]
     try:
         return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=files, **download))
     except HFValidationError as error:
@@ -67,7 +78,7 @@ def load_generator(folder_or_hub_id: str | os.PathLike, **download: Any) -> Gene
     Raises:
         ModelFolderError: there is no generator, or not one that this version knows.
     """
-    folder = fetch_model_folder(folder_or_hub_id, companions=False, **download)
+    folder = fetch_model_folder(folder_or_hub_id, companions=(), **download)
     architecture = read_config(folder).get("architecture")
     if architecture not in GENERATORS:
         raise ModelFolderError(
@@ -106,3 +117,25 @@ def load_companion_aligner(folder_or_hub_id: str | os.PathLike, **download: Any)
     """
     folder = fetch_model_folder(folder_or_hub_id, **download) / ALIGNER_FOLDER
     return FaceAligner.from_pretrained(folder) if folder.is_dir() else None
+
+
+def load_companion_discriminator(
+    folder_or_hub_id: str | os.PathLike, **download: Any
+) -> Discriminator | PatchDiscriminator | None:
+    """Load the discriminator that a generator was trained against; None where the folder has none.
+
+    Arguments as those of :func:`load_companion_classifier`.
+
+    Raises:
+        ModelFolderError: there is no such folder or repository, or its discriminator is damaged.
+    """
+    folder = fetch_model_folder(folder_or_hub_id, companions=(DISCRIMINATOR_FOLDER,), **download) / DISCRIMINATOR_FOLDER
+    if not folder.is_dir():
+        return None
+    architecture = read_config(folder).get("architecture")
+    if architecture not in DISCRIMINATORS:
+        raise ModelFolderError(
+            f"{folder} holds {architecture or 'no named architecture'}, not a discriminator "
+            f"({', '.join(DISCRIMINATORS)})."
+        )
+    return DISCRIMINATORS[architecture].from_pretrained(folder)

@@ -57,9 +57,11 @@ class TrainingConfig:
 
     # ---- model
 
-    # Folder or Hub id of an editor whose weights the generator starts from. It must have the settings below.
+    # Folder or Hub id of an editor whose weights the generator starts from. It must have the settings below. Its
+    # discriminator goes on too, where it has one with the settings below.
     initial_model: str | None = None
-    # Images from which only the discriminator learns, at the start: gives a pretrained generator an opponent.
+    # Images from which only the discriminator learns, at the start: gives a pretrained generator that comes without
+    # its discriminator an opponent.
     discriminator_head_start: int = 0
     # Channels of the generator's first layer.
     width: int = 64

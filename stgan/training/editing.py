@@ -12,6 +12,7 @@ from stgan import figures, losses, metrics
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.data import MemoryDataset, random_flip
 from stgan.models import (
+    DISCRIMINATOR_FOLDER,
     GENERATORS,
     AttributeClassifier,
     Discriminator,
@@ -19,6 +20,8 @@ from stgan.models import (
     Generator,
     ModelFolderError,
     PatchDiscriminator,
+    PretrainedModel,
+    load_companion_discriminator,
     load_generator,
 )
 from stgan.pixels import normalise
@@ -46,6 +49,7 @@ class EditingObjective:
         self.plain_discriminator = build_discriminator(config, attributes).to(memory_format=torch.channels_last)
         if config.initial_model:
             load_initial_weights(self.plain_generator, config.initial_model)
+            accelerator.print(load_initial_discriminator(self.plain_discriminator, config.initial_model))
         device = accelerator.device
         self.ema = (
             ExponentialMovingAverage(self.plain_generator.to(device), config.ema_half_life) if config.use_ema else None
@@ -87,6 +91,11 @@ class EditingObjective:
     def trained_model(self) -> Generator:
         """What is sampled from and saved: the average where there is one."""
         return self.ema.model if self.ema else self.plain_generator
+
+    @property
+    def companions(self) -> dict[str, PretrainedModel]:
+        """What is saved in folders beside it: the opponent, without which nobody could train on from here."""
+        return {DISCRIMINATOR_FOLDER: self.plain_discriminator}
 
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
         """One generator step and the discriminator steps that go with it.
@@ -307,16 +316,38 @@ def load_initial_weights(generator: Generator, folder_or_hub_id: str) -> None:
         ModelFolderError: there is none, or its settings are not the generator's; the message names them.
     """
     saved = load_generator(folder_or_hub_id)
-    ours, theirs = (
-        {"architecture": type(model).__name__, **model.config, "attributes": list(model.attributes)}
-        for model in (generator, saved)
-    )
-    free = {"norm_decay"}  # how training averages, not what the weights mean
-    names = sorted(name for name in (ours.keys() | theirs.keys()) - free if ours.get(name) != theirs.get(name))
-    if names:
-        differences = ", ".join(f"{name} {theirs.get(name)} instead of {ours.get(name)}" for name in names)
+    differences = _differences(generator, saved)
+    if differences:
         raise ModelFolderError(f"--initial_model {folder_or_hub_id} has {differences}: train with its settings.")
     generator.load_state_dict(saved.state_dict())
+
+
+def load_initial_discriminator(discriminator: Discriminator | PatchDiscriminator, folder_or_hub_id: str) -> str:
+    """Give a new discriminator the weights of the one that goes with a saved generator, where there is one like it.
+
+    Returns:
+        What was done, for the run's log.
+    """
+    saved = load_companion_discriminator(folder_or_hub_id)
+    differences = "no discriminator" if saved is None else _differences(discriminator, saved)
+    if differences:
+        return (
+            f"The discriminator starts anew, for --initial_model {folder_or_hub_id} has {differences}: "
+            "--discriminator_head_start gives it time to learn."
+        )
+    discriminator.load_state_dict(saved.state_dict())
+    return f"The discriminator of {folder_or_hub_id} goes on too."
+
+
+def _differences(ours: PretrainedModel, theirs: PretrainedModel) -> str:
+    """What a saved model's settings have in place of a new one's; empty where its weights mean the same."""
+    new, saved = (
+        {"architecture": type(model).__name__, **model.config, "attributes": list(model.config["attributes"])}
+        for model in (ours, theirs)
+    )
+    free = {"norm_decay"}  # how training averages, not what the weights mean
+    names = sorted(name for name in (new.keys() | saved.keys()) - free if new.get(name) != saved.get(name))
+    return ", ".join(f"{name} {saved.get(name)} instead of {new.get(name)}" for name in names)
 
 
 def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> Discriminator | PatchDiscriminator:

@@ -53,6 +53,11 @@ class SupervisedObjective:
         """What is measured and saved: the average where there is one."""
         return self.ema.model if self.ema else self.plain_network
 
+    @property
+    def companions(self) -> dict[str, PretrainedModel]:
+        """What is saved in folders beside it."""
+        return {}
+
     def update_average(self, images_seen: int, images_per_step: int) -> None:
         """Move the weights' average on, after a step."""
         if self.ema:

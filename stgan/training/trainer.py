@@ -367,10 +367,14 @@ class Trainer:
         self.objective.trained_model.save_pretrained(partial)
         (partial / TRAINING_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         write_card(partial, self.config.hub_model_id or self.output_dir.name)
-        final.mkdir(exist_ok=True)
-        for file in partial.iterdir():  # each file whole or not at all
-            os.replace(file, final / file.name)
-        partial.rmdir()
+        for name, companion in self.objective.companions.items():
+            companion.save_pretrained(partial / name)
+            (partial / name / "README.md").unlink()  # the card above speaks for both
+        for file in [path for path in partial.rglob("*") if path.is_file()]:  # each whole or not at all
+            target = final / file.relative_to(partial)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, target)
+        shutil.rmtree(partial)
         if self.push:
             self.push.model(final, f"{self.step * self.images_per_step} images")
 
