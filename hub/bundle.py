@@ -1,4 +1,4 @@
-"""Put a trained editor, its classifier, its aligner and its discriminator together into one model folder, in half precision, to ship.
+"""Put a trained editor and the networks that go with it together into one model folder, in half precision, to ship.
 
 python hub/bundle.py --model runs/stgan/model --classifier runs/classifier/model --aligner runs/aligner/model \\
     --output hub/stgan-celeba-128

@@ -89,9 +89,12 @@ def _input_gradient(critic: Callable[[Tensor], Tensor], point: Tensor) -> Tensor
     return gradient
 
 
-def attribute_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy of attribute logits (N, A) with labels in [0, 1], mean over samples *and* attributes."""
-    return F.binary_cross_entropy_with_logits(logits.float(), labels)
+def attribute_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy of attribute logits (N, A) with labels in [0, 1], mean over samples *and* attributes.
+
+    ``weights`` (N, A) multiply the single terms; the mean still divides by their number.
+    """
+    return F.binary_cross_entropy_with_logits(logits.float(), labels, weights)
 
 
 def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:

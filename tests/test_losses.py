@@ -122,6 +122,9 @@ def test_the_attribute_loss_is_a_mean_over_attributes_not_a_sum():
     probabilities = torch.sigmoid(logits)
     entropy = -(labels * probabilities.log() + (1 - labels) * (1 - probabilities).log())
     assert losses.attribute_loss(logits, labels).item() == pytest.approx(entropy.sum().item() / (4 * 13), rel=1e-5)
+    weights = torch.rand(4, 13) * 5
+    weighted = losses.attribute_loss(logits, labels, weights)
+    assert weighted.item() == pytest.approx((weights * entropy).sum().item() / (4 * 13), rel=1e-5)
     repeated = losses.attribute_loss(logits.repeat(1, 3), labels.repeat(1, 3))
     assert repeated.item() == pytest.approx(losses.attribute_loss(logits, labels).item())
 

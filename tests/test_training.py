@@ -26,7 +26,13 @@ from torch.nn import functional as F
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.connection import HubError
 from stgan.data import load_into_memory
-from stgan.models import AttributeClassifier, FaceAligner, ModelFolderError, load_companion_discriminator, load_generator
+from stgan.models import (
+    AttributeClassifier,
+    FaceAligner,
+    ModelFolderError,
+    load_companion_discriminator,
+    load_generator,
+)
 from stgan.pixels import normalise
 from stgan.training import Trainer, TrainingConfig, TrainingError, recipe_defaults
 from stgan.training.checkpoints import CheckpointError, list_checkpoints
@@ -948,6 +954,20 @@ def test_real_images_with_the_targets_of_their_edits_count_as_fakes(critic_steps
     for gradient, parameter in zip(ours, discriminator.parameters(), strict=True):
         torch.testing.assert_close(gradient, parameter.grad, rtol=1e-4, atol=1e-6)
     assert terms["d_mismatch"].item() == pytest.approx(mismatch.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("critic_steps", [0, 1])
+def test_attributes_that_an_edit_changes_weigh_more(critic_steps, tmp_path):
+    """With a weight of 3, the loss is that of all attributes and twice that of the changed ones."""
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    labels, target, seen = torch.eye(4), torch.eye(4)[[1, 0, 2, 2]], []
+    editing = objective(tmp_path, critic_steps=critic_steps, changed_attribute_weight=3.0)
+    editing._draw_targets = lambda labels, random: target
+    editing.plain_discriminator.register_forward_hook(lambda module, inputs, outputs: seen.append(outputs[1].detach()))
+    terms = editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, 0.5)
+    entropy = F.binary_cross_entropy_with_logits(seen[-1], target, reduction="none")  # G's look comes last
+    expected = (entropy.sum() + 2 * entropy[labels != target].sum()) / 16
+    assert terms["g_attribute"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):

@@ -145,6 +145,9 @@ class TrainingConfig:
     mismatch_weight: float = 0.0
     # Weight of the attribute loss on edited images.
     attribute_weight: float = 10.0
+    # In that loss, weight of the attributes that the edit changes; those that it keeps weigh 1. Most attributes of an
+    # edit stay as they are, and pull it toward more of what is there already.
+    changed_attribute_weight: float = 1.0
     # Weight of the reconstruction loss.
     reconstruction_weight: float = 100.0
     # Share of a batch that is also reconstructed (shared pass only).

@@ -140,7 +140,7 @@ class EditingObjective:
         reconstruction, original = edit.rgb[len(images) :], images[:rows]
         if self.cycle:
             reconstruction, original = self.generator(fake.image, self._condition(target, labels)), images
-        return terms | self._update_generator(fake, reconstruction, original, target, progress)
+        return terms | self._update_generator(fake, reconstruction, original, labels, target, progress)
 
     def _discriminator_step(
         self, real: Tensor, labels: Tensor, fake: Tensor, target: Tensor, random: torch.Generator, penalise: bool
@@ -192,12 +192,13 @@ class EditingObjective:
             # The two passes stay apart, as in the paper: BatchNorm sees edits and reconstructions separately.
             fake = self.generator(images, self._condition(labels, target), parts=True)
             reconstruction = self.generator(images, self._condition(labels, labels), parts=True).rgb
-        return self._update_generator(fake, reconstruction, images, target, progress)
+        return self._update_generator(fake, reconstruction, images, labels, target, progress)
 
     def _update_generator(
-        self, fake: Edit, reconstruction: Tensor, original: Tensor, target: Tensor, progress: float
+        self, fake: Edit, reconstruction: Tensor, original: Tensor, labels: Tensor, target: Tensor, progress: float
     ) -> Terms:
         config = self.config
+        weights = torch.where(labels != target, config.changed_attribute_weight, 1.0)
         self.plain_discriminator.requires_grad_(False)
         # The plain discriminator: its weights take no gradient here, so there is nothing for ranks to exchange.
         with self.accelerator.autocast():
@@ -209,7 +210,7 @@ class EditingObjective:
         }[config.adversarial_loss](realness)
         terms = {
             "g_adversarial": adversarial,
-            "g_attribute": losses.attribute_loss(attribute_logits, target),
+            "g_attribute": losses.attribute_loss(attribute_logits, target, weights),
             "g_reconstruction": losses.reconstruction_loss(reconstruction, original),
         }
         loss = (
