@@ -58,15 +58,15 @@ def bundle(settings: Settings) -> None:
     if settings.aligner is not None:
         aligner = FaceAligner.from_pretrained(settings.aligner)
         parts.append((aligner, settings.aligner, settings.output / ALIGNER_FOLDER))
+    discriminator = load_companion_discriminator(settings.model) if settings.discriminator else None
+    if discriminator is not None:
+        save_in_half_precision(discriminator, settings.output / DISCRIMINATOR_FOLDER)
+        (settings.output / DISCRIMINATOR_FOLDER / "README.md").unlink()  # the editor's card speaks for it
     for model, source, folder in [*parts, (generator, settings.model, settings.output)]:
         save_in_half_precision(model, folder)
         if (source / TRAINING_FILE).is_file():
             shutil.copy(source / TRAINING_FILE, folder / TRAINING_FILE)
         write_card(folder, settings.name or str(folder))
-    discriminator = load_companion_discriminator(settings.model) if settings.discriminator else None
-    if discriminator is not None:
-        save_in_half_precision(discriminator, settings.output / DISCRIMINATOR_FOLDER)
-        (settings.output / DISCRIMINATOR_FOLDER / "README.md").unlink()  # the editor's card speaks for it
     size = sum(file.stat().st_size for file in settings.output.rglob("*") if file.is_file())
     print(f"{settings.output}: {size / 1e6:.1f} MB")
 

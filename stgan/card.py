@@ -69,6 +69,8 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
     return ModelCard.from_template(
         card_data=_card_data(architecture, evaluation),
         template_path=str(TEMPLATE),
+        name=name or folder.name,
+        discriminator=is_editor and (folder / "discriminator").is_dir(),
         title=f"{architecture}, {config['image_size']} px",
         description=_description(architecture, config),
         usage=usage.format(name=name or folder.name, architecture=architecture, size=config["image_size"]),

@@ -79,6 +79,7 @@ def test_the_published_card_names_the_repository(hub, folder):
     assert card.data.library_name == "stgan"
     assert f'FaceEditor.from_pretrained("{NAME}")' in card.text
     assert "onnx" not in card.text
+    assert "--initial_model" not in card.text
     assert f'load_companion_classifier("{NAME}")' in there["classifier/README.md"].decode()
 
 
@@ -100,6 +101,7 @@ def test_an_aligner_goes_to_the_hub_with_its_editor_and_comes_back(hub, folder, 
 def test_a_discriminator_goes_to_the_hub_and_only_those_who_train_fetch_it(hub, folder, tmp_path):
     Discriminator(["Male"], 32, 4, layers=3, hidden=8).save_pretrained(folder / "discriminator")
     publish(PublishModel(NAME, folder=folder))
+    assert f"--initial_model {NAME}" in hub.files(f"models/{NAME}")["README.md"].decode()
     FaceEditor.from_pretrained(NAME, cache_dir=tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("discriminator*"))
     back = load_companion_discriminator(NAME, cache_dir=tmp_path / "cache")

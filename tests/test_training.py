@@ -570,7 +570,8 @@ def test_each_validation_goes_up_to_the_hub_with_its_card(hub, celeba, tmp_path)
     assert shown[-1] == 16
     there = hub.files("models/somebody/face-editor")
     assert {path: (tmp_path / "face-editor" / "model" / path).read_bytes() for path in there} == there
-    assert there.keys() == {"README.md", "config.json", "model.safetensors", "training.json"}
+    opponent = {"discriminator/config.json", "discriminator/model.safetensors"}
+    assert there.keys() == {"README.md", "config.json", "model.safetensors", "training.json"} | opponent
     assert not list((tmp_path / "face-editor").glob("partial-*"))
 
 
@@ -876,6 +877,7 @@ def test_a_run_takes_over_the_discriminator_that_the_last_one_left(celeba, tmp_p
     assert saved.state_dict().keys() == state.keys()
     assert all(value.equal(state[name]) for name, value in saved.state_dict().items())
     assert sorted(path.name for path in (left / "discriminator").iterdir()) == ["config.json", "model.safetensors"]
+    assert "--initial_model first" in (left / "README.md").read_text(encoding="utf-8")
     width = saved.config["width"]
     started = objective(tmp_path, initial_model=left)
     assert states_equal(started.plain_discriminator, saved)

@@ -351,7 +351,10 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _write_model(self, figures: dict[str, float]) -> None:
-        """The model for use, apart from the training state: averaged weights, config, card and the run's record."""
+        """The model for use, apart from the training state: averaged weights, config, card and the run's record.
+
+        What goes with it in folders of their own is there too.
+        """
         if not self.accelerator.is_main_process:
             return
         record = {
@@ -366,10 +369,10 @@ class Trainer:
         final, partial = self.output_dir / "model", self.output_dir / f"{PARTIAL_PREFIX}model"
         self.objective.trained_model.save_pretrained(partial)
         (partial / TRAINING_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        write_card(partial, self.config.hub_model_id or self.output_dir.name)
         for name, companion in self.objective.companions.items():
             companion.save_pretrained(partial / name)
-            (partial / name / "README.md").unlink()  # the card above speaks for both
+            (partial / name / "README.md").unlink()  # the card above it speaks for both
+        write_card(partial, self.config.hub_model_id or self.output_dir.name)
         for file in [path for path in partial.rglob("*") if path.is_file()]:  # each whole or not at all
             target = final / file.relative_to(partial)
             target.parent.mkdir(parents=True, exist_ok=True)
