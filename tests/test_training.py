@@ -145,8 +145,9 @@ def last_checkpoint(output):
 def test_every_model_trains_by_every_recipe_and_leaves_a_folder_that_loads(run, celeba, tmp_path):
     finished = trained(celeba, tmp_path, run, steps=3)
     folder = tmp_path / "model"
+    edits = run.split("-")[0] not in ("classifier", "aligner")
     assert {file.name for file in folder.iterdir()} == {
-        "config.json", "model.safetensors", "README.md", "training.json"
+        "config.json", "model.safetensors", "README.md", "training.json", *(["discriminator"] if edits else []),
     }  # fmt: skip
     load = {"classifier": AttributeClassifier.from_pretrained, "aligner": FaceAligner.from_pretrained}
     model = load.get(run.split("-")[0], load_generator)(folder)
@@ -442,9 +443,11 @@ def test_a_save_cut_off_at_its_worst_moment_costs_nothing(moment, uninterrupted,
             raise Killed
 
     def half_remove(folder, **options):
-        if removed.append(folder) or len(removed) == 4:
-            next(Path(folder).glob("*.safetensors")).unlink()
-            raise Killed
+        if "removed-checkpoint" in folder.name and folder.exists():
+            removed.append(folder)
+            if len(removed) == 2:
+                next(folder.glob("*.safetensors")).unlink()
+                raise Killed
         rmtree(folder, **options)
 
     rmtree = shutil.rmtree
@@ -924,7 +927,7 @@ def test_only_the_discriminator_learns_during_its_head_start(critic_steps, tmp_p
 
 @pytest.mark.parametrize("critic_steps", [0, 1])
 def test_a_conditional_discriminator_sees_images_with_their_labels_and_edits_with_their_targets(critic_steps, tmp_path):
-    editing = objective(tmp_path, critic_steps=critic_steps, discriminator_conditional=True)
+    editing = objective(tmp_path, critic_steps=critic_steps, discriminator_conditional=True, mismatch_weight=0.0)
     real, edited, seen = torch.eye(4), 1 - torch.eye(4), []
     editing._draw_targets = lambda labels, random: edited
     editing.plain_discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
