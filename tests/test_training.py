@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import itertools
 import json
 import math
 import os
@@ -38,7 +39,7 @@ from stgan.training import Trainer, TrainingConfig, TrainingError, recipe_defaul
 from stgan.training.checkpoints import CheckpointError, list_checkpoints
 from stgan.training.classification import random_similarity
 from stgan.training.distributed import check_processes
-from stgan.training.editing import EditingObjective
+from stgan.training.editing import EditingObjective, plausible_pairs
 from stgan.training.ema import ExponentialMovingAverage
 from stgan.training.trainer import all_finite, learning_rate_factor, rare_attribute_weights
 
@@ -530,6 +531,7 @@ def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(ce
         ({"mask_ramp": (0.7, 0.3)}, "mask_ramp must rise"),
         ({"batch_size": 60, "total_images": 60}, "lower --batch_size"),
         ({"streaming": True, "rare_attribute_power": 0.5}, "rare_attribute_power"),
+        ({"streaming": True, "flip_plausibility": 0.1}, "flip_plausibility"),
         ({"model": "gpt"}, "invalid choice"),
         ({"steps_per_day": 3}, "steps_per_day"),
         ({"report_to": "carrier_pigeon"}, "carrier_pigeon"),
@@ -835,6 +837,38 @@ def test_targets_permute_the_batchs_labels_or_flip_one_of_them(tmp_path):
     chosen = torch.stack([(target == each).all(1) for each in possible])
     assert chosen.any(0).all()
     assert (chosen.sum(1) > 5).all()
+
+
+def test_labels_go_together_as_often_as_counting_says():
+    labels = (torch.rand(50, 3, generator=torch.Generator().manual_seed(0)) < torch.tensor([0.1, 0.5, 0.8])).float()
+    for share in (0.0, 0.5, 1.0):
+        pairs = plausible_pairs(labels, share)
+        for (a, has_a), (b, has_b) in itertools.product(itertools.product(range(3), (0, 1)), repeat=2):
+            rows = labels.tolist()
+            together = sum(row[a] == has_a and row[b] == has_b for row in rows) / 50
+            chance = sum(row[a] == has_a for row in rows) * sum(row[b] == has_b for row in rows) / 50**2
+            expected = (a, has_a) == (b, has_b) or together >= share * chance - 1e-6
+            assert pairs[a + 3 * has_a, b + 3 * has_b] == expected
+
+
+def test_no_single_flip_asks_for_what_the_data_never_show(tmp_path):
+    """No glasses (2) on men (3) in these data: men get another one's labels, and so do women who have glasses."""
+    editing = objective(tmp_path, single_flip_share=1.0, flip_plausibility=0.05)
+    seen = torch.tensor([[0.0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0]])
+    seen = torch.cat([seen, torch.tensor([[0.0, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 1]])])
+    labels = seen.repeat(40, 1)
+    editing.count_labels(labels)
+    target = editing._draw_targets(labels, torch.Generator().manual_seed(0))
+    assert not (target[:, 2] * target[:, 3]).any()
+    changed = (target != labels).float()
+    man = labels[:, 3] == 1
+    assert changed[man, 3].any()  # a man may still become a woman
+    without = objective(tmp_path, single_flip_share=1.0, flip_plausibility=0.0)
+    without.count_labels(labels)
+    everything = without._draw_targets(labels, torch.Generator().manual_seed(0))
+    assert (everything[:, 2] * everything[:, 3]).any()
+    impossible = (everything[:, 2] * everything[:, 3]).bool()
+    assert everything[~impossible].equal(target[~impossible])
 
 
 @pytest.mark.parametrize(("share", "rows"), [(1.0, 8), (0.5, 4), (0.01, 1)])

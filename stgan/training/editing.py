@@ -68,7 +68,13 @@ class EditingObjective:
         keep_own_buffers(self.generator)
         keep_own_buffers(self.discriminator)
         self.exclusions = exclusion_matrix(attributes).to(device)
+        self.plausible: Tensor | None = None  # of pairs of labels, see plausible_pairs
         self.cycle = config.model == "stargan"  # its reconstruction goes there and back (CVPR 2018, equation 4)
+
+    def count_labels(self, labels: Tensor) -> None:
+        """Learn from the training labels (N, A) which single flips may be asked for."""
+        if self.config.flip_plausibility:
+            self.plausible = plausible_pairs(labels, self.config.flip_plausibility).to(self.exclusions.device)
 
     @property
     def batches_per_step(self) -> int:
@@ -256,7 +262,12 @@ class EditingObjective:
             return target
         index = torch.randint(labels.shape[1], (len(labels),), generator=random, device=device)
         single = torch.rand(len(labels), 1, generator=random, device=device) < self.config.single_flip_share
-        return torch.where(single, flipped_labels(labels, index, self.exclusions), target)
+        flipped = flipped_labels(labels, index, self.exclusions)
+        if self.plausible is not None:
+            rows = index + labels.shape[1] * flipped.gather(1, index[:, None])[:, 0].long()
+            with_all = self.plausible[rows] | ~torch.cat([1 - flipped, flipped], dim=1).bool()
+            single = single & with_all.all(dim=1, keepdim=True)
+        return torch.where(single, flipped, target)
 
     @torch.no_grad()
     def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:
@@ -289,6 +300,23 @@ class _AttributeHead(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.discriminator(image)[1]
+
+
+def plausible_pairs(labels: Tensor, share: float) -> Tensor:
+    """Which two labels go together in the data at least ``share`` times as often as if they were independent.
+
+    Args:
+        labels: float (N, A) in {0, 1}.
+        share: 0 allows everything that is there.
+
+    Returns:
+        bool (2A, 2A), rows and columns: first the absence, then the presence of each attribute. A label goes with
+        itself.
+    """
+    values = torch.cat([1 - labels, labels], dim=1)
+    alone = values.mean(dim=0)
+    together = values.T @ values / len(values)
+    return (together >= share * torch.outer(alone, alone)) | torch.eye(len(alone), dtype=torch.bool)
 
 
 def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Generator:

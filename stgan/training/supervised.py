@@ -2,7 +2,7 @@
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from stgan.models import PretrainedModel
 from stgan.training.config import TrainingConfig
@@ -57,6 +57,9 @@ class SupervisedObjective:
     def companions(self) -> dict[str, PretrainedModel]:
         """What is saved in folders beside it."""
         return {}
+
+    def count_labels(self, labels: Tensor) -> None:
+        """Nothing here depends on how often labels are."""
 
     def update_average(self, images_seen: int, images_per_step: int) -> None:
         """Move the weights' average on, after a step."""

@@ -216,6 +216,7 @@ class Trainer:
                 revision=config.dataset_revision, progress=accelerator.is_main_process,
             )  # fmt: skip
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
+        self.objective.count_labels(data.labels)
         weights = rare_attribute_weights(data.labels, config.rare_attribute_power)
         if self._fits_on_device(data):
             data = data.to(self.device)
