@@ -531,7 +531,7 @@ def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(ce
         ({"mask_ramp": (0.7, 0.3)}, "mask_ramp must rise"),
         ({"batch_size": 60, "total_images": 60}, "lower --batch_size"),
         ({"streaming": True, "rare_attribute_power": 0.5}, "rare_attribute_power"),
-        ({"streaming": True, "flip_plausibility": 0.1}, "flip_plausibility"),
+        ({"streaming": True, "label_plausibility": 0.1}, "label_plausibility"),
         ({"model": "gpt"}, "invalid choice"),
         ({"steps_per_day": 3}, "steps_per_day"),
         ({"report_to": "carrier_pigeon"}, "carrier_pigeon"),
@@ -851,24 +851,36 @@ def test_labels_go_together_as_often_as_counting_says():
             assert pairs[a + 3 * has_a, b + 3 * has_b] == expected
 
 
-def test_no_single_flip_asks_for_what_the_data_never_show(tmp_path):
-    """No glasses (2) on men (3) in these data: men get another one's labels, and so do women who have glasses."""
-    editing = objective(tmp_path, single_flip_share=1.0, flip_plausibility=0.05)
-    seen = torch.tensor([[0.0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0]])
-    seen = torch.cat([seen, torch.tensor([[0.0, 1, 1, 0], [1, 0, 0, 1], [0, 1, 0, 1]])])
-    labels = seen.repeat(40, 1)
-    editing.count_labels(labels)
-    target = editing._draw_targets(labels, torch.Generator().manual_seed(0))
-    assert not (target[:, 2] * target[:, 3]).any()
-    changed = (target != labels).float()
-    man = labels[:, 3] == 1
-    assert changed[man, 3].any()  # a man may still become a woman
-    without = objective(tmp_path, single_flip_share=1.0, flip_plausibility=0.0)
-    without.count_labels(labels)
-    everything = without._draw_targets(labels, torch.Generator().manual_seed(0))
-    assert (everything[:, 2] * everything[:, 3]).any()
-    impossible = (everything[:, 2] * everything[:, 3]).bool()
-    assert everything[~impossible].equal(target[~impossible])
+@pytest.mark.parametrize("critic_steps", [0, 1])
+def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminator(critic_steps, tmp_path):
+    """No glasses (2) on men (3) in these data."""
+    editing = objective(
+        tmp_path, critic_steps=critic_steps, label_plausibility=0.05, changed_attribute_weight=3.0,
+        discriminator_conditional=True, mismatch_weight=1.0, adversarial_loss="logistic",
+    )  # fmt: skip
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.tensor([[0.0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0]])
+    target = torch.tensor([[0.0, 0, 1, 1], [1, 0, 1, 0], [1, 0, 0, 0], [1, 0, 1, 1]])
+    told = torch.tensor([[0.0, 0, 0.5, 0.5], [1, 0, 1, 0], [1, 0, 0, 0], [1, 0, 0.5, 0.5]])
+    assert editing._judged(target).equal(target)  # before anything was counted
+    counted = torch.tensor([[a, b, c, d] for a in (0, 1) for b in (0, 1) for c, d in ((0, 0), (0, 1), (1, 0))])
+    editing.count_labels(counted.float())
+    assert editing._judged(target).equal(told)
+    assert editing._judged(labels).equal(labels)
+
+    editing._draw_targets = lambda labels, random: target
+    seen = []
+    editing.plain_discriminator.register_forward_hook(lambda _, inputs, outputs: seen.append((inputs[1], outputs)))
+    terms = editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, 0.5)
+    (with_labels, (realness, _)), (asked, (_, logits)) = seen
+    assert with_labels[:, 0].equal(torch.cat([labels, told]))
+    assert asked.equal(told)
+    wrong = F.softplus(realness[1:4, 1]).sum() / 4  # the first differs in nothing but what is unknown
+    assert terms["d_mismatch"].item() == pytest.approx(wrong.item(), rel=1e-5)
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    changed = (labels - told).abs() == 1
+    expected = (entropy.sum() + 2 * entropy[changed].sum()) / 16
+    assert terms["g_attribute"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(("share", "rows"), [(1.0, 8), (0.5, 4), (0.01, 1)])

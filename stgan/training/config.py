@@ -158,10 +158,10 @@ class TrainingConfig:
     mask_ramp: tuple[float, float] = (0.3, 0.7)
     # Share of targets that flip one attribute, as evaluation does; the others permute the batch's labels.
     single_flip_share: float = 0.0
-    # A single flip is only asked for where the data show its result together with each label that stays at least this
-    # share as often as chance would; otherwise the image gets another one's labels. Nobody sees a mustache on a woman
-    # there: asked for it, the generator breaks the picture to please a discriminator that has none to show.
-    flip_plausibility: float = 0.0
+    # Two labels that the data show together less than this share as often as chance would are unknown to D in an
+    # edit's target, and weigh no more for being changed. Nobody sees a mustache on a woman there: a D that knows both
+    # labels believes no picture of it, and the generator breaks the picture.
+    label_plausibility: float = 0.0
     # 0 draws images as they come; towards 1, those with rare attributes ever more often (in-memory data only).
     rare_attribute_power: float = 0.0
     # Mirror images at random.
@@ -210,8 +210,8 @@ class TrainingConfig:
             "mask_ramp must rise within [0, 1]": 0 <= self.mask_ramp[0] < self.mask_ramp[1] <= 1,
             "logging_steps, checkpointing_steps and validation_steps must be positive":
                 min(self.logging_steps, self.checkpointing_steps, self.validation_steps) > 0,
-            "flip_plausibility needs data in memory: set --flip_plausibility 0, or leave out --streaming":
-                not (self.flip_plausibility and self.streaming),
+            "label_plausibility needs data in memory: set --label_plausibility 0, or leave out --streaming":
+                not (self.label_plausibility and self.streaming),
             "rare_attribute_power needs data in memory: set --rare_attribute_power 0, or leave out --streaming":
                 not (self.rare_attribute_power and self.streaming),
             "critic_steps must be 0 (shared pass) or more": self.critic_steps >= 0,
@@ -259,7 +259,7 @@ FAST = TrainingConfig(
     mask_weight=0.15,
     mask_ramp=(0.1, 0.6),
     single_flip_share=0.5,
-    flip_plausibility=0.05,
+    label_plausibility=0.05,
     rare_attribute_power=0.5,
     random_flip=True,
     lr_schedule="linear",
@@ -302,5 +302,5 @@ def recipe_defaults(model: str, recipe: str, streaming: bool = False) -> Trainin
         return replace(base, recipe=recipe, streaming=streaming)
     base = {"paper": STARGAN_PAPER if model == "stargan" else PAPER, "fast": FAST}[recipe]
     if streaming:  # a stream comes in its own order, and nobody has counted its labels
-        base = replace(base, streaming=True, rare_attribute_power=0.0, flip_plausibility=0.0)
+        base = replace(base, streaming=True, rare_attribute_power=0.0, label_plausibility=0.0)
     return replace(base, model=model, output_dir=f"runs/{model}")

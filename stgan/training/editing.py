@@ -68,13 +68,14 @@ class EditingObjective:
         keep_own_buffers(self.generator)
         keep_own_buffers(self.discriminator)
         self.exclusions = exclusion_matrix(attributes).to(device)
-        self.plausible: Tensor | None = None  # of pairs of labels, see plausible_pairs
+        self.clashes: Tensor | None = None  # float (2A, 2A) in {0, 1}: pairs of labels that the data never show
         self.cycle = config.model == "stargan"  # its reconstruction goes there and back (CVPR 2018, equation 4)
 
     def count_labels(self, labels: Tensor) -> None:
-        """Learn from the training labels (N, A) which single flips may be asked for."""
-        if self.config.flip_plausibility:
-            self.plausible = plausible_pairs(labels, self.config.flip_plausibility).to(self.exclusions.device)
+        """Learn from the training labels (N, A) which of them never go together."""
+        if self.config.label_plausibility:
+            plausible = plausible_pairs(labels, self.config.label_plausibility)
+            self.clashes = (~plausible).float().to(self.exclusions.device)
 
     @property
     def batches_per_step(self) -> int:
@@ -152,6 +153,7 @@ class EditingObjective:
         self, real: Tensor, labels: Tensor, fake: Tensor, target: Tensor, random: torch.Generator, penalise: bool
     ) -> Terms:
         config, count = self.config, len(real)
+        target = self._judged(target)
         judged_with = torch.cat([labels, target])
         if config.mismatch_weight:  # the same look at an image answers for the other set of labels too
             judged_with = torch.stack([judged_with, torch.cat([target, labels])], dim=1)
@@ -166,7 +168,7 @@ class EditingObjective:
         loss = adversarial + config.discriminator_attribute_weight * attribute
         terms = {"d_adversarial": adversarial.detach(), "d_attribute": attribute.detach()}
         if config.mismatch_weight:
-            mismatch = losses.mismatch_loss(mismatched[:count], (labels != target).any(dim=1))
+            mismatch = losses.mismatch_loss(mismatched[:count], ((labels - target).abs() == 1).any(dim=1))
             loss = loss + config.mismatch_weight * mismatch
             terms["d_mismatch"] = mismatch.detach()
         if penalise:
@@ -204,11 +206,12 @@ class EditingObjective:
         self, fake: Edit, reconstruction: Tensor, original: Tensor, labels: Tensor, target: Tensor, progress: float
     ) -> Terms:
         config = self.config
-        weights = torch.where(labels != target, config.changed_attribute_weight, 1.0)
+        judged = self._judged(target)
+        weights = torch.where((labels - judged).abs() == 1, config.changed_attribute_weight, 1.0)
         self.plain_discriminator.requires_grad_(False)
         # The plain discriminator: its weights take no gradient here, so there is nothing for ranks to exchange.
         with self.accelerator.autocast():
-            realness, attribute_logits = self.plain_discriminator(fake.image, target)
+            realness, attribute_logits = self.plain_discriminator(fake.image, judged)
         self.plain_discriminator.requires_grad_(True)
         adversarial = {
             "wgan": losses.wasserstein_generator_loss,
@@ -262,12 +265,16 @@ class EditingObjective:
             return target
         index = torch.randint(labels.shape[1], (len(labels),), generator=random, device=device)
         single = torch.rand(len(labels), 1, generator=random, device=device) < self.config.single_flip_share
-        flipped = flipped_labels(labels, index, self.exclusions)
-        if self.plausible is not None:
-            rows = index + labels.shape[1] * flipped.gather(1, index[:, None])[:, 0].long()
-            with_all = self.plausible[rows] | ~torch.cat([1 - flipped, flipped], dim=1).bool()
-            single = single & with_all.all(dim=1, keepdim=True)
-        return torch.where(single, flipped, target)
+        return torch.where(single, flipped_labels(labels, index, self.exclusions), target)
+
+    def _judged(self, target: Tensor) -> Tensor:
+        """Targets (B, A) as D is told them: 0.5, unknown, for labels that the data never show together."""
+        if self.clashes is None:
+            return target
+        values = torch.cat([1 - target, target], dim=1)
+        clashing = values * (values @ self.clashes) > 0
+        absent, present = clashing.chunk(2, dim=1)
+        return torch.where(absent | present, 0.5, target)
 
     @torch.no_grad()
     def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:
