@@ -5,7 +5,7 @@ Its ``discriminator/`` is for those who train on: nothing that edits photos down
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
@@ -17,7 +17,7 @@ from stgan.models.classifier import AttributeClassifier
 from stgan.models.discriminators import Discriminator, PatchDiscriminator
 from stgan.models.encoder_decoder import STGAN, AttGAN
 from stgan.models.generator import Generator
-from stgan.models.pretrained import ModelFolderError, read_config
+from stgan.models.pretrained import ModelFolderError, PretrainedModel, read_config
 from stgan.models.stargan import StarGAN
 
 GENERATORS: dict[str, type[Generator]] = {"STGAN": STGAN, "AttGAN": AttGAN, "StarGAN": StarGAN}
@@ -25,6 +25,7 @@ DISCRIMINATORS: dict[str, type[Discriminator | PatchDiscriminator]] = {
     "Discriminator": Discriminator,
     "PatchDiscriminator": PatchDiscriminator,
 }
+Model = TypeVar("Model", bound=PretrainedModel)
 CLASSIFIER_FOLDER = "classifier"
 ALIGNER_FOLDER = "aligner"
 DISCRIMINATOR_FOLDER = "discriminator"
@@ -79,13 +80,7 @@ def load_generator(folder_or_hub_id: str | os.PathLike, **download: Any) -> Gene
         ModelFolderError: there is no generator, or not one that this version knows.
     """
     folder = fetch_model_folder(folder_or_hub_id, companions=(), **download)
-    architecture = read_config(folder).get("architecture")
-    if architecture not in GENERATORS:
-        raise ModelFolderError(
-            f"{folder_or_hub_id} holds {architecture or 'no named architecture'}, not a generator "
-            f"({', '.join(GENERATORS)})."
-        )
-    return GENERATORS[architecture].from_pretrained(folder)
+    return _architecture(folder, str(folder_or_hub_id), GENERATORS, "generator").from_pretrained(folder)
 
 
 def load_companion_classifier(folder_or_hub_id: str | os.PathLike, **download: Any) -> AttributeClassifier:
@@ -132,10 +127,14 @@ def load_companion_discriminator(
     folder = fetch_model_folder(folder_or_hub_id, companions=(DISCRIMINATOR_FOLDER,), **download) / DISCRIMINATOR_FOLDER
     if not folder.is_dir():
         return None
+    return _architecture(folder, str(folder), DISCRIMINATORS, "discriminator").from_pretrained(folder)
+
+
+def _architecture(folder: Path, name: str, known: dict[str, type[Model]], kind: str) -> type[Model]:
+    """Which of the known classes a folder, called ``name`` in messages, holds."""
     architecture = read_config(folder).get("architecture")
-    if architecture not in DISCRIMINATORS:
+    if architecture not in known:
         raise ModelFolderError(
-            f"{folder} holds {architecture or 'no named architecture'}, not a discriminator "
-            f"({', '.join(DISCRIMINATORS)})."
+            f"{name} holds {architecture or 'no named architecture'}, not a {kind} ({', '.join(known)})."
         )
-    return DISCRIMINATORS[architecture].from_pretrained(folder)
+    return known[architecture]
