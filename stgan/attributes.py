@@ -28,6 +28,7 @@ DEFAULT_ATTRIBUTES: tuple[str, ...] = (
 
 HAIR_COLOURS: tuple[str, ...] = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 HAIR_TEXTURES: tuple[str, ...] = ("Straight_Hair", "Wavy_Hair")
+BEARDS: tuple[str, ...] = ("5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns")
 
 
 def excluded_by(name: str) -> tuple[str, ...]:
@@ -62,6 +63,21 @@ def exclusion_matrix(attributes: Sequence[str]) -> Tensor:
         for other in excluded_by(name):
             if other in attributes:
                 matrix[i, list(attributes).index(other)] = True
+    return matrix
+
+
+def contradiction_matrix(attributes: Sequence[str]) -> Tensor:
+    """Bool (A, A), symmetric: two attributes that cannot both be true, though an edit to one keeps the other's label.
+
+    A bald head has no hair colour, and CelebA counts a mustache as a beard. The paper's protocol asks for one and
+    leaves the other as it was, so these are apart from :func:`exclusion_matrix`.
+    """
+    pairs = [("Bald", colour) for colour in HAIR_COLOURS] + [("No_Beard", beard) for beard in BEARDS]
+    matrix = torch.zeros(len(attributes), len(attributes), dtype=torch.bool)
+    for one, other in pairs:
+        if one in attributes and other in attributes:
+            i, j = list(attributes).index(one), list(attributes).index(other)
+            matrix[i, j] = matrix[j, i] = True
     return matrix
 
 

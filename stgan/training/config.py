@@ -158,9 +158,10 @@ class TrainingConfig:
     mask_ramp: tuple[float, float] = (0.3, 0.7)
     # Share of targets that flip one attribute, as evaluation does; the others permute the batch's labels.
     single_flip_share: float = 0.0
-    # Two labels that the data show together less than this share as often as chance would are unknown to D in an
-    # edit's target, and weigh no more for being changed. Nobody sees a mustache on a woman there: a D that knows both
-    # labels believes no picture of it, and the generator breaks the picture.
+    # Two labels that the data show together less than this share as often as chance would go for never shown
+    # together, as a mustache on a woman. D judges the realness of such an edit without them, and does not learn a
+    # label from images where another one implies it: a mustache from men alone, so that it looks for a mustache. What
+    # an edit makes untrue unasked, black hair of a bald head, does not count either. 0 turns all of this off.
     label_plausibility: float = 0.0
     # 0 draws images as they come; towards 1, those with rare attributes ever more often (in-memory data only).
     rare_attribute_power: float = 0.0

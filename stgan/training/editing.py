@@ -28,6 +28,7 @@ from stgan.pixels import normalise
 from stgan.training.config import TrainingConfig
 from stgan.training.distributed import keep_own_buffers
 from stgan.training.ema import ExponentialMovingAverage
+from stgan.training.label_rules import LabelRules
 
 ARCHITECTURES = {"stgan": "STGAN", "attgan": "AttGAN", "stargan": "StarGAN"}
 Batch = tuple[Tensor, Tensor]  # images (B, 3, S, S) in [-1, 1], labels (B, A) in {0, 1}
@@ -68,14 +69,15 @@ class EditingObjective:
         keep_own_buffers(self.generator)
         keep_own_buffers(self.discriminator)
         self.exclusions = exclusion_matrix(attributes).to(device)
-        self.clashes: Tensor | None = None  # float (2A, 2A) in {0, 1}: pairs of labels that the data never show
+        self.label_rules = LabelRules.none(len(attributes)).to(device)  # until the labels were counted
         self.cycle = config.model == "stargan"  # its reconstruction goes there and back (CVPR 2018, equation 4)
 
     def count_labels(self, labels: Tensor) -> None:
         """Learn from the training labels (N, A) which of them never go together."""
-        if self.config.label_plausibility:
-            plausible = plausible_pairs(labels, self.config.label_plausibility)
-            self.clashes = (~plausible).float().to(self.exclusions.device)
+        share = self.config.label_plausibility
+        if share:
+            rules = LabelRules.counted(self.plain_generator.attributes, labels, share)
+            self.label_rules = rules.to(self.exclusions.device)
 
     @property
     def batches_per_step(self) -> int:
@@ -153,7 +155,7 @@ class EditingObjective:
         self, real: Tensor, labels: Tensor, fake: Tensor, target: Tensor, random: torch.Generator, penalise: bool
     ) -> Terms:
         config, count = self.config, len(real)
-        target = self._judged(target)
+        target = self.label_rules.told(labels, target)
         judged_with = torch.cat([labels, target])
         if config.mismatch_weight:  # the same look at an image answers for the other set of labels too
             judged_with = torch.stack([judged_with, torch.cat([target, labels])], dim=1)
@@ -164,7 +166,7 @@ class EditingObjective:
             "wgan": losses.wasserstein_discriminator_loss,
             "logistic": losses.logistic_discriminator_loss,
         }[config.adversarial_loss](realness[:count], realness[count:])
-        attribute = losses.attribute_loss(attribute_logits[:count], labels)
+        attribute = losses.attribute_loss(attribute_logits[:count], labels, self.label_rules.open_labels(labels))
         loss = adversarial + config.discriminator_attribute_weight * attribute
         terms = {"d_adversarial": adversarial.detach(), "d_attribute": attribute.detach()}
         if config.mismatch_weight:
@@ -206,12 +208,12 @@ class EditingObjective:
         self, fake: Edit, reconstruction: Tensor, original: Tensor, labels: Tensor, target: Tensor, progress: float
     ) -> Terms:
         config = self.config
-        judged = self._judged(target)
-        weights = torch.where((labels - judged).abs() == 1, config.changed_attribute_weight, 1.0)
+        told = self.label_rules.told(labels, target)
+        weights = self.label_rules.edit_weights(labels, target, config.changed_attribute_weight)
         self.plain_discriminator.requires_grad_(False)
         # The plain discriminator: its weights take no gradient here, so there is nothing for ranks to exchange.
         with self.accelerator.autocast():
-            realness, attribute_logits = self.plain_discriminator(fake.image, judged)
+            realness, attribute_logits = self.plain_discriminator(fake.image, told)
         self.plain_discriminator.requires_grad_(True)
         adversarial = {
             "wgan": losses.wasserstein_generator_loss,
@@ -267,15 +269,6 @@ class EditingObjective:
         single = torch.rand(len(labels), 1, generator=random, device=device) < self.config.single_flip_share
         return torch.where(single, flipped_labels(labels, index, self.exclusions), target)
 
-    def _judged(self, target: Tensor) -> Tensor:
-        """Targets (B, A) as D is told them: 0.5, unknown, for labels that the data never show together."""
-        if self.clashes is None:
-            return target
-        values = torch.cat([1 - target, target], dim=1)
-        clashing = values * (values @ self.clashes) > 0
-        absent, present = clashing.chunk(2, dim=1)
-        return torch.where(absent | present, 0.5, target)
-
     @torch.no_grad()
     def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:
         """PSNR, SSIM, edit accuracy and preservation on validation images, by the classifier or else by D's head."""
@@ -307,23 +300,6 @@ class _AttributeHead(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.discriminator(image)[1]
-
-
-def plausible_pairs(labels: Tensor, share: float) -> Tensor:
-    """Which two labels go together in the data at least ``share`` times as often as if they were independent.
-
-    Args:
-        labels: float (N, A) in {0, 1}.
-        share: 0 allows everything that is there.
-
-    Returns:
-        bool (2A, 2A), rows and columns: first the absence, then the presence of each attribute. A label goes with
-        itself.
-    """
-    values = torch.cat([1 - labels, labels], dim=1)
-    alone = values.mean(dim=0)
-    together = values.T @ values / len(values)
-    return (together >= share * torch.outer(alone, alone)) | torch.eye(len(alone), dtype=torch.bool)
 
 
 def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Generator:

@@ -1,0 +1,98 @@
+"""What labels say of one another: those that the data never show together, and those that an edit makes untrue.
+
+Edits ask for label vectors that no photograph has: a woman with a mustache, a bald head with black hair. A
+discriminator that has learned every label from whole faces knows no such picture, and the generator breaks the face
+instead of editing it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stgan.attributes import contradiction_matrix, exclusion_matrix
+
+
+@dataclass
+class LabelRules:
+    """Which labels of a face, or of an edit, a discriminator can be told and can learn from.
+
+    Made by :meth:`none`, under which every label counts, or :meth:`counted`.
+    """
+
+    # Float (2A, 2A) in {0, 1}, rows and columns first the absence, then the presence of each attribute: two that the
+    # data never show together, though their names allow it.
+    clashes: Tensor
+    # Float (A, A) in {0, 1}: two attributes that cannot both be present, and yet an edit to one keeps the other.
+    contradictions: Tensor
+
+    @classmethod
+    def none(cls, attribute_count: int) -> "LabelRules":
+        """Every label counts."""
+        return cls(torch.zeros(2 * attribute_count, 2 * attribute_count), torch.zeros(attribute_count, attribute_count))
+
+    @classmethod
+    def counted(cls, attributes: tuple[str, ...], labels: Tensor, share: float) -> "LabelRules":
+        """Rules of a data set.
+
+        Args:
+            attributes: names of the A attributes.
+            labels: float (N, A) in {0, 1}, of all training images.
+            share: of what chance would give, below which two labels are never shown together.
+        """
+        count = len(attributes)
+        contradictions = contradiction_matrix(attributes)
+        clashes = ~plausible_pairs(labels, share) & ~torch.eye(count, dtype=torch.bool).repeat(2, 2)
+        clashes[count:, count:] &= ~(exclusion_matrix(attributes) | contradictions)
+        return cls(clashes.float(), contradictions.float())
+
+    def to(self, device: torch.device) -> "LabelRules":
+        """The same rules there."""
+        return LabelRules(self.clashes.to(device), self.contradictions.to(device))
+
+    def open_labels(self, labels: Tensor) -> Tensor:
+        """Float (N, A): 1 where the rest of a face leaves a label open, 0 where it follows from another.
+
+        That a woman has no mustache is no news. Whoever learns it learns to look for a woman, and will not see a
+        mustache on one; whoever learns mustaches from men alone can only look at the lip.
+        """
+        present = torch.cat([1 - labels, labels], dim=1)
+        never_absent, never_present = (present @ self.clashes > 0).chunk(2, dim=1)
+        return 1 - torch.where(labels > 0, never_absent, never_present).float()
+
+    def told(self, labels: Tensor, target: Tensor) -> Tensor:
+        """Targets (N, A) of edits as a discriminator judges their realness by: 0.5, unknown, where none is real.
+
+        Unknown are both of two labels that clash, and the kept one of two that contradict each other.
+        """
+        present = torch.cat([1 - target, target], dim=1)
+        absent_clashes, present_clashes = (present * (present @ self.clashes) > 0).chunk(2, dim=1)
+        unknown = absent_clashes | present_clashes | self._untrue(labels, target)
+        return torch.where(unknown, 0.5, target)
+
+    def edit_weights(self, labels: Tensor, target: Tensor, changed_weight: float) -> Tensor:
+        """Weights (N, A) of the attribute loss on edits: 1 of what is kept, 0 of what became untrue."""
+        weights = torch.where(labels == target, 1.0, changed_weight)
+        return weights.masked_fill(self._untrue(labels, target), 0.0)
+
+    def _untrue(self, labels: Tensor, target: Tensor) -> Tensor:
+        """Bool (N, A): present before and after, though the edit adds what contradicts it."""
+        added = (target > labels).float()
+        return (added @ self.contradictions > 0) & (labels > 0) & (target > 0)
+
+
+def plausible_pairs(labels: Tensor, share: float) -> Tensor:
+    """Which two labels go together in the data at least ``share`` times as often as if they were independent.
+
+    Args:
+        labels: float (N, A) in {0, 1}.
+        share: 0 allows everything that is there.
+
+    Returns:
+        bool (2A, 2A), rows and columns: first the absence, then the presence of each attribute. A label goes with
+        itself.
+    """
+    values = torch.cat([1 - labels, labels], dim=1)
+    alone = values.mean(dim=0)
+    together = values.T @ values / len(values)
+    return (together >= share * torch.outer(alone, alone)) | torch.eye(len(alone), dtype=torch.bool)
