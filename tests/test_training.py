@@ -40,6 +40,7 @@ from stgan.training.classification import random_similarity
 from stgan.training.distributed import check_processes
 from stgan.training.editing import EditingObjective
 from stgan.training.ema import ExponentialMovingAverage
+from stgan.training.precision import resolve_precision
 from stgan.training.trainer import all_finite, learning_rate_factor, rare_attribute_weights
 
 ROOT = Path(__file__).parent.parent
@@ -192,7 +193,8 @@ def states(run):
     return {type(network).__name__: copy.deepcopy(network.state_dict()) for network in run.objective.networks}
 
 
-def test_a_run_in_bfloat16_keeps_its_losses_and_weights_in_full_precision(celeba, tmp_path):
+def test_a_run_in_bfloat16_keeps_its_losses_and_weights_in_full_precision(celeba, tmp_path, monkeypatch):
+    tell(monkeypatch, {"avx512_bf16": True})
     run = trainer(celeba, tmp_path, steps=2, mixed_precision="bf16", penalty_interval=1)
     terms = []
     step = run._train_step
@@ -201,6 +203,45 @@ def test_a_run_in_bfloat16_keeps_its_losses_and_weights_in_full_precision(celeba
     assert all(term.dtype == torch.float32 for each in terms for term in each.values())
     assert "d_penalty" in terms[0]
     assert all(p.dtype == torch.float32 for network in run.objective.networks for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "instructions", "taken"),
+    [
+        ("auto", "cpu", {"avx2": True, "avx512_f": True, "avx512_bf16": False}, "no"),
+        ("auto", "cpu", {"avx2": True, "avx512_bf16": True}, "bf16"),
+        ("auto", "cpu", {"neon": True, "bf16": True}, "bf16"),
+        ("auto", "cpu", None, "no"),  # a torch that cannot tell
+        ("auto", "cuda", {}, "bf16"),
+        ("auto", "mps", {"bf16": True}, "no"),
+        ("bf16", "mps", {}, "bf16"),
+        ("bf16", "cpu", {"avx512_bf16": True}, "bf16"),
+        ("no", "cuda", {}, "no"),
+    ],
+)
+def test_bf16_is_taken_where_there_are_instructions_for_it(wanted, device, instructions, taken, monkeypatch):
+    tell(monkeypatch, instructions)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resolve_precision(wanted, torch.device(device)) == taken
+
+
+def tell(monkeypatch, instructions):
+    """Let torch say that the processor has these instructions, or not know."""
+    if instructions is None:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
+
+
+def test_who_asks_for_bf16_without_instructions_gets_it_and_is_told(celeba, tmp_path, monkeypatch):
+    tell(monkeypatch, {"avx2": True})
+    with pytest.warns(UserWarning, match="--mixed_precision no"):
+        slow = trainer(celeba, tmp_path, mixed_precision="bf16")
+    assert slow.accelerator.mixed_precision == "bf16"
+    assert trainer(celeba, tmp_path, mixed_precision="auto").accelerator.mixed_precision == "no"
+    assert recipe_defaults("stgan", "fast").mixed_precision == "auto"
 
 
 def test_a_classifier_learns_what_is_there_to_see(celeba, tmp_path):

@@ -50,8 +50,9 @@ class TrainingConfig:
     batch_size: int = 32
     # Seed of everything random.
     seed: int = 0
-    # no, or bf16. Losses, penalties and norms' statistics stay in float32. fp16 costs edit accuracy.
-    mixed_precision: Literal["no", "bf16"] = "no"
+    # no; bf16; or auto: bf16 on a device that has instructions for it. Losses, penalties and norms' statistics stay in
+    # float32. fp16 costs edit accuracy.
+    mixed_precision: Literal["no", "bf16", "auto"] = "no"
     # Compile the networks (a few minutes once, then faster on a GPU).
     compile: bool = False
 
@@ -238,7 +239,7 @@ PAPER = TrainingConfig(
 
 FAST = TrainingConfig(
     recipe="fast",
-    mixed_precision="bf16",
+    mixed_precision="auto",
     discriminator_rate_factor=2.0,
     # R1's first gradients are a thousand times its later ones; at 0.999 Adam's second moment remembers them for
     # thousands of steps, in which D stays at chance.

@@ -6,12 +6,12 @@ import os
 import shutil
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import ProjectConfiguration, broadcast_object_list, gather_object, set_seed
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -27,6 +27,7 @@ from stgan.training.classification import ClassificationObjective
 from stgan.training.config import TrainingConfig
 from stgan.training.distributed import check_processes
 from stgan.training.editing import EditingObjective
+from stgan.training.precision import resolve_precision
 from stgan.training.pushing import BackgroundPush, fetch_state
 
 # Settings that a checkpoint's tensors or its course of batches depend on.
@@ -54,6 +55,7 @@ class Trainer:
     """
 
     def __init__(self, config: TrainingConfig, command: str = ""):
+        config = replace(config, mixed_precision=resolve_precision(config.mixed_precision, PartialState().device))
         self.config = config
         # What the weights have been through: one command for each time a run was started or resumed.
         self.initial_images, self.initial_steps, earlier = _history(config.initial_model)
