@@ -66,10 +66,16 @@ class ClassifierReport:
 
     ``balanced_accuracy`` is the mean of the shares right among those with and those without the attribute: .5 for a
     constant answer, however rare the attribute is. Where only one of the two occurs, it is that one's share.
+
+    ``flipped_accuracy`` is the edit accuracy that real photographs would have, were each flip answered by a photograph
+    that does have the value asked for: the share right among those with the attribute, weighed by how many have it
+    not, and the other way round. An edit that scores more is plainer than most real faces. Only attributes that some
+    of the images have and others have not are in it.
     """
 
     accuracy: dict[str, float]
     balanced_accuracy: dict[str, float]
+    flipped_accuracy: dict[str, float]
 
     @property
     def mean_accuracy(self) -> float:
@@ -79,6 +85,10 @@ class ClassifierReport:
     def mean_balanced_accuracy(self) -> float:
         return _mean(self.balanced_accuracy)
 
+    @property
+    def mean_flipped_accuracy(self) -> float | None:
+        return _mean(self.flipped_accuracy) if self.flipped_accuracy else None
+
     def headline(self) -> dict[str, float]:
         """The means, for a log or tracker."""
         return {"accuracy": self.mean_accuracy, "balanced_accuracy": self.mean_balanced_accuracy}
@@ -87,7 +97,11 @@ class ClassifierReport:
         """JSON-ready."""
         return self.headline() | {
             "by_attribute": {
-                name: {"accuracy": self.accuracy[name], "balanced_accuracy": self.balanced_accuracy[name]}
+                name: {
+                    "accuracy": self.accuracy[name],
+                    "balanced_accuracy": self.balanced_accuracy[name],
+                    "flipped_accuracy": self.flipped_accuracy.get(name),
+                }
                 for name in self.accuracy
             }
         }
@@ -529,10 +543,15 @@ def _report(predicted: Tensor, labels: Tensor, attributes: Sequence[str]) -> Cla
         size = group.sum(dim=0)
         share = (right * group).sum(dim=0) / size.clamp(min=1)
         shares.append(torch.where(size > 0, share, torch.nan))
+    present, absent = shares
     balanced = torch.stack(shares).nanmean(dim=0)
+    frequency = labels.double().mean(dim=0)
+    flipped = (1 - frequency) * present + frequency * absent
+    by_name = zip(attributes, flipped.tolist(), strict=True)
     return ClassifierReport(
         dict(zip(attributes, right.mean(dim=0).tolist(), strict=True)),
         dict(zip(attributes, balanced.tolist(), strict=True)),
+        {name: value for name, value in by_name if not math.isnan(value)},
     )
 
 
@@ -599,11 +618,12 @@ def _edit_table(evaluation: Evaluation, published: bool) -> list[str]:
         # The paper's mean is for its own 13 attributes and no others.
         mean = PUBLISHED_MEAN_EDIT_ACCURACY if set(names) == set(PUBLISHED_EDIT_ACCURACY) else None
         columns[f"STGAN, paper, ±{PUBLISHED_INTENSITY:g}"] = (PUBLISHED_EDIT_ACCURACY, mean)
+    report = evaluation.classifier
+    columns["real faces"] = (report.flipped_accuracy, report.mean_flipped_accuracy)
     for intensity, scores in evaluation.edits.items():
         columns[f"preservation error ±{intensity:g}"] = (scores.preservation_error, scores.mean_preservation_error)
         if scores.distance:
             columns[f"distance ±{intensity:g}"] = (scores.distance, scores.mean_distance)
-    report = evaluation.classifier
     columns["classifier accuracy"] = (report.accuracy, report.mean_accuracy)
     columns["classifier balanced"] = (report.balanced_accuracy, report.mean_balanced_accuracy)
     rows = [f"| attribute | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
@@ -633,8 +653,9 @@ def _notes(evaluation: Evaluation, published: bool) -> list[str]:
     lines = [
         f"Measured on {evaluation.images:,} images, 8-bit RGB, scikit-image defaults. Each attribute flipped on every "
         "image; ±1 is the difference that training asks for. Edit accuracy: share of results in which a separately "
-        "trained classifier sees the value asked for. Preservation error: share of the other attributes' predictions "
-        "that the edit changed. The classifier's own accuracy on the real images bounds how far either can be trusted.",
+        "trained classifier sees the value asked for; real faces: in how many it would, were they photographs of "
+        "people who do have that value. Preservation error: share of the other attributes' predictions that the edit "
+        "changed. The classifier's own accuracy on the real images bounds how far either can be trusted.",
     ]
     if any(scores.distance for scores in evaluation.edits.values()):
         lines += [

@@ -413,7 +413,13 @@ def test_classifier_report_counts_right_answers():
         shares = [sum(group) / len(group) for group in groups if group]
         assert report.accuracy[name] == pytest.approx(sum(right) / 20)
         assert report.balanced_accuracy[name] == pytest.approx(sum(shares) / len(shares))
+        # Every flip answered in turn by every real photograph that has the value asked for.
+        answers = [[right[i] for i in range(20) if labels[i, k] != labels[asked, k]] for asked in range(20)]
+        assert report.flipped_accuracy.get(name) == (
+            pytest.approx(np.mean([np.mean(each) for each in answers])) if all(answers) else None
+        )
     assert report.headline()["accuracy"] == pytest.approx(np.mean(list(report.accuracy.values())))
+    assert report.flipped_accuracy.keys() == set(ATTRIBUTES[1:])
     json.dumps(report.to_dict(), allow_nan=False)
 
 
