@@ -884,7 +884,7 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
     """No glasses (2) on men (3) in these data."""
     editing = objective(
         tmp_path, critic_steps=critic_steps, label_plausibility=0.05, changed_attribute_weight=3.0,
-        discriminator_conditional=True, mismatch_weight=1.0, adversarial_loss="logistic",
+        discriminator_conditional=True, mismatch_weight=1.0, adversarial_loss="logistic", attribute_margin=0.7,
     )  # fmt: skip
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     labels = torch.tensor([[0.0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 1, 0]])
@@ -902,7 +902,9 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
     assert asked.equal(told)
     wrong = F.softplus(realness[1:4, 1]).sum() / 4  # the first differs in nothing but what is unknown
     assert terms["d_mismatch"].item() == pytest.approx(wrong.item(), rel=1e-5)
-    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    added, removed = target > labels, target < labels
+    surer = torch.where(added, logits - 0.7, torch.where(removed, logits + 0.7, logits))
+    entropy = F.binary_cross_entropy_with_logits(surer, target, reduction="none")
     expected = (entropy.sum() + 2 * entropy[labels != target].sum()) / 16
     assert terms["g_attribute"].item() == pytest.approx(expected.item(), rel=1e-5)
     entropy = F.binary_cross_entropy_with_logits(seen_logits[:4], labels, reduction="none")

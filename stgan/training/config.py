@@ -149,6 +149,9 @@ class TrainingConfig:
     # In that loss, weight of the attributes that the edit changes; those that it keeps weigh 1. Most attributes of an
     # edit stay as they are, and pull it toward more of what is there already.
     changed_attribute_weight: float = 1.0
+    # Logits by which the attribute head must be surer of what an edit changes than its loss would ask. The head gives
+    # in sooner than a judge that no generator has trained against.
+    attribute_margin: float = 0.0
     # Weight of the reconstruction loss.
     reconstruction_weight: float = 100.0
     # Share of a batch that is also reconstructed (shared pass only).
@@ -249,18 +252,20 @@ FAST = TrainingConfig(
     discriminator_conditional=True,
     critic_steps=0,
     penalty_weight=0.2,
-    attribute_penalty_share=0.1,
+    attribute_penalty_share=0.2,
     penalty_interval=8,
+    discriminator_attribute_weight=2.0,
     mismatch_weight=1.0,
-    reconstruction_share=0.5,
-    reconstruction_weight=30.0,
-    attribute_weight=7.0,
+    reconstruction_share=0.25,
+    reconstruction_weight=25.0,
+    attribute_weight=8.0,
     changed_attribute_weight=5.0,
+    attribute_margin=1.5,
     norm_decay=0.99,
     soft_mask=True,
-    mask_weight=0.15,
+    mask_weight=0.2,
     mask_ramp=(0.1, 0.6),
-    single_flip_share=0.5,
+    single_flip_share=0.65,
     label_plausibility=0.05,
     rare_attribute_power=0.5,
     random_flip=True,

@@ -215,13 +215,14 @@ class EditingObjective:
         with self.accelerator.autocast():
             realness, attribute_logits = self.plain_discriminator(fake.image, told)
         self.plain_discriminator.requires_grad_(True)
+        convinced = attribute_logits.float() - config.attribute_margin * (target - labels)  # what is kept has no margin
         adversarial = {
             "wgan": losses.wasserstein_generator_loss,
             "logistic": losses.logistic_generator_loss,
         }[config.adversarial_loss](realness)
         terms = {
             "g_adversarial": adversarial,
-            "g_attribute": losses.attribute_loss(attribute_logits, target, weights),
+            "g_attribute": losses.attribute_loss(convinced, target, weights),
             "g_reconstruction": losses.reconstruction_loss(reconstruction, original),
         }
         loss = (
