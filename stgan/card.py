@@ -79,7 +79,8 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         parameters=f"{training.get('parameters', 0):,}",
         device=training.get("device", "not recorded"),
         minutes=training.get("minutes"),
-        commands=_commands(training),
+        command=_commands(training.get("commands", [])[-1:]),
+        earlier_commands=_commands(training.get("commands", [])[:-1]),
         evaluation=evaluation.get("markdown"),
         evaluation_command=evaluation.get("command"),
         groups=bool(evaluation.get("groups")),
@@ -106,13 +107,13 @@ def _description(architecture: str, config: dict[str, Any]) -> str:
     return f"Edits {len(config['attributes'])} attributes of a face in a photograph: {attributes}.{masked}"
 
 
-def _commands(training: dict[str, Any]) -> str:
-    """Lines of shell: the command of the run, and from which image on another one went on with it."""
+def _commands(entries: list[dict[str, Any]]) -> str:
+    """Lines of shell: commands of a run, and from which image on each of them went on with it."""
     lines = []
-    for entry in training.get("commands", []):
+    for entry in entries:
         lines += [f"# from image {entry['from_image']:,} on"] if entry["from_image"] else []
         lines.append(entry["command"])
-    return "\n".join(lines) or "# not recorded"
+    return "\n".join(lines)
 
 
 def _card_data(architecture: str, evaluation: dict[str, Any]) -> ModelCardData:

@@ -1043,7 +1043,7 @@ def test_attributes_that_an_edit_changes_weigh_more(critic_steps, tmp_path):
     """With a weight of 3, the loss is that of all attributes and twice that of the changed ones."""
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     labels, target, seen = torch.eye(4), torch.eye(4)[[1, 0, 2, 2]], []
-    editing = objective(tmp_path, critic_steps=critic_steps, changed_attribute_weight=3.0)
+    editing = objective(tmp_path, critic_steps=critic_steps, changed_attribute_weight=3.0, attribute_margin=0.0)
     editing._draw_targets = lambda labels, random: target
     editing.plain_discriminator.register_forward_hook(lambda module, inputs, outputs: seen.append(outputs[1].detach()))
     terms = editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, 0.5)
@@ -1062,6 +1062,25 @@ def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):
         assert record["images_seen"] == (2 + 4) * TINY["batch_size"]
         assert record["steps"] == 2 + 4
         assert [entry["from_image"] for entry in record["commands"]] == [0, 8]
+
+
+def test_a_model_says_how_many_minutes_its_training_took_over_all_its_runs(celeba, tmp_path, monkeypatch):
+    """On a clock that only a step moves, by a minute; what is done twice after going back counts twice."""
+    now = [0.0]
+    monkeypatch.setattr("stgan.training.trainer.time.monotonic", lambda: now[0])
+    step = Trainer._train_step
+    monkeypatch.setattr(Trainer, "_train_step", lambda run: (now.__setitem__(0, now[0] + 60), step(run))[1])
+    more = {"steps": 5, "initial_model": tmp_path / "first" / "model", "checkpointing_steps": 2}
+    runs = [
+        ("first", {"steps": 2}, 2),
+        ("second", more, 2 + 5),
+        ("second", {**more, "resume_from_checkpoint": "checkpoint-4"}, 2 + 4 + 1),
+    ]
+    for folder, settings, minutes in runs:
+        trained(celeba, tmp_path / folder, **settings)
+        record = json.loads((tmp_path / folder / "model" / "training.json").read_text(encoding="utf-8"))
+        assert record["minutes"] == minutes
+        now[0] += 1e6  # nobody trains between two runs
 
 
 def test_more_layers_may_have_more_transfer_units(tmp_path):

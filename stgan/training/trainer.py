@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ class Trainer:
         config = replace(config, mixed_precision=resolve_precision(config.mixed_precision, PartialState().device))
         self.config = config
         # What the weights have been through: one command for each time a run was started or resumed.
-        self.initial_images, self.initial_steps, earlier = _history(config.initial_model)
+        self.initial_images, self.initial_steps, self.earlier_minutes, earlier = _history(config.initial_model)
+        self.started = time.monotonic()  # of the minutes since
         self.commands = [*earlier, {"from_image": self.initial_images, "command": command}]
         self.attributes = tuple(config.attributes) or DEFAULT_ATTRIBUTES
         self.output_dir = Path(config.output_dir)
@@ -122,6 +124,7 @@ class Trainer:
             mininterval=5, file=sys.stdout,
         )  # fmt: skip
         previous_handlers = self._catch_signals()
+        self.started = time.monotonic()
         try:
             while self.step < self.total_steps and not self._must_stop():
                 for name, term in self._train_step().items():  # sums stay on the device until they are logged
@@ -152,6 +155,11 @@ class Trainer:
         self.step += 1
         self.objective.update_average(self.step * self.images_per_step, self.images_per_step)
         return terms
+
+    @property
+    def minutes(self) -> float:
+        """That training has taken so far, validation and what came before a resumption included."""
+        return self.earlier_minutes + (time.monotonic() - self.started) / 60
 
     def _draw(self) -> Batch:
         batch = self.batches.draw(self.next_batch)
@@ -257,6 +265,7 @@ class Trainer:
         self._apply_optimizer_settings()
         self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
         self.initial_images, self.initial_steps = (progress.get(f"initial_{unit}", 0) for unit in ("images", "steps"))
+        self.earlier_minutes = progress.get("minutes", 0.0)
         images = self.initial_images + progress["images_seen"]
         self.commands = _continued(progress["commands"], images, self.commands[-1]["command"])
         self.accelerator.print(f"Continuing from {checkpoint} at step {self.step} of {self.total_steps}.")
@@ -328,6 +337,7 @@ class Trainer:
             "images_seen": self.step * self.images_per_step,
             "initial_images": self.initial_images,
             "initial_steps": self.initial_steps,
+            "minutes": self.minutes,
             "commands": self.commands,
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
             "config": json.loads(json.dumps(asdict(self.config))) | {"processes": self.accelerator.num_processes},
@@ -364,6 +374,7 @@ class Trainer:
             "commands": self.commands,
             "images_seen": self.initial_images + self.step * self.images_per_step,
             "steps": self.initial_steps + self.step,
+            "minutes": round(self.minutes, 1),
             "parameters": self.objective.trained_model.parameter_count(),
             "device": device_name(self.device),
             "validation": figures,
@@ -420,11 +431,12 @@ def rare_attribute_weights(labels: Tensor, power: float) -> Tensor | None:
     return rarity.clamp(min=1.0).pow(power)
 
 
-def _history(initial_model: str | None) -> tuple[int, int, list[dict[str, Any]]]:
-    """Images that an initial model was shown, in how many steps, by which commands, as far as its folder says."""
+def _history(initial_model: str | None) -> tuple[int, int, float, list[dict[str, Any]]]:
+    """Images that an initial model was shown, steps, minutes and commands that took, as far as its folder says."""
     file = Path(initial_model or "") / TRAINING_FILE
     record = json.loads(file.read_text(encoding="utf-8")) if initial_model and file.is_file() else {}
-    return record.get("images_seen", 0), record.get("steps", 0), record.get("commands", [])
+    numbers = (record.get(name, 0) for name in ("images_seen", "steps", "minutes"))
+    return *numbers, record.get("commands", [])
 
 
 def _continued(commands: list[dict[str, Any]], images_seen: int, command: str) -> list[dict[str, Any]]:
