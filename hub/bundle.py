@@ -40,6 +40,9 @@ class Settings:
     output: Path
     # Folder of the aligner, as the trainer wrote it. Without one faces are aligned by the detector's landmarks.
     aligner: Path | None = None
+    # Another editor of the same settings, such as the one that this one went on from: the mean of both's weights is
+    # bundled. Two ends of one run, averaged, edit with less noise than either.
+    average_with: Path | None = None
     # Also bundle the discriminator, so that others can train on from the model.
     discriminator: bool = True
     # Name that the card's usage lines show; the output folder by default.
@@ -54,6 +57,8 @@ def bundle(settings: Settings) -> None:
     """
     generator, classifier = load_generator(settings.model), AttributeClassifier.from_pretrained(settings.classifier)
     check_judge(generator, classifier)
+    if settings.average_with is not None:
+        average(generator, load_generator(settings.average_with))
     parts = [(classifier, settings.classifier, settings.output / CLASSIFIER_FOLDER)]
     if settings.aligner is not None:
         aligner = FaceAligner.from_pretrained(settings.aligner)
@@ -69,6 +74,20 @@ def bundle(settings: Settings) -> None:
         write_card(folder, settings.name or str(folder))
     size = sum(file.stat().st_size for file in settings.output.rglob("*") if file.is_file())
     print(f"{settings.output}: {size / 1e6:.1f} MB")
+
+
+def average(model: PretrainedModel, other: PretrainedModel) -> None:
+    """Move a model's weights and statistics to the middle between them and another's (arXiv 2203.05482).
+
+    Raises:
+        ValueError: they are not of one kind and configuration.
+    """
+    if type(model) is not type(other) or model.config != other.config:
+        raise ValueError("--average_with needs an editor of the same architecture and settings as --model.")
+    theirs = other.state_dict()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(theirs[name], 0.5)
 
 
 def save_in_half_precision(model: PretrainedModel, folder: Path) -> None:
