@@ -13,7 +13,13 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import ProjectConfiguration, broadcast_object_list, gather_object, set_seed
+from accelerate.utils import (
+    ProjectConfiguration,
+    broadcast_object_list,
+    gather_object,
+    parse_flag_from_env,
+    set_seed,
+)
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -56,7 +62,8 @@ class Trainer:
     """
 
     def __init__(self, config: TrainingConfig, command: str = ""):
-        config = replace(config, mixed_precision=resolve_precision(config.mixed_precision, PartialState().device))
+        device = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device  # as Accelerator itself asks
+        config = replace(config, mixed_precision=resolve_precision(config.mixed_precision, device))
         self.config = config
         # What the weights have been through: one command for each time a run was started or resumed.
         self.initial_images, self.initial_steps, self.earlier_minutes, earlier = _history(config.initial_model)
