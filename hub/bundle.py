@@ -4,21 +4,28 @@ python hub/bundle.py --model runs/stgan/model --classifier runs/classifier/model
     --output hub/stgan-celeba-128
 """
 
+import json
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
+import torch
 import tyro
 from safetensors.torch import load_file, save_file
 
 from stgan.card import TRAINING_FILE, write_card
+from stgan.data import load_into_memory
+from stgan.metrics import evaluate
 from stgan.models import (
     ALIGNER_FOLDER,
     CLASSIFIER_FOLDER,
     DISCRIMINATOR_FOLDER,
     AttributeClassifier,
     FaceAligner,
+    Generator,
     PretrainedModel,
     check_judge,
     load_companion_discriminator,
@@ -26,6 +33,8 @@ from stgan.models import (
 )
 
 WEIGHTS = "model.safetensors"
+COMMAND = "python hub/bundle.py"
+INTENSITIES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)  # at which the strength of edits is measured
 
 
 @dataclass
@@ -43,6 +52,15 @@ class Settings:
     # Another editor of the same settings, such as the one that this one went on from: the mean of both's weights is
     # bundled. Two ends of one run, averaged, edit with less noise than either.
     average_with: Path | None = None
+    # Data set whose training images decide how strong edits of intensity 1 should be (a folder, file or Hub id): for
+    # each attribute as strong as --plain_accuracy needs, which training's own 1 or --max_strength may be.
+    strengthen_on: str | None = None
+    # Share of the edits that the classifier should see.
+    plain_accuracy: float = 0.9
+    # No attribute's edits become more than this times as strong.
+    max_strength: float = 1.2
+    # Training images to measure on.
+    strength_samples: int = 256
     # Also bundle the discriminator, so that others can train on from the model.
     discriminator: bool = True
     # Name that the card's usage lines show; the output folder by default.
@@ -59,6 +77,10 @@ def bundle(settings: Settings) -> None:
     check_judge(generator, classifier)
     if settings.average_with is not None:
         average(generator, load_generator(settings.average_with))
+    strengths = None
+    if settings.strengthen_on is not None:
+        strengths = measured_strengths(generator, classifier, settings)
+        generator.strengthen(torch.tensor(list(strengths.values())))
     parts = [(classifier, settings.classifier, settings.output / CLASSIFIER_FOLDER)]
     if settings.aligner is not None:
         aligner = FaceAligner.from_pretrained(settings.aligner)
@@ -71,6 +93,8 @@ def bundle(settings: Settings) -> None:
         save_in_half_precision(model, folder)
         if (source / TRAINING_FILE).is_file():
             shutil.copy(source / TRAINING_FILE, folder / TRAINING_FILE)
+        if model is generator and (strengths or settings.average_with):
+            record_changes(folder, strengths)
         write_card(folder, settings.name or str(folder))
     size = sum(file.stat().st_size for file in settings.output.rglob("*") if file.is_file())
     print(f"{settings.output}: {size / 1e6:.1f} MB")
@@ -88,6 +112,53 @@ def average(model: PretrainedModel, other: PretrainedModel) -> None:
     for name, value in model.state_dict().items():
         if value.is_floating_point():
             value.lerp_(theirs[name], 0.5)
+
+
+def measured_strengths(generator: Generator, classifier: AttributeClassifier, settings: Settings) -> dict[str, float]:
+    """How strong each attribute's edits must be for the classifier to see them, by attribute, from 1 on.
+
+    Raises:
+        DatasetError, ValueError: no such data; or they, or max_strength, cannot be used.
+    """
+    if not 1 <= settings.max_strength <= INTENSITIES[-1]:
+        raise ValueError(f"--max_strength must be between 1 and {INTENSITIES[-1]}, not {settings.max_strength}.")
+    data = load_into_memory(
+        settings.strengthen_on,
+        "train",
+        generator.attributes,
+        generator.image_size,
+        max_samples=settings.strength_samples,
+    )
+    scores = evaluate(generator.eval(), classifier.eval(), data.images, data.labels, intensities=INTENSITIES).edits
+    strengths = {
+        name: strength_for(
+            settings.plain_accuracy, settings.max_strength, [scores[value].accuracy[name] for value in INTENSITIES]
+        )
+        for name in generator.attributes
+    }
+    print("Strengths: " + ", ".join(f"{name} {value:g}" for name, value in strengths.items()))
+    return strengths
+
+
+def strength_for(accuracy: float, highest: float, accuracies: list[float]) -> float:
+    """The lowest strength that reaches an accuracy, between the intensities measured; at most the highest allowed."""
+    if accuracies[0] >= accuracy:
+        return 1.0
+    for (low, high), (below, reached) in zip(pairwise(INTENSITIES), pairwise(accuracies), strict=True):
+        if reached >= accuracy:
+            return min(highest, round(low + (high - low) * (accuracy - below) / (reached - below), 2))
+    return highest
+
+
+def record_changes(folder: Path, strengths: dict[str, float] | None) -> None:
+    """Write into the record of the training that the weights are no longer those that it ended with."""
+    file = folder / TRAINING_FILE
+    record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    entry = {"from_image": record.get("images_seen", 0), "command": f"{COMMAND} {shlex.join(sys.argv[1:])}"}
+    record["commands"] = [*record.get("commands", []), entry]
+    if strengths:
+        record["strengths"] = strengths
+    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def save_in_half_precision(model: PretrainedModel, folder: Path) -> None:

@@ -81,6 +81,9 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         minutes=training.get("minutes"),
         command=_commands(training.get("commands", [])[-1:]),
         earlier_commands=_commands(training.get("commands", [])[:-1]),
+        strengths=", ".join(
+            f"{value:g} ({name})" for name, value in training.get("strengths", {}).items() if value != 1
+        ),
         evaluation=evaluation.get("markdown"),
         evaluation_command=evaluation.get("command"),
         groups=bool(evaluation.get("groups")),
@@ -105,6 +108,11 @@ def _description(architecture: str, config: dict[str, Any]) -> str:
         return f"Tells which of {len(config['attributes'])} attributes an aligned face has: {attributes}."
     masked = " A soft mask decides per pixel what is replaced." if config.get("soft_mask") else ""
     return f"Edits {len(config['attributes'])} attributes of a face in a photograph: {attributes}.{masked}"
+
+
+def _strengths(strengths: dict[str, float]) -> str:
+    """Those of a bundle whose edits were made stronger, or nothing."""
+    return ", ".join(f"{value:g} ({name})" for name, value in strengths.items() if value != 1)
 
 
 def _commands(entries: list[dict[str, Any]]) -> str:

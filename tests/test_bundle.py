@@ -1,8 +1,12 @@
 """The folder that ships holds what the trainers wrote, in half the size."""
 
 import importlib.util
+import json
+import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -59,4 +63,59 @@ def test_two_editors_can_be_bundled_as_their_mean(parts, tmp_path):
     STGAN(NAMES, 64, width=8, layers=3, stu_layers=2, inject_layers=1).save_pretrained(tmp_path / "wider")
     with pytest.raises(ValueError, match="same architecture and settings"):
         bundling.bundle(bundling.Settings(**parts, output=tmp_path / "no", average_with=tmp_path / "wider"))
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_strength_is_read_between_the_intensities_measured():
+    measured = [0.2, 0.4, 0.8, 0.8, 0.9, 1.0]
+    for accuracy, highest in [(0.1, 1.5), (0.4, 1.5), (0.6, 1.5), (0.8, 1.5), (0.95, 1.5), (0.95, 1.3), (1.1, 1.5)]:
+        # The other way round: the first of many intensities at which the line between the points is high enough.
+        fine = np.linspace(1, highest, 100_001)
+        enough = np.interp(fine, bundling.INTENSITIES, measured) >= accuracy - 1e-9
+        expected = fine[enough.argmax()] if enough.any() else highest
+        assert bundling.strength_for(accuracy, highest, measured) == pytest.approx(expected, abs=0.006)
+
+
+def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, celeba, monkeypatch):
+    record = {"images_seen": 70, "commands": [{"from_image": 0, "command": "train.py"}]}
+    (parts["model"] / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    arguments = ["--model", "m", "--strengthen_on", "data set"]
+    monkeypatch.setattr(sys, "argv", ["bundle.py", *arguments])
+    given = {"Eyeglasses": 1.0, "Male": 1.25}
+    judged = []
+
+    def accuracies(accuracy, highest, values):
+        judged.append(values)
+        assert (accuracy, highest) == (0.7, 1.4)
+        return list(given.values())[len(judged) - 1]
+
+    monkeypatch.setattr(bundling, "strength_for", accuracies)
+    measuring = {"strengthen_on": str(celeba), "strength_samples": 5, "plain_accuracy": 0.7, "max_strength": 1.4}
+    bundling.bundle(bundling.Settings(**parts, output=tmp_path / "strong", **measuring))
+    before, after = STGAN.from_pretrained(parts["model"]).eval(), STGAN.from_pretrained(tmp_path / "strong").eval()
+    images, wanted = torch.rand(2, 3, 64, 64) * 2 - 1, torch.tensor([[1.0, -1.0], [-1.0, 1.5]])
+    asked = wanted * torch.tensor(list(given.values()))
+    torch.testing.assert_close(after(images, wanted), before(images, asked), rtol=0, atol=2e-3)
+    assert all(len(values) == len(bundling.INTENSITIES) for values in judged)
+    record = json.loads((tmp_path / "strong" / "training.json").read_text(encoding="utf-8"))
+    assert record["strengths"] == given
+    last = record["commands"][-1]
+    assert last == {"from_image": 70, "command": "python hub/bundle.py --model m --strengthen_on 'data set'"}
+    assert "1.25 (Male)" in (tmp_path / "strong" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_bundle_that_cannot_be_strengthened_is_not_written(parts, tmp_path, celeba):
+    for settings, said in [
+        ({"strengthen_on": str(celeba), "max_strength": 0.5}, "max_strength must be between 1 and 1.5"),
+        ({"strengthen_on": str(tmp_path / "nothing")}, "No dataset"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            bundling.bundle(bundling.Settings(**parts, output=tmp_path / "no", **settings))
+        assert not (tmp_path / "no").exists()
+    shutil.rmtree(parts["model"])
+    STGAN(NAMES, 64, width=4, layers=3, stu_layers=2, label_mode="target").save_pretrained(parts["model"])
+    with pytest.raises(ValueError, match="by a difference"):
+        bundling.bundle(
+            bundling.Settings(**parts, output=tmp_path / "no", strengthen_on=str(celeba), strength_samples=4)
+        )
     assert not (tmp_path / "no").exists()

@@ -82,14 +82,14 @@ def test_a_discriminator_is_told_nothing_that_no_real_face_has():
     for labels, target in itertools.product(FACES, EVERY):
         before, after = (dict(zip(NAMES, row.tolist(), strict=True)) for row in (labels, target))
         told = RULES.told(labels[None], target[None])[0].tolist()
-        weights = RULES.edit_weights(labels[None], target[None], 3.0)[0].tolist()
+        weights = RULES.edit_weights(labels[None], target[None], 3.0, 2.0)[0].tolist()
         for name, told_value, weight in zip(NAMES, told, weights, strict=True):
             others = [other for other in NAMES if other != name]
             clashes = any(clash(name, after[name], other, after[other]) for other in others)
             kept = before[name] == after[name] == 1
             untrue = kept and any(contradict(name, other) and after[other] > before[other] for other in others)
             assert told_value == (0.5 if clashes or untrue else after[name])
-            assert weight == (0 if untrue else 1 if before[name] == after[name] else 3)
+            assert weight == (0 if untrue else 1 if before[name] == after[name] else 2 if clashes else 3)
 
 
 @pytest.mark.parametrize("counted", [False, True])
@@ -99,4 +99,4 @@ def test_without_rules_or_where_the_data_show_everything_each_label_counts(count
     labels, target = EVERY.repeat_interleave(64, dim=0), EVERY.repeat(64, 1)
     assert rules.open_labels(labels).all()
     assert torch.equal(rules.told(labels, target), target)
-    assert torch.equal(rules.edit_weights(labels, target, 3.0), torch.where(labels == target, 1.0, 3.0))
+    assert torch.equal(rules.edit_weights(labels, target, 3.0, 2.0), torch.where(labels == target, 1.0, 3.0))

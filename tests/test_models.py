@@ -285,6 +285,30 @@ def test_the_condition_of_an_edit_is_the_difference_or_the_target_in_halves(mode
     assert torch.equal(doubled[:, 2:], expected[:, 2:])
 
 
+@pytest.mark.parametrize(
+    ("name", "switches"),
+    [
+        *(
+            ("STGAN", {"stu_layers": units, "skip_layers": 2, "inject_layers": n})
+            for units in (0, 2)
+            for n in (0, 1, 2)
+        ),
+        *(("AttGAN", {"label_mode": "difference", "inject_layers": n}) for n in (0, 2)),
+        ("StarGAN", {"label_mode": "difference"}),
+    ],
+)
+@torch.inference_mode()
+def test_strengthened_weights_edit_as_a_higher_intensity_did(name, switches):
+    model = stirred(MODELS[name](**switches))
+    images, difference = pictures(2), torch.randn(2, 5)
+    strengths = torch.tensor([1.0, 1.3, 0.5, 2.0, 1.1])
+    expected, weaker = model(images, difference * strengths), model(images, difference)
+    with torch.inference_mode(False):
+        model.strengthen(strengths)
+    torch.testing.assert_close(model(images, difference), expected, atol=1e-5, rtol=1e-4)
+    assert (expected - weaker).abs().max() > 1e-3
+
+
 # --------------------------------------------------------------------------------------- forward and backward
 
 

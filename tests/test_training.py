@@ -569,6 +569,7 @@ def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(ce
         ({"penalty_interval": 0}, "penalty_interval must be positive"),
         ({"checkpoints_total_limit": 0}, "checkpoints_total_limit must be positive"),
         ({"mask_ramp": (0.7, 0.3)}, "mask_ramp must rise"),
+        ({"intensity_range": (1.5, 1.0)}, "intensity_range must be positive"),
         ({"batch_size": 60, "total_images": 60}, "lower --batch_size"),
         ({"streaming": True, "rare_attribute_power": 0.5}, "rare_attribute_power"),
         ({"streaming": True, "label_plausibility": 0.1}, "label_plausibility"),
@@ -879,12 +880,38 @@ def test_targets_permute_the_batchs_labels_or_flip_one_of_them(tmp_path):
     assert (chosen.sum(1) > 5).all()
 
 
+@pytest.mark.parametrize(("model", "back"), [("stgan", None), ("stargan", "intensity"), ("stargan", "label")])
+@pytest.mark.parametrize("critic_steps", [0, 1])
+def test_edits_are_asked_for_at_intensities_from_a_range(critic_steps, model, back, tmp_path, monkeypatch):
+    """A difference is taken back as far as it went; back to a target is back to the labels, from wherever."""
+    mode = "difference" if back == "intensity" else "target" if back == "label" else "model"
+    editing = objective(
+        tmp_path, model=model, critic_steps=critic_steps, intensity_range=(1.0, 1.8), label_mode=mode, batch_size=64
+    )
+    labels = torch.randint(0, 2, (64, 4), generator=torch.Generator().manual_seed(0)).float()
+    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    asked, condition = [], editing.plain_generator.condition
+    monkeypatch.setattr(editing.plain_generator, "condition", lambda *words: asked.append(words) or condition(*words))
+    editing.step(lambda: (images, labels), torch.Generator().manual_seed(1), 1, 0.5)
+    forth = [intensity for source, target, intensity in asked if source is labels and target is not labels]
+    assert len(forth) == 1 + critic_steps
+    for intensity in forth:
+        assert intensity.shape == (64, 1)
+        assert 1 <= intensity.min() < 1.1 < 1.7 < intensity.max() <= 1.8
+        assert 1.3 < intensity.mean() < 1.5
+    ways_back = [intensity for source, target, intensity in asked if target is labels and source is not labels]
+    assert len(ways_back) == (back is not None)
+    for intensity in ways_back:
+        assert intensity is forth[-1] if back == "intensity" else intensity == 1
+
+
 @pytest.mark.parametrize("critic_steps", [0, 1])
 def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminator(critic_steps, tmp_path):
     """No glasses (2) on men (3) in these data."""
     editing = objective(
         tmp_path, critic_steps=critic_steps, label_plausibility=0.05, changed_attribute_weight=3.0,
         discriminator_conditional=True, mismatch_weight=1.0, adversarial_loss="logistic", attribute_margin=0.7,
+        intensity_range=(1.5, 1.5), intensity_margin=0.8, never_shown_attribute_weight=2.0,
     )  # fmt: skip
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     labels = torch.tensor([[0.0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 1, 0]])
@@ -903,9 +930,12 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
     wrong = F.softplus(realness[1:4, 1]).sum() / 4  # the first differs in nothing but what is unknown
     assert terms["d_mismatch"].item() == pytest.approx(wrong.item(), rel=1e-5)
     added, removed = target > labels, target < labels
-    surer = torch.where(added, logits - 0.7, torch.where(removed, logits + 0.7, logits))
+    margin = 0.7 + 0.5 * 0.8
+    surer = torch.where(added, logits - margin, torch.where(removed, logits + margin, logits))
     entropy = F.binary_cross_entropy_with_logits(surer, target, reduction="none")
     expected = (entropy.sum() + 2 * entropy[labels != target].sum()) / 16
+    # Asked for what nobody has: glasses for the man in the first row; a man of whom glasses are in the last.
+    expected = expected - (entropy[0, 2] + entropy[3, 3]) / 16
     assert terms["g_attribute"].item() == pytest.approx(expected.item(), rel=1e-5)
     entropy = F.binary_cross_entropy_with_logits(seen_logits[:4], labels, reduction="none")
     entropy[labels[:, 3] == 1, 2] = 0  # a man has no glasses: no news

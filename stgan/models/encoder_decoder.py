@@ -151,6 +151,12 @@ class EncoderDecoder(Generator):
             transfer_unit.initialise()
         self.open_mask(self.to_image)
 
+    def condition_kernels(self) -> list[Tensor]:
+        layers = [unit.upsample for unit in self.transfer_units[: self.inject_layers + 1]]
+        layers += [upsampling[0] for upsampling in self.decoder[: self.inject_layers + 1]]
+        layers += [self.to_image] if self.inject_layers > len(self.decoder) - 1 else []
+        return [layer.weight[-len(self.attributes) :] for layer in layers]  # the planes come last
+
     def encode(self, image: Tensor) -> Features:
         """Features of images (N, 3, S, S) in [-1, 1], to be decoded as often as one likes."""
         maps, feature = [], image

@@ -61,6 +61,25 @@ class Generator(PretrainedModel):
         difference = (target - source) * intensity
         return difference if self.label_mode == "difference" else source - 0.5 + difference
 
+    def condition_kernels(self) -> list[Tensor]:
+        """Those parts of the kernels that the condition meets, attributes along the first of their four dimensions."""
+        raise TypeError(f"{type(self).__name__} does not define condition_kernels")
+
+    @torch.no_grad()
+    def strengthen(self, strengths: Tensor) -> None:
+        """Change the weights so that an edit of intensity 1 becomes what one of another intensity was.
+
+        Args:
+            strengths: float (A,), that other intensity of each attribute.
+
+        Raises:
+            ValueError: the model is asked by targets, which say where to go, not how far.
+        """
+        if self.label_mode != "difference":
+            raise ValueError(f"Only edits asked for by a difference have a strength, not by {self.label_mode}.")
+        for kernel in self.condition_kernels():
+            kernel.mul_(strengths.to(kernel)[:, None, None, None])
+
     def encode(self, image: Tensor) -> Any:
         """Everything that the edits of images (N, 3, S, S) in [-1, 1] share."""
         raise TypeError(f"{type(self).__name__} does not define encode")

@@ -74,6 +74,9 @@ class StarGAN(Generator):
         self.apply(xavier_initialise)
         self.open_mask(self.to_image)
 
+    def condition_kernels(self) -> list[Tensor]:
+        return [self.from_image.weight[:, 3:].transpose(0, 1)]
+
     def encode(self, image: Tensor) -> StarGANFeatures:
         """The image's share of the first convolution; all else depends on the attributes."""
         return StarGANFeatures(image, F.conv2d(image, self.from_image.weight[:, :3], padding=3))

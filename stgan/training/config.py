@@ -149,9 +149,15 @@ class TrainingConfig:
     # In that loss, weight of the attributes that the edit changes; those that it keeps weigh 1. Most attributes of an
     # edit stay as they are, and pull it toward more of what is there already.
     changed_attribute_weight: float = 1.0
+    # The same where the edit asks for what the data never show (see label_plausibility): a mustache on a woman.
+    never_shown_attribute_weight: float = 1.0
     # Logits by which the attribute head must be surer of what an edit changes than its loss would ask. The head gives
     # in sooner than a judge that no generator has trained against.
     attribute_margin: float = 0.0
+    # Between which intensities edits are drawn; evaluation asks for 1 and 1.5.
+    intensity_range: tuple[float, float] = (1.0, 1.0)
+    # Logits by which that margin grows from intensity 1 to 2, so that more intensity goes on to mean more of an edit.
+    intensity_margin: float = 0.0
     # Weight of the reconstruction loss.
     reconstruction_weight: float = 100.0
     # Share of a batch that is also reconstructed (shared pass only).
@@ -212,6 +218,7 @@ class TrainingConfig:
                 or (self.adversarial_loss == "logistic" and self.discriminator_conditional),
             "reconstruction_share must be in (0, 1]": 0 < self.reconstruction_share <= 1,
             "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
+            "intensity_range must be positive and not fall": 0 < self.intensity_range[0] <= self.intensity_range[1],
             "mask_ramp must rise within [0, 1]": 0 <= self.mask_ramp[0] < self.mask_ramp[1] <= 1,
             "logging_steps, checkpointing_steps and validation_steps must be positive":
                 min(self.logging_steps, self.checkpointing_steps, self.validation_steps) > 0,

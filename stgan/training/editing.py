@@ -122,9 +122,9 @@ class EditingObjective:
             return self._shared_step(draw(), random, step, progress)
         for critic_step in range(self.config.critic_steps):
             images, labels = self._augment(draw(), random)
-            target = self._draw_targets(labels, random)
+            target, intensity = self._draw_targets(labels, random), self._draw_intensities(labels, random)
             with torch.no_grad():
-                fake = self.generator(images, self._condition(labels, target))
+                fake = self.generator(images, self._condition(labels, target, intensity))
             penalise = (step * self.config.critic_steps + critic_step) % self.config.penalty_interval == 0
             terms = self._discriminator_step(images, labels, fake, target, random, penalise)
         if self._head_start(progress):
@@ -135,21 +135,21 @@ class EditingObjective:
     def _shared_step(self, batch: Batch, random: torch.Generator, step: int, progress: float) -> Terms:
         """One encoding and one decoding serve both networks: D judges the edits, then G answers the new D."""
         images, labels = self._augment(batch, random)
-        target = self._draw_targets(labels, random)
+        target, intensity = self._draw_targets(labels, random), self._draw_intensities(labels, random)
         penalise = step % self.config.penalty_interval == 0
         if self._head_start(progress):
             with torch.no_grad():
-                fake = self.plain_generator(images, self._condition(labels, target))
+                fake = self.plain_generator(images, self._condition(labels, target, intensity))
             return self._discriminator_step(images, labels, fake, target, random, penalise)
         rows = 0 if self.cycle else max(1, round(len(images) * self.config.reconstruction_share))
-        conditions = torch.cat([self._condition(labels, target), self._condition(labels, labels)[:rows]])
+        conditions = torch.cat([self._condition(labels, target, intensity), self._condition(labels, labels)[:rows]])
         edit = self.generator(images, conditions, parts=True)
         fake = Edit(*(part if part is None else part[: len(images)] for part in edit))
         terms = self._discriminator_step(images, labels, fake.image.detach(), target, random, penalise)
         reconstruction, original = edit.rgb[len(images) :], images[:rows]
         if self.cycle:
-            reconstruction, original = self.generator(fake.image, self._condition(target, labels)), images
-        return terms | self._update_generator(fake, reconstruction, original, labels, target, progress)
+            reconstruction, original = self.generator(fake.image, self._way_back(labels, target, intensity)), images
+        return terms | self._update_generator(fake, reconstruction, original, labels, target, intensity, progress)
 
     def _discriminator_step(
         self, real: Tensor, labels: Tensor, fake: Tensor, target: Tensor, random: torch.Generator, penalise: bool
@@ -194,28 +194,37 @@ class EditingObjective:
             return losses.r1_penalty(heads, real, self.config.attribute_penalty_share, random) / 2
 
     def _generator_step(self, images: Tensor, labels: Tensor, random: torch.Generator, progress: float) -> Terms:
-        target = self._draw_targets(labels, random)
+        target, intensity = self._draw_targets(labels, random), self._draw_intensities(labels, random)
+        fake = self.generator(images, self._condition(labels, target, intensity), parts=True)
         if self.cycle:
-            fake = self.generator(images, self._condition(labels, target), parts=True)
-            reconstruction = self.generator(fake.image, self._condition(target, labels))
+            reconstruction = self.generator(fake.image, self._way_back(labels, target, intensity))
         else:
             # The two passes stay apart, as in the paper: BatchNorm sees edits and reconstructions separately.
-            fake = self.generator(images, self._condition(labels, target), parts=True)
             reconstruction = self.generator(images, self._condition(labels, labels), parts=True).rgb
-        return self._update_generator(fake, reconstruction, images, labels, target, progress)
+        return self._update_generator(fake, reconstruction, images, labels, target, intensity, progress)
 
     def _update_generator(
-        self, fake: Edit, reconstruction: Tensor, original: Tensor, labels: Tensor, target: Tensor, progress: float
+        self,
+        fake: Edit,
+        reconstruction: Tensor,
+        original: Tensor,
+        labels: Tensor,
+        target: Tensor,
+        intensity: Tensor,
+        progress: float,
     ) -> Terms:
         config = self.config
         told = self.label_rules.told(labels, target)
-        weights = self.label_rules.edit_weights(labels, target, config.changed_attribute_weight)
+        weights = self.label_rules.edit_weights(
+            labels, target, config.changed_attribute_weight, config.never_shown_attribute_weight
+        )
         self.plain_discriminator.requires_grad_(False)
         # The plain discriminator: its weights take no gradient here, so there is nothing for ranks to exchange.
         with self.accelerator.autocast():
             realness, attribute_logits = self.plain_discriminator(fake.image, told)
         self.plain_discriminator.requires_grad_(True)
-        convinced = attribute_logits.float() - config.attribute_margin * (target - labels)  # what is kept has no margin
+        margin = config.attribute_margin + config.intensity_margin * (intensity - 1)
+        convinced = attribute_logits.float() - margin * (target - labels)  # what is kept has no margin
         adversarial = {
             "wgan": losses.wasserstein_generator_loss,
             "logistic": losses.logistic_generator_loss,
@@ -257,8 +266,13 @@ class EditingObjective:
         images = normalise(images)
         return (random_flip(images, random) if self.config.random_flip else images), labels
 
-    def _condition(self, source: Tensor, target: Tensor) -> Tensor:
-        return self.plain_generator.condition(source, target)
+    def _condition(self, source: Tensor, target: Tensor, intensity: Tensor | float = 1.0) -> Tensor:
+        return self.plain_generator.condition(source, target, intensity)
+
+    def _way_back(self, labels: Tensor, target: Tensor, intensity: Tensor) -> Tensor:
+        """Conditions (B, A) that undo edits: differences take as much back as they gave, targets name the labels."""
+        differs = self.plain_generator.label_mode == "difference"
+        return self._condition(target, labels, intensity if differs else 1.0)
 
     def _draw_targets(self, labels: Tensor, random: torch.Generator) -> Tensor:
         """Targets (B, A): a permutation of the batch's labels, or the labels with one attribute flipped."""
@@ -269,6 +283,13 @@ class EditingObjective:
         index = torch.randint(labels.shape[1], (len(labels),), generator=random, device=device)
         single = torch.rand(len(labels), 1, generator=random, device=device) < self.config.single_flip_share
         return torch.where(single, flipped_labels(labels, index, self.exclusions), target)
+
+    def _draw_intensities(self, labels: Tensor, random: torch.Generator) -> Tensor:
+        """Intensities (B, 1) of the edits, uniform in the range that training asks for."""
+        low, high = self.config.intensity_range
+        if low == high:  # the random numbers of a run without a range stay what they were
+            return torch.full((len(labels), 1), low, device=labels.device)
+        return low + (high - low) * torch.rand(len(labels), 1, generator=random, device=labels.device)
 
     @torch.no_grad()
     def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:

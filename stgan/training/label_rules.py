@@ -65,15 +65,26 @@ class LabelRules:
 
         Unknown are both of two labels that clash, and the kept one of two that contradict each other.
         """
+        return torch.where(self._never_shown(target) | self._untrue(labels, target), 0.5, target)
+
+    def edit_weights(self, labels: Tensor, target: Tensor, changed: float, never_shown: float) -> Tensor:
+        """Weights (N, A) of the attribute loss on edits: 1 of what is kept, 0 of what became untrue.
+
+        Args:
+            labels, target: (N, A) before and after.
+            changed: of what an edit changes.
+            never_shown: of what it changes to something that the data never show on such a face. Nothing teaches the
+                generator what that looks like, and the attribute head is hard to convince of it: asked for like the
+                rest, it costs the face.
+        """
+        asked = torch.where(self._never_shown(target), never_shown, changed)
+        return torch.where(labels == target, 1.0, asked).masked_fill(self._untrue(labels, target), 0.0)
+
+    def _never_shown(self, target: Tensor) -> Tensor:
+        """Bool (N, A): both of any two labels that clash."""
         present = torch.cat([1 - target, target], dim=1)
         absent_clashes, present_clashes = (present * (present @ self.clashes) > 0).chunk(2, dim=1)
-        unknown = absent_clashes | present_clashes | self._untrue(labels, target)
-        return torch.where(unknown, 0.5, target)
-
-    def edit_weights(self, labels: Tensor, target: Tensor, changed_weight: float) -> Tensor:
-        """Weights (N, A) of the attribute loss on edits: 1 of what is kept, 0 of what became untrue."""
-        weights = torch.where(labels == target, 1.0, changed_weight)
-        return weights.masked_fill(self._untrue(labels, target), 0.0)
+        return absent_clashes | present_clashes
 
     def _untrue(self, labels: Tensor, target: Tensor) -> Tensor:
         """Bool (N, A): present before and after, though the edit adds what contradicts it."""
