@@ -1073,7 +1073,13 @@ def test_attributes_that_an_edit_changes_weigh_more(critic_steps, tmp_path):
     """With a weight of 3, the loss is that of all attributes and twice that of the changed ones."""
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     labels, target, seen = torch.eye(4), torch.eye(4)[[1, 0, 2, 2]], []
-    editing = objective(tmp_path, critic_steps=critic_steps, changed_attribute_weight=3.0, intensity_margin=0.0)
+    editing = objective(
+        tmp_path,
+        critic_steps=critic_steps,
+        changed_attribute_weight=3.0,
+        attribute_margin=0.0,
+        never_shown_attribute_weight=3.0,
+    )
     editing._draw_targets = lambda labels, random: target
     editing.plain_discriminator.register_forward_hook(lambda module, inputs, outputs: seen.append(outputs[1].detach()))
     terms = editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, 0.5)
