@@ -81,9 +81,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         minutes=training.get("minutes"),
         command=_commands(training.get("commands", [])[-1:]),
         earlier_commands=_commands(training.get("commands", [])[:-1]),
-        strengths=", ".join(
-            f"{value:g} ({name})" for name, value in training.get("strengths", {}).items() if value != 1
-        ),
+        strengths=_strengths(training.get("strengths", {})),
         evaluation=evaluation.get("markdown"),
         evaluation_command=evaluation.get("command"),
         groups=bool(evaluation.get("groups")),
