@@ -5,6 +5,7 @@ such as ``{"Eyeglasses": True}``. Everything else in the package speaks in these
 """
 
 import difflib
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
@@ -78,6 +79,16 @@ def contradiction_matrix(attributes: Sequence[str]) -> Tensor:
         if one in attributes and other in attributes:
             i, j = list(attributes).index(one), list(attributes).index(other)
             matrix[i, j] = matrix[j, i] = True
+    return matrix
+
+
+def replacement_matrix(attributes: Sequence[str]) -> Tensor:
+    """Bool (A, A), symmetric: two attributes of which one takes the other's place, as hair always has some colour."""
+    matrix = torch.zeros(len(attributes), len(attributes), dtype=torch.bool)
+    for group in (HAIR_COLOURS, HAIR_TEXTURES):
+        for one, other in itertools.permutations(group, 2):
+            if one in attributes and other in attributes:
+                matrix[list(attributes).index(one), list(attributes).index(other)] = True
     return matrix
 
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from stgan.attributes import CELEBA_ATTRIBUTES, contradiction_matrix, excluded_by
+from stgan.attributes import CELEBA_ATTRIBUTES, contradiction_matrix, excluded_by, replacement_matrix
 from stgan.training.label_rules import LabelRules, plausible_pairs
 
 NAMES = ("Bald", "Black_Hair", "Blond_Hair", "Male", "Mustache", "No_Beard")
@@ -15,6 +15,11 @@ EVERY = torch.tensor(list(itertools.product((0.0, 1.0), repeat=6)))
 def contradict(one, other):
     """Said once more, by hand: no hair colour on a bald head, no mustache without a beard."""
     return {one, other} in ({"Bald", "Black_Hair"}, {"Bald", "Blond_Hair"}, {"Mustache", "No_Beard"})
+
+
+def replace(one, other):
+    """By hand too: the two hair colours."""
+    return {one, other} == {"Black_Hair", "Blond_Hair"}
 
 
 def possible(row):
@@ -63,6 +68,15 @@ def test_what_contradicts_what_is_mutual_and_known_by_name():
     assert not contradiction_matrix(("Bald", "No_Beard", "Male")).any()  # only of what the model has
 
 
+def test_hair_always_has_some_colour_and_some_texture():
+    matrix = replacement_matrix(CELEBA_ATTRIBUTES)
+    assert torch.equal(matrix, matrix.T)
+    pairs = {frozenset((CELEBA_ATTRIBUTES[i], CELEBA_ATTRIBUTES[j])) for i, j in matrix.nonzero().tolist()}
+    colours = itertools.combinations(("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"), 2)
+    assert pairs == {*map(frozenset, colours), frozenset(("Straight_Hair", "Wavy_Hair"))}
+    assert not replacement_matrix(("Bald", "Bangs", "Brown_Hair")).any()  # bangs that go leave no bald head
+
+
 def test_a_label_that_follows_from_another_is_not_learned_from_that_face():
     learned = RULES.open_labels(FACES)
     for row, weights in zip(FACES, learned, strict=True):
@@ -88,8 +102,11 @@ def test_a_discriminator_is_told_nothing_that_no_real_face_has():
             clashes = any(clash(name, after[name], other, after[other]) for other in others)
             kept = before[name] == after[name] == 1
             untrue = kept and any(contradict(name, other) and after[other] > before[other] for other in others)
-            assert told_value == (0.5 if clashes or untrue else after[name])
-            assert weight == (0 if untrue else 1 if before[name] == after[name] else 2 if clashes else 3)
+            taken = [other for other in others if before[other] > after[other] and replace(name, other)]
+            named = any(after[other] for other in others if replace(name, other))
+            vacant = before[name] == after[name] == 0 and bool(taken) and not named
+            assert told_value == (0.5 if clashes or untrue or vacant else after[name])
+            assert weight == (0 if untrue or vacant else 1 if before[name] == after[name] else 2 if clashes else 3)
 
 
 @pytest.mark.parametrize("counted", [False, True])

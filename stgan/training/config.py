@@ -171,7 +171,8 @@ class TrainingConfig:
     # Two labels that the data show together less than this share as often as chance would go for never shown
     # together, as a mustache on a woman. D judges the realness of such an edit without them, and does not learn a
     # label from images where another one implies it: a mustache from men alone, so that it looks for a mustache. What
-    # an edit makes untrue unasked, black hair of a bald head, does not count either. 0 turns all of this off.
+    # an edit makes untrue unasked, black hair of a bald head, does not count either, nor what it leaves open, the
+    # colour of hair that shall not be brown. 0 turns all of this off.
     label_plausibility: float = 0.0
     # 0 draws images as they come; towards 1, those with rare attributes ever more often (in-memory data only).
     rare_attribute_power: float = 0.0
