@@ -569,6 +569,8 @@ def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(ce
         ({"penalty_interval": 0}, "penalty_interval must be positive"),
         ({"checkpoints_total_limit": 0}, "checkpoints_total_limit must be positive"),
         ({"mask_ramp": (0.7, 0.3)}, "mask_ramp must rise"),
+        ({"painted_share": 0.5, "soft_mask": False}, "painted_share must be"),
+        ({"painted_share": 1.5}, "painted_share must be"),
         ({"intensity_range": (1.5, 1.0)}, "intensity_range must be positive"),
         ({"batch_size": 60, "total_images": 60}, "lower --batch_size"),
         ({"streaming": True, "rare_attribute_power": 0.5}, "rare_attribute_power"),
@@ -942,6 +944,34 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
     entropy[labels[:, 2] == 1, 3] = 0
     expected = entropy.sum() / 16
     assert terms["d_attribute"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("critic_steps", [0, 1])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("progress", [0.0, 0.5])
+def test_a_share_of_the_edits_is_judged_without_the_mask(progress, share, critic_steps, tmp_path):
+    """By both networks alike, and in D's head start too."""
+    editing = objective(
+        tmp_path, critic_steps=critic_steps, painted_share=share, soft_mask=True, discriminator_head_start=25,
+        total_images=100, batch_size=64,
+    )  # fmt: skip
+    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, 2, (64, 4)).float()
+    drawn, judged = [], []
+    decode = editing.plain_generator.decode_parts
+    editing.plain_generator.decode_parts = lambda *words: drawn.append(decode(*words)) or drawn[-1]
+    editing.plain_discriminator.register_forward_pre_hook(lambda _, inputs: judged.append(inputs[0][-64:].detach()))
+    editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, progress)
+    looks = 1 if progress == 0 else 2
+    assert len(judged) == looks
+    for look, seen in enumerate(judged):
+        edit = drawn[look * critic_steps]  # without critic steps one pass serves both
+        painted = (seen == edit.rgb[:64]).flatten(1).all(dim=1)
+        composed = (seen == edit.image[:64]).flatten(1).all(dim=1)
+        assert (painted ^ composed).all()
+        assert painted.float().mean() == pytest.approx(share, abs=0.2)
+    if looks == 2 and critic_steps == 0:
+        assert judged[0].equal(judged[1])
 
 
 @pytest.mark.parametrize(("share", "rows"), [(1.0, 8), (0.5, 4), (0.01, 1)])

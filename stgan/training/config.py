@@ -164,6 +164,9 @@ class TrainingConfig:
     reconstruction_share: float = 1.0
     # Final price of a fully open soft mask.
     mask_weight: float = 0.0
+    # Share of edits that the discriminator judges as they were painted, before a soft mask mixes them with the source.
+    # Under a mask that is half open everywhere, garish colours look right and the old hair shines through.
+    painted_share: float = 0.0
     # Shares of the run between which that price rises from zero.
     mask_ramp: tuple[float, float] = (0.3, 0.7)
     # Share of targets that flip one attribute, as evaluation does; the others permute the batch's labels.
@@ -219,6 +222,8 @@ class TrainingConfig:
                 or (self.adversarial_loss == "logistic" and self.discriminator_conditional),
             "reconstruction_share must be in (0, 1]": 0 < self.reconstruction_share <= 1,
             "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
+            "painted_share must be in [0, 1], and needs --soft_mask": 0 <= self.painted_share <= 1
+                and (self.soft_mask or self.painted_share == 0),
             "intensity_range must be positive and not fall": 0 < self.intensity_range[0] <= self.intensity_range[1],
             "mask_ramp must rise within [0, 1]": 0 <= self.mask_ramp[0] < self.mask_ramp[1] <= 1,
             "logging_steps, checkpointing_steps and validation_steps must be positive":

@@ -124,9 +124,10 @@ class EditingObjective:
             images, labels = self._augment(draw(), random)
             target, intensity = self._draw_targets(labels, random), self._draw_intensities(labels, random)
             with torch.no_grad():
-                fake = self.generator(images, self._condition(labels, target, intensity))
+                fake = self.generator(images, self._condition(labels, target, intensity), parts=True)
+            judged = self._judged(fake, random)
             penalise = (step * self.config.critic_steps + critic_step) % self.config.penalty_interval == 0
-            terms = self._discriminator_step(images, labels, fake, target, random, penalise)
+            terms = self._discriminator_step(images, labels, judged, target, random, penalise)
         if self._head_start(progress):
             return terms
         images, labels = self._augment(draw(), random)
@@ -139,17 +140,20 @@ class EditingObjective:
         penalise = step % self.config.penalty_interval == 0
         if self._head_start(progress):
             with torch.no_grad():
-                fake = self.plain_generator(images, self._condition(labels, target, intensity))
-            return self._discriminator_step(images, labels, fake, target, random, penalise)
+                fake = self.plain_generator(images, self._condition(labels, target, intensity), parts=True)
+            return self._discriminator_step(images, labels, self._judged(fake, random), target, random, penalise)
         rows = 0 if self.cycle else max(1, round(len(images) * self.config.reconstruction_share))
         conditions = torch.cat([self._condition(labels, target, intensity), self._condition(labels, labels)[:rows]])
         edit = self.generator(images, conditions, parts=True)
         fake = Edit(*(part if part is None else part[: len(images)] for part in edit))
-        terms = self._discriminator_step(images, labels, fake.image.detach(), target, random, penalise)
+        judged = self._judged(fake, random)
+        terms = self._discriminator_step(images, labels, judged.detach(), target, random, penalise)
         reconstruction, original = edit.rgb[len(images) :], images[:rows]
         if self.cycle:
             reconstruction, original = self.generator(fake.image, self._way_back(labels, target, intensity)), images
-        return terms | self._update_generator(fake, reconstruction, original, labels, target, intensity, progress)
+        return terms | self._update_generator(
+            fake, judged, reconstruction, original, labels, target, intensity, progress
+        )
 
     def _discriminator_step(
         self, real: Tensor, labels: Tensor, fake: Tensor, target: Tensor, random: torch.Generator, penalise: bool
@@ -201,11 +205,13 @@ class EditingObjective:
         else:
             # The two passes stay apart, as in the paper: BatchNorm sees edits and reconstructions separately.
             reconstruction = self.generator(images, self._condition(labels, labels), parts=True).rgb
-        return self._update_generator(fake, reconstruction, images, labels, target, intensity, progress)
+        judged = self._judged(fake, random)
+        return self._update_generator(fake, judged, reconstruction, images, labels, target, intensity, progress)
 
     def _update_generator(
         self,
         fake: Edit,
+        judged: Tensor,
         reconstruction: Tensor,
         original: Tensor,
         labels: Tensor,
@@ -221,7 +227,7 @@ class EditingObjective:
         self.plain_discriminator.requires_grad_(False)
         # The plain discriminator: its weights take no gradient here, so there is nothing for ranks to exchange.
         with self.accelerator.autocast():
-            realness, attribute_logits = self.plain_discriminator(fake.image, told)
+            realness, attribute_logits = self.plain_discriminator(judged, told)
         self.plain_discriminator.requires_grad_(True)
         margin = config.attribute_margin + config.intensity_margin * (intensity - 1)
         convinced = attribute_logits.float() - margin * (target - labels)  # what is kept has no margin
@@ -265,6 +271,14 @@ class EditingObjective:
         images, labels = batch
         images = normalise(images)
         return (random_flip(images, random) if self.config.random_flip else images), labels
+
+    def _judged(self, edit: Edit, random: torch.Generator) -> Tensor:
+        """What the discriminator sees of edits: (B, 3, S, S), some of them as painted."""
+        share = self.config.painted_share
+        if share == 0:  # the random numbers of a run without it stay what they were
+            return edit.image
+        painted = torch.rand(len(edit.image), 1, 1, 1, generator=random, device=edit.image.device) < share
+        return torch.where(painted, edit.rgb.to(edit.image.dtype), edit.image)
 
     def _condition(self, source: Tensor, target: Tensor, intensity: Tensor | float = 1.0) -> Tensor:
         return self.plain_generator.condition(source, target, intensity)
