@@ -34,7 +34,9 @@ from stgan.models import (
 
 WEIGHTS = "model.safetensors"
 COMMAND = "python hub/bundle.py"
-INTENSITIES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)  # at which the strength of edits is measured
+MAX_INTENSITY = 1.5  # that anyone asks for
+INTENSITIES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.65, 1.8, 1.95, 2.1, 2.25)  # at which the strength of edits is measured
+NOISE = 0.01  # of an accuracy
 
 
 @dataclass
@@ -53,7 +55,8 @@ class Settings:
     # bundled. Two ends of one run, averaged, edit with less noise than either.
     average_with: Path | None = None
     # Data set whose training images decide how strong edits of intensity 1 should be (a folder, file or Hub id): for
-    # each attribute as strong as --plain_accuracy needs, which training's own 1 or --max_strength may be.
+    # each attribute as strong as --plain_accuracy needs, which training's own 1 or --max_strength may be, and not so
+    # strong that at 1.5 it would be seen less again.
     strengthen_on: str | None = None
     # Share of the edits that the classifier should see.
     plain_accuracy: float = 0.9
@@ -120,8 +123,9 @@ def measured_strengths(generator: Generator, classifier: AttributeClassifier, se
     Raises:
         DatasetError, ValueError: no such data; or they, or max_strength, cannot be used.
     """
-    if not 1 <= settings.max_strength <= INTENSITIES[-1]:
-        raise ValueError(f"--max_strength must be between 1 and {INTENSITIES[-1]}, not {settings.max_strength}.")
+    limit = INTENSITIES[-1] / MAX_INTENSITY
+    if not 1 <= settings.max_strength <= limit:
+        raise ValueError(f"--max_strength must be between 1 and {limit:g}, not {settings.max_strength}.")
     data = load_into_memory(
         settings.strengthen_on,
         "train",
@@ -141,7 +145,14 @@ def measured_strengths(generator: Generator, classifier: AttributeClassifier, se
 
 
 def strength_for(accuracy: float, highest: float, accuracies: list[float]) -> float:
-    """The lowest strength that reaches an accuracy, between the intensities measured; at most the highest allowed."""
+    """The lowest strength that reaches an accuracy, between the intensities measured; at most the highest allowed.
+
+    Nor is it more than the edit carries: its accuracy rises up to some intensity, then the face falls apart. That
+    intensity remains the furthest that anyone can ask for.
+    """
+    best = max(accuracies)
+    furthest = max(i for i, reached in zip(INTENSITIES, accuracies, strict=True) if reached >= best - NOISE)
+    highest = min(highest, max(1.0, round(furthest / MAX_INTENSITY, 2)))
     if accuracies[0] >= accuracy:
         return 1.0
     for (low, high), (below, reached) in zip(pairwise(INTENSITIES), pairwise(accuracies), strict=True):

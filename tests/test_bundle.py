@@ -67,13 +67,22 @@ def test_two_editors_can_be_bundled_as_their_mean(parts, tmp_path):
 
 
 def test_a_strength_is_read_between_the_intensities_measured():
-    measured = [0.2, 0.4, 0.8, 0.8, 0.9, 1.0]
-    for accuracy, highest in [(0.1, 1.5), (0.4, 1.5), (0.6, 1.5), (0.8, 1.5), (0.95, 1.5), (0.95, 1.3), (1.1, 1.5)]:
+    measured = [0.2, 0.4, 0.8, 0.8, 0.9, 0.92, 0.92, 0.94, 0.96, 0.98, 1.0]
+    for accuracy, highest in [(0.1, 1.5), (0.4, 1.5), (0.6, 1.5), (0.8, 1.5), (0.91, 1.5), (0.95, 1.3), (1.1, 1.5)]:
         # The other way round: the first of many intensities at which the line between the points is high enough.
         fine = np.linspace(1, highest, 100_001)
         enough = np.interp(fine, bundling.INTENSITIES, measured) >= accuracy - 1e-9
         expected = fine[enough.argmax()] if enough.any() else highest
         assert bundling.strength_for(accuracy, highest, measured) == pytest.approx(expected, abs=0.006)
+
+
+@pytest.mark.parametrize("peak", range(len(bundling.INTENSITIES)))
+def test_no_strength_takes_an_edit_past_the_point_where_it_is_seen_best(peak):
+    """As far as 1.5 went before, 1.5 goes now, or to the best point: whichever is further."""
+    intensities = np.array(bundling.INTENSITIES)
+    measured = (0.6 - 0.3 * abs(intensities - intensities[peak])).tolist()
+    strength = bundling.strength_for(0.9, 1.5, measured)
+    assert 1.5 * strength == pytest.approx(max(1.5, intensities[peak]), abs=0.01)
 
 
 def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, celeba, monkeypatch):
