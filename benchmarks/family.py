@@ -1,9 +1,12 @@
 """The family side by side: every model and ablation trained by one recipe, on one budget, measured in one run.
 
 python benchmarks/family.py --dataset flwrlabs/celeba --total_images 100000 --image_size 64
-Writes docs/family.md. A run that was stopped goes on where it was; one that is finished is only measured again.
+Writes docs/family.md, and the table into the README and the bundled model's card. A run that was stopped goes on where
+it was; one that is finished is only measured again.
 """
 
+import json
+import shlex
 import subprocess
 import sys
 import time
@@ -14,11 +17,13 @@ import torch
 import tyro
 from torch.utils.benchmark import Timer
 
+from stgan.card import FAMILY_FILE, replace_section, split_section, write_card
 from stgan.data import load_into_memory
 from stgan.metrics import Evaluation, evaluate
 from stgan.models import AttributeClassifier, Generator, load_generator
 
 ROOT = Path(__file__).parent.parent
+SECTION = "benchmarks/family.py"  # of the README
 FAMILY = {
     "STGAN": ("stgan",),
     "STGAN, target vector instead of difference": ("stgan", "--label_mode", "target"),
@@ -40,8 +45,15 @@ class Settings:
     classifier: str = str(ROOT / "hub" / "stgan-celeba-128" / "classifier")
     # Folder of the runs.
     output_dir: Path = Path("runs/family")
-    # The table.
+    # The table, with the commands.
     table: Path = ROOT / "docs" / "family.md"
+    # Markdown file that gets the table between its lines <!-- benchmarks/family.py --> and
+    # <!-- /benchmarks/family.py -->.
+    readme: Path = ROOT / "README.md"
+    # Model folder whose card gets it.
+    card: Path = ROOT / "hub" / "stgan-celeba-128"
+    # Options of train.py for all of them, as one string: --options='--seed 1'.
+    options: str = ""
     # Images that each model is shown.
     total_images: int = 100_000
     # Pixels.
@@ -64,8 +76,10 @@ def train(name: str, settings: Settings) -> tuple[Path, str]:
         "train.py", "--model", model, "--dataset", settings.dataset, "--image_size", settings.image_size,
         "--width", settings.width, "--discriminator_width", settings.width, "--batch_size", settings.batch_size,
         "--total_images", settings.total_images, "--output_dir", folder, "--validation_steps", 10**9,
+        "--max_validation_samples", 16,  # only looked at by the way
         "--resume_from_checkpoint", "latest", "--report_to", "none",
         "--no_soft_mask",  # no member's paper has one, and at a small budget it closes before an edit begins
+        *shlex.split(settings.options),
         *options,
     ]  # fmt: skip
     words = [str(word) for word in words]
@@ -81,7 +95,11 @@ def row(name: str, generator: Generator, evaluation: Evaluation) -> str:
     )
     image = image.to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        timer = Timer("generator(image, edit)", globals={"generator": generator, "image": image, "edit": edit})
+        timer = Timer(
+            "generator(image, edit)",
+            globals={"generator": generator, "image": image, "edit": edit},
+            num_threads=torch.get_num_threads(),
+        )
         milliseconds = 1000 * timer.blocked_autorange(min_run_time=1).median
     once, more = evaluation.edits.values()
     cells = [
@@ -94,7 +112,12 @@ def row(name: str, generator: Generator, evaluation: Evaluation) -> str:
 
 
 def main(settings: Settings) -> None:
-    """Train, measure, write the table."""
+    """Train, measure, write the table.
+
+    Raises:
+        ValueError: the README lacks the lines that the table goes between.
+    """
+    split_section(settings.readme, SECTION)  # before the work
     judge = AttributeClassifier.from_pretrained(settings.classifier)
     rows, commands, data = [], [], None
     for name in settings.only:
@@ -108,34 +131,39 @@ def main(settings: Settings) -> None:
         print(f"{name}: {evaluation.summary()}; {(time.perf_counter() - started) / 60:.0f} minutes")
         rows.append(row(name, generator, evaluation))
         commands.append(command)
+    write(settings, rows, commands, len(data.images))
+
+
+def write(settings: Settings, rows: list[str], commands: list[str], images: int) -> None:
+    """The documents: the table alone into README and card, with its commands into a file of its own."""
     columns = [
         "", "PSNR, dB", "SSIM", "edit accuracy ±1", "±1.5", "preservation error ±1", "±1.5", "distance ±1.5",
         "parameters, M", "ms per edit",
     ]  # fmt: skip
-    settings.table.write_text(
-        "\n".join(
-            [
-                "# The family, side by side",
-                "",
-                f"One recipe and budget for all: {settings.total_images:,} images of {settings.image_size} px, width "
-                f"{settings.width}, no soft mask; measured on {len(data.images):,} validation images by one "
-                "classifier; times on this machine's CPU. Written by "
-                f"`python benchmarks/family.py --dataset {settings.dataset} --total_images {settings.total_images} "
-                f"--image_size {settings.image_size} --samples {settings.samples}`.",
-                "",
-                f"| {' | '.join(columns)} |",
-                "|---" * len(columns) + "|",
-                *rows,
-                "",
-                "```bash",
-                *commands,
-                "```",
-                "",
-            ]
-        ),
-        encoding="utf-8",
-    )
-    print(settings.table)
+    options = f" --options={shlex.quote(settings.options)}" if settings.options else ""
+    lines = [
+        f"One recipe and budget for all: {settings.total_images:,} images of {settings.image_size} px, width "
+        f"{settings.width}, no soft mask; measured on {images:,} validation images by one classifier; milliseconds on "
+        f"{torch.get_num_threads()} CPU threads. Made by `python benchmarks/family.py --dataset {settings.dataset} "
+        f"--total_images {settings.total_images} --image_size {settings.image_size} --samples {settings.samples}"
+        f"{options}`.",
+        "",
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
+        *rows,
+    ]
+    table = "\n".join(lines)
+    page = ["# The family, side by side", "", table, "", "```bash", *commands, "```", ""]
+    settings.table.write_text("\n".join(page), encoding="utf-8")
+    replace_section(settings.readme, SECTION, table)
+    (settings.card / FAMILY_FILE).write_text(json.dumps({"markdown": table}, indent=2) + "\n", encoding="utf-8")
+    write_card(settings.card, _name_in_card(settings.card))
+    print(settings.table, settings.readme, settings.card, sep="\n")
+
+
+def _name_in_card(folder: Path) -> str:
+    """How a card's usage lines call the model: by its path from here, where it lies below."""
+    return str(folder.relative_to(ROOT)) if folder.is_relative_to(ROOT) else folder.name
 
 
 if __name__ == "__main__":

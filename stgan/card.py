@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 TRAINING_FILE = "training.json"  # written by the trainer
 EVALUATION_FILE = "evaluation.json"  # written by the evaluation, with its Markdown and command
+FAMILY_FILE = "family.json"  # where there is one: the family's table, written by ``benchmarks/family.py``
 PICTURE_FILE = "edits.png"  # where there is one: made by ``stgan sheet``
 TEMPLATE = Path(__file__).parent / "model_card.md"
 DATASET = "flwrlabs/celeba"
@@ -38,7 +39,7 @@ def device_name(device: torch.device) -> str:
 
 
 def write_card(folder: Path, name: str = "") -> ModelCard:
-    """Write ``README.md`` of a model folder from its ``config.json``, ``training.json`` and ``evaluation.json``.
+    """Write ``README.md`` of a model folder from its ``config.json`` and its records.
 
     Arguments as those of :func:`model_card`; returns the card as written.
     """
@@ -84,6 +85,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         strengths=_strengths(training.get("strengths", {})),
         evaluation=evaluation.get("markdown"),
         evaluation_command=evaluation.get("command"),
+        family=_read(folder / FAMILY_FILE).get("markdown"),
         groups=bool(evaluation.get("groups")),
         validation=", ".join(f"{key} {value:.4g}" for key, value in training.get("validation", {}).items()) or "none",
         measure="benchmarks/alignment.py" if is_aligner else "stgan evaluate",
@@ -93,6 +95,32 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         difference=config.get("label_mode") == "difference",
         attribute_count=len(config.get("attributes", ())),
     )
+
+
+def replace_section(document: Path, name: str, text: str) -> None:
+    """Replace what a Markdown document says between ``<!-- name -->`` and ``<!-- /name -->``, which stay.
+
+    Args:
+        document: file that has both marks, each once.
+        name: of the command that makes this section.
+        text: Markdown.
+
+    Raises:
+        ValueError: there is no such file, or it does not have the marks.
+    """
+    before, _, after = split_section(document, name)
+    document.write_text(f"{before}\n{text.strip()}\n{after}", encoding="utf-8")
+
+
+def split_section(document: Path, name: str) -> tuple[str, str, str]:
+    """A document up to and with a section's first mark, the section, and the rest. As :func:`replace_section`."""
+    text = document.read_text(encoding="utf-8") if document.is_file() else ""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"{document} needs {begin} and, below it, {end}: what is between them is replaced.")
+    before, rest = text.split(begin)
+    section, after = rest.split(end)
+    return before + begin, section.strip(), end + after
 
 
 def _description(architecture: str, config: dict[str, Any]) -> str:

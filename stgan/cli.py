@@ -101,6 +101,9 @@ def evaluate(
     device: Annotated[str | None, arg(help="cpu, cuda, … Default: the GPU where there is one.")] = None,
     output: Annotated[Path | None, arg(help="Folder for evaluation.json, evaluation.md and edits.png.")] = None,
     update_card: Annotated[bool, arg(help="Put the figures into the model folder's card.")] = False,
+    document: Annotated[
+        Path | None, arg(help="Markdown file: put the means between its lines <!-- [/]stgan evaluate -->.")
+    ] = None,
     realism: Annotated[bool, arg(help="Also FID and KID: needs stgan[realism], downloads a network.")] = False,
 ) -> None:
     """Measure a model: PSNR and SSIM of its reconstruction, accuracy of its edits, and what they disturb."""
@@ -109,7 +112,7 @@ def evaluate(
 
     evaluate_folder(
         model or default_model(), data, split, classifier, max_samples, intensities, batch_size, device, output,
-        update_card=update_card, crop=crop, realism=realism,
+        update_card=update_card, document=document, crop=crop, realism=realism,
     )  # fmt: skip
 
 

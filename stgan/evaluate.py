@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from stgan.card import EVALUATION_FILE, write_card
+from stgan.card import EVALUATION_FILE, replace_section, split_section, write_card
 from stgan.data import load_into_memory
 from stgan.figures import edit_sheet, varied_people
 from stgan.metrics import Evaluation, evaluate
@@ -23,6 +23,7 @@ from stgan.models import (
 from stgan.realism import realism as measure_realism
 
 FIGURE_PEOPLE = 6
+SECTION = "stgan evaluate"  # of a document
 
 
 def evaluate_folder(
@@ -37,6 +38,7 @@ def evaluate_folder(
     output: str | os.PathLike | None = None,
     *,
     update_card: bool = False,
+    document: str | os.PathLike | None = None,
     crop: str = "auto",
     realism: bool = False,
     workers: int = 2,
@@ -56,6 +58,8 @@ def evaluate_folder(
         output: folder for ``evaluation.json``, ``evaluation.md`` and ``edits.png`` (which shows people of the dataset:
             CelebA's may not be published); None writes nothing.
         update_card: put the figures into the model folder's card, as text and as ``model-index``.
+        document: Markdown file in which the means, beside the published ones, replace what is between the lines
+            ``<!-- stgan evaluate -->`` and ``<!-- /stgan evaluate -->``.
         crop: of the images, see :class:`stgan.data.Preprocess`.
         realism: also measure FID and KID, which need the extra ``realism`` and download an Inception network.
         workers: processes that decode images.
@@ -64,8 +68,10 @@ def evaluate_folder(
     Raises:
         ModelFolderError: the model or its classifier cannot be loaded, or a card is to be updated on the Hub.
         stgan.data.DataError: the dataset, the split or a label column is not there.
-        ValueError: the classifier does not know an attribute that the model edits.
+        ValueError: the classifier does not know an attribute that the model edits, or the document lacks those lines.
     """
+    if document is not None:  # before the work
+        split_section(Path(document), SECTION)
     if update_card and not Path(model).is_dir():
         raise ModelFolderError(f"{model} is not a local folder: download it to update its card.")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -102,8 +108,11 @@ def evaluate_folder(
         (folder / "evaluation.md").write_text(markdown, encoding="utf-8")
         figure.save(folder / "edits.png")
         print(f"Written to {folder}: {EVALUATION_FILE}, evaluation.md, edits.png")
+    if document is not None:
+        replace_section(Path(document), SECTION, evaluation.comparison())
+        print(f"Updated {document}")
     if update_card:
-        record |= {"headline": evaluation.headline(), "markdown": markdown}
+        record |= {"headline": evaluation.headline(), "markdown": markdown, "comparison": evaluation.comparison()}
         limit = "" if max_samples is None else f" --max-samples {max_samples}"
         limit += " --realism" if realism else ""
         record["command"] = f"stgan evaluate {data} --model {model} --split {split}{limit}"

@@ -1,0 +1,120 @@
+"""Tables in the README and in cards are made by commands, and say what the records say."""
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stgan import metrics
+from stgan.card import EVALUATION_FILE, FAMILY_FILE, replace_section, split_section
+from stgan.editor import BUNDLED
+from stgan.models import STGAN
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+
+@pytest.fixture
+def document(tmp_path):
+    text = "# Title\n\n<!-- one -->\nold\n<!-- /one -->\n\nbetween\n\n<!-- two --><!-- /two -->\nend\n"
+    (tmp_path / "page.md").write_text(text, encoding="utf-8")
+    return tmp_path / "page.md"
+
+
+def test_a_section_is_replaced_and_nothing_else(document):
+    replace_section(document, "one", "new\n\n| a | table |\n")
+    replace_section(document, "two", "more")
+    replace_section(document, "two", "more")  # again changes nothing
+    expected = (
+        "# Title\n\n<!-- one -->\nnew\n\n| a | table |\n<!-- /one -->\n\nbetween\n\n"
+        "<!-- two -->\nmore\n<!-- /two -->\nend\n"
+    )
+    assert document.read_text(encoding="utf-8") == expected
+    assert split_section(document, "one")[1] == "new\n\n| a | table |"
+
+
+@pytest.mark.parametrize("text", [None, "", "<!-- one -->", "<!-- /one --><!-- one -->", "<!-- one -->" * 2])
+def test_a_document_without_the_marks_is_left_alone(text, tmp_path):
+    page = tmp_path / "page.md"
+    if text is not None:
+        page.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="needs <!-- one --> and, below it, <!-- /one -->"):
+        replace_section(page, "one", "new")
+    assert text is None or page.read_text(encoding="utf-8") == text
+
+
+def evaluation(**more):
+    """What a measurement might have found: .8 and .9 for Male, .6 and .7 for Young."""
+    scores = {
+        intensity: metrics.EditScores({"Male": low, "Young": low - 0.2}, {"Male": error, "Young": error}, {"Male": 0.3})
+        for intensity, low, error in ((1.0, 0.8, 0.05), (1.5, 0.9, 0.1))
+    }
+    judge = metrics.ClassifierReport(
+        {"Male": 0.9, "Young": 0.8}, {"Male": 0.9, "Young": 0.8}, {"Male": 0.5, "Young": 1}
+    )
+    measured = metrics.Evaluation(1234, 30.0, 0.9, scores, judge, 1.0)
+    return replace(measured, **more)
+
+
+def cells(table):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()]
+
+
+def test_the_comparison_holds_the_means_and_what_was_published():
+    head, _, ours, *published = cells(evaluation().comparison())
+    assert head[1:5] == ["PSNR, dB", "SSIM", "edit accuracy ±1", "edit accuracy ±1.5"]
+    assert ours == ["this model, 1,234 images", "30.00", "0.900", "0.700", "0.800", "0.050", "0.100"]
+    assert [row[1:5] for row in published] == [
+        [f"{psnr:.2f}", f"{ssim:.3f}", "–", f"{accuracy:.3f}"] for psnr, ssim, accuracy in metrics.PUBLISHED.values()
+    ]
+    masked = cells(evaluation(rgb_psnr=28.0, rgb_ssim=0.8).comparison())
+    assert masked[3] == ["what it paints, without its soft mask", "28.00", "0.800", "–", "–", "–", "–"]
+    assert {len(row) for row in masked} == {7}
+
+
+@pytest.mark.skipif(not BUNDLED.is_dir(), reason="no bundled model here")
+@pytest.mark.parametrize(
+    ("section", "file", "key"),
+    [("stgan evaluate", EVALUATION_FILE, "comparison"), ("benchmarks/family.py", FAMILY_FILE, "markdown")],
+)
+def test_the_readme_says_what_the_bundled_models_records_say(section, file, key):
+    record = json.loads((BUNDLED / file).read_text(encoding="utf-8"))
+    assert split_section(README, section)[1] == record[key].strip()
+
+
+@pytest.fixture
+def family():
+    specification = importlib.util.spec_from_file_location("family", ROOT / "benchmarks" / "family.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, document):
+    text = document.read_text(encoding="utf-8").replace("one -->", f"{family.SECTION} -->")
+    document.write_text(text, encoding="utf-8")
+    model = STGAN(("Male", "Young"), 32, width=4, layers=3, stu_layers=2)
+    model.save_pretrained(tmp_path / "model")
+    row = family.row("STGAN", model.eval(), evaluation())
+    settings = family.Settings(
+        dataset="data", table=tmp_path / "family.md", readme=document, card=tmp_path / "model", options="--seed 3"
+    )
+    family.write(settings, [row], ["train.py --model stgan"], 55)
+    table = split_section(document, family.SECTION)[1]
+    assert row in table
+    assert "measured on 55 validation images" in table
+    assert "--options='--seed 3'" in table
+    assert cells(row)[0][:7] == ["STGAN", "30.00", "0.900", "0.700", "0.800", "0.050", "0.100"]
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    page = settings.table.read_text(encoding="utf-8")
+    for text in (card, page):
+        assert table in text
+    assert "train.py --model stgan" in page
+    assert "hub" not in card.split("## Use")[1].split("```")[1]
+
+
+def test_the_family_is_not_trained_where_its_table_has_no_place(family, document):
+    with pytest.raises(ValueError, match="needs <!-- benchmarks/family.py"):
+        family.main(family.Settings(readme=document))
