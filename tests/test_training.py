@@ -569,7 +569,6 @@ def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(ce
         ({"penalty_interval": 0}, "penalty_interval must be positive"),
         ({"checkpoints_total_limit": 0}, "checkpoints_total_limit must be positive"),
         ({"mask_ramp": (0.7, 0.3)}, "mask_ramp must rise"),
-        ({"painted_share": 0.5, "soft_mask": False}, "painted_share must be"),
         ({"painted_share": 1.5}, "painted_share must be"),
         ({"intensity_range": (1.5, 1.0)}, "intensity_range must be positive"),
         ({"batch_size": 60, "total_images": 60}, "lower --batch_size"),

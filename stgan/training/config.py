@@ -222,8 +222,7 @@ class TrainingConfig:
                 or (self.adversarial_loss == "logistic" and self.discriminator_conditional),
             "reconstruction_share must be in (0, 1]": 0 < self.reconstruction_share <= 1,
             "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
-            "painted_share must be in [0, 1], and needs --soft_mask": 0 <= self.painted_share <= 1
-                and (self.soft_mask or self.painted_share == 0),
+            "painted_share must be in [0, 1]": 0 <= self.painted_share <= 1,
             "intensity_range must be positive and not fall": 0 < self.intensity_range[0] <= self.intensity_range[1],
             "mask_ramp must rise within [0, 1]": 0 <= self.mask_ramp[0] < self.mask_ramp[1] <= 1,
             "logging_steps, checkpointing_steps and validation_steps must be positive":
@@ -281,6 +280,7 @@ FAST = TrainingConfig(
     soft_mask=True,
     mask_weight=0.35,
     mask_ramp=(0.1, 0.6),
+    painted_share=0.5,
     single_flip_share=0.65,
     label_plausibility=0.05,
     rare_attribute_power=0.5,

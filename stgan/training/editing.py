@@ -275,7 +275,7 @@ class EditingObjective:
     def _judged(self, edit: Edit, random: torch.Generator) -> Tensor:
         """What the discriminator sees of edits: (B, 3, S, S), some of them as painted."""
         share = self.config.painted_share
-        if share == 0:  # the random numbers of a run without it stay what they were
+        if edit.mask is None or share == 0:  # the random numbers of a run without it stay what they were
             return edit.image
         painted = torch.rand(len(edit.image), 1, 1, 1, generator=random, device=edit.image.device) < share
         return torch.where(painted, edit.rgb.to(edit.image.dtype), edit.image)
