@@ -1,23 +1,20 @@
 """The folder that ships holds what the trainers wrote, in half the size."""
 
-import importlib.util
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from scripts import load_script
 
 from stgan.editor import FaceEditor
 from stgan.models import STGAN, AttributeClassifier, Discriminator, FaceAligner, load_companion_discriminator
 
 NAMES = ["Eyeglasses", "Male"]
-specification = importlib.util.spec_from_file_location("bundle", Path(__file__).parent.parent / "hub" / "bundle.py")
-bundling = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(bundling)
+bundling = load_script("hub/bundle.py")
 
 
 @pytest.fixture

@@ -1,19 +1,18 @@
 """Tables in the README and in cards are made by commands, and say what the records say."""
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scripts import load_script
 
 from stgan import metrics
 from stgan.card import EVALUATION_FILE, FAMILY_FILE, replace_section, split_section
 from stgan.editor import BUNDLED
 from stgan.models import STGAN
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+README = Path(__file__).parent.parent / "README.md"
 
 
 @pytest.fixture
@@ -86,10 +85,7 @@ def test_the_readme_says_what_the_bundled_models_records_say(section, file, key)
 
 @pytest.fixture
 def family():
-    specification = importlib.util.spec_from_file_location("family", ROOT / "benchmarks" / "family.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/family.py")
 
 
 def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, document):

@@ -1,6 +1,5 @@
 """What is published: the bundled model, the bundler, the cards."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
+from scripts import load_script
 
 from stgan import FaceEditor
 from stgan.attributes import DEFAULT_ATTRIBUTES
@@ -25,10 +25,7 @@ BUNDLED = ROOT / "hub" / "stgan-celeba-128"
 
 @pytest.fixture(scope="module")
 def bundler():
-    specification = importlib.util.spec_from_file_location("bundle", ROOT / "hub" / "bundle.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script("hub/bundle.py")
 
 
 def test_a_bundle_answers_as_its_parts_do_but_is_half_the_size(bundler, model_folder, tmp_path):

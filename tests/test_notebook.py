@@ -1,6 +1,5 @@
 """The notebook is the README's code, and it runs."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,16 +10,14 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
+from scripts import load_script
 
 ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
 def maker():
-    specification = importlib.util.spec_from_file_location("notebook", ROOT / "hub" / "notebook.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_script("hub/notebook.py")
 
 
 def test_the_notebook_is_what_the_readme_makes_it(maker):

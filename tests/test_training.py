@@ -1,7 +1,6 @@
 """A run does what its recipe says, stops and goes on as if it had not, and leaves a model that loads."""
 
 import copy
-import importlib.util
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from hub_server import Failure
 from safetensors.torch import load_file
+from scripts import load_script
 from torch import nn
 from torch.nn import functional as F
 
@@ -58,9 +58,7 @@ RUNS = [
     "aligner-fast",
 ]  # fmt: skip
 
-specification = importlib.util.spec_from_file_location("train", ROOT / "train.py")
-train_script = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(train_script)
+train_script = load_script("train.py")
 
 
 @pytest.fixture(autouse=True)
