@@ -315,15 +315,19 @@ def test_a_run_resumed_from_a_checkpoint_ends_as_one_that_never_stopped(run, ste
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+SIGNALS = [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)]
+
+
+@pytest.mark.parametrize("numbers", SIGNALS, ids=lambda numbers: "+".join(number.name for number in numbers))
 def test_a_signal_ends_the_step_saves_and_the_resumed_run_is_the_uninterrupted_one(
-    number, uninterrupted, celeba, tmp_path, capsys
+    numbers, uninterrupted, celeba, tmp_path, capsys
 ):
+    """Two at once are one that a launcher has passed on."""
     run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=2)
     step = run._train_step
 
     def signalled_step():
-        if run.step == 3:
+        for number in numbers if run.step == 3 else ():
             os.kill(os.getpid(), number)
         return step()
 
@@ -336,17 +340,34 @@ def test_a_signal_ends_the_step_saves_and_the_resumed_run_is_the_uninterrupted_o
     assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
 
 
+def test_a_second_signal_later_on_stops_at_once(celeba, tmp_path, monkeypatch):
+    monkeypatch.setattr("stgan.training.trainer.SECOND_SIGNAL_SECONDS", 0.05)
+    run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=2)
+
+    def stuck_step():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the second signal was not heard")
+
+    run._train_step = stuck_step
+    with pytest.raises(KeyboardInterrupt):
+        run.train()
+    assert not list_checkpoints(tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_signal_handlers_are_given_back(celeba, tmp_path):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     trained(celeba, tmp_path, steps=1)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
-def start(words, **options):
+def start(words, launcher=(sys.executable,), **options):
     """``python train.py …`` in a process group of its own."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("env", {})
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *words], env=environment, start_new_session=True, text=True,
+        [*launcher, str(ROOT / "train.py"), *words], env=environment, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=options["cwd"],
     )  # fmt: skip
 
@@ -1282,6 +1303,20 @@ def test_two_processes_end_with_the_same_weights_and_resume_exactly(celeba, tmp_
     assert_same_state(tmp_path / "resumed" / "checkpoint-4", tmp_path / "whole" / "checkpoint-4")
     for ours, theirs in zip(resumed, whole, strict=True):
         assert ours["terms"] == theirs["terms"][2:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_launcher_and_processes_at_once_saves_everything(number, celeba, tmp_path):
+    """As Ctrl-C in a terminal: each process hears it twice, once from the launcher."""
+    output = tmp_path / "run"
+    words = command(celeba, output, steps=100_000, checkpointing_steps=2, validation_steps=100_000)
+    process = start(words, TORCHRUN, cwd=tmp_path, env={"MASTER_ADDR": "127.0.0.1"})
+    wait_for(output, 2, process)
+    os.killpg(process.pid, number)
+    text, _ = process.communicate(timeout=120)
+    assert "Everything is saved: continue with --resume_from_checkpoint latest." in text, text
+    stopped_at = int(text.split("Stopped after step ")[1].split()[0])
+    assert last_checkpoint(output).name == f"checkpoint-{stopped_at}"
 
 
 def test_accelerate_launch_starts_two_processes_on_the_cpu(celeba, tmp_path):

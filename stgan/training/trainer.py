@@ -46,6 +46,9 @@ RESUME_SETTINGS = (
     "classifier_width", "aligner_width", "aligner_blocks", "aligner_view", "critic_steps", "use_ema",
 )  # fmt: skip
 OBJECTIVES = {"classifier": ClassificationObjective, "aligner": AlignmentObjective}  # all others edit
+# Ctrl-C and `kill` reach a launcher and its processes at once, and the launcher passes them on: a signal that comes
+# twice within this time was given once.
+SECOND_SIGNAL_SECONDS = 5.0
 STOP_CHECK_INTERVAL = 10  # steps on GPUs between two questions among the processes whether one was told to stop
 
 
@@ -296,14 +299,19 @@ class Trainer:
     # ------------------------------------------------------------------------------------------------- stopping
 
     def _catch_signals(self) -> dict[int, Any]:
-        """Ctrl-C and SIGTERM ask for a stop after the present step; a second one stops at once."""
+        """Ctrl-C and SIGTERM ask for a stop after the present step; asked again a while later, it stops at once."""
         numbers = (signal.SIGINT, signal.SIGTERM)
         previous = {number: signal.getsignal(number) for number in numbers}
+        first = 0.0
 
         def request_stop(number: int, frame: Any) -> None:
-            self.stop_requested = True
-            for each in numbers:
-                signal.signal(each, previous[each])
+            nonlocal first
+            if not self.stop_requested:
+                self.stop_requested, first = True, time.monotonic()
+            elif time.monotonic() - first >= SECOND_SIGNAL_SECONDS:
+                for each in numbers:
+                    signal.signal(each, previous[each])
+                signal.raise_signal(number)
 
         for number in numbers:
             signal.signal(number, request_stop)
