@@ -351,10 +351,14 @@ def test_a_second_signal_later_on_stops_at_once(celeba, tmp_path, monkeypatch):
         pytest.fail("the second signal was not heard")
 
     run._train_step = stuck_step
-    with pytest.raises(KeyboardInterrupt):
-        run.train()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.train()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not list_checkpoints(tmp_path)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_signal_handlers_are_given_back(celeba, tmp_path):
@@ -936,7 +940,7 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     labels = torch.tensor([[0.0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 1, 0]])
     target = torch.tensor([[0.0, 0, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 1]])
-    told = torch.tensor([[0.0, 0, 0.5, 0.5], [1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0.5, 0.5]])
+    told = torch.tensor([[0.0, 0, 0.5, 0.5], [1, 0, 1, 0], [0, 0.5, 0, 0], [1, 0, 0.5, 0.5]])  # row 2: some hair colour
     counted = torch.tensor([[a, b, c, d] for a in (0, 1) for b in (0, 1) for c, d in ((0, 0), (0, 1), (1, 0))])
     editing.count_labels(counted.float())
 
@@ -956,6 +960,7 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
     expected = (entropy.sum() + 2 * entropy[labels != target].sum()) / 16
     # Asked for what nobody has: glasses for the man in the first row; a man of whom glasses are in the last.
     expected = expected - (entropy[0, 2] + entropy[3, 3]) / 16
+    expected = expected - entropy[2, 1] / 16  # hair that loses its colour may take the other one
     assert terms["g_attribute"].item() == pytest.approx(expected.item(), rel=1e-5)
     entropy = F.binary_cross_entropy_with_logits(seen_logits[:4], labels, reduction="none")
     entropy[labels[:, 3] == 1, 2] = 0  # a man has no glasses: no news
