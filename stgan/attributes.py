@@ -74,22 +74,19 @@ def contradiction_matrix(attributes: Sequence[str]) -> Tensor:
     leaves the other as it was, so these are apart from :func:`exclusion_matrix`.
     """
     pairs = [("Bald", colour) for colour in HAIR_COLOURS] + [("No_Beard", beard) for beard in BEARDS]
-    matrix = torch.zeros(len(attributes), len(attributes), dtype=torch.bool)
-    for one, other in pairs:
-        if one in attributes and other in attributes:
-            i, j = list(attributes).index(one), list(attributes).index(other)
-            matrix[i, j] = matrix[j, i] = True
-    return matrix
+    return _pair_matrix(pairs, attributes)
 
 
 def replacement_matrix(attributes: Sequence[str]) -> Tensor:
     """Bool (A, A), symmetric: two attributes of which one takes the other's place, as hair always has some colour."""
-    matrix = torch.zeros(len(attributes), len(attributes), dtype=torch.bool)
-    for group in (HAIR_COLOURS, HAIR_TEXTURES):
-        for one, other in itertools.permutations(group, 2):
-            if one in attributes and other in attributes:
-                matrix[list(attributes).index(one), list(attributes).index(other)] = True
-    return matrix
+    pairs = [pair for group in (HAIR_COLOURS, HAIR_TEXTURES) for pair in itertools.combinations(group, 2)]
+    return _pair_matrix(pairs, attributes)
+
+
+def _pair_matrix(pairs: Sequence[tuple[str, str]], attributes: Sequence[str]) -> Tensor:
+    """Bool (A, A), symmetric: which two attributes are one of the pairs."""
+    known = [{one, other} for one, other in pairs]
+    return torch.tensor([[{one, other} in known for other in attributes] for one in attributes])
 
 
 def edited_labels(source: Tensor, edit: Mapping[str, bool], attributes: Sequence[str]) -> Tensor:

@@ -164,11 +164,11 @@ class TrainingConfig:
     reconstruction_share: float = 1.0
     # Final price of a fully open soft mask.
     mask_weight: float = 0.0
+    # Shares of the run between which that price rises from zero.
+    mask_ramp: tuple[float, float] = (0.3, 0.7)
     # Share of edits that the discriminator judges as they were painted, before a soft mask mixes them with the source.
     # Under a mask that is half open everywhere, garish colours look right and the old hair shines through.
     painted_share: float = 0.0
-    # Shares of the run between which that price rises from zero.
-    mask_ramp: tuple[float, float] = (0.3, 0.7)
     # Share of targets that flip one attribute, as evaluation does; the others permute the batch's labels.
     single_flip_share: float = 0.0
     # Two labels that the data show together less than this share as often as chance would go for never shown
