@@ -5,7 +5,6 @@ such as ``{"Eyeglasses": True}``. Everything else in the package speaks in these
 """
 
 import difflib
-import itertools
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
@@ -73,20 +72,33 @@ def contradiction_matrix(attributes: Sequence[str]) -> Tensor:
     A bald head has no hair colour, and CelebA counts a mustache as a beard. The paper's protocol asks for one and
     leaves the other as it was, so these are apart from :func:`exclusion_matrix`.
     """
-    pairs = [("Bald", colour) for colour in HAIR_COLOURS] + [("No_Beard", beard) for beard in BEARDS]
-    return _pair_matrix(pairs, attributes)
+    pairs = [{"Bald", colour} for colour in HAIR_COLOURS] + [{"No_Beard", beard} for beard in BEARDS]
+    return torch.tensor([[{one, other} in pairs for other in attributes] for one in attributes])
+
+
+def replaced_by(name: str) -> tuple[str, ...]:
+    """Attributes that can come in the place of ``name`` when an edit takes it away, the nearest first.
+
+    Hair always has some colour: black gives way to brown, brown to black, blond to brown.
+    """
+    if name in HAIR_TEXTURES:
+        return tuple(other for other in HAIR_TEXTURES if other != name)
+    return {
+        "Black_Hair": ("Brown_Hair", "Gray_Hair", "Blond_Hair"),
+        "Blond_Hair": ("Brown_Hair", "Gray_Hair", "Black_Hair"),
+        "Brown_Hair": ("Black_Hair", "Blond_Hair", "Gray_Hair"),
+        "Gray_Hair": ("Black_Hair", "Brown_Hair", "Blond_Hair"),
+    }.get(name, ())
 
 
 def replacement_matrix(attributes: Sequence[str]) -> Tensor:
-    """Bool (A, A), symmetric: two attributes of which one takes the other's place, as hair always has some colour."""
-    pairs = [pair for group in (HAIR_COLOURS, HAIR_TEXTURES) for pair in itertools.combinations(group, 2)]
-    return _pair_matrix(pairs, attributes)
-
-
-def _pair_matrix(pairs: Sequence[tuple[str, str]], attributes: Sequence[str]) -> Tensor:
-    """Bool (A, A), symmetric: which two attributes are one of the pairs."""
-    known = [{one, other} for one, other in pairs]
-    return torch.tensor([[{one, other} in known for other in attributes] for one in attributes])
+    """Bool (A, A): entry [i, j] says that attribute j, the nearest there is, takes the place of attribute i."""
+    matrix = torch.zeros(len(attributes), len(attributes), dtype=torch.bool)
+    for i, name in enumerate(attributes):
+        nearest = [other for other in replaced_by(name) if other in attributes]
+        if nearest:
+            matrix[i, list(attributes).index(nearest[0])] = True
+    return matrix
 
 
 def edited_labels(source: Tensor, edit: Mapping[str, bool], attributes: Sequence[str]) -> Tensor:

@@ -100,3 +100,12 @@ def attribute_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None
 def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
     """Mean absolute error of images in [-1, 1]."""
     return F.l1_loss(reconstruction.float(), image)
+
+
+def mask_loss(mask: Tensor, concavity: float = 0.0) -> Tensor:
+    """Mean openness m of soft masks in [0, 1], or with a concavity above 0 the mean of m + concavity * m * (1 - m).
+
+    The second is the same for masks that are open or closed, and more for those between.
+    """
+    mask = mask.float()
+    return (mask + concavity * mask * (1 - mask)).mean() if concavity else mask.mean()

@@ -17,11 +17,6 @@ def contradict(one, other):
     return {one, other} in ({"Bald", "Black_Hair"}, {"Bald", "Blond_Hair"}, {"Mustache", "No_Beard"})
 
 
-def replace(one, other):
-    """By hand too: the two hair colours."""
-    return {one, other} == {"Black_Hair", "Blond_Hair"}
-
-
 def possible(row):
     """Faces of a made-up data set: black or blond hair or none, no bald woman, no woman with a beard or a mustache."""
     bald, black, blond, male, mustache, no_beard = (value > 0 for value in row.tolist())
@@ -68,13 +63,42 @@ def test_what_contradicts_what_is_mutual_and_known_by_name():
     assert not contradiction_matrix(("Bald", "No_Beard", "Male")).any()  # only of what the model has
 
 
-def test_hair_always_has_some_colour_and_some_texture():
-    matrix = replacement_matrix(CELEBA_ATTRIBUTES)
-    assert torch.equal(matrix, matrix.T)
-    pairs = {frozenset((CELEBA_ATTRIBUTES[i], CELEBA_ATTRIBUTES[j])) for i, j in matrix.nonzero().tolist()}
-    colours = itertools.combinations(("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair"), 2)
-    assert pairs == {*map(frozenset, colours), frozenset(("Straight_Hair", "Wavy_Hair"))}
-    assert not replacement_matrix(("Bald", "Bangs", "Brown_Hair")).any()  # bangs that go leave no bald head
+def test_of_what_can_take_a_places_the_nearest_that_the_model_knows_does():
+    def taking(names):
+        matrix = replacement_matrix(names)
+        assert (matrix.sum(dim=1) <= 1).all()
+        return {names[i]: names[j] for i, j in matrix.nonzero().tolist()}
+
+    hair = {"Black_Hair": "Brown_Hair", "Blond_Hair": "Brown_Hair", "Brown_Hair": "Black_Hair"}
+    textures = {"Straight_Hair": "Wavy_Hair", "Wavy_Hair": "Straight_Hair"}
+    assert taking(CELEBA_ATTRIBUTES) == hair | {"Gray_Hair": "Black_Hair"} | textures
+    assert taking(("Bald", "Gray_Hair", "Blond_Hair")) == {"Gray_Hair": "Blond_Hair", "Blond_Hair": "Gray_Hair"}
+    assert taking(("Bald", "Bangs", "Brown_Hair")) == {}  # bangs that go leave no bald head
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "completed"),
+    [
+        ({"Brown_Hair"}, set(), {"Black_Hair"}),
+        ({"Black_Hair", "Male"}, {"Male"}, {"Brown_Hair", "Male"}),
+        ({"Blond_Hair"}, {"Black_Hair"}, {"Black_Hair"}),  # the edit names what comes
+        ({"Blond_Hair", "Brown_Hair"}, {"Brown_Hair"}, {"Brown_Hair"}),  # another is there already
+        ({"Blond_Hair", "Brown_Hair"}, set(), {"Black_Hair"}),  # nothing comes back that was taken away
+        ({"Brown_Hair", "Male"}, {"Bald", "Male"}, {"Bald", "Male"}),  # a bald head needs none
+        ({"Bald", "Male"}, {"Male"}, {"Male"}),
+        (set(), set(), set()),
+        ({"Male"}, set(), set()),
+    ],
+)
+def test_hair_that_loses_its_colour_has_another(before, after, completed):
+    names = ("Bald", "Black_Hair", "Blond_Hair", "Brown_Hair", "Male")
+    rules = LabelRules.counted(names, torch.tensor(list(itertools.product((0.0, 1.0), repeat=5))), 0.05)
+    labels, target, expected = (
+        torch.tensor([[float(name in present) for name in names]]) for present in (before, after, completed)
+    )
+    assert torch.equal(rules.completed(labels, target), expected)
+    assert torch.equal(rules.completed(labels, expected), expected)
+    assert torch.equal(LabelRules.none(5).completed(labels, target), target)
 
 
 def test_a_label_that_follows_from_another_is_not_learned_from_that_face():
@@ -102,11 +126,8 @@ def test_a_discriminator_is_told_nothing_that_no_real_face_has():
             clashes = any(clash(name, after[name], other, after[other]) for other in others)
             kept = before[name] == after[name] == 1
             untrue = kept and any(contradict(name, other) and after[other] > before[other] for other in others)
-            taken = [other for other in others if before[other] > after[other] and replace(name, other)]
-            named = any(after[other] for other in others if replace(name, other))
-            vacant = before[name] == after[name] == 0 and bool(taken) and not named
-            assert told_value == (0.5 if clashes or untrue or vacant else after[name])
-            assert weight == (0 if untrue or vacant else 1 if before[name] == after[name] else 2 if clashes else 3)
+            assert told_value == (0.5 if clashes or untrue else after[name])
+            assert weight == (0 if untrue else 1 if before[name] == after[name] else 2 if clashes else 3)
 
 
 @pytest.mark.parametrize("counted", [False, True])

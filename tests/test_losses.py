@@ -134,6 +134,17 @@ def test_the_reconstruction_loss_is_the_mean_absolute_error():
     assert losses.reconstruction_loss(other, image).item() == pytest.approx((image - other).abs().mean().item())
 
 
+@pytest.mark.parametrize("concavity", [0.0, 0.4, 1.0])
+def test_a_masks_first_bit_costs_more_and_its_last_bit_less_and_an_open_one_the_same(concavity):
+    masks = [torch.full((2, 1, 3, 3), openness) for openness in (0.0, 0.01, 0.5, 0.99, 1.0)]
+    closed, hardly, half, nearly, fully = (losses.mask_loss(mask, concavity).item() for mask in masks)
+    assert (closed, fully) == (0, 1)
+    assert half == pytest.approx(0.5 + concavity / 4)
+    assert hardly / 0.01 == pytest.approx(1 + concavity, abs=0.02)
+    assert (fully - nearly) / 0.01 == pytest.approx(1 - concavity, abs=0.02)
+    assert losses.mask_loss(torch.cat([masks[0], masks[2]]), concavity).item() == pytest.approx(half / 2)
+
+
 @pytest.mark.parametrize(
     "loss",
     [
@@ -143,6 +154,7 @@ def test_the_reconstruction_loss_is_the_mean_absolute_error():
         losses.logistic_generator_loss,
         lambda logits: losses.attribute_loss(logits[:, None], torch.ones(len(logits), 1)),
         lambda logits: losses.reconstruction_loss(logits, torch.zeros(len(logits))),
+        lambda logits: losses.mask_loss(logits, 0.5),
     ],
 )
 def test_losses_of_half_precision_logits_are_computed_in_full(loss):

@@ -164,6 +164,9 @@ class TrainingConfig:
     reconstruction_share: float = 1.0
     # Final price of a fully open soft mask.
     mask_weight: float = 0.0
+    # How much more than its share a half-open mask costs: m + concavity * m * (1 - m) of that price, for openness m. At
+    # 1 the first bit costs twice as much and the last bit nothing, so that a mask is cut out rather than hazy.
+    mask_concavity: float = 0.0
     # Shares of the run between which that price rises from zero.
     mask_ramp: tuple[float, float] = (0.3, 0.7)
     # Share of edits that the discriminator judges as they were painted, before a soft mask mixes them with the source.
@@ -174,8 +177,8 @@ class TrainingConfig:
     # Two labels that the data show together less than this share as often as chance would go for never shown
     # together, as a mustache on a woman. D judges the realness of such an edit without them, and does not learn a
     # label from images where another one implies it: a mustache from men alone, so that it looks for a mustache. What
-    # an edit makes untrue unasked, black hair of a bald head, does not count either, nor what it leaves open, the
-    # colour of hair that shall not be brown. 0 turns all of this off.
+    # an edit makes untrue unasked, black hair of a bald head, does not count either, and hair that loses its colour is
+    # judged by the nearest other one. 0 turns all of this off.
     label_plausibility: float = 0.0
     # 0 draws images as they come; towards 1, those with rare attributes ever more often (in-memory data only).
     rare_attribute_power: float = 0.0
@@ -224,6 +227,7 @@ class TrainingConfig:
             "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
             "painted_share must be in [0, 1]": 0 <= self.painted_share <= 1,
             "intensity_range must be positive and not fall": 0 < self.intensity_range[0] <= self.intensity_range[1],
+            "mask_concavity must be in [0, 1]": 0 <= self.mask_concavity <= 1,
             "mask_ramp must rise within [0, 1]": 0 <= self.mask_ramp[0] < self.mask_ramp[1] <= 1,
             "logging_steps, checkpointing_steps and validation_steps must be positive":
                 min(self.logging_steps, self.checkpointing_steps, self.validation_steps) > 0,

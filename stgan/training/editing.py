@@ -159,7 +159,7 @@ class EditingObjective:
         self, real: Tensor, labels: Tensor, fake: Tensor, target: Tensor, random: torch.Generator, penalise: bool
     ) -> Terms:
         config, count = self.config, len(real)
-        target = self.label_rules.told(labels, target)
+        target = self.label_rules.told(labels, self.label_rules.completed(labels, target))
         judged_with = torch.cat([labels, target])
         if config.mismatch_weight:  # the same look at an image answers for the other set of labels too
             judged_with = torch.stack([judged_with, torch.cat([target, labels])], dim=1)
@@ -220,6 +220,7 @@ class EditingObjective:
         progress: float,
     ) -> Terms:
         config = self.config
+        target = self.label_rules.completed(labels, target)
         told = self.label_rules.told(labels, target)
         weights = self.label_rules.edit_weights(
             labels, target, config.changed_attribute_weight, config.never_shown_attribute_weight
@@ -246,7 +247,7 @@ class EditingObjective:
             + config.reconstruction_weight * terms["g_reconstruction"]
         )
         if fake.mask is not None:
-            terms["g_mask"] = fake.mask.float().mean()
+            terms["g_mask"] = losses.mask_loss(fake.mask, config.mask_concavity)
             loss = loss + self.mask_price(progress) * terms["g_mask"]
         self.generator_optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)

@@ -1,4 +1,4 @@
-"""What labels say of one another: which the data never show together, and which an edit makes untrue or leaves open.
+"""What labels say of one another: which the data never show together, and which an edit makes untrue or calls for.
 
 Edits ask for label vectors that no photograph has: a woman with a mustache, a bald head with black hair. A
 discriminator that has learned every label from whole faces knows no such picture, and the generator breaks the face
@@ -25,14 +25,16 @@ class LabelRules:
     clashes: Tensor
     # Float (A, A) in {0, 1}: two attributes that cannot both be present, and yet an edit to one keeps the other.
     contradictions: Tensor
-    # Float (A, A) in {0, 1}: two attributes of which one comes in the other's place when an edit takes that away.
+    # Float (A, A) in {0, 1}: [i, j], attribute j comes in the place of i when an edit takes i away ...
     replacements: Tensor
+    # ... and [i, j], it need not where j is there already, which i excludes.
+    exclusions: Tensor
 
     @classmethod
     def none(cls, attribute_count: int) -> "LabelRules":
         """Every label counts."""
         none = torch.zeros(attribute_count, attribute_count)
-        return cls(none.repeat(2, 2), none, none)
+        return cls(none.repeat(2, 2), none, none, none)
 
     @classmethod
     def counted(cls, attributes: tuple[str, ...], labels: Tensor, share: float) -> "LabelRules":
@@ -44,14 +46,16 @@ class LabelRules:
             share: of what chance would give, below which two labels are never shown together.
         """
         count = len(attributes)
-        contradictions = contradiction_matrix(attributes)
+        contradictions, exclusions = contradiction_matrix(attributes), exclusion_matrix(attributes)
         clashes = ~plausible_pairs(labels, share) & ~torch.eye(count, dtype=torch.bool).repeat(2, 2)
-        clashes[count:, count:] &= ~(exclusion_matrix(attributes) | contradictions)
-        return cls(clashes.float(), contradictions.float(), replacement_matrix(attributes).float())
+        clashes[count:, count:] &= ~(exclusions | contradictions)
+        rules = (clashes, contradictions, replacement_matrix(attributes), exclusions)
+        return cls(*(rule.float() for rule in rules))
 
     def to(self, device: torch.device) -> "LabelRules":
         """The same rules there."""
-        return LabelRules(*(rule.to(device) for rule in (self.clashes, self.contradictions, self.replacements)))
+        rules = (self.clashes, self.contradictions, self.replacements, self.exclusions)
+        return LabelRules(*(rule.to(device) for rule in rules))
 
     def open_labels(self, labels: Tensor) -> Tensor:
         """Float (N, A): 1 where the rest of a face leaves a label open, 0 where it follows from another.
@@ -63,16 +67,25 @@ class LabelRules:
         never_absent, never_present = (present @ self.clashes > 0).chunk(2, dim=1)
         return 1 - torch.where(labels > 0, never_absent, never_present).float()
 
+    def completed(self, labels: Tensor, target: Tensor) -> Tensor:
+        """Targets (N, A) with what must come where edits take something away and name nothing for its place.
+
+        The generator is not asked for it, its judges are: hair that is no longer brown, and nothing else, is blue.
+        """
+        taken = labels > target
+        vacated = taken & (target @ self.exclusions.T == 0)
+        barred = taken | (target @ self.contradictions > 0)  # a bald head needs no colour
+        return torch.where((vacated.float() @ self.replacements > 0) & ~barred, 1.0, target)
+
     def told(self, labels: Tensor, target: Tensor) -> Tensor:
         """Targets (N, A) of edits as a discriminator judges their realness by: 0.5, unknown, where none is real.
 
-        Unknown are both of two labels that clash, the kept one of two that contradict each other, and what may come in
-        the place of what an edit takes away.
+        Unknown are both of two labels that clash, and the kept one of two that contradict each other.
         """
-        return torch.where(self._never_shown(target) | self._unsaid(labels, target), 0.5, target)
+        return torch.where(self._never_shown(target) | self._untrue(labels, target), 0.5, target)
 
     def edit_weights(self, labels: Tensor, target: Tensor, changed: float, never_shown: float) -> Tensor:
-        """Weights (N, A) of the attribute loss on edits: 1 of what is kept, 0 of what became untrue or is left open.
+        """Weights (N, A) of the attribute loss on edits: 1 of what is kept, 0 of what became untrue.
 
         Args:
             labels, target: (N, A) before and after.
@@ -82,7 +95,7 @@ class LabelRules:
                 rest, it costs the face.
         """
         asked = torch.where(self._never_shown(target), never_shown, changed)
-        return torch.where(labels == target, 1.0, asked).masked_fill(self._unsaid(labels, target), 0.0)
+        return torch.where(labels == target, 1.0, asked).masked_fill(self._untrue(labels, target), 0.0)
 
     def _never_shown(self, target: Tensor) -> Tensor:
         """Bool (N, A): both of any two labels that clash."""
@@ -90,17 +103,10 @@ class LabelRules:
         absent_clashes, present_clashes = (present * (present @ self.clashes) > 0).chunk(2, dim=1)
         return absent_clashes | present_clashes
 
-    def _unsaid(self, labels: Tensor, target: Tensor) -> Tensor:
-        """Bool (N, A): of which an edit's target says nothing, though it has a number.
-
-        That is what is present before and after while the edit adds what contradicts it; and what is absent before
-        and after while the edit takes away what it could replace, and names nothing else for that place. Hair that is
-        neither brown nor anything else is blue.
-        """
-        added, taken = (target > labels).float(), (labels > target).float()
-        untrue = (added @ self.contradictions > 0) & (labels > 0) & (target > 0)
-        vacant = (taken @ self.replacements > 0) & (target @ self.replacements == 0)
-        return untrue | (vacant & (labels == 0) & (target == 0))
+    def _untrue(self, labels: Tensor, target: Tensor) -> Tensor:
+        """Bool (N, A): what is present before and after, while the edit adds what contradicts it."""
+        added = (target > labels).float()
+        return (added @ self.contradictions > 0) & (labels > 0) & (target > 0)
 
 
 def plausible_pairs(labels: Tensor, share: float) -> Tensor:
