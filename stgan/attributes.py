@@ -81,13 +81,13 @@ def replaced_by(name: str) -> tuple[str, ...]:
 
     Hair always has some colour: black gives way to brown, brown to black, blond to brown.
     """
-    if name in HAIR_TEXTURES:
-        return tuple(other for other in HAIR_TEXTURES if other != name)
     return {
         "Black_Hair": ("Brown_Hair", "Gray_Hair", "Blond_Hair"),
         "Blond_Hair": ("Brown_Hair", "Gray_Hair", "Black_Hair"),
         "Brown_Hair": ("Black_Hair", "Blond_Hair", "Gray_Hair"),
         "Gray_Hair": ("Black_Hair", "Brown_Hair", "Blond_Hair"),
+        "Straight_Hair": ("Wavy_Hair",),
+        "Wavy_Hair": ("Straight_Hair",),
     }.get(name, ())
 
 

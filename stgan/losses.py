@@ -103,9 +103,9 @@ def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 def mask_loss(mask: Tensor, concavity: float = 0.0) -> Tensor:
-    """Mean openness m of soft masks in [0, 1], or with a concavity above 0 the mean of m + concavity * m * (1 - m).
+    """Mean of m + concavity * m * (1 - m) over soft masks m in [0, 1]: at a concavity of 0 their mean openness.
 
-    The second is the same for masks that are open or closed, and more for those between.
+    A concavity changes nothing for what is open or closed, and costs more for what is between.
     """
     mask = mask.float()
-    return (mask + concavity * mask * (1 - mask)).mean() if concavity else mask.mean()
+    return (mask + concavity * mask * (1 - mask)).mean()

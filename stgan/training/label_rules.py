@@ -5,7 +5,7 @@ discriminator that has learned every label from whole faces knows no such pictur
 instead of editing it. Others ask for less than a picture needs: hair that is not brown needs another colour.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -54,8 +54,7 @@ class LabelRules:
 
     def to(self, device: torch.device) -> "LabelRules":
         """The same rules there."""
-        rules = (self.clashes, self.contradictions, self.replacements, self.exclusions)
-        return LabelRules(*(rule.to(device) for rule in rules))
+        return LabelRules(*(getattr(self, rule.name).to(device) for rule in fields(self)))
 
     def open_labels(self, labels: Tensor) -> Tensor:
         """Float (N, A): 1 where the rest of a face leaves a label open, 0 where it follows from another.
