@@ -139,7 +139,7 @@ def model_folder(tmp_path_factory):
     """A small untrained STGAN of the 13 attributes with its classifier, 64 px: what an editor loads."""
     folder = tmp_path_factory.mktemp("model") / "stgan-tiny"
     torch.manual_seed(0)
-    STGAN(image_size=64, width=8, soft_mask=True).save_pretrained(folder)
+    STGAN(image_size=64, width=8, soft_mask=True, use_regions=True).save_pretrained(folder)
     AttributeClassifier(image_size=64, width=8).save_pretrained(folder / "classifier")
     return folder
 

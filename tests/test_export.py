@@ -28,7 +28,7 @@ def test_the_command_exports_an_editor_that_onnxruntime_runs(model_folder, tmp_p
 
     image = torch.rand(1, 3, 64, 64) * 2 - 1
     features = encode.run(None, {"image": image.numpy()})
-    conditions = torch.randn(5, 13)  # one encoding, five edits
+    conditions = torch.randn(5, 13) * torch.eye(5, 13)  # one encoding, five edits
     inputs = {"image": image.numpy(), **{f"feature_{i}": feature for i, feature in enumerate(features)}}
     repeated = {name: np.repeat(value, 5, axis=0) for name, value in inputs.items()}
     edited, mask = decode.run(None, repeated | {"condition": conditions.numpy()})

@@ -23,6 +23,7 @@ from stgan.models import (
     load_generator,
 )
 from stgan.models.layers import batch_norm, concat_planes, instance_norm
+from stgan.regions import attribute_regions
 
 NAMES = ("Bald", "Bangs", "Black_Hair", "Eyeglasses", "Male")
 SMALL = {"attributes": NAMES, "image_size": 32, "width": 4}
@@ -243,34 +244,73 @@ def test_attgan_has_one_plain_skip_and_two_injections():
 # ---------------------------------------------------------------------------------------- encode once, decode often
 
 
-@pytest.mark.parametrize("mask", [False, True], ids=["plain", "mask"])
+PARTS = {
+    "plain": {},
+    "mask": {"soft_mask": True},
+    "mask and regions": {"soft_mask": True, "use_regions": True, "label_mode": "difference"},
+}
+
+
+@pytest.mark.parametrize("parts", PARTS)
 @pytest.mark.parametrize("name", GENERATORS)
 @torch.no_grad()
-def test_one_encoding_serves_many_edits(name, mask):
-    model = stirred(MODELS[name](soft_mask=mask))
-    image, conditions = pictures(1), torch.randn(6, 5)
+def test_one_encoding_serves_many_edits(name, parts):
+    model = stirred(MODELS[name](**PARTS[parts]))
+    image, conditions = pictures(1), torch.randn(6, 5) * torch.eye(6, 5)
     features = model.encode(image)
     one_by_one = torch.cat([model(image, condition[None]) for condition in conditions])
     torch.testing.assert_close(model.decode(features, conditions), one_by_one, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("mask", [False, True], ids=["plain", "mask"])
+@pytest.mark.parametrize("parts", PARTS)
 @pytest.mark.parametrize("name", GENERATORS)
 @torch.no_grad()
-def test_row_i_of_the_edits_is_of_image_i_modulo_their_number(name, mask):
-    model = stirred(MODELS[name](soft_mask=mask))
-    images, conditions = pictures(3), torch.randn(7, 5)
+def test_row_i_of_the_edits_is_of_image_i_modulo_their_number(name, parts):
+    model = stirred(MODELS[name](**PARTS[parts]))
+    images, conditions = pictures(3), torch.randn(7, 5) * torch.eye(7, 5)
     expected = torch.cat([model(images[i % 3][None], conditions[i][None]) for i in range(7)])
     torch.testing.assert_close(model(images, conditions), expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("regions", [False, True])
 @torch.no_grad()
-def test_a_masked_edit_is_its_colours_where_the_mask_is_open_and_the_source_elsewhere():
-    model = stirred(MODELS["STGAN"](soft_mask=True))
+def test_a_masked_edit_is_its_colours_where_the_mask_is_open_and_the_source_elsewhere(regions):
+    model = stirred(MODELS["STGAN"](soft_mask=True, use_regions=regions))
     images = pictures(2)
-    edit = model(images, torch.randn(2, 5), parts=True)
+    edit = model(images, torch.eye(2, 5), parts=True)
     assert edit.mask.shape == (2, 1, 32, 32)
     torch.testing.assert_close(edit.image, edit.mask * edit.rgb + (1 - edit.mask) * images, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("name", GENERATORS)
+@torch.no_grad()
+def test_an_edit_changes_nothing_outside_of_the_regions_of_what_it_changes(name, mask):
+    settings = {"label_mode": "difference", "soft_mask": mask}
+    free = stirred(MODELS[name](**settings))
+    confined = MODELS[name](use_regions=True, **settings).eval()
+    confined.load_state_dict(free.state_dict())  # regions are no weights: the same ones do with and without
+    images, edits = pictures(4), torch.zeros(4, 5)
+    edits[0, NAMES.index("Eyeglasses")] = 1.5
+    edits[1, NAMES.index("Bald")], edits[1, NAMES.index("Eyeglasses")] = 0.5, -1
+    edits[2, NAMES.index("Male")] = 1  # which may be anywhere, as may a reconstruction (the last row)
+    region = torch.ones(4, 1, 32, 32)
+    regions = dict(zip(NAMES, attribute_regions(NAMES, 32), strict=True))
+    region[0, 0] = regions["Eyeglasses"]
+    region[1, 0] = (regions["Bald"] + regions["Eyeglasses"]).clamp(max=1)
+    open_edit, edit = free(images, edits, parts=True), confined(images, edits, parts=True)
+    torch.testing.assert_close(edit.rgb, region * open_edit.rgb + (1 - region) * images, atol=1e-5, rtol=1e-5)
+    if mask:
+        torch.testing.assert_close(edit.mask, torch.where(region > 0, open_edit.mask, 0))
+    outside = (region == 0).expand_as(images)
+    assert outside[0].any()
+    assert torch.equal(edit.image[outside], images[outside])
+    torch.testing.assert_close(edit.image[2:], open_edit.image[2:])
+
+
+def test_regions_need_to_know_what_an_edit_changes():
+    with pytest.raises(ValueError, match="label_mode difference"):
+        MODELS["STGAN"](label_mode="target", use_regions=True)
 
 
 @pytest.mark.parametrize("mode", ["difference", "target"])
@@ -335,6 +375,7 @@ SWITCHES = [
     {"skip_layers": 0, "stu_layers": 0, "inject_layers": 0},
     {"label_mode": "target"},
     {"soft_mask": True, "stu_kernel": 5, "max_width": 8},
+    {"soft_mask": True, "use_regions": True},
 ]
 
 

@@ -108,8 +108,9 @@ class EncoderDecoder(Generator):
         label_mode: str,
         norm_decay: float,
         soft_mask: bool,
+        use_regions: bool,
     ):
-        super().__init__(attributes, image_size, label_mode, soft_mask)
+        super().__init__(attributes, image_size, label_mode, soft_mask, use_regions)
         if image_size % 2**layers:
             raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
         if not 0 <= stu_layers < layers:
@@ -202,6 +203,8 @@ class STGAN(EncoderDecoder):
         label_mode: ``difference`` (the paper) or ``target``.
         norm_decay: share of BatchNorm's running statistics kept at a training step.
         soft_mask: a fourth output decides per pixel how much of the source is replaced (not in the paper).
+        use_regions: an edit changes nothing outside of where its attributes live, see
+            :func:`stgan.regions.attribute_regions` (not in the paper); for label_mode difference.
     """
 
     def __init__(
@@ -220,10 +223,11 @@ class STGAN(EncoderDecoder):
         label_mode: str = "difference",
         norm_decay: float = 0.999,
         soft_mask: bool = False,
+        use_regions: bool = False,
     ):
         super().__init__(
             attributes, image_size, width, max_width, layers, stu_layers, stu_kernel, stu_state, stu_norm,
-            skip_layers, inject_layers, label_mode, norm_decay, soft_mask,
+            skip_layers, inject_layers, label_mode, norm_decay, soft_mask, use_regions,
         )  # fmt: skip
 
 
@@ -245,10 +249,11 @@ class AttGAN(EncoderDecoder):
         label_mode: str = "target",
         norm_decay: float = 0.999,
         soft_mask: bool = False,
+        use_regions: bool = False,
     ):
         super().__init__(
             attributes, image_size, width, max_width, layers, 0, 3, "stu", "none",
-            skip_layers, inject_layers, label_mode, norm_decay, soft_mask,
+            skip_layers, inject_layers, label_mode, norm_decay, soft_mask, use_regions,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stgan.models.pretrained import PretrainedModel
+from stgan.regions import attribute_regions
 
 LABEL_MODES = ("difference", "target")
 
@@ -15,7 +16,7 @@ class Edit(NamedTuple):
     """An edited image and the two parts that it was composed of."""
 
     image: Tensor  # (M, 3, S, S) in [-1, 1]: mask * rgb + (1 - mask) * source, or rgb where there is no mask
-    rgb: Tensor  # (M, 3, S, S) in [-1, 1]: what the decoder paints
+    rgb: Tensor  # (M, 3, S, S) in [-1, 1]: what the decoder paints, within the edit's region
     mask: Tensor | None  # (M, 1, S, S) in [0, 1]: how much of it is used; None without soft_mask
 
 
@@ -25,7 +26,7 @@ class Generator(PretrainedModel):
     Subclasses implement ``encode(image)`` and ``decode_outputs(features, condition)``, raw channels before tanh.
     """
 
-    def __init__(self, attributes: Sequence[str], image_size: int, label_mode: str, soft_mask: bool):
+    def __init__(self, attributes: Sequence[str], image_size: int, label_mode: str, soft_mask: bool, use_regions: bool):
         super().__init__()
         if label_mode not in LABEL_MODES:
             raise ValueError(f"Unknown label_mode {label_mode!r}: use one of {', '.join(LABEL_MODES)}.")
@@ -35,6 +36,10 @@ class Generator(PretrainedModel):
         self.image_size = image_size
         self.label_mode = label_mode
         self.soft_mask = soft_mask
+        if use_regions and label_mode != "difference":
+            raise ValueError(f"use_regions needs label_mode difference: {label_mode} does not say what changes.")
+        regions = attribute_regions(self.attributes, image_size) if use_regions else None
+        self.register_buffer("regions", regions, persistent=False)  # (A, S, S), made from the names
 
     @property
     def output_channels(self) -> int:
@@ -96,14 +101,28 @@ class Generator(PretrainedModel):
             condition: (M, A) from :meth:`condition`; row i edits image i modulo N.
         """
         outputs = self.decode_outputs(features, condition)
-        rgb = torch.tanh(outputs[:, :3])
-        if not self.soft_mask:
+        rgb, mask = torch.tanh(outputs[:, :3]), None
+        if self.soft_mask:
+            mask = torch.sigmoid(outputs[:, 3:])
+        if mask is None and self.regions is None:
             return Edit(rgb, rgb, None)
-        mask = torch.sigmoid(outputs[:, 3:])
-        source = features.image
+        source = features.image.to(rgb.dtype)
         if source.shape[0] != rgb.shape[0]:
             source = source[torch.arange(rgb.shape[0], device=source.device) % source.shape[0]]
-        return Edit(torch.lerp(source.to(rgb.dtype), rgb, mask), rgb, mask)
+        if self.regions is not None:
+            region = self.region(condition).to(rgb.dtype)
+            rgb = torch.lerp(source, rgb, region)
+            mask = None if mask is None else mask * (region > 0)
+        return Edit(rgb if mask is None else torch.lerp(source, rgb, mask), rgb, mask)
+
+    def region(self, condition: Tensor) -> Tensor:
+        """Where edits (M, A) may change the image: float (M, 1, S, S) in [0, 1], all their attributes' regions.
+
+        Everywhere for an edit of nothing, so that a reconstruction shows what the model itself can draw.
+        """
+        asked = (condition != 0).to(self.regions.dtype)
+        union = (asked @ self.regions.flatten(1)).clamp(max=1) + (asked.sum(dim=1, keepdim=True) == 0)
+        return union.reshape(-1, 1, *self.regions.shape[1:])
 
     def decode(self, features: Any, att_diff: Tensor) -> Tensor:
         """Edited images (M, 3, S, S) in [-1, 1] for M edits of the N encoded images; row i edits image i modulo N."""

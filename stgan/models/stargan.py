@@ -45,7 +45,7 @@ class StarGAN(Generator):
         width: channels of the first layer.
         residual_blocks: blocks at a quarter of the resolution.
         label_mode: ``target`` (the paper) or ``difference``.
-        soft_mask: see :class:`stgan.models.STGAN`.
+        soft_mask, use_regions: see :class:`stgan.models.STGAN`.
     """
 
     def __init__(
@@ -56,8 +56,9 @@ class StarGAN(Generator):
         residual_blocks: int = 6,
         label_mode: str = "target",
         soft_mask: bool = False,
+        use_regions: bool = False,
     ):
-        super().__init__(attributes, image_size, label_mode, soft_mask)
+        super().__init__(attributes, image_size, label_mode, soft_mask, use_regions)
         if image_size % 4 or image_size < 8:
             raise ValueError(f"image_size must be a multiple of 4 and at least 8, not {image_size}.")
         # The first convolution takes [image, planes]; it is kept whole, as the paper's, and applied in two parts.

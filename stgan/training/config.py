@@ -86,6 +86,8 @@ class TrainingConfig:
     norm_decay: float = 0.999
     # A fourth output decides per pixel how much of the source is replaced.
     soft_mask: bool = False
+    # An edit changes nothing outside of where its attributes live: a mustache is on the lip, not in the hair.
+    use_regions: bool = False
     # Channels of the discriminator's first layer.
     discriminator_width: int = 64
     # Hidden units of each of the discriminator's heads.

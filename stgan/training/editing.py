@@ -346,6 +346,7 @@ def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Gene
         "image_size": config.image_size,
         "width": config.width,
         "soft_mask": config.soft_mask,
+        "use_regions": config.use_regions,
     }
     if config.label_mode != "model":
         settings["label_mode"] = config.label_mode
@@ -394,7 +395,7 @@ def _differences(ours: PretrainedModel, theirs: PretrainedModel) -> str:
         {"architecture": type(model).__name__, **model.config, "attributes": list(model.config["attributes"])}
         for model in (ours, theirs)
     )
-    free = {"norm_decay"}  # how training averages, not what the weights mean
+    free = {"norm_decay", "use_regions"}  # how training averages and where edits may reach, not what the weights mean
     names = sorted(name for name in (new.keys() | saved.keys()) - free if new.get(name) != saved.get(name))
     return ", ".join(f"{name} {saved.get(name)} instead of {new.get(name)}" for name in names)
 

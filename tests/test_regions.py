@@ -1,0 +1,62 @@
+"""Regions hold what they are named after, and nothing that would give an edit away elsewhere."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from stgan.attributes import CELEBA_ATTRIBUTES, DEFAULT_ATTRIBUTES
+from stgan.pixels import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.regions import AROUND_THE_FACE, PLACES, attribute_regions
+
+LANDMARKS = dict(zip(("left eye", "right eye", "nose", "left mouth", "right mouth"), MEAN_LANDMARKS, strict=True))
+EYES, MOUTH = ("left eye", "right eye"), ("left mouth", "right mouth")
+
+
+def at(region, landmark):
+    """A region's value at a landmark of CelebA's frame, by interpolation instead of the formula that drew it."""
+    x, y = LANDMARKS[landmark]
+    left, top, right, _ = CELEBA_CROP
+    grid = torch.tensor([[[[(x + 0.5 - left) / (right - left) * 2 - 1, (y + 0.5 - top) / (right - left) * 2 - 1]]]])
+    return float(F.grid_sample(region[None, None], grid, align_corners=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("Eyeglasses", EYES, MOUTH),
+        ("Bushy_Eyebrows", (), ("nose", *MOUTH)),
+        ("Bangs", (), ("nose", *MOUTH)),
+        ("Mouth_Slightly_Open", MOUTH, EYES),
+        ("Mustache", (), EYES),
+        ("No_Beard", MOUTH, EYES),
+        ("Big_Nose", ("nose",), ()),
+        ("Pale_Skin", tuple(LANDMARKS), ()),
+        ("Young", tuple(LANDMARKS), ()),
+        ("Bald", (), ("nose", *MOUTH)),
+        ("Blond_Hair", (), ("nose", *MOUTH)),
+    ],
+)
+@pytest.mark.parametrize("size", [64, 128])
+def test_a_region_holds_the_landmarks_of_its_attribute_and_not_those_of_others(name, inside, outside, size):
+    region = attribute_regions([name], size)[0]
+    assert all(at(region, landmark) > 0.99 for landmark in inside)
+    assert all(at(region, landmark) < 0.05 for landmark in outside)
+
+
+def test_regions_lie_alike_at_every_size_and_between_the_two_halves_of_the_face():
+    small, large = (attribute_regions(CELEBA_ATTRIBUTES, size) for size in (64, 256))
+    assert small.shape == (40, 64, 64)
+    assert small.min() == 0
+    assert small.max() == 1
+    torch.testing.assert_close(F.avg_pool2d(large, 4), small, atol=0.03, rtol=0)
+    # CelebA's crop holds the face within a pixel of its middle, so the halves mirror each other.
+    torch.testing.assert_close(large, large.flip(2), atol=0.3, rtol=0)
+
+
+def test_what_is_unknown_may_be_anywhere_and_every_region_is_of_an_attribute():
+    assert (attribute_regions(["Smile_Lines"], 32) == 1).all()
+    assert {*PLACES, *AROUND_THE_FACE} <= set(CELEBA_ATTRIBUTES)
+    assert not set(PLACES) & set(AROUND_THE_FACE)
+    everywhere = [name for name, one in zip(DEFAULT_ATTRIBUTES, attribute_regions(DEFAULT_ATTRIBUTES, 32), strict=True)
+                  if (one == 1).all()]  # fmt: skip
+    assert everywhere == ["Male", "Young"]
