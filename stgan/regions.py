@@ -24,22 +24,25 @@ JAW: Ellipse = (0.0, 1.3, 1.5, 1.0)
 FACE: Ellipse = (0.0, 0.4, 1.5, 1.85)
 NECK: Ellipse = (0.0, 2.2, 1.2, 1.0)
 FOREHEAD: Ellipse = (0.0, -1.1, 1.9, 1.3)
-INNER_FACE: Ellipse = (0.0, 0.8, 0.9, 1.0)
+SKULL: Ellipse = (0.0, -0.55, 1.7, 1.7)
+HEAD: Ellipse = (0.0, 0.2, 1.9, 2.6)  # with its hair, as far as that is near
+INNER_FACE: Ellipse = (0.0, 0.8, 0.9, 1.0)  # eyes, nose and mouth
 
 PLACES: dict[str, tuple[Ellipse, ...]] = {
-    "5_o_Clock_Shadow": (JAW,), "Arched_Eyebrows": (BROWS,), "Bags_Under_Eyes": (UNDER_THE_EYES,),
-    "Bangs": (FOREHEAD,), "Big_Lips": (MOUTH,), "Big_Nose": (NOSE,), "Bushy_Eyebrows": (BROWS,),
-    "Double_Chin": (JAW, NECK), "Eyeglasses": (EYES,), "Goatee": (JAW,), "Mouth_Slightly_Open": (MOUTH,),
+    "5_o_Clock_Shadow": (JAW,), "Arched_Eyebrows": (BROWS,), "Bags_Under_Eyes": (UNDER_THE_EYES,), "Bald": (SKULL,),
+    "Bangs": (FOREHEAD,), "Big_Lips": (MOUTH,), "Big_Nose": (NOSE,), "Black_Hair": (HEAD,), "Blond_Hair": (HEAD,),
+    "Brown_Hair": (HEAD,), "Bushy_Eyebrows": (BROWS,), "Double_Chin": (JAW, NECK), "Eyeglasses": (EYES,),
+    "Goatee": (JAW,), "Gray_Hair": (HEAD,), "Male": (HEAD, NECK), "Mouth_Slightly_Open": (MOUTH,),
     "Mustache": (UPPER_LIP,), "Narrow_Eyes": (EYES,), "No_Beard": (JAW,), "Pale_Skin": (FACE, NECK),
     "Pointy_Nose": (NOSE,), "Receding_Hairline": (FOREHEAD,), "Rosy_Cheeks": (CHEEKS,), "Smiling": (CHEEKS, MOUTH),
-    "Wearing_Lipstick": (MOUTH,),
+    "Straight_Hair": (HEAD,), "Wavy_Hair": (HEAD,), "Wearing_Lipstick": (MOUTH,), "Young": (HEAD, NECK),
 }  # fmt: skip
-"""Ellipses that hold an attribute of CelebA; what has none here and is not about hair may be anywhere (age, gender)."""
+"""Ellipses that hold an attribute of CelebA; what has none here may be anywhere."""
 
 AROUND_THE_FACE: tuple[str, ...] = (
-    "Bald", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Straight_Hair", "Wavy_Hair", "Wearing_Hat",
+    "Bald", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Straight_Hair", "Wavy_Hair",
 )  # fmt: skip
-"""Attributes of the hair, which may be anywhere but on eyes, nose and mouth."""
+"""Attributes of the hair, which is not on eyes, nose and mouth."""
 
 FADE = 0.3  # eye distances over which a region ends
 
@@ -55,11 +58,10 @@ def attribute_regions(attributes: Sequence[str], image_size: int) -> Tensor:
 
 
 def _region(name: str, size: int) -> Tensor:
-    if name in AROUND_THE_FACE:
-        return 1 - _ellipse(INNER_FACE, size)
     if name not in PLACES:
         return torch.ones(size, size)
-    return torch.stack([_ellipse(place, size) for place in PLACES[name]]).amax(dim=0)
+    region = torch.stack([_ellipse(place, size) for place in PLACES[name]]).amax(dim=0)
+    return region * (1 - _ellipse(INNER_FACE, size)) if name in AROUND_THE_FACE else region
 
 
 def _ellipse(ellipse: Ellipse, size: int) -> Tensor:

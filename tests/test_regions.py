@@ -55,8 +55,5 @@ def test_regions_lie_alike_at_every_size_and_between_the_two_halves_of_the_face(
 
 def test_what_is_unknown_may_be_anywhere_and_every_region_is_of_an_attribute():
     assert (attribute_regions(["Smile_Lines"], 32) == 1).all()
-    assert {*PLACES, *AROUND_THE_FACE} <= set(CELEBA_ATTRIBUTES)
-    assert not set(PLACES) & set(AROUND_THE_FACE)
-    everywhere = [name for name, one in zip(DEFAULT_ATTRIBUTES, attribute_regions(DEFAULT_ATTRIBUTES, 32), strict=True)
-                  if (one == 1).all()]  # fmt: skip
-    assert everywhere == ["Male", "Young"]
+    assert set(AROUND_THE_FACE) <= set(PLACES) <= set(CELEBA_ATTRIBUTES)
+    assert set(DEFAULT_ATTRIBUTES) <= set(PLACES)
