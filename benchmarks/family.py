@@ -78,7 +78,8 @@ def train(name: str, settings: Settings) -> tuple[Path, str]:
         "--total_images", settings.total_images, "--output_dir", folder, "--validation_steps", 10**9,
         "--max_validation_samples", 16,  # only looked at by the way
         "--resume_from_checkpoint", "latest", "--report_to", "none",
-        "--no_soft_mask",  # no member's paper has one, and at a small budget it closes before an edit begins
+        # No member's paper has either, and at a small budget a mask closes before an edit begins.
+        "--no_soft_mask", "--no_use_regions",
         *shlex.split(settings.options),
         *options,
     ]  # fmt: skip
@@ -143,10 +144,10 @@ def write(settings: Settings, rows: list[str], commands: list[str], images: int)
     options = f" --options={shlex.quote(settings.options)}" if settings.options else ""
     lines = [
         f"One recipe and budget for all: {settings.total_images:,} images of {settings.image_size} px, width "
-        f"{settings.width}, no soft mask; measured on {images:,} validation images by one classifier; milliseconds on "
-        f"{torch.get_num_threads()} CPU threads. Made by `python benchmarks/family.py --dataset {settings.dataset} "
-        f"--total_images {settings.total_images} --image_size {settings.image_size} --samples {settings.samples}"
-        f"{options}`.",
+        f"{settings.width}, no soft mask, no regions; measured on {images:,} validation images by one classifier; "
+        f"milliseconds on {torch.get_num_threads()} CPU threads. "
+        f"Made by `python benchmarks/family.py --dataset {settings.dataset} --total_images {settings.total_images} "
+        f"--image_size {settings.image_size} --samples {settings.samples}{options}`.",
         "",
         f"| {' | '.join(columns)} |",
         "|---" * len(columns) + "|",

@@ -133,7 +133,10 @@ def _description(architecture: str, config: dict[str, Any]) -> str:
     if architecture == "AttributeClassifier":
         return f"Tells which of {len(config['attributes'])} attributes an aligned face has: {attributes}."
     masked = " A soft mask decides per pixel what is replaced." if config.get("soft_mask") else ""
-    return f"Edits {len(config['attributes'])} attributes of a face in a photograph: {attributes}.{masked}"
+    confined = (
+        " An edit changes nothing outside of where its attributes live in a face." if config.get("use_regions") else ""
+    )
+    return f"Edits {len(config['attributes'])} attributes of a face in a photograph: {attributes}.{masked}{confined}"
 
 
 def _strengths(strengths: dict[str, float]) -> str:

@@ -25,17 +25,18 @@ FACE: Ellipse = (0.0, 0.4, 1.5, 1.85)
 NECK: Ellipse = (0.0, 2.2, 1.2, 1.0)
 FOREHEAD: Ellipse = (0.0, -1.1, 1.9, 1.3)
 SKULL: Ellipse = (0.0, -0.55, 1.7, 1.7)
-HEAD: Ellipse = (0.0, 0.2, 1.9, 2.6)  # with its hair, as far as that is near
+HEAD: Ellipse = (0.0, 0.2, 1.9, 2.6)
+HAIR: Ellipse = (0.0, 1.2, 2.05, 3.6)  # down to the crop's border, where long hair leaves it
 INNER_FACE: Ellipse = (0.0, 0.8, 0.9, 1.0)  # eyes, nose and mouth
 
 PLACES: dict[str, tuple[Ellipse, ...]] = {
     "5_o_Clock_Shadow": (JAW,), "Arched_Eyebrows": (BROWS,), "Bags_Under_Eyes": (UNDER_THE_EYES,), "Bald": (SKULL,),
-    "Bangs": (FOREHEAD,), "Big_Lips": (MOUTH,), "Big_Nose": (NOSE,), "Black_Hair": (HEAD,), "Blond_Hair": (HEAD,),
-    "Brown_Hair": (HEAD,), "Bushy_Eyebrows": (BROWS,), "Double_Chin": (JAW, NECK), "Eyeglasses": (EYES,),
-    "Goatee": (JAW,), "Gray_Hair": (HEAD,), "Male": (HEAD, NECK), "Mouth_Slightly_Open": (MOUTH,),
+    "Bangs": (FOREHEAD,), "Big_Lips": (MOUTH,), "Big_Nose": (NOSE,), "Black_Hair": (HAIR,), "Blond_Hair": (HAIR,),
+    "Brown_Hair": (HAIR,), "Bushy_Eyebrows": (BROWS,), "Double_Chin": (JAW, NECK), "Eyeglasses": (EYES,),
+    "Goatee": (JAW,), "Gray_Hair": (HAIR,), "Male": (HEAD, NECK), "Mouth_Slightly_Open": (MOUTH,),
     "Mustache": (UPPER_LIP,), "Narrow_Eyes": (EYES,), "No_Beard": (JAW,), "Pale_Skin": (FACE, NECK),
     "Pointy_Nose": (NOSE,), "Receding_Hairline": (FOREHEAD,), "Rosy_Cheeks": (CHEEKS,), "Smiling": (CHEEKS, MOUTH),
-    "Straight_Hair": (HEAD,), "Wavy_Hair": (HEAD,), "Wearing_Lipstick": (MOUTH,), "Young": (HEAD, NECK),
+    "Straight_Hair": (HAIR,), "Wavy_Hair": (HAIR,), "Wearing_Lipstick": (MOUTH,), "Young": (HEAD, NECK),
 }  # fmt: skip
 """Ellipses that hold an attribute of CelebA; what has none here may be anywhere."""
 

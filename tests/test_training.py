@@ -797,9 +797,19 @@ def test_the_papers_recipe_is_the_papers():
     assert (*weights, config.attribute_weight, config.reconstruction_weight) == (10, 1, 10, 100)
     shape = (config.image_size, config.width, config.max_width, config.layers, config.stu_layers, config.stu_state)
     assert shape == (128, 64, 1024, 5, 4, "stu")
-    off = (config.random_flip, config.use_ema, config.soft_mask, config.single_flip_share, config.rare_attribute_power)
-    assert not any(off)
+    off = (config.random_flip, config.use_ema, config.soft_mask, config.use_regions, config.single_flip_share)
+    assert not any((*off, config.rare_attribute_power))
     assert (config.penalty_interval, config.norm_decay, config.mixed_precision) == (1, 0.999, "no")
+
+
+def test_regions_are_for_those_who_are_asked_by_differences(capsys):
+    fast = {model: recipe_defaults(model, "fast").use_regions for model in ("stgan", "attgan", "stargan")}
+    assert fast == {"stgan": True, "attgan": False, "stargan": False}
+    assert train_script.parse(arguments(model="attgan", recipe="fast", label_mode="difference", use_regions=True))
+    for wrong in ({"model": "attgan", "use_regions": True}, {"model": "stgan", "label_mode": "target"}):
+        with pytest.raises(SystemExit):
+            train_script.parse(arguments(**wrong))
+        assert "--no_use_regions" in capsys.readouterr().err
 
 
 def test_an_option_overrides_its_recipe_and_nothing_else():

@@ -86,7 +86,8 @@ class TrainingConfig:
     norm_decay: float = 0.999
     # A fourth output decides per pixel how much of the source is replaced.
     soft_mask: bool = False
-    # An edit changes nothing outside of where its attributes live: a mustache is on the lip, not in the hair.
+    # An edit changes nothing outside of where its attributes live in an aligned face: a mustache is on the lip, not in
+    # the hair. It needs to know what an edit changes, so label_mode must be difference.
     use_regions: bool = False
     # Channels of the discriminator's first layer.
     discriminator_width: int = 64
@@ -229,6 +230,10 @@ class TrainingConfig:
             "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
             "painted_share must be in [0, 1]": 0 <= self.painted_share <= 1,
             "intensity_range must be positive and not fall": 0 < self.intensity_range[0] <= self.intensity_range[1],
+            "use_regions needs edits asked for by their difference: set --label_mode difference or --no_use_regions":
+                not self.use_regions
+                or self.label_mode == "difference"
+                or (self.label_mode == "model" and self.model == "stgan"),
             "mask_concavity must be in [0, 1]": 0 <= self.mask_concavity <= 1,
             "mask_ramp must rise within [0, 1]": 0 <= self.mask_ramp[0] < self.mask_ramp[1] <= 1,
             "logging_steps, checkpointing_steps and validation_steps must be positive":
@@ -284,6 +289,7 @@ FAST = TrainingConfig(
     attribute_margin=0.4,
     norm_decay=0.99,
     soft_mask=True,
+    use_regions=True,
     mask_weight=0.35,
     mask_ramp=(0.1, 0.6),
     painted_share=0.5,
@@ -332,4 +338,6 @@ def recipe_defaults(model: str, recipe: str, streaming: bool = False) -> Trainin
     base = {"paper": STARGAN_PAPER if model == "stargan" else PAPER, "fast": FAST}[recipe]
     if streaming:  # a stream comes in its own order, and nobody has counted its labels
         base = replace(base, streaming=True, rare_attribute_power=0.0, label_plausibility=0.0)
+    if model != "stgan":  # the others ask by targets, which do not say what an edit changes
+        base = replace(base, use_regions=False)
     return replace(base, model=model, output_dir=f"runs/{model}")
