@@ -8,7 +8,7 @@
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ from stgan.models import (
 from stgan.paste import paste_edit
 from stgan.photos import Photo, open_photo
 from stgan.pixels import normalise
+from stgan.regions import attribute_regions
 
 MAX_INTENSITY = 2.0
 BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # in a checkout, and in a Space
@@ -332,9 +333,8 @@ class FaceEditor:
             if not changed:
                 edited.append(prepared.photo.with_rgb(prepared.photo.rgb))
                 continue
-            beyond_crop = not changed.isdisjoint(HAIR_COLOURS)  # most hair reaches beyond CelebA's crop
             mask = None if masks is None else masks[number]
-            rgb = self.paste(prepared, images[number], mask, beyond_crop=beyond_crop)
+            rgb = self.paste(prepared, images[number], mask, hair=self._recoloured_hair(changed))
             edited.append(prepared.photo.with_rgb(rgb))
         return edited
 
@@ -343,13 +343,13 @@ class FaceEditor:
         return {name: {name: not present} for name, present in prepared.label_dict().items()}
 
     def paste(
-        self, prepared: PreparedFace, edited: Tensor, mask: Tensor | None = None, *, beyond_crop: bool = False
+        self, prepared: PreparedFace, edited: Tensor, mask: Tensor | None = None, *, hair: Tensor | None = None
     ) -> np.ndarray:
         """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3).
 
         Args:
             mask: soft mask (S, S) of the edit, where the model has one.
-            beyond_crop: carry the change on to what lies around the crop and looks alike, such as long hair.
+            hair: (S, S) in [0, 1], where the edit gives hair another colour and does nothing else.
         """
         return paste_edit(
             prepared.photo.rgb,
@@ -357,8 +357,18 @@ class FaceEditor:
             _to_levels(prepared.reconstruction),
             _to_levels(edited),
             None if mask is None else mask.float().cpu().numpy(),
-            beyond_crop=beyond_crop,
+            hair=None if hair is None else hair.float().cpu().numpy(),
         )
+
+    def _recoloured_hair(self, changed: Collection[str]) -> Tensor | None:
+        """Where an edit of these attributes does nothing but give hair another colour (S, S); None if it gives none."""
+        others = [name for name in changed if name not in HAIR_COLOURS]
+        if len(others) == len(changed):
+            return None
+        size = self.generator.image_size
+        if not others:
+            return torch.ones(size, size)
+        return 1 - attribute_regions(others, size).amax(dim=0)
 
     def _prepared(self, photo: PhotoSource | PreparedFace, face: int, aligned: bool | None) -> PreparedFace:
         return photo if isinstance(photo, PreparedFace) else self.prepare(photo, face=face, aligned=aligned)

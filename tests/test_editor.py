@@ -10,6 +10,7 @@ from stgan import FaceEditor
 from stgan.editor import default_model
 from stgan.faces import FaceDetector, FaceError
 from stgan.models import ModelFolderError
+from stgan.regions import attribute_regions
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,23 @@ def test_photos_of_several_edits_equal_the_single_ones(editor, prepared):
     for edit, photo in zip(edits, editor.edit_each(prepared, edits, 1.2), strict=True):
         alone = np.asarray(editor.edit(prepared, edit, 1.2)).astype(int)
         assert np.abs(np.asarray(photo).astype(int) - alone).max() <= 1  # a batch may sum in another order
+
+
+def test_hair_is_recoloured_as_hair_where_nothing_else_is_edited(editor, prepared):
+    """A new hair colour keeps to hair, what is edited with it to its own place; see the tests of the paste."""
+    colour = next(name for name in ("Blond_Hair", "Black_Hair") if not prepared.label_dict()[name])
+    glasses = change(prepared)
+    glasses_region = attribute_regions(["Eyeglasses"], 64)[0]
+    for edit, hair in (
+        ({colour: True}, torch.ones(64, 64)),
+        ({colour: True} | glasses, 1 - glasses_region),
+        (glasses, None),
+    ):
+        images, masks = editor.edit_crops(prepared, [edit])
+        expected = editor.paste(prepared, images[0], masks[0], hair=hair)
+        assert np.array_equal(np.asarray(editor.edit(prepared, edit)), expected)
+        without = editor.paste(prepared, images[0], masks[0])
+        assert np.array_equal(without, expected) == (hair is None)
 
 
 def test_a_single_edit_flips_its_attribute_alone(editor, prepared):
