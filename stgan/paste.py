@@ -115,7 +115,7 @@ def _likeness(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
     covariance = mean(guide * mask[..., None]) - guide_mean * mask_mean[..., None]
     gain = np.linalg.solve(variance, covariance[..., None])[..., 0]
     offset = mask_mean - (gain * guide_mean).sum(axis=2)
-    return _smoothstep((mean(gain) * guide).sum(axis=2) + mean(offset), 0.3, 0.7)[..., None]
+    return _smoothstep((mean(gain) * guide).sum(axis=2) + mean(offset), 0.5, 0.9)[..., None]
 
 
 def _support(delta: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
