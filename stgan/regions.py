@@ -18,19 +18,18 @@ BROWS: Ellipse = (0.0, -0.3, 1.35, 0.55)
 UNDER_THE_EYES: Ellipse = (0.0, 0.3, 1.2, 0.55)
 NOSE: Ellipse = (0.0, 0.45, 0.65, 0.7)
 CHEEKS: Ellipse = (0.0, 0.6, 1.4, 0.7)
-UPPER_LIP: Ellipse = (0.0, 1.02, 0.9, 0.33)
+UPPER_LIP: Ellipse = (0.0, 1.0, 1.0, 0.36)
 MOUTH: Ellipse = (0.0, 1.2, 1.1, 0.95)
-JAW: Ellipse = (0.0, 1.3, 1.5, 1.0)
+JAW: Ellipse = (0.0, 1.35, 1.65, 1.1)
 FACE: Ellipse = (0.0, 0.4, 1.5, 1.85)
 NECK: Ellipse = (0.0, 2.2, 1.2, 1.0)
 FOREHEAD: Ellipse = (0.0, -1.1, 1.9, 1.3)
-SKULL: Ellipse = (0.0, -0.55, 1.7, 1.7)
 HEAD: Ellipse = (0.0, 0.2, 1.9, 2.6)
 HAIR: Ellipse = (0.0, 1.2, 2.05, 3.6)  # down to the crop's border, where long hair leaves it
 INNER_FACE: Ellipse = (0.0, 0.8, 0.9, 1.0)  # eyes, nose and mouth
 
 PLACES: dict[str, tuple[Ellipse, ...]] = {
-    "5_o_Clock_Shadow": (JAW,), "Arched_Eyebrows": (BROWS,), "Bags_Under_Eyes": (UNDER_THE_EYES,), "Bald": (SKULL,),
+    "5_o_Clock_Shadow": (JAW,), "Arched_Eyebrows": (BROWS,), "Bags_Under_Eyes": (UNDER_THE_EYES,), "Bald": (HEAD,),
     "Bangs": (FOREHEAD,), "Big_Lips": (MOUTH,), "Big_Nose": (NOSE,), "Black_Hair": (HAIR,), "Blond_Hair": (HAIR,),
     "Brown_Hair": (HAIR,), "Bushy_Eyebrows": (BROWS,), "Double_Chin": (JAW, NECK), "Eyeglasses": (EYES,),
     "Goatee": (JAW,), "Gray_Hair": (HAIR,), "Male": (HEAD, NECK), "Mouth_Slightly_Open": (MOUTH,),
