@@ -30,6 +30,7 @@ from stgan.models import (
     check_judge,
     load_companion_discriminator,
     load_generator,
+    settings_differences,
 )
 
 WEIGHTS = "model.safetensors"
@@ -107,10 +108,11 @@ def average(model: PretrainedModel, other: PretrainedModel) -> None:
     """Move a model's weights and statistics to the middle between them and another's (arXiv 2203.05482).
 
     Raises:
-        ValueError: they are not of one kind and configuration.
+        ValueError: they are not of one kind and configuration; the message names what differs.
     """
-    if type(model) is not type(other) or model.config != other.config:
-        raise ValueError("--average_with needs an editor of the same architecture and settings as --model.")
+    differences = settings_differences(model, other)
+    if differences:
+        raise ValueError(f"--average_with needs the settings of --model, but it has {differences}.")
     theirs = other.state_dict()
     for name, value in model.state_dict().items():
         if value.is_floating_point():

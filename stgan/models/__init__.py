@@ -16,7 +16,7 @@ from stgan.models.folder import (
     load_generator,
 )
 from stgan.models.generator import Edit, Generator
-from stgan.models.pretrained import ModelFolderError, PretrainedModel
+from stgan.models.pretrained import ModelFolderError, PretrainedModel, settings_differences
 from stgan.models.stargan import StarGAN
 
 __all__ = [
@@ -43,4 +43,5 @@ __all__ = [
     "load_companion_classifier",
     "load_companion_discriminator",
     "load_generator",
+    "settings_differences",
 ]

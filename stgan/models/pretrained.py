@@ -167,3 +167,14 @@ class PretrainedModel(
                 f"({len(differences)} differences):\n  {shown}"
             )
         self.load_state_dict(stored)
+
+
+def settings_differences(ours: PretrainedModel, theirs: PretrainedModel) -> str:
+    """What one model's settings have in place of another's; empty where the weights of both mean the same."""
+    new, saved = (
+        {"architecture": type(model).__name__, **model.config, "attributes": list(model.config.get("attributes", ()))}
+        for model in (ours, theirs)
+    )
+    free = {"norm_decay", "use_regions"}  # how training averages and where edits may reach, not what the weights mean
+    names = sorted(name for name in (new.keys() | saved.keys()) - free if new.get(name) != saved.get(name))
+    return ", ".join(f"{name} {saved.get(name)} instead of {new.get(name)}" for name in names)

@@ -23,6 +23,7 @@ from stgan.models import (
     PretrainedModel,
     load_companion_discriminator,
     load_generator,
+    settings_differences,
 )
 from stgan.pixels import normalise
 from stgan.training.config import TrainingConfig
@@ -366,7 +367,7 @@ def load_initial_weights(generator: Generator, folder_or_hub_id: str) -> None:
         ModelFolderError: there is none, or its settings are not the generator's; the message names them.
     """
     saved = load_generator(folder_or_hub_id)
-    differences = _differences(generator, saved)
+    differences = settings_differences(generator, saved)
     if differences:
         raise ModelFolderError(f"--initial_model {folder_or_hub_id} has {differences}: train with its settings.")
     generator.load_state_dict(saved.state_dict())
@@ -379,7 +380,7 @@ def load_initial_discriminator(discriminator: Discriminator | PatchDiscriminator
         What was done, for the run's log.
     """
     saved = load_companion_discriminator(folder_or_hub_id)
-    differences = "no discriminator" if saved is None else _differences(discriminator, saved)
+    differences = "no discriminator" if saved is None else settings_differences(discriminator, saved)
     if differences:
         return (
             f"The discriminator starts anew, for --initial_model {folder_or_hub_id} has {differences}: "
@@ -387,17 +388,6 @@ def load_initial_discriminator(discriminator: Discriminator | PatchDiscriminator
         )
     discriminator.load_state_dict(saved.state_dict())
     return f"The discriminator of {folder_or_hub_id} goes on too."
-
-
-def _differences(ours: PretrainedModel, theirs: PretrainedModel) -> str:
-    """What a saved model's settings have in place of a new one's; empty where its weights mean the same."""
-    new, saved = (
-        {"architecture": type(model).__name__, **model.config, "attributes": list(model.config["attributes"])}
-        for model in (ours, theirs)
-    )
-    free = {"norm_decay", "use_regions"}  # how training averages and where edits may reach, not what the weights mean
-    names = sorted(name for name in (new.keys() | saved.keys()) - free if new.get(name) != saved.get(name))
-    return ", ".join(f"{name} {saved.get(name)} instead of {new.get(name)}" for name in names)
 
 
 def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> Discriminator | PatchDiscriminator:
