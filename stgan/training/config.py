@@ -87,7 +87,7 @@ class TrainingConfig:
     # A fourth output decides per pixel how much of the source is replaced.
     soft_mask: bool = False
     # An edit changes nothing outside of where its attributes live in an aligned face: a mustache is on the lip, not in
-    # the hair. It needs to know what an edit changes, so label_mode must be difference.
+    # the hair. For images in CelebA's frame; it needs to know what an edit changes, so label_mode must be difference.
     use_regions: bool = False
     # Channels of the discriminator's first layer.
     discriminator_width: int = 64
