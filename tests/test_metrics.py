@@ -73,7 +73,7 @@ class BlockEditor(Generator):
     """Paints block k where att_diff k is at least ``least``; whenever it edits anything it breaks ``breaks`` too."""
 
     def __init__(self, least=1.0, breaks=None):
-        super().__init__(ATTRIBUTES, SIZE, "difference", soft_mask=False)
+        super().__init__(ATTRIBUTES, SIZE, "difference", soft_mask=False, use_regions=False)
         self.least, self.breaks = least, breaks
 
     def encode(self, image):
