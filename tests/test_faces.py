@@ -14,7 +14,6 @@ from skimage import data
 
 from stgan import faces
 from stgan.faces import (
-    MEAN_LANDMARKS,
     Alignment,
     Face,
     FaceDetector,
@@ -27,7 +26,7 @@ from stgan.faces import (
     yunet_path,
 )
 from stgan.paste import paste_edit
-from stgan.pixels import CELEBA_CROP
+from stgan.pixels import CELEBA_CROP, MEAN_LANDMARKS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 YUNET = SHARED / "face_detection_yunet_2026may.onnx"

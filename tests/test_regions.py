@@ -8,7 +8,9 @@ from stgan.attributes import CELEBA_ATTRIBUTES, DEFAULT_ATTRIBUTES
 from stgan.pixels import CELEBA_CROP, MEAN_LANDMARKS
 from stgan.regions import AROUND_THE_FACE, PLACES, attribute_regions
 
-LANDMARKS = dict(zip(("left eye", "right eye", "nose", "left mouth", "right mouth"), MEAN_LANDMARKS, strict=True))
+LANDMARKS = dict(
+    zip(("left eye", "right eye", "nose", "left mouth", "right mouth"), MEAN_LANDMARKS.tolist(), strict=True)
+)
 EYES, MOUTH = ("left eye", "right eye"), ("left mouth", "right mouth")
 
 
