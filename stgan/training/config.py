@@ -1,6 +1,6 @@
 """Everything that can be set about a training run, and the recipes that set it."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -142,6 +142,9 @@ class TrainingConfig:
     attribute_penalty_share: float = 0.0
     # The penalty is computed at every n-th step, n times as strong.
     penalty_interval: int = 1
+    # Share of images, real and edited alike, that the discriminator sees shifted and in other colours, so that it
+    # learns attributes instead of the training images.
+    discriminator_augmentation: float = 0.0
     # Weight of the discriminator's attribute loss on real images.
     discriminator_attribute_weight: float = 1.0
     # Weight of the conditional discriminator's loss on real images with labels that are not theirs (logistic): an
@@ -222,6 +225,10 @@ class TrainingConfig:
             "checkpoints_total_limit must be positive": self.checkpoints_total_limit is None
                 or self.checkpoints_total_limit > 0,
             "discriminator_head_start must not be negative": self.discriminator_head_start >= 0,
+            "weight_decay is for classifier and aligner: leave it out":
+                self.weight_decay == 0 or self.model in ("classifier", "aligner"),
+            "an aligner learns from faces and from what is none: set --batch_size to 2 or more":
+                self.model != "aligner" or self.batch_size > 1,
             "penalty_interval must be positive": self.penalty_interval > 0,
             "mismatch_weight needs the logistic loss and a conditional discriminator: set --mismatch_weight 0":
                 self.mismatch_weight == 0
@@ -229,6 +236,7 @@ class TrainingConfig:
             "reconstruction_share must be in (0, 1]": 0 < self.reconstruction_share <= 1,
             "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
             "painted_share must be in [0, 1]": 0 <= self.painted_share <= 1,
+            "discriminator_augmentation must be in [0, 1]": 0 <= self.discriminator_augmentation <= 1,
             "intensity_range must be positive and not fall": 0 < self.intensity_range[0] <= self.intensity_range[1],
             "use_regions needs edits asked for by their difference: set --label_mode difference or --no_use_regions":
                 not self.use_regions
@@ -247,10 +255,6 @@ class TrainingConfig:
         for message, holds in checks.items():
             if not holds:
                 raise ValueError(f"{message}.")
-
-    @classmethod
-    def field_names(cls) -> list[str]:
-        return [field.name for field in fields(cls)]
 
 
 PAPER = TrainingConfig(

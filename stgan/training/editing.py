@@ -26,6 +26,7 @@ from stgan.models import (
     settings_differences,
 )
 from stgan.pixels import normalise
+from stgan.training.augmentation import augmented
 from stgan.training.config import TrainingConfig
 from stgan.training.distributed import keep_own_buffers
 from stgan.training.ema import ExponentialMovingAverage
@@ -153,7 +154,7 @@ class EditingObjective:
         if self.cycle:
             reconstruction, original = self.generator(fake.image, self._way_back(labels, target, intensity)), images
         return terms | self._update_generator(
-            fake, judged, reconstruction, original, labels, target, intensity, progress
+            fake, judged, reconstruction, original, labels, target, intensity, random, progress
         )
 
     def _discriminator_step(
@@ -164,7 +165,8 @@ class EditingObjective:
         judged_with = torch.cat([labels, target])
         if config.mismatch_weight:  # the same look at an image answers for the other set of labels too
             judged_with = torch.stack([judged_with, torch.cat([target, labels])], dim=1)
-        realness, attribute_logits = self.discriminator(torch.cat([real, fake]), judged_with)
+        seen = augmented(torch.cat([real, fake]), config.discriminator_augmentation, random)
+        realness, attribute_logits = self.discriminator(seen, judged_with)
         if config.mismatch_weight:
             realness, mismatched = realness.unbind(dim=1)
         adversarial = {
@@ -179,7 +181,7 @@ class EditingObjective:
             loss = loss + config.mismatch_weight * mismatch
             terms["d_mismatch"] = mismatch.detach()
         if penalise:
-            penalty = self._penalty(real, labels, fake, random)
+            penalty = self._penalty(seen[:count], labels, seen[count:], random)
             loss = loss + config.penalty_weight * config.penalty_interval * penalty
             terms["d_penalty"] = penalty.detach()
         self.discriminator_optimizer.zero_grad(set_to_none=True)
@@ -207,7 +209,7 @@ class EditingObjective:
             # The two passes stay apart, as in the paper: BatchNorm sees edits and reconstructions separately.
             reconstruction = self.generator(images, self._condition(labels, labels), parts=True).rgb
         judged = self._judged(fake, random)
-        return self._update_generator(fake, judged, reconstruction, images, labels, target, intensity, progress)
+        return self._update_generator(fake, judged, reconstruction, images, labels, target, intensity, random, progress)
 
     def _update_generator(
         self,
@@ -218,6 +220,7 @@ class EditingObjective:
         labels: Tensor,
         target: Tensor,
         intensity: Tensor,
+        random: torch.Generator,
         progress: float,
     ) -> Terms:
         config = self.config
@@ -228,8 +231,8 @@ class EditingObjective:
         )
         self.plain_discriminator.requires_grad_(False)
         # The plain discriminator: its weights take no gradient here, so there is nothing for ranks to exchange.
-        with self.accelerator.autocast():
-            realness, attribute_logits = self.plain_discriminator(judged, told)
+        seen = augmented(judged, config.discriminator_augmentation, random)
+        realness, attribute_logits = self.plain_discriminator(seen, told)
         self.plain_discriminator.requires_grad_(True)
         margin = config.attribute_margin + config.intensity_margin * (intensity - 1)
         convinced = attribute_logits.float() - margin * (target - labels)  # what is kept has no margin
