@@ -9,8 +9,9 @@ what the detector found in the same picture.
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,15 +22,15 @@ from PIL import Image
 
 from stgan.aligning import refined_faces
 from stgan.attributes import index_of
-from stgan.data import open_split
+from stgan.data import label_value, open_split
 from stgan.editor import FaceEditor, default_model
 from stgan.faces import Alignment, Face, FaceDetector, align_face, align_whole, crop_face, yunet_path
 from stgan.geometry import transform
 from stgan.models import FaceAligner
 from stgan.pixels import CELEBA_CROP, CELEBA_SIZE, normalise
+from stgan.training.alignment import EYE_DISTANCE, FRAME_POINTS
 
 CANVAS = (560, 480)  # width, height
-EYE_DISTANCE = 38.7
 FACE = np.array([[88.5, 125.0]])  # middle of the face in the frame
 PICTURES = ("coffee", "rocket", "chelsea", "brick", "grass", "gravel", "coins", "text", "page", "clock", "moon")
 
@@ -78,11 +79,17 @@ def scene(face: np.ndarray, background: np.ndarray, rotation: float, random: np.
     return picture.clip(0, 255).round().astype(np.uint8), truth
 
 
+def whole(row: Mapping[str, Any], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """An aligned image (218, 178, 3) as it is stored, and its labels in {0, 1}."""
+    cell = row["image"]
+    opened = Image.open(cell["path"] if cell["bytes"] is None else io.BytesIO(cell["bytes"]))
+    return np.array(opened.convert("RGB")), np.array([label_value(row[name], name) for name in names])
+
+
 def error(alignment: Alignment, truth: np.ndarray, size: int) -> float:
     """Eye distances between where an alignment puts the frame's points in the picture and where they are."""
     width, height = CELEBA_SIZE
-    points = np.array([(0, 0), (width, 0), (0, height), (width, height), (width / 2, height / 2)])
-    points = 0.8 * (points - points[-1]) + points[-1] - 0.5
+    points = FRAME_POINTS - 0.5
     to_crop = align_whole((height, width), size).matrix
     found = transform(transform(points, to_crop), alignment.inverse)
     scale = np.hypot(truth[0, 0], truth[1, 0])
@@ -142,8 +149,7 @@ def main(settings: Settings) -> None:
 
     for number in range(count):
         row = data[number]
-        face = np.array(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB"))
-        labels = np.array([float(row[name]) for name in names])
+        face, labels = whole(row, names)
         picture, truth = scene(face, backgrounds[number % len(backgrounds)], settings.rotation, random)
         aligned = predicted(face, align_whole(face.shape, size))
         tally.agreement.setdefault("aligned", []).append((aligned == labels).mean())

@@ -16,7 +16,7 @@ import torch
 import tyro
 from safetensors.torch import load_file, save_file
 
-from stgan.card import TRAINING_FILE, write_card
+from stgan.card import EVALUATION_FILE, TRAINING_FILE, write_card
 from stgan.data import load_into_memory
 from stgan.metrics import evaluate
 from stgan.models import (
@@ -72,7 +72,7 @@ class Settings:
 
 
 def bundle(settings: Settings) -> None:
-    """Write the folder.
+    """Write the folder; what is in it of former weights (an evaluation, other networks) goes.
 
     Raises:
         ModelFolderError, ValueError: a part does not load, or the classifier does not know the generator's attributes.
@@ -85,11 +85,15 @@ def bundle(settings: Settings) -> None:
     if settings.strengthen_on is not None:
         strengths = measured_strengths(generator, classifier, settings)
         generator.strengthen(torch.tensor(list(strengths.values())))
-    parts = [(classifier, settings.classifier, settings.output / CLASSIFIER_FOLDER)]
-    if settings.aligner is not None:
-        aligner = FaceAligner.from_pretrained(settings.aligner)
-        parts.append((aligner, settings.aligner, settings.output / ALIGNER_FOLDER))
+    aligner = None if settings.aligner is None else FaceAligner.from_pretrained(settings.aligner)
     discriminator = load_companion_discriminator(settings.model) if settings.discriminator else None
+    (settings.output / EVALUATION_FILE).unlink(missing_ok=True)
+    for name, network in ((ALIGNER_FOLDER, aligner), (DISCRIMINATOR_FOLDER, discriminator)):
+        if network is None:
+            shutil.rmtree(settings.output / name, ignore_errors=True)
+    parts = [(classifier, settings.classifier, settings.output / CLASSIFIER_FOLDER)]
+    if aligner is not None:
+        parts.append((aligner, settings.aligner, settings.output / ALIGNER_FOLDER))
     if discriminator is not None:
         save_in_half_precision(discriminator, settings.output / DISCRIMINATOR_FOLDER)
         (settings.output / DISCRIMINATOR_FOLDER / "README.md").unlink()  # the editor's card speaks for it

@@ -170,8 +170,3 @@ def labels_to_difference(source: Tensor, target: Tensor, intensity: float | Tens
     The published edit accuracies were measured at intensity 1.5 (the toggled target at twice its training value).
     """
     return (target - source) * intensity
-
-
-def difference_to_labels(source: Tensor, att_diff: Tensor) -> Tensor:
-    """Target labels in {0, 1} that ``att_diff`` asks for, whatever its intensity. Inverse of the above."""
-    return torch.where(att_diff == 0, source, (att_diff > 0).to(source.dtype))

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from stgan.attributes import CELEBA_ATTRIBUTES, index_of
+from stgan.attributes import index_of
 from stgan.pixels import CELEBA_CROP, CELEBA_SIZE
 
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, 3, S, S), float labels (B, A) in {0, 1}
@@ -32,6 +32,10 @@ SKIPPED_GRACE = 1_000  # … counted over at least this many, since a stream's l
 
 class DataError(ValueError):
     """A dataset that cannot be trained on as it is. The message says what was found and what to do."""
+
+
+class MissingSplitError(DataError):
+    """A dataset has no split of the name that is wanted, nor of another name for it."""
 
 
 # --------------------------------------------------------------------------------------------- images and labels
@@ -160,12 +164,20 @@ def open_split(
 
 def _open_hub(source: str, split: str, streaming: bool, revision: str | None) -> Any:
     try:
-        names = datasets.get_dataset_split_names(source, revision=revision)
-        return datasets.load_dataset(source, split=_find_split(split, names), streaming=streaming, revision=revision)
+        builder = datasets.load_dataset_builder(source, revision=revision)
+        if builder.name != "parquet":
+            name = _find_split(split, datasets.get_dataset_split_names(source, revision=revision))
+            return datasets.load_dataset(source, split=name, streaming=streaming, revision=revision)
+        files = builder.config.data_files  # of one split alone: load_dataset by name would download all of them
+        name = _find_split(split, list(files))
+        return datasets.load_dataset(
+            "parquet", data_files={name: files[name]}, split=name, features=builder.info.features, streaming=streaming
+        )
     except (datasets.exceptions.DatasetNotFoundError, ConnectionError, OSError) as error:
         raise DataError(
             f"The Hub dataset {source!r} could not be opened ({error}). Check its name, your network and, for a gated "
-            "dataset, that you are logged in (hf auth login)."
+            "dataset, that you are logged in (hf auth login). Without a network, give the folder to which hf download "
+            "fetched it."
         ) from error
 
 
@@ -185,7 +197,7 @@ def _find_split(wanted: str, names: Sequence[str]) -> str:
     for name in names:
         if name == wanted or SPLIT_ALIASES.get(name, name) == canonical:
             return name
-    raise DataError(f"There is no split {wanted!r}; the dataset has {', '.join(names)}.")
+    raise MissingSplitError(f"There is no split {wanted!r}; the dataset has {', '.join(names)}.")
 
 
 def _open_celeba(folder: Path, split: str) -> datasets.Dataset:
@@ -243,13 +255,6 @@ def check_labels(dataset: datasets.Dataset, attributes: Sequence[str]) -> None:
             label_value(value, attribute)
 
 
-def binary_columns(dataset: datasets.Dataset) -> list[str]:
-    """Columns that can be trained on: CelebA's 40 where present, else every bool column."""
-    features = dataset.features
-    known = [name for name in CELEBA_ATTRIBUTES if name in features]
-    return known or [name for name, f in features.items() if getattr(f, "dtype", None) == "bool"]
-
-
 # ------------------------------------------------------------------------------------------------- held in memory
 
 
@@ -276,6 +281,7 @@ def load_into_memory(
     image_size: int,
     *,
     max_samples: int | None = None,
+    skip_samples: int = 0,
     crop: str = "auto",
     workers: int = 2,
     revision: str | None = None,
@@ -288,6 +294,7 @@ def load_into_memory(
         attributes: the A columns to read as labels.
         image_size, crop: see :class:`Preprocess`.
         max_samples: stop after this many images.
+        skip_samples: leave out this many images before them.
         workers: processes that decode.
         progress: show a bar.
 
@@ -299,8 +306,8 @@ def load_into_memory(
     """
     dataset = open_split(source, split, revision=revision)
     check_attributes(dataset, attributes)
-    if max_samples is not None:
-        dataset = dataset.select(range(min(max_samples, len(dataset))))
+    last = len(dataset) if max_samples is None else min(skip_samples + max_samples, len(dataset))
+    dataset = dataset.select(range(min(skip_samples, last), last))
     check_labels(dataset, attributes)
     rows = _DecodedRows(dataset.select_columns([image_column(dataset), *attributes]), attributes, image_size, crop)
     loader = torch.utils.data.DataLoader(rows, batch_size=256, num_workers=workers, collate_fn=_collate)
@@ -403,7 +410,10 @@ class MemoryBatches:
             self._epoch, self._order = epoch, self._draw_order(epoch).to(self.dataset.images.device)
         start = (batch * self.world_size + self.rank) * self.batch_size
         rows = self._order[start : start + self.batch_size]
-        return self.dataset.images[rows].to(self.device), self.dataset.labels[rows].to(self.device)
+        batch = self.dataset.images[rows], self.dataset.labels[rows]
+        if self.device.type == "cuda" and rows.device.type == "cpu":  # else the step waits for each copy
+            batch = tuple(part.pin_memory() for part in batch)
+        return tuple(part.to(self.device, non_blocking=True) for part in batch)
 
     def _draw_order(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
@@ -462,8 +472,9 @@ class StreamBatches:
         if max_samples is not None:
             dataset = dataset.take(max_samples)  # before the shuffle, or every epoch would take others
         dataset = dataset.shuffle(seed=seed, buffer_size=shuffle_buffer)
-        if world_size > 1:
-            dataset = split_dataset_by_node(dataset, rank, world_size)
+        if world_size > 1:  # by shards even where some have one more: by examples, every rank would read all of them
+            by = "shards" if dataset.num_shards >= world_size else "auto"
+            dataset = split_dataset_by_node(dataset, rank, world_size, strategy=by)
         self.stream, self.batch_size = dataset, batch_size
         self.device, self.skipped = torch.device(device), SkippedImages()
         self.epoch, self.batch = 0, 0

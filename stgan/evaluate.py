@@ -23,6 +23,7 @@ from stgan.models import (
 from stgan.realism import realism as measure_realism
 
 FIGURE_PEOPLE = 6
+INTENSITIES = (1.0, 1.5)
 SECTION = "stgan evaluate"  # of a document
 
 
@@ -32,7 +33,7 @@ def evaluate_folder(
     split: str = "validation",
     classifier: str | os.PathLike | None = None,
     max_samples: int | None = None,
-    intensities: Sequence[float] = (1.0, 1.5),
+    intensities: Sequence[float] = INTENSITIES,
     batch_size: int = 64,
     device: str | torch.device | None = None,
     output: str | os.PathLike | None = None,
@@ -113,9 +114,12 @@ def evaluate_folder(
         print(f"Updated {document}")
     if update_card:
         record |= {"headline": evaluation.headline(), "markdown": markdown, "comparison": evaluation.comparison()}
-        limit = "" if max_samples is None else f" --max-samples {max_samples}"
-        limit += " --realism" if realism else ""
-        record["command"] = f"stgan evaluate {data} --model {model} --split {split}{limit}"
+        options = "" if classifier is None else f" --classifier {classifier}"
+        options += "" if max_samples is None else f" --max-samples {max_samples}"
+        options += "" if tuple(intensities) == INTENSITIES else f" --intensities {' '.join(map(str, intensities))}"
+        options += "" if crop == "auto" else f" --crop {crop}"
+        options += " --realism" if realism else ""
+        record["command"] = f"stgan evaluate {data} --model {model} --split {split}{options}"
         _write_json(Path(model) / EVALUATION_FILE, record)
         write_card(Path(model), str(model))
         print(f"Updated the card of {model}")

@@ -272,7 +272,6 @@ def evaluate(
     batch_size: int = 64,
     device: torch.device | str = "cpu",
     progress: bool = False,
-    autocast_dtype: torch.dtype | None = None,
 ) -> Evaluation:
     """Measure a generator by the published protocol; one encoding per image serves all its 1 + I * A decodings.
 
@@ -289,7 +288,6 @@ def evaluate(
         intensities: of the edits; the published accuracies are for 1.5.
         batch_size: images per encoding, and per decoding.
         progress: show a bar.
-        autocast_dtype: of the generator; None runs it in its own precision.
 
     Raises:
         ValueError: the classifier does not know an attribute, shapes or types do not fit, or a network is elsewhere.
@@ -307,15 +305,14 @@ def evaluate(
             rows = torch.arange(start, min(start + batch_size, len(images)))
             source = images[rows].to(device, non_blocking=True)
             given = labels[start : start + batch_size].to(device, torch.float32, non_blocking=True)
-            with torch.autocast(device.type, autocast_dtype, enabled=autocast_dtype is not None):
-                features = generator.encode(normalise(source))
-                reconstruction = generator.decode_parts(features, generator.condition(given, given))
-                shown, maps = tally.judge(source)
-                real.append(shown)
-                if maps:
-                    stranger = images[(rows + 1) % len(images)].to(device, non_blocking=True)
-                    tally.add_strangers(maps, tally.judge(stranger)[1])
-                tally.add(features, given, shown, maps)
+            features = generator.encode(normalise(source))
+            reconstruction = generator.decode_parts(features, generator.condition(given, given))
+            shown, maps = tally.judge(source)
+            real.append(shown)
+            if maps:
+                stranger = images[(rows + 1) % len(images)].to(device, non_blocking=True)
+                tally.add_strangers(maps, tally.judge(stranger)[1])
+            tally.add(features, given, shown, maps)
             results = [reconstruction.image] + ([reconstruction.rgb] if generator.soft_mask else [])
             pixels = torch.stack([source, *map(quantise, results)]).cpu()  # the batch's only wait for the device
             fidelity.append(pool.submit(_fidelity, _channels_last(pixels)))

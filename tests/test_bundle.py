@@ -49,6 +49,15 @@ def test_a_bundle_is_the_parts_in_half_precision(discriminator, parts, tmp_path)
     assert FaceEditor.from_pretrained(shipped).aligner is not None
 
 
+def test_nothing_of_former_weights_stays_in_a_bundle_made_again(parts, tmp_path):
+    shipped = tmp_path / "shipped"
+    bundling.bundle(bundling.Settings(**parts, output=shipped))
+    (shipped / "evaluation.json").write_text(json.dumps({"markdown": "| of other weights |"}), encoding="utf-8")
+    bundling.bundle(bundling.Settings(parts["model"], parts["classifier"], shipped, discriminator=False))
+    assert {path.name for path in shipped.iterdir()} == {"config.json", "model.safetensors", "README.md", "classifier"}
+    assert "of other weights" not in (shipped / "README.md").read_text(encoding="utf-8")
+
+
 def test_two_editors_can_be_bundled_as_their_mean(parts, tmp_path):
     other = STGAN(NAMES, 64, width=4, layers=3, stu_layers=2, inject_layers=1, use_regions=True)  # not of the weights
     other.save_pretrained(tmp_path / "other")

@@ -1,11 +1,15 @@
 """Images and labels come out the same from every layout, each once an epoch, and mistakes are named."""
 
 import io
+import os
+import subprocess
+import sys
 
 import datasets
 import numpy as np
 import pytest
 import torch
+from hub_server import Hub, Repository, StoredFile
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -17,7 +21,6 @@ from stgan.data import (
     Preprocess,
     SkippedImages,
     StreamBatches,
-    binary_columns,
     decode_row,
     label_value,
     load_into_memory,
@@ -191,11 +194,6 @@ def test_a_dataset_of_anything_trains_by_its_own_columns(numbered):
     data = load_into_memory(numbered, "train", BITS, 8, workers=0)
     assert numbers(data.labels) == list(range(48))
     assert data.images[5, :, 0, 0].tolist() == [5, 250, 7]
-    assert binary_columns(open_split(numbered, "train")) == list(BITS)
-
-
-def test_celebas_columns_are_known_as_binary_even_where_they_are_numbers(celeba_signed):
-    assert binary_columns(open_split(celeba_signed, "train")) == list(CELEBA_ATTRIBUTES)
 
 
 @pytest.mark.parametrize("name", ["list_eval_partition", "list_attr_celeba"])
@@ -228,6 +226,32 @@ def test_a_dataset_that_is_nowhere_says_what_could_be_given(source):
 def test_a_hub_dataset_out_of_reach_says_what_to_check():
     with pytest.raises(DataError, match="'nobody/nothing' could not be opened.*hf auth login"):
         open_split("nobody/nothing", "train")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_of_a_hub_dataset_only_the_wanted_splits_files_are_read(streaming, numbered, tmp_path):
+    """In a process of its own, for the address of the Hub is fixed at import."""
+    files = sorted(numbered.glob("*.parquet"))
+    hub = Hub().start()
+    hub.repositories["datasets/somebody/numbers"] = repository = Repository(private=False)
+    stored = {"train-0.parquet": files[0], "valid-0.parquet": files[1]}
+    repository.commit("main", {f"data/{name}": StoredFile(file.read_bytes(), True) for name, file in stored.items()})
+    code = (
+        "from stgan.data import open_split\n"
+        f"rows = open_split('somebody/numbers', 'validation', streaming={streaming})\n"
+        f"print(*[sum(row[name] << bit for bit, name in enumerate({BITS!r})) for row in rows])"
+    )
+    settings = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    try:
+        said = subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | settings, capture_output=True, text=True, timeout=120
+        )  # fmt: skip
+    finally:
+        hub.shutdown()
+        hub.server_close()
+    assert said.stdout.split() == [str(number) for number in range(24, 48)], said.stderr
+    assert hub.asked("GET", "/resolve/.*valid-0.parquet")
+    assert not hub.asked("GET", "/resolve/.*train-0.parquet")
 
 
 def test_an_empty_folder_is_no_dataset(tmp_path):
@@ -436,7 +460,17 @@ def test_a_stream_gives_each_image_once_an_epoch_over_workers_and_ranks(shards, 
         together = sum((rank[epoch] for rank in ranks), [])
         assert sorted(together) == list(range(48))
     assert all(first != second for first, second in ranks)  # another epoch, another order
-    assert all(len(rank[0]) == 48 // world_size for rank in ranks)
+    if shards % world_size == 0 or shards < max(1, workers) * world_size:  # else whole files, not all as many
+        assert all(len(rank[0]) == 48 // world_size for rank in ranks)
+
+
+def test_no_rank_of_a_stream_reads_what_is_for_another(tmp_path):
+    """Five files for two ranks: whole files, though one rank gets more of them."""
+    folder = numbered_dataset(tmp_path, shards=5)
+    files = [set(rows) for rows in np.array_split(range(48), 5)]
+    ranks = [set(epochs_of(stream(folder, 1, rank=rank, world_size=2, workers=1), 1)[0]) for rank in range(2)]
+    assert ranks[0] | ranks[1] == set(range(48))
+    assert all(file <= ranks[0] or file <= ranks[1] for file in files)
 
 
 def test_a_stream_of_few_files_is_shared_out_by_row_groups(tmp_path):

@@ -324,19 +324,6 @@ def test_networks_keep_their_mode_and_their_weights():
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
 
 
-def test_bfloat16_is_for_the_generator_only():
-    seen = []
-
-    class Spy(BlockJudge):
-        def forward(self, image):
-            seen.append((image.dtype, torch.is_autocast_enabled("cpu")))
-            return super().forward(image)
-
-    images, labels = people(3)
-    metrics.evaluate(tiny_generator(), Spy(), images, labels, intensities=(1.0,), autocast_dtype=torch.bfloat16)
-    assert set(seen) == {(torch.float32, False)}
-
-
 def test_a_classifier_of_another_size_sees_its_own_size():
     seen = set()
     classifier = tiny_classifier()
@@ -530,3 +517,15 @@ def test_a_model_folder_that_cannot_be_evaluated_says_why(tmp_path, dataset_fold
     tiny_classifier().save_pretrained(tmp_path / "judge")
     with pytest.raises(DataError, match="test"):
         evaluate_folder(tmp_path / "model", dataset_folder, "test", classifier=tmp_path / "judge", workers=0)
+
+
+def test_the_card_names_the_command_that_measured_it(tmp_path, dataset_folder):
+    tiny_generator().save_pretrained(tmp_path / "model")
+    tiny_classifier().save_pretrained(tmp_path / "judge")
+    options = {"classifier": tmp_path / "judge", "intensities": (0.5, 1.0), "crop": "center", "max_samples": 3}
+    evaluate_folder(
+        tmp_path / "model", dataset_folder, device="cpu", update_card=True, workers=0, progress=False, **options
+    )
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    said = f"--classifier {tmp_path / 'judge'} --max-samples 3 --intensities 0.5 1.0 --crop center"
+    assert f"stgan evaluate {dataset_folder} --model {tmp_path / 'model'} --split validation {said}" in card

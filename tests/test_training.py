@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +26,7 @@ from torch.nn import functional as F
 
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.connection import HubError
-from stgan.data import load_into_memory
+from stgan.data import DataError, load_into_memory
 from stgan.models import (
     AttributeClassifier,
     FaceAligner,
@@ -315,6 +316,25 @@ def test_a_run_resumed_from_a_checkpoint_ends_as_one_that_never_stopped(run, ste
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_passed_on_while_the_run_is_saved_does_not_stop_the_saving(number, celeba, tmp_path, monkeypatch):
+    run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=100)
+    step, save = run._train_step, run.accelerator.save_state
+
+    def signalled(work):
+        def do(*words):
+            os.kill(os.getpid(), number)
+            return work(*words)
+
+        return do
+
+    run._train_step = lambda: (signalled(step) if run.step == 3 else step)()
+    monkeypatch.setattr(run.accelerator, "save_state", signalled(save))
+    run.train()
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4"]
+    load_generator(tmp_path / "model")
+
+
 SIGNALS = [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)]
 
 
@@ -563,6 +583,24 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_sound_checkpoint(broken, c
     assert all(value.isfinite().all() for value in load_file(tmp_path / "checkpoint-4" / "model.safetensors").values())
 
 
+def test_a_diverged_model_takes_no_sound_ones_place(celeba, tmp_path):
+    run = trainer(celeba, tmp_path, steps=9, validation_steps=2, checkpointing_steps=2, logging_steps=100)
+    step = run._train_step
+
+    def diverging_step():
+        terms = step()
+        if run.step == 4:
+            with torch.no_grad():
+                (next(run.objective.plain_generator.parameters())[0]).fill_(math.nan)
+        return terms
+
+    run._train_step = diverging_step
+    with pytest.raises(TrainingError, match="weights became infinite"):
+        run.train()
+    assert json.loads((tmp_path / "model" / "training.json").read_text(encoding="utf-8"))["steps"] == 2
+    assert all(value.isfinite().all() for value in load_file(tmp_path / "model" / "model.safetensors").values())
+
+
 def test_weights_are_finite_only_if_all_are():
     networks = [nn.Linear(3, 3), nn.Linear(2, 2)]
     assert all_finite(networks)
@@ -594,6 +632,9 @@ def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(ce
         ({"mask_ramp": (0.7, 0.3)}, "mask_ramp must rise"),
         ({"mask_concavity": 2}, "mask_concavity must be"),
         ({"painted_share": 1.5}, "painted_share must be"),
+        ({"discriminator_augmentation": -0.1}, "discriminator_augmentation must be"),
+        ({"weight_decay": 0.1}, "weight_decay is for classifier and aligner"),
+        ({"model": "aligner", "batch_size": 1}, "set --batch_size to 2 or more"),
         ({"intensity_range": (1.5, 1.0)}, "intensity_range must be positive"),
         ({"batch_size": 60, "total_images": 60}, "lower --batch_size"),
         ({"streaming": True, "rare_attribute_power": 0.5}, "rare_attribute_power"),
@@ -817,7 +858,7 @@ def test_an_option_overrides_its_recipe_and_nothing_else():
         for recipe in ("fast", "paper"):
             defaults = recipe_defaults(model, recipe)
             chosen = train_script.parse(arguments(model=model, recipe=recipe, batch_size=7, attributes=("Male",)))
-            different = {n for n in TrainingConfig.field_names() if getattr(chosen, n) != getattr(defaults, n)}
+            different = {n for n in asdict(defaults) if getattr(chosen, n) != getattr(defaults, n)}
             assert different == {"batch_size", "attributes"}
 
 
@@ -1023,6 +1064,25 @@ def test_a_share_of_the_edits_is_judged_without_the_mask(progress, share, critic
         assert judged[0].equal(judged[1])
 
 
+@pytest.mark.parametrize("critic_steps", [0, 1])
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_discriminator_alone_sees_augmented_images_real_and_edited_alike(share, critic_steps, tmp_path):
+    editing = objective(tmp_path, critic_steps=critic_steps, discriminator_augmentation=share, painted_share=0.0)
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, 2, (8, 4)).float()
+    edited, seen, encoded = [], [], []
+    decode, encode = editing.plain_generator.decode_parts, editing.plain_generator.encode
+    editing.plain_generator.decode_parts = lambda *words: edited.append(decode(*words)) or edited[-1]
+    editing.plain_generator.encode = lambda image: encoded.append(image) or encode(image)
+    editing.plain_discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, 0.5)
+    for look, edit in ((seen[0], edited[0]), (seen[1], edited[critic_steps])):
+        shown = (look[-8:] == edit.image[:8]).flatten(1).all(dim=1)
+        assert shown.all() if share == 0 else not shown.any()
+    real = torch.stack([encoded[0], encoded[0].flip(-1)])
+    assert (seen[0][:8] == real).flatten(2).all(dim=2).any(dim=0).equal(torch.full((8,), share == 0))
+
+
 @pytest.mark.parametrize(("share", "rows"), [(1.0, 8), (0.5, 4), (0.01, 1)])
 def test_a_share_of_the_batch_is_reconstructed_in_the_shared_pass(share, rows, tmp_path, monkeypatch):
     editing = objective(tmp_path, reconstruction_share=share)
@@ -1178,6 +1238,38 @@ def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):
         assert record["images_seen"] == (2 + 4) * TINY["batch_size"]
         assert record["steps"] == 2 + 4
         assert [entry["from_image"] for entry in record["commands"]] == [0, 8]
+
+
+def test_the_history_of_a_model_comes_from_the_hub_too(hub, celeba, tmp_path):
+    trained(celeba, tmp_path / "face-editor", steps=2, push_to_hub=True)
+    (tmp_path / "face-editor").rename(tmp_path / "elsewhere")
+    run = trainer(celeba, tmp_path / "second", steps=1, initial_model="somebody/face-editor")
+    record = json.loads((tmp_path / "elsewhere" / "model" / "training.json").read_text(encoding="utf-8"))
+    assert (run.initial_images, run.initial_steps) == (record["images_seen"], record["steps"]) == (8, 2)
+    assert run.commands[:-1] == record["commands"]
+
+
+def test_an_evaluation_of_other_weights_leaves_the_model_folder(celeba, tmp_path):
+    trained(celeba, tmp_path, steps=2, checkpointing_steps=2)
+    (tmp_path / "model" / "evaluation.json").write_text("{}", encoding="utf-8")
+    trained(celeba, tmp_path, steps=3, resume_from_checkpoint="latest")
+    assert not (tmp_path / "model" / "evaluation.json").exists()
+
+
+def test_without_a_validation_split_images_of_train_are_held_out(celeba, tmp_path, capsys):
+    folder = tmp_path / "only-train"
+    folder.mkdir()
+    for file in Path(celeba).rglob("train-*.parquet"):
+        shutil.copy(file, folder)
+    whole = load_into_memory(folder, "train", NAMES, 32, workers=0)
+    run = trained(folder, tmp_path / "run", steps=1)
+    held_out = math.ceil(len(whole) / 10)
+    assert f"the first {held_out} images of train are held out" in capsys.readouterr().out
+    assert torch.equal(run.validation_data.images, whole.images[:held_out])
+    assert torch.equal(run.batches.dataset.images, whole.images[held_out:])
+    streaming = {"streaming": True, "rare_attribute_power": 0.0, "label_plausibility": 0.0}
+    with pytest.raises(DataError, match="no split 'validation'.*Without --streaming"):
+        trained(folder, tmp_path / "streamed", steps=1, **streaming)
 
 
 def test_a_model_says_how_many_minutes_its_training_took_over_all_its_runs(celeba, tmp_path, monkeypatch):

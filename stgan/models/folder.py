@@ -33,13 +33,18 @@ EDITING_COMPANIONS = (CLASSIFIER_FOLDER, ALIGNER_FOLDER)
 
 
 def fetch_model_folder(
-    folder_or_hub_id: str | os.PathLike, *, companions: tuple[str, ...] = EDITING_COMPANIONS, **download: Any
+    folder_or_hub_id: str | os.PathLike,
+    *,
+    companions: tuple[str, ...] = EDITING_COMPANIONS,
+    records: tuple[str, ...] = (),
+    **download: Any,
 ) -> Path:
     """A local folder as it is, or the part of a Hub repository that an editor needs, downloaded to the cache.
 
     Args:
         folder_or_hub_id: local folder or ``owner/name``.
         companions: folders in it that are needed too.
+        records: names of other files that are.
         download: ``revision``, ``token``, ``cache_dir``, … of ``huggingface_hub.snapshot_download``.
 
     Raises:
@@ -48,8 +53,8 @@ def fetch_model_folder(
     folder = Path(folder_or_hub_id)
     if folder.is_dir():
         return folder
-    files = [CONFIG_NAME, SAFETENSORS_SINGLE_FILE]
-    files += [f"{folder}/{name}" for folder in companions for name in files]
+    network = (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
+    files = [*network, *records, *(f"{folder}/{name}" for folder in companions for name in network)]
     try:
         return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=files, **download))
     except HFValidationError as error:

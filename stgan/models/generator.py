@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from stgan.attributes import labels_to_difference
 from stgan.models.pretrained import PretrainedModel
 from stgan.regions import attribute_regions
 
@@ -63,7 +64,7 @@ class Generator(PretrainedModel):
             (N, A): ``(target - source) * intensity`` for label_mode difference; for target the labels as ±0.5, moved
             from source toward (or beyond) target by the intensity.
         """
-        difference = (target - source) * intensity
+        difference = labels_to_difference(source, target, intensity)
         return difference if self.label_mode == "difference" else source - 0.5 + difference
 
     def condition_kernels(self) -> list[Tensor]:

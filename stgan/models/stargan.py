@@ -95,8 +95,6 @@ class StarGAN(Generator):
         """
         small = condition.to(response.dtype)[:, :, None, None].expand(-1, -1, 7, 7)
         pattern = F.conv2d(small, self.from_image.weight[:, 3:], padding=3)  # (M, width, 7, 7)
-        rows, columns = (
-            torch.cat([torch.arange(3), torch.full((length - 6,), 3), torch.arange(4, 7)]).to(response.device)
-            for length in response.shape[2:]
-        )
+        places = (torch.arange(length, device=response.device) for length in response.shape[2:])
+        rows, columns = (place.clamp(max=3) + (place - len(place) + 4).clamp(min=0) for place in places)
         return pattern[:, :, rows[:, None], columns[None, :]]

@@ -14,7 +14,7 @@ from stgan.data import MemoryDataset
 from stgan.metrics import to_uint8
 from stgan.models import AttributeClassifier, FaceAligner
 from stgan.models.aligner import UPRIGHT, frame_error, mirror, random_similarities, sample_views
-from stgan.pixels import CELEBA_CROP, CELEBA_SIZE, normalise
+from stgan.pixels import CELEBA_CROP, CELEBA_SIZE, MEAN_LANDMARKS, normalise
 from stgan.training.config import TrainingConfig
 from stgan.training.supervised import SupervisedObjective
 
@@ -28,15 +28,15 @@ CONFIDENCE_WEIGHT = 0.1
 """Of telling those apart, in units of one eye distance of mean error."""
 FOUND_SHARE = 0.99
 """Of validation faces whose views count as faces, by which the threshold is chosen."""
-EYE_DISTANCE = 38.7
+EYE_DISTANCE = float(MEAN_LANDMARKS[1, 0] - MEAN_LANDMARKS[0, 0])
 """CelebA's mean distance between the eyes, in pixels of its 178x218 frame: the unit of errors."""
+FRAME_POINTS = np.array([(0.1, 0.1), (0.9, 0.1), (0.1, 0.9), (0.9, 0.9), (0.5, 0.5)]) * CELEBA_SIZE
+"""Four points near the corners of that frame and its centre, where an alignment is judged: (5, 2) from its corner."""
 
 
 def frame_points() -> Tensor:
-    """Four points near the corners of CelebA's 178x218 frame, and its centre; complex (5,), coordinates of the crop."""
-    width, height = CELEBA_SIZE
-    points = torch.tensor([(0, 0), (width, 0), (0, height), (width, height), (width / 2, height / 2)])
-    points = 0.8 * (points - points[-1]) + points[-1]
+    """The same points, complex (5,), in coordinates of the crop."""
+    points = torch.from_numpy(FRAME_POINTS).float()
     left, top, right, bottom = CELEBA_CROP
     x, y = ((points - torch.tensor([left, top])) / torch.tensor([right - left, bottom - top]) * 2 - 1).unbind(dim=1)
     return torch.complex(x, y)

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,19 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.card import TRAINING_FILE, device_name, write_card
-from stgan.data import Batch, MemoryBatches, MemoryDataset, StreamBatches, load_into_memory
+from stgan.card import EVALUATION_FILE, TRAINING_FILE, device_name, write_card
+from stgan.data import (
+    Batch,
+    DataError,
+    MemoryBatches,
+    MemoryDataset,
+    MissingSplitError,
+    StreamBatches,
+    load_into_memory,
+    open_split,
+)
 from stgan.metrics import check_judge
-from stgan.models import AttributeClassifier
+from stgan.models import AttributeClassifier, fetch_model_folder
 from stgan.training.alignment import AlignmentObjective
 from stgan.training.checkpoints import PARTIAL_PREFIX, find_checkpoint, load_checkpoint, save_checkpoint
 from stgan.training.classification import ClassificationObjective
@@ -49,6 +59,8 @@ OBJECTIVES = {"classifier": ClassificationObjective, "aligner": AlignmentObjecti
 # Ctrl-C and `kill` reach a launcher and its processes at once, and the launcher passes them on: a signal that comes
 # twice within this time was given once.
 SECOND_SIGNAL_SECONDS = 5.0
+PATIENCE = timedelta(hours=3)  # of processes with one that is slower; NCCL's own are ten minutes
+HELD_OUT_SHARE = 0.1  # at most, of a dataset without a validation split
 STOP_CHECK_INTERVAL = 10  # steps on GPUs between two questions among the processes whether one was told to stop
 
 
@@ -65,7 +77,8 @@ class Trainer:
     """
 
     def __init__(self, config: TrainingConfig, command: str = ""):
-        device = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device  # as Accelerator itself asks
+        # As Accelerator itself asks, which finds it made. The others wait while the first one downloads and decodes.
+        device = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=PATIENCE).device
         config = replace(config, mixed_precision=resolve_precision(config.mixed_precision, device))
         self.config = config
         # What the weights have been through: one command for each time a run was started or resumed.
@@ -91,6 +104,7 @@ class Trainer:
         self.step = 0
         self.next_batch = 0
         self.saved_step = -1  # of the newest checkpoint
+        self.held_out = 0  # images at the start of the training split, for validation
         self.stop_requested = False
         self.push: BackgroundPush | None = None
         if config.push_to_hub and self.accelerator.is_main_process:
@@ -121,8 +135,13 @@ class Trainer:
         if batches_state is not None:
             self.batches.load_state_dict(batches_state)
         self._start_trackers()
-        self._run_steps()
-        return self._finish()
+        previous_handlers = self._catch_signals()
+        try:  # asked twice, as by torchrun and the terminal, it still saves
+            self._run_steps()
+            return self._finish()
+        finally:
+            for number, handler in previous_handlers.items():
+                signal.signal(number, handler)
 
     def _run_steps(self) -> None:
         config = self.config
@@ -133,7 +152,6 @@ class Trainer:
             unit_scale=True, disable=not self.accelerator.is_main_process, dynamic_ncols=True, desc=config.model,
             mininterval=5, file=sys.stdout,
         )  # fmt: skip
-        previous_handlers = self._catch_signals()
         self.started = time.monotonic()
         try:
             while self.step < self.total_steps and not self._must_stop():
@@ -150,8 +168,6 @@ class Trainer:
                     self._save()
         finally:
             bar.close()
-            for number, handler in previous_handlers.items():
-                signal.signal(number, handler)
 
     def _train_step(self) -> dict[str, Tensor]:
         """One step. Its random numbers depend on seed, step and rank alone, so a resumed run repeats them."""
@@ -212,12 +228,26 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _load_validation(self) -> MemoryDataset:
+        """The validation split, or where there is none the first images of train, which are then not trained on."""
         config = self.config
-        with self.accelerator.main_process_first():
+        try:
+            return self._load("validation", max_samples=config.max_validation_samples)
+        except MissingSplitError as error:
+            if config.streaming:
+                raise DataError(f"{error} Without --streaming, images of train are held out instead.") from error
+        images = len(open_split(config.dataset, "train", revision=config.dataset_revision))
+        self.held_out = min(config.max_validation_samples, math.ceil(HELD_OUT_SHARE * images))
+        self.accelerator.print(f"No validation split: the first {self.held_out} images of train are held out for it.")
+        return self._load("train", max_samples=self.held_out)
+
+    def _load(self, split: str, **limits: Any) -> MemoryDataset:
+        """A split in memory, read by the first process and then, from the cache, by the others."""
+        config, accelerator = self.config, self.accelerator
+        with accelerator.main_process_first():
             return load_into_memory(
-                config.dataset, "validation", self.attributes, config.image_size, crop=config.crop,
-                max_samples=config.max_validation_samples, workers=config.dataloader_num_workers,
-                revision=config.dataset_revision,
+                config.dataset, split, self.attributes, config.image_size, crop=config.crop, **limits,
+                workers=config.dataloader_num_workers, revision=config.dataset_revision,
+                progress=accelerator.is_main_process and split == "train",
             )  # fmt: skip
 
     def _open_batches(self) -> MemoryBatches | StreamBatches:
@@ -229,12 +259,7 @@ class Trainer:
                 crop=config.crop, workers=config.dataloader_num_workers, max_samples=config.max_train_samples,
                 revision=config.dataset_revision, device=self.device, **ranks,
             )  # fmt: skip
-        with accelerator.main_process_first():
-            data = load_into_memory(
-                config.dataset, "train", self.attributes, config.image_size, crop=config.crop,
-                max_samples=config.max_train_samples, workers=config.dataloader_num_workers,
-                revision=config.dataset_revision, progress=accelerator.is_main_process,
-            )  # fmt: skip
+        data = self._load("train", max_samples=config.max_train_samples, skip_samples=self.held_out)
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
         self.objective.count_labels(data.labels)
         weights = rare_attribute_weights(data.labels, config.rare_attribute_power)
@@ -341,11 +366,14 @@ class Trainer:
                 "the last checkpoint: continue with --resume_from_checkpoint latest and a lower --learning_rate."
             )
 
+    def _check_weights(self) -> None:
+        self._stop_if_broken([] if all_finite(self.objective.networks) else ["weights"])
+
     def _save(self) -> None:
         """Write a checkpoint, unless this step has one. Weights that are no longer finite never become one."""
         if self.saved_step == self.step:
             return
-        self._stop_if_broken([] if all_finite(self.objective.networks) else ["weights"])
+        self._check_weights()
         progress = {
             "step": self.step,
             "next_batch": self.next_batch,
@@ -365,6 +393,7 @@ class Trainer:
 
     def _validate(self) -> None:
         """Measure, draw a sample grid and write the model folder; on one process, since it is one model."""
+        self._check_weights()
         if self.accelerator.is_main_process:
             figures = self.objective.validate(self.validation_data, self.judge)
             self.accelerator.log({f"validation/{name}": value for name, value in figures.items()}, step=self.step)
@@ -406,6 +435,7 @@ class Trainer:
             target = final / file.relative_to(partial)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, target)
+        (final / EVALUATION_FILE).unlink(missing_ok=True)  # of other weights
         shutil.rmtree(partial)
         if self.push:
             self.push.model(final, f"{self.step * self.images_per_step} images")
@@ -448,8 +478,10 @@ def rare_attribute_weights(labels: Tensor, power: float) -> Tensor | None:
 
 def _history(initial_model: str | None) -> tuple[int, int, float, list[dict[str, Any]]]:
     """Images that an initial model was shown, steps, minutes and commands that took, as far as its folder says."""
-    file = Path(initial_model or "") / TRAINING_FILE
-    record = json.loads(file.read_text(encoding="utf-8")) if initial_model and file.is_file() else {}
+    if initial_model is None:
+        return 0, 0, 0.0, []
+    file = fetch_model_folder(initial_model, companions=(), records=(TRAINING_FILE,)) / TRAINING_FILE
+    record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     numbers = (record.get(name, 0) for name in ("images_seen", "steps", "minutes"))
     return *numbers, record.get("commands", [])
 
