@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-SHIFT = 1 / 16  # of the side, each way
-BRIGHTNESS = 0.2  # of the range's half
-SATURATION = 0.4  # more or less, as a share
-CONTRAST = 0.25  # the same
+SHIFT = 1 / 32  # of the side, each way
+BRIGHTNESS = 0.1  # of the range's half
+SATURATION = 0.3  # more or less, as a share
+CONTRAST = 0.2  # the same
 
 
 def augmented(images: Tensor, share: float, random: torch.Generator) -> Tensor:
