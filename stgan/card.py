@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ EVALUATION_FILE = "evaluation.json"  # written by the evaluation, with its Markd
 FAMILY_FILE = "family.json"  # where there is one: the family's table, written by ``benchmarks/family.py``
 PICTURE_FILE = "edits.png"  # where there is one: made by ``stgan sheet``
 TEMPLATE = Path(__file__).parent / "model_card.md"
-DATASET = "flwrlabs/celeba"
+CELEBA = "flwrlabs/celeba"  # on the Hub
 PAPERS = {"STGAN": "1904.09709", "AttGAN": "1711.10678", "StarGAN": "1711.09020"}
 
 USAGE = {
@@ -67,13 +68,17 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
     if is_aligner:
         kind = "companion aligner" if companion else "aligner"
     usage = f"```python\n{USAGE[kind]}\n```"
+    data = _datasets(training)
     return ModelCard.from_template(
-        card_data=_card_data(architecture, evaluation),
+        card_data=_card_data(architecture, data, training.get("license"), evaluation),
         template_path=str(TEMPLATE),
         name=name or folder.name,
         discriminator=is_editor and (folder / "discriminator").is_dir(),
         title=f"{architecture}, {config['image_size']} px",
         description=_description(architecture, config),
+        celeba=CELEBA in data,
+        data=" and ".join(data),
+        license=training.get("license"),
         usage=usage.format(name=name or folder.name, architecture=architecture, size=config["image_size"]),
         images_seen=f"{training.get('images_seen', 0):,}",
         steps=f"{training.get('steps', 0):,}",
@@ -153,7 +158,26 @@ def _commands(entries: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _card_data(architecture: str, evaluation: dict[str, Any]) -> ModelCardData:
+def _datasets(training: dict[str, Any]) -> list[str]:
+    """The datasets that the weights have seen, the run's own first: also those of the models that it went on from."""
+    sources = [training.get("config", {}).get("dataset", CELEBA)]
+    for entry in training.get("commands", []):
+        words = shlex.split(entry["command"].replace("--dataset=", "--dataset "))
+        if "train.py" in words:
+            sources.append(words[words.index("--dataset") + 1] if "--dataset" in words else CELEBA)
+    return list(dict.fromkeys(map(_dataset_name, sources)))
+
+
+def _dataset_name(source: str) -> str:
+    """What a card calls a dataset: its Hub id, CelebA's for any copy of CelebA; a folder's name, which has no slash."""
+    folder = Path(source)
+    if "celeba" in folder.name.lower() or (folder / "img_align_celeba").is_dir():
+        return CELEBA
+    on_hub = source.count("/") == 1 and not source.startswith((".", "/", "~")) and not folder.is_dir()
+    return source if on_hub else folder.resolve().name
+
+
+def _card_data(architecture: str, data: list[str], licence: str | None, evaluation: dict[str, Any]) -> ModelCardData:
     is_editor, is_aligner = architecture in PAPERS, architecture == "FaceAligner"
     tags = ["face-editing", "attribute-editing", "gan"] if is_editor else ["face-attributes"]
     tags = ["face-alignment"] if is_aligner else tags
@@ -161,9 +185,10 @@ def _card_data(architecture: str, evaluation: dict[str, Any]) -> ModelCardData:
     return ModelCardData(
         library_name="stgan",
         pipeline_tag="image-to-image" if is_editor else None if is_aligner else "image-classification",
-        license="other",
-        license_name="celeba-non-commercial-research",
-        datasets=[DATASET],
+        # CelebA's terms hold whatever else the weights have seen.
+        license="other" if CELEBA in data else licence or "unknown",
+        license_name="celeba-non-commercial-research" if CELEBA in data else None,
+        datasets=[name for name in data if "/" in name] or None,
         tags=tags,
         metrics=["psnr", "ssim", "accuracy"] if is_editor else None if is_aligner else ["accuracy"],
         model_name=architecture,
@@ -175,10 +200,11 @@ def _eval_results(evaluation: dict[str, Any]) -> list[EvalResult] | None:
     """The ``model-index`` of the card: one result per headline figure."""
     if not evaluation:
         return None
+    data = _dataset_name(evaluation.get("data", CELEBA))
     common = {
         "task_type": "image-to-image",
-        "dataset_type": DATASET,
-        "dataset_name": f"CelebA ({evaluation['images']} images)",
+        "dataset_type": data,
+        "dataset_name": f"{'CelebA' if data == CELEBA else data} ({evaluation['images']} images)",
         "dataset_split": evaluation["split"],
     }
     return [

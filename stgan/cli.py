@@ -6,39 +6,56 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import Positional, arg
+from tyro.conf import DisallowNone, Positional, arg
 
 from stgan.publish import publish
 
 Model = Annotated[str | None, arg(help="Model folder or Hub id. Default: STGAN_MODEL, or the bundled model.")]
 YuNet = Annotated[Path | None, arg(help="YuNet detector file. Default: from the Hub where it can be had.")]
-FaceNumber = Annotated[int, arg(help="Which face, counted from 0 at the left.")]
-Aligned = Annotated[bool, arg(help="Take the whole photo as an aligned crop, as CelebA's, and look for no face.")]
+FaceNumber = Annotated[
+    int | None, arg(help="Which face, counted from 0 at the left. Default: the largest that is editable.")
+]
+Aligned = Annotated[
+    bool | None,
+    DisallowNone,  # as a flag: --aligned or --no-aligned
+    arg(
+        help="Take the whole photo as an aligned crop, as CelebA's, and look for no face. "
+        "Default: where it has 178x218 pixels."
+    ),
+]
+
+SMALLEST_SIDE = 32  # pixels
 
 
 def edit(
     photo: Annotated[Positional[Path], arg(help="The photo to edit.")],
     add: Annotated[tuple[str, ...], arg(help="Attributes to give, such as Eyeglasses Blond_Hair.")] = (),
     remove: Annotated[tuple[str, ...], arg(help="Attributes to take away, such as Mustache.")] = (),
-    out: Annotated[Path | None, arg(help="File to write. Default: beside the photo, with -edited in its name.")] = None,
+    out: Annotated[
+        Path | None,
+        arg(help="File to write. Default: beside the photo, with -edited in its name; a PNG where the photo is a BMP."),
+    ] = None,
     intensity: Annotated[float, arg(help="1 as trained; up to 1.5 is stronger, less is weaker.")] = 1.0,
     model: Model = None,
-    face: FaceNumber = 0,
-    aligned: Aligned = False,
+    face: FaceNumber = None,
+    aligned: Aligned = None,
     yunet: YuNet = None,
 ) -> None:
     """Edit the face in a photo; the result has the photo's own size.
 
     Example: stgan edit me.jpg --add Eyeglasses Blond_Hair --remove No_Beard --intensity 1.2
     """
-    from stgan.photos import save_photo
+    from stgan.photos import FORMATS, save_photo
 
     changes = dict.fromkeys(add, True) | dict.fromkeys(remove, False)
     if not changes:
         raise ValueError("Nothing to do: name attributes with --add or --remove (stgan attributes PHOTO lists them).")
+    if out is None:
+        out = photo.with_name(f"{photo.stem}-edited{photo.suffix if photo.suffix.lower() in FORMATS else '.png'}")
+    else:
+        _check_writable(out)
     editor = _editor(model, yunet)
-    edited = editor.edit(photo, changes, intensity, face=face, aligned=aligned or None)
-    out = out or photo.with_name(f"{photo.stem}-edited{photo.suffix}")
+    edited = editor.edit(photo, changes, intensity, face=face, aligned=aligned)
     asked = " ".join([f"+{name}" for name in add] + [f"-{name}" for name in remove])
     save_photo(edited, out, description=f"Edited with stgan: {asked}, intensity {intensity:g}")
     print(out)
@@ -47,13 +64,13 @@ def edit(
 def attributes(
     photo: Annotated[Positional[Path], arg(help="The photo to look at.")],
     model: Model = None,
-    face: FaceNumber = 0,
-    aligned: Aligned = False,
+    face: FaceNumber = None,
+    aligned: Aligned = None,
     yunet: YuNet = None,
     as_json: Annotated[bool, arg(name="json", help="Print JSON.")] = False,
 ) -> None:
     """Print which attributes the face in a photo has, with the classifier's confidence."""
-    prepared = _editor(model, yunet).prepare(photo, face=face, aligned=aligned or None)
+    prepared = _editor(model, yunet).prepare(photo, face=face, aligned=aligned)
     if as_json:
         print(json.dumps(prepared.probabilities))
         return
@@ -69,23 +86,25 @@ def sheet(
     columns: Annotated[int, arg(help="Pictures in a row.")] = 7,
     side: Annotated[int, arg(help="Side of each picture in pixels.")] = 224,
     model: Model = None,
-    face: FaceNumber = 0,
-    aligned: Aligned = False,
+    face: FaceNumber = None,
+    aligned: Aligned = None,
     yunet: YuNet = None,
 ) -> None:
     """Draw one picture of every single edit of a photo: each attribute added, or taken away where the face has it."""
     from PIL import Image
 
     from stgan.figures import caption, contact_sheet
+    from stgan.photos import save_photo
 
+    if columns < 1 or side < SMALLEST_SIDE:
+        raise ValueError(f"A sheet needs --columns 1 or more, of pictures with --side {SMALLEST_SIDE} or more.")
+    _check_writable(out)
     editor = _editor(model, yunet)
-    prepared = editor.prepare(photo, face=face, aligned=aligned or None)
-    window = prepared.window()
-    pictures, captions = [Image.fromarray(prepared.photo.rgb).crop(window)], ["Photo"]
-    for name, present in prepared.label_dict().items():
-        pictures.append(editor.edit(prepared, {name: not present}, intensity).convert("RGB").crop(window))
-        captions.append(caption(name, not present))
-    contact_sheet(pictures, captions, columns, side).save(out)
+    prepared = editor.prepare(photo, face=face, aligned=aligned).close_up(side)
+    edits = editor.single_edits(prepared)
+    pictures = [Image.fromarray(prepared.photo.rgb), *editor.edit_each(prepared, list(edits.values()), intensity)]
+    captions = ["Photo", *(caption(name, edit[name]) for name, edit in edits.items())]
+    save_photo(contact_sheet(pictures, captions, columns, side), out)
     print(out)
 
 
@@ -132,6 +151,20 @@ def export(
     print(*export_onnx(model, output), sep="\n")
 
 
+def _check_writable(out: Path) -> None:
+    """Before the work: that a photo can be written to this file.
+
+    Raises:
+        ValueError: another suffix than those of pictures, or no such folder.
+    """
+    from stgan.photos import FORMATS
+
+    if out.suffix.lower() not in FORMATS:
+        raise ValueError(f"--out {out} ends in none of {', '.join(FORMATS)}: give one of them, such as .png.")
+    if not out.parent.is_dir():
+        raise ValueError(f"There is no folder {out.parent} for --out {out}: make it first, or name another one.")
+
+
 def _editor(model: str | None, yunet: Path | None):
     from stgan.editor import FaceEditor, default_model
     from stgan.faces import FaceDetector
@@ -139,12 +172,14 @@ def _editor(model: str | None, yunet: Path | None):
     return FaceEditor.from_pretrained(model or default_model(), detector=FaceDetector(yunet) if yunet else None)
 
 
+COMMANDS = (edit, attributes, sheet, evaluate, export, publish)
+
+
 def main() -> None:
     """Entry point. A mistake ends with one sentence that says what to do, not with a trace."""
     try:
-        commands = (edit, attributes, sheet, evaluate, export, publish)
         tyro.extras.subcommand_cli_from_dict(
-            {command.__name__: command for command in commands},
+            {command.__name__: command for command in COMMANDS},
             prog="stgan",
             description="Edit the attributes of a face in a photograph.",
         )

@@ -6,7 +6,7 @@ Also a script of its own, ``hub/publish.py``, and the command ``stgan publish``.
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 from tyro.conf import Positional
 
-from stgan.card import DATASET, PAPERS, PICTURE_FILE, model_card
+from stgan.card import CELEBA, PAPERS, PICTURE_FILE, model_card
 from stgan.connection import HubError, explained
 from stgan.editor import BUNDLED
 from stgan.export import check_export
@@ -110,16 +110,38 @@ def publish(settings: Annotated[Publishing, tyro.conf.arg(name="")]) -> str | No
 def publish_model(settings: PublishModel) -> str | None:
     """Push a model folder, once it has been proven to load. See :func:`publish`."""
     check_model(settings.folder)
+    settings = replace(settings, repo=full_name(settings))
     return push(model_files(settings.folder, settings.repo), settings, "model")
 
 
 def publish_space(settings: PublishSpace) -> str | None:
     """Assemble the Space and push it; files of the package that it no longer needs go. See :func:`publish`."""
+    settings = replace(settings, repo=full_name(settings))
     with tempfile.TemporaryDirectory() as temporary:
         folder = settings.folder or Path(temporary)
         assemble_space(folder, settings.repo, settings.model, zero_gpu=settings.zero_gpu)
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         return push(files, settings, "space", owned=("stgan/", "hub/"))
+
+
+def full_name(settings: Push) -> str:
+    """``owner/name`` of the repository, which cards name; also finds out before the work whether one is logged in.
+
+    A dry run needs no token: without one a bare name stays as it is.
+
+    Raises:
+        HubError: the Hub refused, or cannot be reached.
+    """
+    if settings.dry_run and "/" in settings.repo:
+        return settings.repo
+    try:
+        with explained(settings.repo):
+            owner = HfApi().whoami()["name"]
+    except HubError:
+        if settings.dry_run:
+            return settings.repo
+        raise
+    return settings.repo if "/" in settings.repo else f"{owner}/{settings.repo}"
 
 
 # ----------------------------------------------------------------------------------------------------------- the model
@@ -152,7 +174,9 @@ def model_files(folder: Path, repo: str) -> dict[str, Content]:
     files: dict[str, Content] = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix in MODEL_SUFFIXES and not any(part[0] == "." for part in path.parts if part)
+        if path.is_file()
+        and path.suffix in MODEL_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
     companions = [f"{name}/{CARD}" for name in (CLASSIFIER_FOLDER, ALIGNER_FOLDER)]
     for card in [CARD, *(path for path in companions if path in files)]:
@@ -226,7 +250,7 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
         short_description="Edit the attributes of a face in a photo",
         thumbnail=f"https://huggingface.co/spaces/{repo}/resolve/main/thumbnail.png",
         models=[model] if model else None,
-        datasets=[DATASET],
+        datasets=[CELEBA],
         tags=["face-editing", "attribute-editing", "gan", f"arxiv:{PAPERS['STGAN']}"],
         license="other",
         license_name="celeba-non-commercial-research",
@@ -234,9 +258,11 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
         disable_embedding=False,
         pinned=False,
     )
+    terms = f" Those of [{model}](https://huggingface.co/{model}) are told there." if model else ""
     text = (
         "# Edit a face, tick a box\n\nUpload a photo, tick *Eyeglasses*, and get the same photo back with eyeglasses. "
-        "The code is MIT; the weights were trained on CelebA and are for non-commercial research only.\n\n"
+        "The code is MIT; the weights in this repository were trained on CelebA and are for non-commercial research "
+        f"only.{terms}\n\n"
         "**Please edit only people who agree to it.**\n"
     )
     return SpaceCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
@@ -250,7 +276,7 @@ def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple
 
     Args:
         files: path in the repository to content.
-        settings: where to, and how.
+        settings: where to, by its full name, and how.
         repo_type: ``model`` or ``space``.
         owned: prefixes of paths under which whatever is not in ``files`` is deleted from the repository.
 
@@ -267,8 +293,7 @@ def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple
         return None
     with explained(settings.repo):
         api = HfApi()
-        owner = api.whoami()["name"]
-        repo = settings.repo if "/" in settings.repo else f"{owner}/{settings.repo}"
+        repo = settings.repo
         target = {"repo_id": repo, "repo_type": repo_type}
         sdk = {"space_sdk": "gradio"} if repo_type == "space" else {}
         address = api.create_repo(**target, **sdk, private=settings.private or None, exist_ok=True)

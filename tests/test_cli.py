@@ -1,6 +1,7 @@
 """The command line gives what the library gives, and answers mistakes with one sentence."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -74,12 +75,63 @@ def test_a_mistake_is_one_sentence(stgan, photo, arguments, message):
     assert "Traceback" not in str(stopped.value)
 
 
-@pytest.mark.parametrize("command", ["edit", "attributes", "evaluate"])
-def test_help_explains_every_option(stgan, capsys, command):
+COMMANDS = [[command.__name__] for command in cli.COMMANDS if command is not cli.publish]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ["publish", "model"], ["publish", "space"]], ids=" ".join)
+def test_help_explains_every_option(stgan, capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as stopped:
-        stgan(command, "--help")
+        stgan(*command, "--help")
     assert stopped.value.code == 0
-    assert "Model folder or Hub id" in capsys.readouterr().out
+    explained, name = {}, ""
+    for line in capsys.readouterr().out.splitlines():
+        text = line.strip("│ ")  # of a box, which is drawn where the encoding has one
+        if re.match(r"[│ ] (--?[a-z]|[A-Z]+  )", line):
+            name, _, explained[name] = text.partition("  ")
+        elif explained and re.match(r"[│ ] {8,}\S", line):
+            explained[name] += f" {text}"
+    assert len(explained) > 2
+    assert [name for name, text in explained.items() if not re.sub(r"\((default|required).*", "", text).strip()] == []
+
+
+def test_a_photo_that_cannot_be_written_as_it_was_read_becomes_a_png(stgan, photo):
+    for suffix in (".bmp", ".GIF"):
+        Image.open(photo).save(photo.with_suffix(suffix))
+        written = stgan("edit", photo.with_suffix(suffix), "--add", "Eyeglasses").strip()
+        assert written.endswith("portrait-edited.png")
+        assert Image.open(written).size == Image.open(photo).size
+
+
+@pytest.mark.parametrize("command", [("edit", "--add", "Eyeglasses"), ("sheet",)])
+@pytest.mark.parametrize(
+    ("out", "message"), [("out.bmp", "out.bmp ends in none of"), ("absent/out.png", "There is no folder")]
+)
+def test_a_file_that_cannot_be_written_is_named_before_the_work(stgan, photo, monkeypatch, command, out, message):
+    monkeypatch.setattr(cli, "_editor", lambda *_: pytest.fail("it began to work"))
+    with pytest.raises(SystemExit, match=message):
+        stgan(command[0], photo, *command[1:], "--out", photo.parent / out)
+
+
+@pytest.mark.parametrize("arguments", [("--columns", 0), ("--columns", -1), ("--side", 0)])
+def test_a_sheet_without_columns_or_pictures_is_refused(stgan, photo, arguments):
+    with pytest.raises(SystemExit, match="A sheet needs --columns 1 or more"):
+        stgan("sheet", photo, *arguments)
+
+
+@pytest.mark.parametrize(("flags", "wanted"), [((), None), (("--aligned",), True), (("--no-aligned",), False)])
+@pytest.mark.parametrize("command", [("edit", "--add", "Eyeglasses"), ("attributes",), ("sheet",)])
+def test_aligned_is_said_denied_or_left_open(stgan, photo, monkeypatch, command, flags, wanted):
+    asked = []
+
+    def prepare(self, photo, *, aligned=None, **_):
+        asked.append(aligned)
+        raise ValueError("stopped here")
+
+    monkeypatch.setattr(FaceEditor, "prepare", prepare)
+    with pytest.raises(SystemExit, match="stopped here"):
+        stgan(command[0], photo, *command[1:], *flags)
+    assert asked == [wanted]
 
 
 def test_sheet_shows_the_photo_and_every_single_edit(stgan, photo, tmp_path):
@@ -88,3 +140,15 @@ def test_sheet_shows_the_photo_and_every_single_edit(stgan, photo, tmp_path):
     pictures = sheet[:, :].min(axis=0) < 128  # columns of the sheet that hold ink or a picture
     assert sheet.shape[1] > 7 * 48
     assert pictures.sum() >= 7 * 40
+
+
+def test_a_sheet_of_a_deep_grey_photo_is_that_of_a_plain_one(stgan, tmp_path):
+    grey = np.asarray(Image.fromarray(skimage.data.astronaut()).convert("L"))
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    sheets = []
+    for name in ("grey", "deep"):
+        stgan("sheet", tmp_path / f"{name}.png", "--out", tmp_path / f"{name}-sheet.png", "--side", 48)
+        sheets.append(np.asarray(Image.open(tmp_path / f"{name}-sheet.png")))
+    assert np.array_equal(*sheets)
+    assert (sheets[0] == 255).all(axis=2).mean() < 0.6  # the rest is pictures

@@ -1,14 +1,16 @@
 """Tables in the README and in cards are made by commands, and say what the records say."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tyro
 from scripts import load_script
 
 from stgan import metrics
-from stgan.card import EVALUATION_FILE, FAMILY_FILE, replace_section, split_section
+from stgan.card import EVALUATION_FILE, FAMILY_FILE, model_card, replace_section, split_section
 from stgan.editor import BUNDLED
 from stgan.models import STGAN
 
@@ -109,6 +111,21 @@ def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, docume
         assert table in text
     assert "train.py --model stgan" in page
     assert "hub" not in card.split("## Use")[1].split("```")[1]
+
+
+def test_the_familys_page_has_the_commands_that_the_benchmark_runs(family, monkeypatch):
+    monkeypatch.setattr(family.subprocess, "run", lambda *_, **__: None)
+    page = (README.parent / "docs" / "family.md").read_text(encoding="utf-8")
+    words = shlex.split(page.split("Made by `python benchmarks/family.py ")[1].split("`")[0])
+    settings = tyro.cli(family.Settings, args=words)
+    commands = [family.train(name, settings)[1] for name in settings.only]
+    assert page.split("```bash\n")[1].split("```")[0].splitlines() == commands
+
+
+@pytest.mark.skipif(not BUNDLED.is_dir(), reason="no bundled model here")
+def test_the_bundled_models_card_says_what_its_records_say():
+    written = (BUNDLED / "README.md").read_text(encoding="utf-8")
+    assert str(model_card(BUNDLED, "hub/stgan-celeba-128")) == written
 
 
 def test_the_family_is_not_trained_where_its_table_has_no_place(family, document):

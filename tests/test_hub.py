@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from scripts import load_script
 
 from stgan import FaceEditor
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.card import EVALUATION_FILE, write_card
+from stgan.card import EVALUATION_FILE, TRAINING_FILE, model_card, write_card
 from stgan.faces import FaceDetector
 from stgan.models import AttributeClassifier, FaceAligner, load_companion_aligner, load_generator
 
@@ -77,6 +78,68 @@ def test_a_card_carries_the_evaluation_as_text_and_as_model_index(bundler, model
     assert card.data.pipeline_tag == "image-to-image"
     assert "arxiv:1904.09709" in card.data.tags
     assert 'FaceEditor.from_pretrained("owner/name")' in card.text
+
+
+def card_of(model_folder, folder, *commands, **records):
+    """The card of a small editor whose training and evaluation left these records."""
+    shutil.copytree(model_folder, folder)
+    entries = [{"from_image": number, "command": command} for number, command in enumerate(commands)]
+    training = {"config": {"dataset": records.pop("dataset")}, "commands": entries, **records}
+    (folder / TRAINING_FILE).write_text(json.dumps(training))
+    evaluation = {"images": 20, "split": "test", "headline": {"psnr": 30.0}, "data": training["config"]["dataset"]}
+    (folder / EVALUATION_FILE).write_text(json.dumps(evaluation))
+    return model_card(folder, "owner/name")
+
+
+def test_a_card_names_the_dataset_that_was_used_and_lets_the_author_name_the_licence(model_folder, tmp_path):
+    command = "accelerate launch train.py --dataset=owner/faces"
+    card = card_of(model_folder, tmp_path / "a", command, dataset="owner/faces")
+    assert card.data.datasets == ["owner/faces"]
+    assert card.data.license == "unknown"
+    assert "license_name" not in card.data.to_dict()
+    assert (card.data.eval_results[0].dataset_type, card.data.eval_results[0].dataset_name) == (
+        "owner/faces",
+        "owner/faces (20 images)",
+    )
+    assert "trained on owner/faces" in card.text
+    assert 'write `"license": "…"` into `training.json`' in card.text
+    assert not re.search("celeba|non-commercial", card.text.split("## Citation")[0], flags=re.IGNORECASE)
+    card = card_of(model_folder, tmp_path / "b", command, dataset="owner/faces", license="cc-by-4.0")
+    assert card.data.license == "cc-by-4.0"
+    assert "licence\nis cc-by-4.0." in card.text
+    assert "To the author" not in card.text
+
+
+def test_a_folder_is_no_dataset_of_the_hub(model_folder, tmp_path, monkeypatch):
+    (tmp_path / "data" / "faces").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for number, source in enumerate(("data/faces", str(tmp_path / "data" / "faces"), "/elsewhere/faces")):
+        card = card_of(model_folder, tmp_path / str(number), dataset=source)
+        assert "datasets" not in card.data.to_dict()
+        assert card.data.eval_results[0].dataset_name == "faces (20 images)"
+        assert "trained on faces;" in card.text
+
+
+@pytest.mark.parametrize(
+    "source", ["flwrlabs/celeba", "data/celeba", "/data/CelebA", "tpremoli/CelebA-attrs", "photos"]
+)
+def test_every_copy_of_celeba_has_its_terms(model_folder, tmp_path, monkeypatch, source):
+    (tmp_path / "photos" / "img_align_celeba").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    card = card_of(model_folder, tmp_path / "model", f"train.py --dataset {source}", dataset=source)
+    assert card.data.datasets == ["flwrlabs/celeba"]
+    assert (card.data.license, card.data.license_name) == ("other", "celeba-non-commercial-research")
+    assert card.data.eval_results[0].dataset_name == "CelebA (20 images)"
+    assert "CelebA, whose licence allows nothing else" in card.text
+
+
+@pytest.mark.parametrize("first", ["train.py --dataset data/celeba --seed 1", "accelerate launch train.py --seed 1"])
+def test_what_went_on_from_celebas_weights_keeps_its_terms(model_folder, tmp_path, first):
+    second = "train.py --dataset owner/faces --initial_model hub/stgan-celeba-128"
+    card = card_of(model_folder, tmp_path / "model", first, second, dataset="owner/faces", license="mit")
+    assert card.data.datasets == ["owner/faces", "flwrlabs/celeba"]
+    assert (card.data.license, card.data.license_name) == ("other", "celeba-non-commercial-research")
+    assert "CelebA, whose licence allows nothing else" in card.text
 
 
 bundled = pytest.mark.skipif(not BUNDLED.is_dir(), reason="this checkout has no bundled model")

@@ -83,6 +83,21 @@ def test_the_published_card_names_the_repository(hub, folder):
     assert f'load_companion_classifier("{NAME}")' in there["classifier/README.md"].decode()
 
 
+def test_a_name_of_ones_own_account_is_named_in_full(hub, folder, tmp_path):
+    publish(PublishModel("stgan-tiny", folder=folder))
+    assert f'FaceEditor.from_pretrained("{NAME}")' in hub.files(f"models/{NAME}")["README.md"].decode()
+    publish(PublishSpace("faces", folder=tmp_path / "space", dry_run=True))
+    assert "/spaces/somebody/faces/" in metadata_load(tmp_path / "space" / "README.md")["thumbnail"]
+
+
+def test_a_dry_run_without_a_token_keeps_the_bare_name(hub, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("HF_TOKEN")
+    publish(PublishModel("stgan-tiny", folder=folder, dry_run=True))
+    assert "model.safetensors" in capsys.readouterr().out
+    publish(PublishSpace("faces", folder=tmp_path / "space", dry_run=True))
+    assert "/spaces/faces/" in metadata_load(tmp_path / "space" / "README.md")["thumbnail"]
+
+
 def test_an_aligner_goes_to_the_hub_with_its_editor_and_comes_back(hub, folder, tmp_path):
     FaceAligner(32, 4).save_pretrained(folder / "aligner")
     publish(PublishModel(NAME, folder=folder))
@@ -146,6 +161,15 @@ def test_what_could_run_code_stays_at_home(hub, folder):
     (folder / ".git" / "config.json").write_text("{}")
     publish(PublishModel(NAME, folder=folder))
     assert not {"optimizer.pt", ".git/config.json"} & hub.files(f"models/{NAME}").keys()
+
+
+@pytest.mark.parametrize("place", ["runs/../stgan-tiny", "linked/.cache/stgan-tiny"])
+def test_dots_above_the_folder_keep_no_file_at_home(hub, folder, tmp_path, place):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / ".cache").symlink_to(tmp_path)
+    publish(PublishModel(NAME, folder=tmp_path / place))
+    assert {"config.json", "model.safetensors", "classifier/model.safetensors"} <= hub.files(f"models/{NAME}").keys()
 
 
 def test_private_branch_and_pull_request(hub, folder):
@@ -317,6 +341,12 @@ def test_the_card_of_a_space_is_its_whole_configuration(space):
     assert (space / data["thumbnail"].rsplit("/", 1)[-1]).is_file()
     wanted = {"title", "emoji", "colorFrom", "colorTo", "python_version", "datasets", "tags", "license"}
     assert wanted <= data.keys()
+
+
+def test_the_card_of_a_space_speaks_for_the_weights_in_it_and_not_for_others(space):
+    text = ModelCard.load(space / "README.md").text
+    assert "the weights in this repository were trained on CelebA" in text
+    assert f"Those of [{NAME}](https://huggingface.co/{NAME}) are told there." in text
 
 
 def test_a_space_for_zero_gpu_has_the_torch_that_runs_there(tmp_path):
