@@ -10,6 +10,7 @@ What a visit holds, and what comes of it next, is :mod:`stgan.session`; here are
 
 import ctypes
 import importlib.util
+import json
 import os
 import tempfile
 import time
@@ -40,7 +41,7 @@ from stgan.figures import caption, save_animation, short_name
 from stgan.photos import Photo, save_photo
 from stgan.photos import open_photo as read_photo
 from stgan.request import EditRequest
-from stgan.session import Controls, History, Subject, faces_to_edit, grouped
+from stgan.session import THUMBNAIL, Controls, History, Subject, faces_to_edit, grouped
 from stgan.space import open_editor
 
 MAX_UPLOAD = "50mb"
@@ -52,6 +53,7 @@ ANIMATION_SIDE = 400  # pixels
 ANIMATION_FRAMES = 12
 FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
 FRAMED = "stgan-framed-faces.jpg"  # the file of what the page shows as the photo
+GONE = "Photos are kept for an hour at most, and this one is gone: please open it again."
 M_ARENA_MAX = -8  # of malloc.h
 CONCURRENCY = 1  # edits at once; measured on 2 cores with 8 users: with 2 a picture took 2.2 s, with 1 it took 1.7 s
 
@@ -96,6 +98,7 @@ with suppress(OSError, AttributeError):  # only glibc gives each thread a heap o
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # else ten thousand, all counted again after each event
 
 editor, model_name, notice = open_editor()
+detector = editor.detector  # here and now: one that a call on ZeroGPU looks for is lost with that call's process
 credentials = Credentials.from_environment()
 model_name = os.path.relpath(model_name) if Path(model_name).is_dir() else model_name
 
@@ -104,7 +107,12 @@ model_name = os.path.relpath(model_name) if Path(model_name).is_dir() else model
 
 
 @on_gpu
-def _prepare(photo: Photo, face: int | Face, aligned: bool) -> PreparedFace:
+def _find_faces(photo: Photo, aligned: bool) -> tuple[list[Face], int]:
+    return faces_to_edit(editor, photo, aligned)  # the aligner has a say in it
+
+
+@on_gpu
+def _prepare(photo: Photo, face: int | Face | None, aligned: bool) -> PreparedFace:
     return editor.prepare(photo, face=face, aligned=aligned).to("cpu")  # a session waits, and holds no GPU memory
 
 
@@ -117,6 +125,11 @@ def _edit(face: PreparedFace, *requests: EditRequest) -> list[Image.Image]:
 def _single_edits(face: PreparedFace, intensity: float) -> dict[str, Image.Image]:
     edits = editor.single_edits(face)
     return dict(zip(edits, editor.edit_each(face, list(edits.values()), intensity), strict=True))
+
+
+def _edited_photo(face: PreparedFace, request: EditRequest) -> Image.Image:
+    """The photo after one edit; where nothing changes, without the model."""
+    return _edit(face, request)[0] if request.changes else face.photo.original
 
 
 def _file(name: str) -> str:
@@ -139,13 +152,20 @@ def _signed(path: str, request: EditRequest) -> str:
 # ----------------------------------------------------------------------------------------------------- opening a photo
 
 
+def uploaded(file: dict | None) -> str | None:
+    """Path of a new photo as it was sent; None after a click on the cross, which may still send what it took away."""
+    return None if file is None or Path(file["path"]).name == FRAMED else file["path"]
+
+
 def open_photo(path: str | None, aligned: bool, view: str):
     """A new photo: find its faces, choose the largest, tick what it has, and show it unedited."""
-    if path is None or Path(path).name == FRAMED:  # what a click on the cross may still send
+    if path is None:
         return _closed()
+    if not Path(path).exists():
+        raise gr.Error(GONE)
     try:
         photo = read_photo(path)
-        return _opened(_subject(Path(path).name, photo, *faces_to_edit(editor, photo, aligned)), view)
+        return _opened(_subject(Path(path).name, photo, *_find_faces(photo, aligned)), view)
     except ValueError as error:  # no usable face, broken or huge file: the message is for the person
         raise gr.Error(str(error), title="This photo cannot be edited") from error
 
@@ -180,23 +200,36 @@ def open_example(view: str):
     for name, wanted in EXAMPLE_EDIT.items():
         if name in editor.names:
             said = said.toggled(name, wanted)
-    return _opened(subject, view, _edited(subject, unedited, said))
+    edited = _example_edit(said.ticks)
+    return _opened(subject, view, History.after(unedited, subject, said, edited, model_name, _file))
 
 
 @cache  # what is slow, and no file, since files are deleted
 def _example() -> tuple[Photo, list[Face], int, PreparedFace]:
     photo = read_photo(EXAMPLE)
-    faces = editor.find_faces(photo)
-    return photo, faces, 0, _prepare(photo, faces[0], False)
+    faces, chosen = _find_faces(photo, False)
+    return photo, faces, chosen, _prepare(photo, faces[chosen], False)
+
+
+@cache
+def _example_edit(ticks: frozenset[str]) -> Image.Image:
+    *_, prepared = _example()
+    return _edited_photo(prepared, EditRequest.from_controls(prepared.label_dict(), ticks, INTENSITY))
+
+
+@cache
+def _example_single_edits() -> dict[str, Image.Image]:
+    *_, prepared = _example()
+    return _single_edits(prepared.close_up(THUMBNAIL), INTENSITY)
 
 
 def _subject(name: str, photo: Photo, faces: list[Face], chosen: int, prepared: PreparedFace | None = None) -> Subject:
-    prepared = prepared or _prepare(photo, faces[chosen] if faces else 0, not faces)
+    prepared = prepared or _prepare(photo, faces[chosen] if faces else None, not faces)
     return Subject.opened(name, photo, faces, chosen, prepared, _file)
 
 
 def _edited(subject: Subject, history: History | None, said: Controls) -> History:
-    (edited,) = _edit(subject.prepared, subject.request(said))
+    edited = _edited_photo(subject.prepared, subject.request(said))
     return History.after(history, subject, said, edited, model_name, _file)
 
 
@@ -249,7 +282,7 @@ def show(subject: Subject | None, history: History | None, view: str, intensity:
     ticked = [name for group in values[: len(groups)] for name in group]
     if subject is None or history is None:
         if ticked:
-            raise gr.Error("Photos are kept for an hour at most, and this one is gone: please open it again.")
+            raise gr.Error(GONE)
         return [gr.skip()] * (1 + len(pictures))
     shifts = {name: shift for name, shift in zip(editor.names, values[len(groups) :], strict=True) if shift}
     now = history.now.controls
@@ -327,7 +360,8 @@ def all_edits(subject: Subject | None):
     """Every single edit of this face, from one encoding."""
     if subject is None:
         return []
-    edited = _single_edits(subject.small, INTENSITY)
+    of_example = subject.name == EXAMPLE.name and subject.prepared is _example()[-1]
+    edited = _example_single_edits() if of_example else _single_edits(subject.small, INTENSITY)
     return [(picture, caption(name, not subject.labels[name])) for name, picture in edited.items()]
 
 
@@ -339,6 +373,11 @@ def by_degrees(subject: Subject | None, attribute: str):
     requests = [subject.request(replace(untouched, shifts={attribute: value})) for value in DEGREES]
     pictures = _edit(subject.small, *requests)
     return [(picture, f"{v:+g}" if v else "0") for v, picture in zip(DEGREES, pictures, strict=True)]
+
+
+def renewed(subject: Subject | None, attribute: str, looked_at: bool):
+    """The strip and the animation after another face came onto the page, or none: neither shows the one before."""
+    return by_degrees(subject, attribute) if looked_at else [], None
 
 
 def animate(subject: Subject | None, history: History | None):
@@ -361,11 +400,11 @@ def take_away(subject: Subject | None, history: History | None, file_format: str
     edit = history.now.request
     path = history.file
     if file_format == "PNG":
-        (edited,) = _edit(subject.prepared, edit)
-        path = str(Path(_file("edited.png")).with_stem(Path(path).stem))
+        edited = _edited_photo(subject.prepared, edit)
+        path = _file(Path(path).with_suffix(".png").name)
         save_photo(edited, path, description=edit.note(model_name))
     url = request.headers.get("origin") or f"http://{request.headers.get('host', '127.0.0.1:7860')}"
-    face, aligned = subject.chosen, not subject.faces
+    face, aligned = subject.chosen if len(subject.faces) > 1 else None, not subject.faces
     return (
         gr.DownloadButton(value=_signed(path, edit), interactive=True),
         edit.as_python(model_name, subject.name, face, aligned),
@@ -376,12 +415,12 @@ def take_away(subject: Subject | None, history: History | None, file_format: str
 # ------------------------------------------------------------------------------------------ for programs: HTTP and MCP
 
 
-def attributes(photo: gr.FileData, face: int = 0, aligned: bool = False) -> dict[str, float]:
+def attributes(photo: gr.FileData, face: int | None = None, aligned: bool = False) -> dict[str, float]:
     """Tell which facial attributes the model sees in a photo: the probability of each one that can be edited.
 
     Args:
         photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
-        face: which face, counted from 0 at the left.
+        face: which face, counted from 0 at the left; without it the largest one that can be edited.
         aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
     """
     return _prepared(photo, face, aligned).probabilities
@@ -392,7 +431,7 @@ def edit(
     changes: dict[str, bool],
     intensity: float | dict[str, float] = 1.0,
     source: dict[str, bool] | None = None,
-    face: int = 0,
+    face: int | None = None,
     aligned: bool = False,
 ) -> gr.FileData:
     """Edit a face in a photo and return the edited photo as a PNG file of the same size.
@@ -402,27 +441,24 @@ def edit(
         changes: attribute name to wanted value, such as {"Eyeglasses": true, "Young": false}.
         intensity: 1 is as trained, up to 2 is stronger; or an object of attribute name to intensity.
         source: corrections to what the model sees in the photo, attribute name to value.
-        face: which face, counted from 0 at the left.
+        face: which face, counted from 0 at the left; without it the largest one that can be edited.
         aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
     """
     for name, given in {"changes": changes, "source": source or {}}.items():
-        if not isinstance(given, dict):  # a schema is not enforced on JSON that arrives
-            raise gr.Error(
-                f'{name} must be an object of attribute name to true or false, such as {{"Eyeglasses": true}}.'
-            )
+        _check_labels(name, given)
     request = EditRequest(changes, intensity, source or {})
     return _answer(_tried(_edit, _prepared(photo, face, aligned), request)[0], request, "edited.png")
 
 
 def edit_all(
-    photo: gr.FileData, intensity: float = 1.0, face: int = 0, aligned: bool = False
+    photo: gr.FileData, intensity: float = 1.0, face: int | None = None, aligned: bool = False
 ) -> dict[str, gr.FileData]:
     """Flip each attribute of a face by itself: one edited photo per attribute, added where it lacks and else removed.
 
     Args:
         photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
         intensity: 1 is as trained, up to 2 is stronger.
-        face: which face, counted from 0 at the left.
+        face: which face, counted from 0 at the left; without it the largest one that can be edited.
         aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
     """
     prepared = _prepared(photo, face, aligned)
@@ -434,7 +470,17 @@ def edit_all(
     }
 
 
-def _prepared(photo: gr.FileData, face: int, aligned: bool) -> PreparedFace:
+def _check_labels(name: str, given: object) -> None:
+    """Refuse what is no object of true and false: no schema is enforced on what arrives, and "false" would be true."""
+    wanted = f'{name} must be an object of attribute name to true or false, such as {{"Eyeglasses": true}}'
+    if not isinstance(given, dict):
+        raise gr.Error(f"{wanted}.")
+    for attribute, value in given.items():
+        if not isinstance(value, bool):
+            raise gr.Error(f"{wanted}; {attribute} is {json.dumps(value)}: give true or false, without quotes.")
+
+
+def _prepared(photo: gr.FileData, face: int | None, aligned: bool) -> PreparedFace:
     opened_photo = _tried(read_photo, photo["path"])
     return _tried(_prepare, opened_photo, face, aligned or looks_aligned(opened_photo.rgb.shape))
 
@@ -480,7 +526,8 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
     subject_state, history_state = gr.State(time_to_live=3600), gr.State(time_to_live=3600)
     # What a click made give way. Not the boxes themselves: Gradio keeps a copy of a component each time it is skipped.
     settled_state = gr.State()
-    path_state = gr.State(str(EXAMPLE))  # of the newest upload, also of one that could not be opened
+    path_state = gr.State(str(EXAMPLE))  # of the newest upload, also of one that could not be opened; None: removed
+    looked_state = gr.State(False)  # whether degrees have been looked at: only then are they made for the next face
     gr.Markdown(INTRODUCTION)
     if notice:
         gr.Markdown(f"**{notice}**")
@@ -561,7 +608,10 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
     loading = demo.load(open_example, view, opened, show_progress_on=slider, **by_model)
     openings = [
         loading,
-        photo.input(open_photo, [photo, aligned_box, view], opened, show_progress_on=slider, **latest),
+        # Not preprocessed: Gradio would open the file itself, and say in its own words what is wrong with a bad one.
+        photo.input(uploaded, photo, path_state, preprocess=False, **at_once).success(
+            open_photo, [path_state, aligned_box, view], opened, show_progress_on=slider, **latest
+        ),
         example_button.click(open_example, view, opened, show_progress_on=slider, **by_model),
         aligned_box.input(open_photo, [path_state, aligned_box, view], opened, show_progress_on=slider, **by_model),
         face_choice.input(choose_face, [subject_state, face_choice, view], opened, **by_model),
@@ -569,14 +619,15 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
             choose_face, [subject_state, face_choice, view], opened, **by_model
         ),
     ]
-    photo.upload(lambda path: path, photo, path_state, **at_once)
     example_button.click(lambda: (str(EXAMPLE), False), None, [path_state, aligned_box], **at_once)
     for opening in openings:
         opening.failure(put_back, subject_state, [photo, face_choice], **at_once)
         opening.success(all_edits, subject_state, gallery, **latest)
+        opening.success(renewed, [subject_state, attribute, looked_state], [strip, animation], **latest)
     for after in (*(event.success for event in (*openings, editing)), file_format.change):
         after(take_away, [subject_state, history_state, file_format], [download, python_code, curl_code], **latest)
     gr.on([degrees_tab.select, attribute.change], by_degrees, [subject_state, attribute], strip, **latest)
+    degrees_tab.select(lambda: True, None, looked_state, **at_once)
     view.change(look, [subject_state, history_state, view], slider, **at_once)
     gallery.select(apply_single, history_state, boxes, **at_once)
     strip.select(apply_degree, [attribute, *fine], fine, **at_once)

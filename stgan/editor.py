@@ -22,14 +22,13 @@ from torch import Tensor
 from stgan.aligning import refined_faces
 from stgan.attributes import HAIR_COLOURS, edited_labels, index_of
 from stgan.faces import (
-    NO_FACE,
     Alignment,
     Face,
     FaceDetector,
-    FaceError,
     align_face,
     align_whole,
     check_editable,
+    choose_face,
     crop_face,
     looks_aligned,
     yunet_path,
@@ -51,6 +50,9 @@ from stgan.pixels import normalise
 from stgan.regions import attribute_regions
 
 MAX_INTENSITY = 2.0
+LEAST_CONFIDENCE = 0.1
+"""What the aligner must give any find. YuNet sees faces, wrongly placed, in photos that lie on their side or upside
+down, for which the aligner's confidence is below .003; for the faces of upright photos it is above .57."""
 BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # in a checkout, and in a Space
 
 PhotoSource = str | os.PathLike | Image.Image | np.ndarray | Photo
@@ -182,23 +184,32 @@ class FaceEditor:
 
     def find_faces(self, photo: PhotoSource) -> list[Face]:
         """All faces of a photo, from left to right."""
-        return self.detector.detect(as_photo(photo).rgb, self.confirm if self.aligner else None)
+        rgb = as_photo(photo).rgb
+        if self.aligner is None:
+            return self.detector.detect(rgb)
+        found = self.detector.detect(rgb, self.confirm)
+        seen = refined_faces(self.aligner, rgb, found)
+        # The detector's own landmarks stay: a profile shows in them, while the aligner's are always those of a front.
+        return [face for face, again in zip(found, seen, strict=True) if again.confidence > LEAST_CONFIDENCE]
 
     def confirm(self, rgb: np.ndarray, candidates: Sequence[Face]) -> list[Face]:
         """Those of a detector's doubtful finds that the aligner takes for faces, where it sees them."""
         return [face for face in refined_faces(self.aligner, rgb, candidates) if face.confidence > 0.5]
 
     @torch.inference_mode()
-    def prepare(self, photo: PhotoSource, *, face: int | Face = 0, aligned: bool | None = None) -> PreparedFace:
+    def prepare(
+        self, photo: PhotoSource, *, face: int | Face | None = None, aligned: bool | None = None
+    ) -> PreparedFace:
         """Find, align, label and encode one face, once for all its edits.
 
         Args:
             photo: path, PIL image, uint8 array (H, W, 3) or Photo.
-            face: which one, counted from the left, or one that :meth:`find_faces` returned.
+            face: which one, counted from the left, or one that :meth:`find_faces` returned. By default the largest
+                that is editable.
             aligned: take the whole photo as a crop like CelebA's. By default it is where it has 178x218 pixels.
 
         Raises:
-            FaceError: there is no such face, or it is too small; the message says what to do.
+            FaceError: there is no such face, or it is not editable; the message says what to do.
         """
         photo = as_photo(photo)
         size = self.generator.image_size
@@ -215,15 +226,12 @@ class FaceEditor:
         named = dict(zip(self.names, probabilities.tolist(), strict=True))
         return PreparedFace(photo, found, alignment, crop, named, labels, features, reconstruction)
 
-    def _choose_face(self, photo: Photo, face: int | Face) -> Face:
-        if not isinstance(face, Face):
+    def _choose_face(self, photo: Photo, face: int | Face | None) -> Face:
+        if isinstance(face, Face):
+            check_editable(face)
+        else:
             faces = self.find_faces(photo)
-            if not faces:
-                raise FaceError(NO_FACE)
-            if not -len(faces) <= face < len(faces):
-                raise FaceError(f"There is no face number {face}: {len(faces)} were found, counted from 0 at the left.")
-            face = faces[face]
-        check_editable(face)
+            face = faces[choose_face(faces, face)]
         if self.aligner is None:
             return self.detector.refine(photo.rgb, face)
         return refined_faces(self.aligner, photo.rgb, [face])[0]
@@ -247,11 +255,20 @@ class FaceEditor:
             Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None where the model has none.
         """
         prepared = prepared.to(self.device)
-        labels = self._source_labels(prepared, source)
-        targets = torch.stack([edited_labels(labels, edit, self.names) for edit in edits])
-        condition = self.generator.condition(labels.expand_as(targets), targets, self._intensities(intensity))
-        edited = self.generator.decode_parts(prepared.features, condition)
+        edited = self.generator.decode_parts(prepared.features, self._condition(prepared, edits, intensity, source))
         return edited.image, None if edited.mask is None else edited.mask[:, 0]
+
+    def _condition(
+        self,
+        prepared: PreparedFace,
+        edits: Sequence[Mapping[str, bool]],
+        intensity: Intensity,
+        source: Mapping[str, bool] | None,
+    ) -> Tensor:
+        """What the generator is asked with, (K, A)."""
+        labels = self._source_labels(prepared, source).to(self.device)
+        targets = torch.stack([edited_labels(labels, edit, self.names) for edit in edits])
+        return self.generator.condition(labels.expand_as(targets), targets, self._intensities(intensity))
 
     def _source_labels(self, prepared: PreparedFace, source: Mapping[str, bool] | None) -> Tensor:
         labels = prepared.labels.clone()
@@ -267,15 +284,15 @@ class FaceEditor:
             values = [float(intensity.get(name, 1.0)) for name in self.names]
         else:
             values = [float(intensity)] * len(self.names)
-        worst = max(values, key=abs)
-        if not abs(worst) <= MAX_INTENSITY:
-            raise ValueError(f"Intensity {worst:g} is out of range: use values between 0 and {MAX_INTENSITY:g}.")
+        for value in values:
+            if not 0 <= value <= MAX_INTENSITY:  # as nothing compares with NaN, NaN is refused too
+                raise ValueError(f"Intensity {value:g} is out of range: use values between 0 and {MAX_INTENSITY:g}.")
         return torch.tensor(values, device=self.device)
 
     # ------------------------------------------------------------------------------------------------ in one call
 
     def attributes(
-        self, photo: PhotoSource | PreparedFace, *, face: int = 0, aligned: bool | None = None
+        self, photo: PhotoSource | PreparedFace, *, face: int | None = None, aligned: bool | None = None
     ) -> dict[str, float]:
         """Probability of each attribute in the photo's face. Arguments as in :meth:`prepare`."""
         return dict(self._prepared(photo, face, aligned).probabilities)
@@ -286,7 +303,7 @@ class FaceEditor:
         edit: Mapping[str, bool],
         intensity: Intensity = 1.0,
         *,
-        face: int = 0,
+        face: int | None = None,
         aligned: bool | None = None,
         source: Mapping[str, bool] | None = None,
     ) -> Image.Image:
@@ -297,13 +314,13 @@ class FaceEditor:
             edit: attribute name to wanted value, such as ``{"Eyeglasses": True, "Blond_Hair": True}``. What these
                 exclude (another hair colour) goes. What the face already has changes nothing.
             intensity: 1 is what the model was trained for; up to 1.5 is stronger. Or a mapping by attribute name.
-            face: which face, counted from the left.
+            face: which face, counted from the left. By default the largest that is editable.
             aligned: see :meth:`prepare`.
             source: corrections to the attributes that the classifier sees in the photo.
 
         Raises:
             ValueError: an attribute is unknown, two exclude each other, or the intensity is out of range.
-            FaceError: no such face.
+            FaceError: no such face, or it is not editable.
             stgan.photos.PhotoError: the file is no image that can be read.
         """
         return self.edit_each(self._prepared(photo, face, aligned), [edit], intensity, source=source)[0]
@@ -314,7 +331,7 @@ class FaceEditor:
         edits: Sequence[Mapping[str, bool]],
         intensity: Intensity = 1.0,
         *,
-        face: int = 0,
+        face: int | None = None,
         aligned: bool | None = None,
         source: Mapping[str, bool] | None = None,
     ) -> list[Image.Image]:
@@ -326,6 +343,9 @@ class FaceEditor:
         prepared = self._prepared(photo, face, aligned)
         labels = self._source_labels(prepared, source)
         images, masks = self.edit_crops(prepared, edits, intensity, source)
+        regions = None
+        if masks is None and self.generator.regions is not None:
+            regions = self.generator.region(self._condition(prepared, edits, intensity, source))[:, 0]
         edited = []
         for number, edit in enumerate(edits):
             differs = edited_labels(labels, edit, self.names) != labels
@@ -334,7 +354,8 @@ class FaceEditor:
                 edited.append(prepared.photo.with_rgb(prepared.photo.rgb))
                 continue
             mask = None if masks is None else masks[number]
-            rgb = self.paste(prepared, images[number], mask, hair=self._recoloured_hair(changed))
+            region = None if regions is None else regions[number]
+            rgb = self.paste(prepared, images[number], mask, region=region, hair=self._recoloured_hair(changed))
             edited.append(prepared.photo.with_rgb(rgb))
         return edited
 
@@ -343,18 +364,31 @@ class FaceEditor:
         return {name: {name: not present} for name, present in prepared.label_dict().items()}
 
     def paste(
-        self, prepared: PreparedFace, edited: Tensor, mask: Tensor | None = None, *, hair: Tensor | None = None
+        self,
+        prepared: PreparedFace,
+        edited: Tensor,
+        mask: Tensor | None = None,
+        *,
+        region: Tensor | None = None,
+        hair: Tensor | None = None,
     ) -> np.ndarray:
         """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3).
 
         Args:
             mask: soft mask (S, S) of the edit, where the model has one.
+            region: (S, S) in [0, 1], what the edit was kept to, of a model without a soft mask.
             hair: (S, S) in [0, 1], where the edit gives hair another colour and does nothing else.
         """
+        reconstruction = _to_levels(prepared.reconstruction)
+        if region is not None:
+            # Outside the region the edit is the crop itself. Compared with the reconstruction, what the model cannot
+            # draw would count as a change there.
+            share = region.float().cpu().numpy()[..., None]
+            reconstruction = prepared.crop + share * (reconstruction - prepared.crop)
         return paste_edit(
             prepared.photo.rgb,
             prepared.alignment,
-            _to_levels(prepared.reconstruction),
+            reconstruction,
             _to_levels(edited),
             None if mask is None else mask.float().cpu().numpy(),
             hair=None if hair is None else hair.float().cpu().numpy(),
@@ -370,7 +404,7 @@ class FaceEditor:
             return torch.ones(size, size)
         return 1 - attribute_regions(others, size).amax(dim=0)
 
-    def _prepared(self, photo: PhotoSource | PreparedFace, face: int, aligned: bool | None) -> PreparedFace:
+    def _prepared(self, photo: PhotoSource | PreparedFace, face: int | None, aligned: bool | None) -> PreparedFace:
         return photo if isinstance(photo, PreparedFace) else self.prepare(photo, face=face, aligned=aligned)
 
 

@@ -47,8 +47,8 @@ class FaceError(ValueError):
 
 
 NO_FACE = (
-    "No face was found. Try a photo where the face is larger and looks at the camera, "
-    "or crop the face yourself and tick 'Already aligned'."
+    "No face was found. The photo must be upright: turn it if it lies on its side or upside down. Else try one where "
+    "the face is larger and looks at the camera, or crop the face yourself and tick 'Already aligned'."
 )
 
 
@@ -87,6 +87,11 @@ class Face:
         height = np.linalg.norm(mouth.mean(axis=0) - eyes.mean(axis=0))
         return bool(np.linalg.norm(eyes[1] - eyes[0]) < 0.4 * height)  # 0.95 for a face seen from the front
 
+    @property
+    def is_editable(self) -> bool:
+        """Whether an edit of it can look right; :func:`check_editable` says why not."""
+        return not (self.is_tiny or self.is_profile)
+
 
 def check_editable(face: Face) -> Face:
     """Returns the face.
@@ -105,6 +110,27 @@ def check_editable(face: Face) -> Face:
             "are visible, or crop the face yourself and tick 'Already aligned'."
         )
     return face
+
+
+def choose_face(faces: Sequence[Face], number: int | None = None) -> int:
+    """Number of the face to edit: the one asked for, or else the largest that is editable.
+
+    Args:
+        faces: of one photo, from left to right.
+        number: counted from 0 at the left.
+
+    Raises:
+        FaceError: none was found, there is no such number, or the face cannot be edited; where none can be, the
+            message is about the largest.
+    """
+    if not faces:
+        raise FaceError(NO_FACE)
+    if number is None:
+        number = max(range(len(faces)), key=lambda each: (faces[each].is_editable, faces[each].size))
+    if not -len(faces) <= number < len(faces):
+        raise FaceError(f"There is no face number {number}: {len(faces)} were found, counted from 0 at the left.")
+    check_editable(faces[number])
+    return number
 
 
 # ---------------------------------------------------------------------------------------------------------- detection
@@ -497,18 +523,34 @@ def crop_face(rgb: np.ndarray, alignment: Alignment, image_size: int) -> np.ndar
 
 
 def _sample_upright(rgb: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """Crop and resize, exactly as the training data are made."""
-    height, width = rgb.shape[:2]
+    """Crop and resize, exactly as the training data are made.
+
+    Across and down one after the other, as Pillow does it itself. The direction that the photo fills comes first: a
+    long narrow photo made square before it is shrunk would not fit into memory.
+    """
+    rgb, matrix = _part_needed(rgb, matrix, size)
     edges = (np.array([[0.0], [size]]) - 0.5 - matrix[:, 2]) / matrix[0, 0] + 0.5  # [left, top], [right, bottom]
     (left, top), (right, bottom) = edges.round(6).tolist()
-    outer = (math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
-    missing = [max(0, -outer[1]), max(0, outer[3] - height), max(0, -outer[0]), max(0, outer[2] - width)]
-    if any(missing):
-        rgb = cv2.copyMakeBorder(rgb, *missing, borderType=cv2.BORDER_REPLICATE)
-    x, y = outer[0] + missing[2], outer[1] + missing[0]
-    part = Image.fromarray(rgb[y : y + outer[3] - outer[1], x : x + outer[2] - outer[0]])
-    box = (left - outer[0], top - outer[1], right - outer[0], bottom - outer[1])
-    return np.array(part.resize((size, size), Image.Resampling.BICUBIC, box=box))
+    height, width = rgb.shape[:2]
+    if max(0, -left) + max(0, right - width) > max(0, -top) + max(0, bottom - height):
+        return _resized_across(_resized_down(rgb, top, bottom, size), left, right, size)
+    return _resized_down(_resized_across(rgb, left, right, size), top, bottom, size)
+
+
+def _resized_across(rgb: np.ndarray, left: float, right: float, size: int) -> np.ndarray:
+    """What lies between two edges, uint8 (H, S, 3); outside the photo that is its border."""
+    first, last = math.floor(left), math.ceil(right)
+    before, after = max(0, -first), max(0, last - rgb.shape[1])
+    if before or after:
+        rgb = cv2.copyMakeBorder(rgb, 0, 0, before, after, borderType=cv2.BORDER_REPLICATE)
+    part = Image.fromarray(rgb[:, first + before : last + before])
+    box = (left - first, 0, right - first, part.height)
+    return np.array(part.resize((size, part.height), Image.Resampling.BICUBIC, box=box))
+
+
+def _resized_down(rgb: np.ndarray, top: float, bottom: float, size: int) -> np.ndarray:
+    """The same the other way: uint8 (S, W, 3)."""
+    return np.ascontiguousarray(_resized_across(rgb.transpose(1, 0, 2), top, bottom, size).transpose(1, 0, 2))
 
 
 def _sample(rgb: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:

@@ -117,20 +117,20 @@ def open_photo(source: str | Path | Image.Image | np.ndarray) -> Photo:
 def _read(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
-            return _upright(image, str(path))
+            return _upright(image, path.name)
     except PhotoError:
         raise
     except FileNotFoundError as error:
         raise PhotoError(f"There is no file {path}.") from error
     except Image.DecompressionBombError as error:
-        raise _too_large(str(path)) from error
+        raise _too_large(path.name) from error
     except Image.UnidentifiedImageError as error:
         raise PhotoError(
-            f"{path} is no picture that can be read. Give a JPEG, PNG, WebP, TIFF or BMP file; "
+            f"{path.name} is no picture that can be read. Give a JPEG, PNG, WebP, TIFF or BMP file; "
             "a phone's HEIC photo must be exported as JPEG first."
         ) from error
     except (OSError, SyntaxError) as error:
-        raise PhotoError(f"{path} cannot be read: {error}.") from error
+        raise PhotoError(f"{path.name} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def _upright(image: Image.Image, name: str) -> Image.Image:
@@ -157,6 +157,8 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
 def _kept_info(image: Image.Image) -> dict[str, Any]:
     """What of a picture's metadata goes on: colour profile, transparency, resolution, and a little of EXIF."""
     info = {key: image.info[key] for key in ("icc_profile", "transparency", "dpi") if image.info.get(key) is not None}
+    if not all(0 < float(value) < 65536 for value in info.get("dpi", ())):  # a TIFF may say 0/0; a JPEG has 16 bits
+        del info["dpi"]
     with contextlib.suppress(Exception):  # unreadable EXIF data are not passed on
         exif, kept = image.getexif(), Image.Exif()
         kept.update({tag: exif[tag] for tag in KEPT_TAGS if tag in exif})

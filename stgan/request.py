@@ -76,7 +76,7 @@ class EditRequest:
         """What an edited file's metadata say about it."""
         return f"This photo was edited by software (stgan, model {model}): {self.in_words()}"
 
-    def as_python(self, model: str, photo: str, face: int = 0, aligned: bool = False) -> str:
+    def as_python(self, model: str, photo: str, face: int | None = None, aligned: bool = False) -> str:
         """A script that does this edit.
 
         Args:
@@ -86,7 +86,7 @@ class EditRequest:
         """
         arguments = [json.dumps(photo), repr(self.changes), f"intensity={self.intensity!r}"]
         arguments += [f"source={self.source!r}"] if self.source else []
-        arguments += [f"face={face}"] if face else []
+        arguments += [] if face is None else [f"face={face}"]
         arguments += ["aligned=True"] if aligned else []
         call = f"editor.edit({', '.join(arguments)})"
         if len(call) > 88:
@@ -99,7 +99,7 @@ class EditRequest:
             f'save_photo(edited, "edited.png", description={json.dumps(self.note(model))})\n'
         )
 
-    def as_curl(self, url: str, photo: str, face: int = 0, aligned: bool = False) -> str:
+    def as_curl(self, url: str, photo: str, face: int | None = None, aligned: bool = False) -> str:
         """Shell commands that ask a running demo for this edit.
 
         Args:

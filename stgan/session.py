@@ -12,7 +12,7 @@ from PIL import Image
 
 from stgan.attributes import HAIR_COLOURS, excluded_by, resolve_ticks
 from stgan.editor import FaceEditor, PreparedFace
-from stgan.faces import NO_FACE, Face, FaceError, looks_aligned
+from stgan.faces import Face, choose_face, looks_aligned
 from stgan.figures import caption, framed_faces, short_name
 from stgan.photos import Photo, save_photo
 from stgan.request import EditRequest
@@ -61,7 +61,7 @@ class Subject:
         cls, name: str, photo: Photo, faces: list[Face], chosen: int, prepared: PreparedFace, new_file: NewFile
     ) -> "Subject":
         """A photo whose chosen face is prepared, with the files that show it unedited."""
-        picture = Image.fromarray(photo.rgb)
+        picture = photo.original  # as after an edit, so that colours and transparency become the same in both files
         close_before = quick_file(picture.crop(surroundings(prepared)), new_file("before-face.jpg"))
         before = quick_file(picture, new_file("before.jpg"))
         return cls(name, photo, faces, chosen, prepared, prepared.close_up(THUMBNAIL), before, close_before)
@@ -103,6 +103,8 @@ class Version:
     made: float  # seconds
 
     def same_controls(self, other: "Version") -> bool:
+        if not (self.request.changes or other.request.changes):
+            return True  # an intensity of nothing is none
         return (self.controls.ticks, self.request) == (other.controls.ticks, other.request)
 
     def heading(self, before: EditRequest) -> str:
@@ -178,20 +180,18 @@ class History:
 
 
 def faces_to_edit(editor: FaceEditor, photo: Photo, aligned: bool) -> tuple[list[Face], int]:
-    """The faces of a photo, from left to right, and the number of the largest.
+    """The faces of a photo, from left to right, and the number of the largest that is editable.
 
     Args:
         aligned: take the whole photo as a crop like CelebA's; then, and where it has its size, there are none.
 
     Raises:
-        FaceError: none was found.
+        FaceError: none was found, or none is editable.
     """
     if aligned or looks_aligned(photo.rgb.shape):
         return [], 0
     faces = editor.find_faces(photo)
-    if not faces:
-        raise FaceError(NO_FACE)
-    return faces, max(range(len(faces)), key=lambda number: faces[number].size)
+    return faces, choose_face(faces)
 
 
 def surroundings(prepared: PreparedFace) -> tuple[int, int, int, int]:

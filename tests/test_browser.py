@@ -191,6 +191,48 @@ def test_a_photo_without_a_face_says_so_and_the_page_goes_on(page, tmp_path, por
     page.wait_for_selector("#result img")
 
 
+@pytest.mark.parametrize(("name", "content"), [("phone.heic", b"\0\0\0\x18ftypheic"), ("broken.jpg", b"no picture")])
+def test_a_file_that_is_no_picture_is_refused_once_and_in_plain_words(page, tmp_path, portrait, name, content):
+    (tmp_path / name).write_bytes(content)
+    page.get_by_role("button", name="Remove Image").click()
+    page.locator("#photo input[type=file]").set_input_files(str(tmp_path / name))
+    said = page.locator(".toast-body")
+    playwright.expect(said.first).to_contain_text(f"{name} is no picture that can be read", timeout=PATIENCE)
+    playwright.expect(said.first).to_contain_text("HEIC photo must be exported as JPEG first")
+    page.wait_for_timeout(1000)
+    assert said.count() == 1
+    assert "/" not in said.inner_text()
+    page.get_by_role("button", name="Remove Image").wait_for(state="detached")
+    page.locator("#photo input[type=file]").set_input_files(str(portrait))
+    page.wait_for_selector("#result img")
+
+
+def test_nothing_of_the_photo_before_stays_on_the_page(page, portrait):
+    page.get_by_role("tab", name="Animation").click()
+    page.get_by_role("button", name="Animate this edit").click()
+    page.wait_for_selector("#animation img")
+    page.get_by_role("tab", name="One edit by degrees").click()
+    pictures = page.locator("#degrees img")
+    pictures.first.wait_for()
+    before = pictures.first.get_attribute("src")
+    upload(page, portrait)
+    playwright.expect(pictures).to_have_count(7, timeout=PATIENCE)
+    playwright.expect(pictures.first).not_to_have_attribute("src", before, timeout=PATIENCE)
+    page.get_by_role("tab", name="Animation").click()
+    playwright.expect(page.locator("#animation img")).to_have_count(0)
+    page.get_by_role("tab", name="One edit by degrees").click()
+    page.get_by_role("button", name="Remove Image").click()
+    playwright.expect(pictures).to_have_count(0, timeout=PATIENCE)
+
+
+def test_a_removed_photo_does_not_come_back(page):
+    page.get_by_role("button", name="Remove Image").click()
+    page.locator("#result img").first.wait_for(state="detached")
+    page.get_by_label("Already aligned").check()
+    page.wait_for_timeout(3000)
+    assert page.locator("#result img, #photo img").count() == 0
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_is_wider_than_a_phone(browser, demo_address, theme):
     page = browser.new_page(viewport={"width": 390, "height": 844})

@@ -1,16 +1,23 @@
 """The editor: photo in, photo out."""
 
+import json
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 import skimage.data
 import torch
 from PIL import Image
 
+import stgan.cli
 from stgan import FaceEditor
-from stgan.editor import default_model
-from stgan.faces import FaceDetector, FaceError
-from stgan.models import ModelFolderError
+from stgan.editor import BUNDLED, default_model
+from stgan.faces import Face, FaceDetector, FaceError
+from stgan.models import STGAN, ModelFolderError, load_companion_aligner
 from stgan.regions import attribute_regions
+
+YUNET = Path(__file__).resolve().parents[2] / "shared" / "face_detection_yunet_2026may.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +106,21 @@ def test_hair_is_recoloured_as_hair_where_nothing_else_is_edited(editor, prepare
         assert np.array_equal(without, expected) == (hair is None)
 
 
+def test_without_a_soft_mask_an_edit_keeps_to_its_region(editor, astronaut):
+    """What the untrained model cannot draw, which is nearly everything, must not count as a change."""
+    torch.manual_seed(1)
+    generator = STGAN(image_size=64, width=8, soft_mask=False, use_regions=True)
+    unmasked = FaceEditor(generator, editor.classifier, FaceDetector(), "cpu")
+    prepared = unmasked.prepare(astronaut)
+    changed = (np.asarray(unmasked.edit(prepared, change(prepared), 2.0)) != prepared.photo.rgb).any(axis=2)
+    region = attribute_regions(["Eyeglasses"], 64)[0].numpy()
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    near = cv2.dilate(region, np.ones((13, 13)))  # a change is smoothed over some pixels of the crop
+    reach = cv2.warpAffine(near, prepared.alignment.matrix, changed.shape[::-1], flags=flags)
+    assert changed[reach > 0].any()
+    assert not changed[reach == 0].any()
+
+
 def test_a_single_edit_flips_its_attribute_alone(editor, prepared):
     singles = editor.single_edits(prepared)
     assert list(singles) == list(editor.names)
@@ -163,7 +185,7 @@ def test_an_impossible_edit_says_what_is_wrong(editor, prepared, edit, message):
         editor.edit(prepared, edit)
 
 
-@pytest.mark.parametrize("intensity", [float("nan"), 5.0, {"Male": -9.0}])
+@pytest.mark.parametrize("intensity", [float("nan"), 5.0, -0.5, {"Male": -9.0}, {"Male": float("nan")}])
 def test_an_intensity_out_of_range_is_refused(editor, prepared, intensity):
     with pytest.raises(ValueError, match="out of range"):
         editor.edit(prepared, change(prepared), intensity)
@@ -172,6 +194,70 @@ def test_an_intensity_out_of_range_is_refused(editor, prepared, intensity):
 def test_a_photo_without_a_face_says_what_to_do(editor):
     with pytest.raises(FaceError, match="Already aligned"):
         editor.edit(np.full((200, 200, 3), 90, np.uint8), {"Male": True})
+
+
+@pytest.fixture(scope="module")
+def aligner():
+    if not (BUNDLED / "aligner").is_dir():
+        pytest.skip("there is no bundled aligner here")
+    return load_companion_aligner(BUNDLED)
+
+
+class Finds:
+    """A detector that finds what it is told to."""
+
+    def __init__(self, *faces):
+        self.faces = list(faces)
+
+    def detect(self, rgb, confirm=None):
+        return self.faces
+
+    def refine(self, rgb, face):
+        return face
+
+
+UPRIGHT = Face((180, 63, 269, 175), np.array([(204.0, 102), (246, 102), (223, 125), (204, 145), (240, 143)]), 0.94)
+TURNED = {  # what YuNet finds in the astronaut's portrait turned by so many degrees
+    90: Face((89, 246, 157, 333), np.array([(130.0, 274), (141, 274), (145, 289), (131, 309), (140, 306)]), 0.84),
+    180: Face((245, 341, 331, 441), np.array([(280.0, 377), (311, 378), (304, 397), (287, 415), (312, 415)]), 0.85),
+    270: Face((361, 180, 443, 272), np.array([(386.0, 210), (410, 211), (394, 228), (384, 244), (403, 246)]), 0.85),
+}
+
+
+@pytest.mark.parametrize("detector", ["finds", "yunet", "cascades"])
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_photo_that_is_not_upright_is_refused_with_advice(degrees, detector, editor, aligner, astronaut):
+    if detector == "yunet" and not YUNET.is_file():
+        pytest.skip(f"needs {YUNET.name} in ../shared")
+    looks_for = {
+        "finds": lambda: Finds(TURNED[degrees]),
+        "yunet": lambda: FaceDetector(YUNET),
+        "cascades": FaceDetector,
+    }
+    confirming = FaceEditor(editor.generator, editor.classifier, looks_for[detector](), "cpu", aligner)
+    with pytest.raises(FaceError, match="upright: turn it"):
+        confirming.prepare(np.rot90(astronaut, degrees // 90))
+
+
+def test_a_confirmed_face_keeps_the_landmarks_that_show_a_profile(editor, aligner, astronaut):
+    confirming = FaceEditor(editor.generator, editor.classifier, Finds(UPRIGHT), "cpu", aligner)
+    assert confirming.find_faces(astronaut) == [UPRIGHT]
+
+
+def test_by_default_the_largest_editable_face_is_edited(editor, tmp_path, astronaut, model_folder, capsys):
+    """By the library and by the command line alike."""
+    wall = Image.new("RGB", (1000, 500), "grey")
+    wall.paste(astronaut.resize((300, 300)), (0, 0))
+    wall.paste(astronaut.crop((0, 0, 480, 480)), (500, 0))
+    wall.save(tmp_path / "two.png")
+    assert len(editor.find_faces(wall)) == 2
+    assert editor.prepare(wall).face.box == editor.prepare(wall, face=1).face.box
+    assert editor.prepare(wall, face=0).face.box[0] < 300
+    assert editor.attributes(wall) == editor.attributes(wall, face=1)
+    edit = {"Eyeglasses": editor.attributes(wall)["Eyeglasses"] < 0.5}
+    assert np.array_equal(np.asarray(editor.edit(wall, edit)), np.asarray(editor.edit(wall, edit, face=1)))
+    stgan.cli.attributes(tmp_path / "two.png", str(model_folder), as_json=True)
+    assert json.loads(capsys.readouterr().out) == pytest.approx(editor.attributes(wall), abs=1e-6)
 
 
 def test_a_face_number_that_is_not_there_is_refused(editor, astronaut):

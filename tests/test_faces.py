@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from stgan.faces import (
     align_face,
     align_whole,
     check_editable,
+    choose_face,
     crop_face,
     looks_aligned,
     yunet_path,
@@ -164,6 +166,34 @@ def test_crop_of_a_whole_photo_is_pillows_resize_with_the_border_repeated(astron
     padded = np.pad(wide, ((128, 128), (0, 0), (0, 0)), mode="edge")
     expected = Image.fromarray(padded).resize((S, S), Image.Resampling.BICUBIC)
     assert np.array_equal(crop_face(wide, align_whole(wide.shape, S), S), np.asarray(expected))
+
+
+@pytest.mark.parametrize("shape", [(512, 130), (130, 512), (300, 200)])
+@pytest.mark.parametrize("beyond", [0, 40])
+def test_filling_up_after_shrinking_gives_what_filling_up_before_gives(shape, beyond, astronaut):
+    photo = astronaut[: shape[0], : shape[1]]
+    side = max(shape) + 2 * beyond
+    borders = [((side - length) // 2, side - length - (side - length) // 2) for length in shape]
+    expected = Image.fromarray(np.pad(photo, (*borders, (0, 0)), mode="edge")).resize((S, S), Image.Resampling.BICUBIC)
+    shift = similarity(0, 1, borders[1][0] + 0.5, borders[0][0] + 0.5)
+    matrix = similarity(0, S / side, -0.5, -0.5) @ shift
+    difference = np.abs(crop_face(photo, Alignment(matrix[:2]), S).astype(int) - np.asarray(expected))
+    high = shape[0] > shape[1]  # shrunk down before across, where Pillow clips and rounds in between
+    assert difference.max() <= (8 if high else 0)
+    assert difference.mean() < 0.2
+
+
+@pytest.mark.parametrize("shape", [(1, 6000), (6000, 1)])
+def test_a_long_narrow_photo_needs_no_square_of_its_length(shape):
+    along = (np.arange(6000) * 255 / 6000).astype(np.uint8)
+    rgb = np.repeat(along.reshape(*shape, 1), 3, axis=2)
+    tracemalloc.start()
+    crop = crop_face(rgb, align_whole(shape, S), S)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20e6  # bytes; the square has 108e6
+    lengthwise = crop if shape[0] == 1 else crop.transpose(1, 0, 2)
+    assert np.abs(lengthwise - (np.arange(S) + 0.5)[:, None] * 255 / S).max() < 2
 
 
 @pytest.mark.parametrize("enlarged", [0.5, 1, 3, 9])
@@ -530,6 +560,34 @@ def test_a_face_from_the_side_is_refused_with_advice():
     assert face.is_profile
     with pytest.raises(FaceError, match="Already aligned"):
         check_editable(face)
+
+
+FRONT = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
+PROFILE = np.array([(0.5, 0.4), (0.55, 0.4), (0.4, 0.6), (0.5, 0.8), (0.55, 0.8)])
+
+
+def face_at(left: float, side: float, landmarks: np.ndarray = FRONT) -> Face:
+    return Face((left, 50.0, left + side, 50.0 + side), (left, 50.0) + side * landmarks, 0.9)
+
+
+def test_the_largest_editable_face_is_chosen_unless_one_is_asked_for():
+    found = [face_at(0, 50), face_at(100, 300, PROFILE), face_at(500, 90), face_at(700, 60)]
+    assert choose_face(found) == 2
+    assert choose_face(found, 0) == 0
+    assert choose_face(found, -1) == -1
+    with pytest.raises(FaceError, match="from the side"):
+        choose_face(found, 1)
+    with pytest.raises(FaceError, match="no face number 4"):
+        choose_face(found, 4)
+
+
+def test_where_no_face_is_editable_the_error_is_about_the_largest():
+    with pytest.raises(FaceError, match="from the side"):
+        choose_face([face_at(0, 20), face_at(100, 300, PROFILE)])
+    with pytest.raises(FaceError, match="30 pixels wide"):
+        choose_face([face_at(0, 20), face_at(100, 30)])
+    with pytest.raises(FaceError, match="upright"):
+        choose_face([])
 
 
 def test_a_detector_may_be_shared_by_threads(yunet, astronaut):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin
 from skimage import color, data
 
 from stgan.photos import PhotoError, open_photo, save_photo
@@ -352,8 +352,27 @@ def test_a_file_cut_short_a_folder_and_a_missing_file_are_refused(rgb, tmp_path)
         (tmp_path, "cannot be read"),
         (tmp_path / "no.jpg", "no file"),
     ):
-        with pytest.raises(PhotoError, match=words):
+        with pytest.raises(PhotoError, match=words) as error:
             open_photo(path)
+        assert path.name == "no.jpg" or str(tmp_path.parent) not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("resolution", [(0, 0), (0, 1), (1, 0), (2**32 - 1, 1)])
+def test_a_nonsensical_resolution_does_not_keep_a_photo_from_being_saved(resolution, suffix, rgb, tmp_path):
+    axes = (ExifTags.Base.XResolution, ExifTags.Base.YResolution)
+    tags = dict.fromkeys(axes, TiffImagePlugin.IFDRational(*resolution)) | {ExifTags.Base.ResolutionUnit: 2}
+    Image.fromarray(rgb).save(tmp_path / "odd.tif", tiffinfo=tags)
+    photo = open_photo(tmp_path / "odd.tif")
+    assert "dpi" not in photo.original.info
+    save_photo(photo.original, tmp_path / f"out.{suffix}")
+    assert open_photo(tmp_path / f"out.{suffix}").rgb.shape == rgb.shape
+
+
+def test_the_resolution_goes_with_the_photo(rgb, tmp_path):
+    Image.fromarray(rgb).save(tmp_path / "fine.tif", dpi=(300, 300))
+    save_photo(open_photo(tmp_path / "fine.tif").original, tmp_path / "out.tif")
+    assert Image.open(tmp_path / "out.tif").info["dpi"] == (300, 300)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

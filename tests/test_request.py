@@ -88,3 +88,11 @@ def test_the_python_code_makes_the_same_picture(editor, prepared, model_folder, 
     made = Image.open("edited.png")
     assert np.array_equal(np.asarray(made), np.asarray(request.edit(editor, prepared)))
     assert "Young 0.6" in made.text["Description"]
+
+
+def test_the_code_names_the_face_where_it_is_not_left_to_the_editor():
+    request = EditRequest({"Young": True})
+    assert "face" not in request.as_python("model", "me.png").split("editor.edit(")[1]
+    assert "face=0" in request.as_python("model", "me.png", 0)
+    assert "null, false]" in request.as_curl("http://127.0.0.1", "me.png")
+    assert "0, false]" in request.as_curl("http://127.0.0.1", "me.png", 0)

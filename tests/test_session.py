@@ -6,7 +6,7 @@ import skimage.data
 from PIL import Image
 
 from stgan import FaceEditor
-from stgan.faces import FaceDetector, FaceError
+from stgan.faces import Face, FaceDetector, FaceError
 from stgan.photos import open_photo
 from stgan.session import MOST_VERSIONS, Controls, History, Subject, faces_to_edit, grouped
 
@@ -63,6 +63,23 @@ def test_the_same_controls_again_are_the_same_version(subject, versions):
     assert [heading for _, heading in history.thumbnails()][0] == "Original"
 
 
+def test_the_intensity_of_nothing_makes_no_version(subject, versions):
+    own = subject.untouched(1.25)
+    history = versions(own, Controls(own.ticks, 0.5, {}), Controls(own.ticks, 1.5, {}))
+    assert len(history.versions) == 1
+
+
+def test_before_and_after_are_the_same_picture_where_nothing_is_edited(editor, new_file):
+    """Of a transparent photo, whose transparent pixels are white in both."""
+    see_through = Image.fromarray(skimage.data.astronaut())
+    see_through.putalpha(Image.linear_gradient("L").resize(see_through.size))
+    photo = open_photo(see_through)
+    subject = Subject.opened("me.png", photo, [], 0, editor.prepare(photo, aligned=True), new_file)
+    history = History.after(None, subject, subject.untouched(1.25), photo.with_rgb(photo.rgb), "model", new_file)
+    for before, after in ((subject.before, history.file), (subject.close_before, history.close_file)):
+        assert np.array_equal(np.asarray(Image.open(before)), np.asarray(Image.open(after)))
+
+
 def test_a_slider_on_its_way_is_one_version(subject, versions):
     own = subject.untouched(1.25)
     history = versions(own, *(Controls(own.ticks, 1.25, {"Young": degree}) for degree in (0.1, 0.2, 0.3)))
@@ -90,6 +107,16 @@ def test_a_photo_without_a_face_is_refused_unless_it_is_aligned(editor):
     assert faces_to_edit(editor, grey, aligned=True) == ([], 0)
     with pytest.raises(FaceError):
         faces_to_edit(editor, grey, aligned=False)
+
+
+def test_a_face_that_cannot_be_edited_does_not_keep_the_others_from_it(editor, monkeypatch):
+    profile = np.array([(250.0, 80), (260, 80), (230, 120), (250, 160), (260, 160)])
+    faces = [Face((150, 0, 350, 200), profile, 0.9), Face((400, 0, 480, 80), None, 0.9)]
+    monkeypatch.setattr(editor, "find_faces", lambda photo: faces)
+    assert faces_to_edit(editor, open_photo(skimage.data.astronaut()), aligned=False) == (faces, 1)
+    faces.pop()
+    with pytest.raises(FaceError, match="from the side"):
+        faces_to_edit(editor, open_photo(skimage.data.astronaut()), aligned=False)
 
 
 def test_attributes_that_exclude_each_other_stand_together(editor):
