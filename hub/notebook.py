@@ -56,7 +56,7 @@ def notebook(readme: str) -> dict[str, Any]:
 
 def saved_pictures(code: str) -> list[str]:
     """Names of the picture files that the code saves."""
-    return re.findall(r"""\.save\(["']([^"']+)["']\)""", code)
+    return re.findall(r"""\bsave_photo\(.*?["']([^"']+)["']\)""", code)
 
 
 def cell(kind: str, text: str, number: int) -> dict[str, Any]:
