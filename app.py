@@ -47,7 +47,7 @@ from stgan.space import open_editor
 MAX_UPLOAD = "50mb"
 EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain; ships with scikit-image
 EXAMPLE_EDIT = {"Brown_Hair": True, "Bushy_Eyebrows": True}
-INTENSITY = 1.25  # a little more than the model was trained for: plainly visible, still the same person
+INTENSITY = 1.0  # the bundled weights are made so that nine of ten edits are plain at 1, where there is such a strength
 DEGREES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 ANIMATION_SIDE = 400  # pixels
 ANIMATION_FRAMES = 12
@@ -69,7 +69,8 @@ NOTES = """
 
 - **Kept:** nothing. Uploads and results stay on this machine and are deleted within two hours; nothing is flagged or
   logged.
-- **Weak:** mustache and above all baldness; profiles, hats and hands over the face; faces below 100 pixels.
+- **Weak:** baldness, most of all on women; pale skin on dark faces; profiles, hats and hands over the face; faces
+  below 100 pixels.
 - **Biased:** attributes and their names come from the CelebA dataset: binary gender, "pale skin", what annotators
   took for young. Its people are mostly young and light-skinned celebrities, and edits are less reliable on others.
 - **Licence:** the weights were trained on CelebA and are for non-commercial research only; the code is MIT.
@@ -552,7 +553,7 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
                 for heading, group in headings.items()
             ]
             strength = gr.Slider(
-                0.0, 1.5, value=INTENSITY, step=0.05, label="Intensity", info="1 is what the model was trained for."
+                0.0, 1.5, value=INTENSITY, step=0.05, label="Intensity", info="1 is plain, 1.5 as strong as it goes."
             )
             reset_button = gr.Button("Reset: as in the photo", size="sm")
             with gr.Accordion("Each attribute by itself", open=False):
