@@ -1042,8 +1042,8 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
 def test_a_share_of_the_edits_is_judged_without_the_mask(progress, share, critic_steps, tmp_path):
     """By both networks alike, and in D's head start too."""
     editing = objective(
-        tmp_path, critic_steps=critic_steps, painted_share=share, soft_mask=True, discriminator_head_start=25,
-        total_images=100, batch_size=64,
+        tmp_path, critic_steps=critic_steps, painted_share=share, soft_mask=True, discriminator_augmentation=0.0,
+        discriminator_head_start=25, total_images=100, batch_size=64,
     )  # fmt: skip
     images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
     labels = torch.randint(0, 2, (64, 4)).float()
@@ -1191,6 +1191,7 @@ def test_real_images_with_the_targets_of_their_edits_count_as_fakes(critic_steps
     editing = objective(
         tmp_path, critic_steps=critic_steps, discriminator_conditional=True, mismatch_weight=0.5,
         adversarial_loss="logistic", discriminator_norm="none", mixed_precision="no",
+        discriminator_augmentation=0.0,
     )  # fmt: skip
     discriminator, real, fake = editing.plain_discriminator, torch.rand(4, 3, 32, 32), torch.rand(4, 3, 32, 32)
     labels, target = torch.eye(4), torch.eye(4)[[1, 0, 2, 2]]  # the third asks for what it has

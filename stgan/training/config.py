@@ -281,6 +281,7 @@ FAST = TrainingConfig(
     penalty_weight=0.2,
     attribute_penalty_share=0.2,
     penalty_interval=8,
+    discriminator_augmentation=0.8,
     discriminator_attribute_weight=2.0,
     mismatch_weight=1.0,
     reconstruction_share=0.25,
