@@ -563,19 +563,27 @@ def test_a_run_that_goes_back_keeps_what_it_writes(uninterrupted, celeba, tmp_pa
 # ---------------------------------------------------------------------------------------------------------- failing
 
 
-@pytest.mark.parametrize("broken", ["loss", "weights"])
-def test_a_run_that_diverges_stops_and_keeps_its_last_sound_checkpoint(broken, celeba, tmp_path):
-    run = trainer(celeba, tmp_path, steps=9, checkpointing_steps=2, checkpoints_total_limit=1, logging_steps=100)
+def break_weights(run, at):
+    """Let a weight become not a number in one step of a run."""
     step = run._train_step
 
     def diverging_step():
         terms = step()
-        if run.step == 5:
+        if run.step == at:
             with torch.no_grad():
                 (next(run.objective.plain_generator.parameters())[0]).fill_(math.nan)
-        return terms | {"g_adversarial": torch.tensor(math.nan)} if broken == "loss" and run.step == 5 else terms
+        return terms
 
     run._train_step = diverging_step
+
+
+@pytest.mark.parametrize("broken", ["loss", "weights"])
+def test_a_run_that_diverges_stops_and_keeps_its_last_sound_checkpoint(broken, celeba, tmp_path):
+    run = trainer(celeba, tmp_path, steps=9, checkpointing_steps=2, checkpoints_total_limit=1, logging_steps=100)
+    break_weights(run, at=5)
+    step = run._train_step
+    if broken == "loss":
+        run._train_step = lambda: step() | ({"g_adversarial": torch.tensor(math.nan)} if run.step == 5 else {})
     run.config.logging_steps = 5 if broken == "loss" else 100
     with pytest.raises(TrainingError, match="became infinite or not a number.*resume_from_checkpoint latest"):
         run.train()
@@ -585,16 +593,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_sound_checkpoint(broken, c
 
 def test_a_diverged_model_takes_no_sound_ones_place(celeba, tmp_path):
     run = trainer(celeba, tmp_path, steps=9, validation_steps=2, checkpointing_steps=2, logging_steps=100)
-    step = run._train_step
-
-    def diverging_step():
-        terms = step()
-        if run.step == 4:
-            with torch.no_grad():
-                (next(run.objective.plain_generator.parameters())[0]).fill_(math.nan)
-        return terms
-
-    run._train_step = diverging_step
+    break_weights(run, at=4)
     with pytest.raises(TrainingError, match="weights became infinite"):
         run.train()
     assert json.loads((tmp_path / "model" / "training.json").read_text(encoding="utf-8"))["steps"] == 2
