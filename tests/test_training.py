@@ -1256,11 +1256,17 @@ def test_an_evaluation_of_other_weights_leaves_the_model_folder(celeba, tmp_path
     assert not (tmp_path / "model" / "evaluation.json").exists()
 
 
+def only_train(dataset, folder):
+    """A copy of a dataset without its other splits."""
+    only = folder / "only-train"
+    only.mkdir()
+    for file in Path(dataset).rglob("train-*.parquet"):
+        shutil.copy(file, only)
+    return only
+
+
 def test_without_a_validation_split_images_of_train_are_held_out(celeba, tmp_path, capsys):
-    folder = tmp_path / "only-train"
-    folder.mkdir()
-    for file in Path(celeba).rglob("train-*.parquet"):
-        shutil.copy(file, folder)
+    folder = only_train(celeba, tmp_path)
     whole = load_into_memory(folder, "train", NAMES, 32, workers=0)
     run = trained(folder, tmp_path / "run", steps=1)
     held_out = math.ceil(len(whole) / 10)
@@ -1411,6 +1417,14 @@ def assert_ranks_agree(ranks):
         for name, value in ours.items():
             assert torch.equal(value, theirs[name]), name
     assert first["terms"] != second["terms"]  # each saw images of its own
+
+
+def test_two_processes_hold_the_same_images_out(celeba, tmp_path):
+    """Neither is left waiting where the other has found no validation split."""
+    words = command(only_train(celeba, tmp_path), tmp_path / "run", steps=2)
+    ranks, text = launch(TORCHRUN, words, tmp_path / "run")
+    assert_ranks_agree(ranks)
+    assert text.count("images of train are held out") == 1
 
 
 def test_two_processes_end_with_the_same_weights_and_resume_exactly(celeba, tmp_path):

@@ -244,11 +244,15 @@ class Trainer:
         """A split in memory, read by the first process and then, from the cache, by the others."""
         config, accelerator = self.config, self.accelerator
         with accelerator.main_process_first():
-            return load_into_memory(
-                config.dataset, split, self.attributes, config.image_size, crop=config.crop, **limits,
-                workers=config.dataloader_num_workers, revision=config.dataset_revision,
-                progress=accelerator.is_main_process and split == "train",
-            )  # fmt: skip
+            try:
+                return load_into_memory(
+                    config.dataset, split, self.attributes, config.image_size, crop=config.crop, **limits,
+                    workers=config.dataloader_num_workers, revision=config.dataset_revision,
+                    progress=accelerator.is_main_process and split == "train",
+                )  # fmt: skip
+            except MissingSplitError as error:  # raised in here, it would leave the others at a barrier of their own
+                missing = error
+        raise missing
 
     def _open_batches(self) -> MemoryBatches | StreamBatches:
         config, accelerator = self.config, self.accelerator
