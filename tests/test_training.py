@@ -76,6 +76,8 @@ def arguments(**settings):
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no_{name}")
         else:
+            if isinstance(value, dict):
+                value = sum(value.items(), ())
             values = value if isinstance(value, tuple) else (value,)
             words += [f"--{name}", *map(str, values)]
     return words
@@ -635,6 +637,9 @@ def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(ce
         ({"weight_decay": 0.1}, "weight_decay is for classifier and aligner"),
         ({"model": "aligner", "batch_size": 1}, "set --batch_size to 2 or more"),
         ({"intensity_range": (1.5, 1.0)}, "intensity_range must be positive"),
+        ({"single_flip_weights": {"Bald": 0.0}}, "single_flip_weights must be positive"),
+        ({"single_flip_weights": {"Bald": float("nan")}}, "single_flip_weights must be positive"),
+        ({"single_flip_weights": {"Bald": 2.0}, "single_flip_share": 0.0}, "single_flip_weights need"),
         ({"batch_size": 60, "total_images": 60}, "lower --batch_size"),
         ({"streaming": True, "rare_attribute_power": 0.5}, "rare_attribute_power"),
         ({"streaming": True, "label_plausibility": 0.1}, "label_plausibility"),
@@ -965,6 +970,17 @@ def test_targets_permute_the_batchs_labels_or_flip_one_of_them(tmp_path):
     chosen = torch.stack([(target == each).all(1) for each in possible])
     assert chosen.any(0).all()
     assert (chosen.sum(1) > 5).all()
+
+
+def test_an_attribute_of_more_weight_is_flipped_oftener(tmp_path):
+    editing = objective(tmp_path, single_flip_share=1.0, single_flip_weights={NAMES[1]: 5.0, NAMES[2]: 2.0})
+    target = editing._draw_targets(torch.zeros(4000, 4), torch.Generator().manual_seed(1))
+    assert target.mean(0).tolist() == pytest.approx([1 / 9, 5 / 9, 2 / 9, 1 / 9], abs=0.03)
+
+
+def test_weights_of_flips_of_what_is_not_trained_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="name Hat; trained are"):
+        objective(tmp_path, single_flip_weights={"Hat": 2.0})
 
 
 @pytest.mark.parametrize(("model", "back"), [("stgan", None), ("stargan", "intensity"), ("stargan", "label")])

@@ -1,6 +1,6 @@
 """Everything that can be set about a training run, and the recipes that set it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 
@@ -180,6 +180,9 @@ class TrainingConfig:
     painted_share: float = 0.0
     # Share of targets that flip one attribute, as evaluation does; the others permute the batch's labels.
     single_flip_share: float = 0.0
+    # How often an attribute is the one that such a target flips, as NAME WEIGHT pairs; the others weigh 1. What learns
+    # slowest, because it changes most of the picture, gains from being asked for oftener: Bald 4.
+    single_flip_weights: dict[str, float] = field(default_factory=dict)
     # Two labels that the data show together less than this share as often as chance would go for never shown
     # together, as a mustache on a woman. D judges the realness of such an edit without them, and does not learn a
     # label from images where another one implies it: a mustache from men alone, so that it looks for a mustache. What
@@ -235,6 +238,11 @@ class TrainingConfig:
                 or (self.adversarial_loss == "logistic" and self.discriminator_conditional),
             "reconstruction_share must be in (0, 1]": 0 < self.reconstruction_share <= 1,
             "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
+            "single_flip_weights must be positive numbers": all(
+                0 < weight < float("inf") for weight in self.single_flip_weights.values()
+            ),
+            "single_flip_weights need targets that flip one attribute: set --single_flip_share":
+                not self.single_flip_weights or self.single_flip_share > 0,
             "painted_share must be in [0, 1]": 0 <= self.painted_share <= 1,
             "discriminator_augmentation must be in [0, 1]": 0 <= self.discriminator_augmentation <= 1,
             "intensity_range must be positive and not fall": 0 < self.intensity_range[0] <= self.intensity_range[1],

@@ -71,6 +71,7 @@ class EditingObjective:
         keep_own_buffers(self.generator)
         keep_own_buffers(self.discriminator)
         self.exclusions = exclusion_matrix(attributes).to(device)
+        self.flip_weights = single_flip_weights(config, attributes).to(device)
         self.label_rules = LabelRules.none(len(attributes)).to(device)  # until the labels were counted
         self.cycle = config.model == "stargan"  # its reconstruction goes there and back (CVPR 2018, equation 4)
 
@@ -299,7 +300,10 @@ class EditingObjective:
         target = labels[torch.randperm(len(labels), generator=random, device=device)]
         if self.config.single_flip_share == 0:
             return target
-        index = torch.randint(labels.shape[1], (len(labels),), generator=random, device=device)
+        if self.config.single_flip_weights:
+            index = self.flip_weights.multinomial(len(labels), replacement=True, generator=random)
+        else:  # the random numbers of a run without them stay what they were
+            index = torch.randint(labels.shape[1], (len(labels),), generator=random, device=device)
         single = torch.rand(len(labels), 1, generator=random, device=device) < self.config.single_flip_share
         return torch.where(single, flipped_labels(labels, index, self.exclusions), target)
 
@@ -361,6 +365,18 @@ def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Gene
         settings |= {name: getattr(config, name) for name in ("stu_layers", "stu_kernel", "stu_state", "stu_norm")}
         settings |= {"skip_layers": config.stu_layers} if config.stu_layers > 4 else {}  # each unit needs its skip
     return GENERATORS[ARCHITECTURES[config.model]](**settings)
+
+
+def single_flip_weights(config: TrainingConfig, attributes: tuple[str, ...]) -> Tensor:
+    """Float (A,): how often each attribute is the one that a target flips.
+
+    Raises:
+        ValueError: a weight names an attribute that is not trained.
+    """
+    unknown = sorted(set(config.single_flip_weights) - set(attributes))
+    if unknown:
+        raise ValueError(f"--single_flip_weights name {', '.join(unknown)}; trained are {', '.join(attributes)}.")
+    return torch.tensor([config.single_flip_weights.get(name, 1.0) for name in attributes])
 
 
 def load_initial_weights(generator: Generator, folder_or_hub_id: str) -> None:
