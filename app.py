@@ -482,6 +482,10 @@ def _check_labels(name: str, given: object) -> None:
 
 
 def _prepared(photo: gr.FileData, face: int | None, aligned: bool) -> PreparedFace:
+    if isinstance(face, bool) or not isinstance(face, int | None):  # no schema is enforced here either
+        raise gr.Error(f"face must be a whole number, counted from 0 at the left, or null; not {json.dumps(face)}.")
+    if not isinstance(aligned, bool):
+        raise gr.Error(f"aligned must be true or false, without quotes; not {json.dumps(aligned)}.")
     opened_photo = _tried(read_photo, photo["path"])
     return _tried(_prepare, opened_photo, face, aligned or looks_aligned(opened_photo.rgb.shape))
 

@@ -18,9 +18,9 @@ CELEBA = "flwrlabs/celeba"  # on the Hub
 PAPERS = {"STGAN": "1904.09709", "AttGAN": "1711.10678", "StarGAN": "1711.09020"}
 
 USAGE = {
-    "editor": "from stgan import FaceEditor\n\n"
+    "editor": "from stgan import FaceEditor\nfrom stgan.photos import save_photo\n\n"
     'editor = FaceEditor.from_pretrained("{name}")\nprint(editor.attributes("me.jpg"))\n'
-    'editor.edit("me.jpg", {{"Eyeglasses": True}}).save("edited.png")',
+    'save_photo(editor.edit("me.jpg", {{"Eyeglasses": True}}), "edited.png")',
     "model": "from stgan import {architecture}\n\n"
     'model = {architecture}.from_pretrained("{name}")  # images (N, 3, {size}, {size}) in [-1, 1]',
     "companion aligner": "from stgan.models import load_companion_aligner\n\n"

@@ -9,7 +9,7 @@ import torch
 from PIL import ExifTags, Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from stgan.attributes import exclusion_matrix, flipped_labels, index_of
+from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.faces import Face
 from stgan.metrics import measuring, to_uint8
 from stgan.models import Generator
@@ -81,39 +81,6 @@ def edit_sheet(
         sheet.paste(grid, (0, top + title_height))
         top += title_height + grid.height
     return sheet
-
-
-def intensity_strip(
-    generator: Generator,
-    image: Tensor,
-    labels: Tensor,
-    attribute: str,
-    intensities: Sequence[float] = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5),
-) -> Image.Image:
-    """One attribute of one person by degrees, after the source: below zero less of it, above zero more.
-
-    What the attribute excludes gives way by the same degree, e.g. the person's own hair colour to another one.
-
-    Args:
-        generator, image, labels: as in :func:`sample_grid` for one person: uint8 (3, S, S) and float (A,).
-        attribute: one of ``generator.attributes``; a ValueError names the nearest ones where it is not.
-        intensities: values of att_diff for the attribute.
-    """
-    position = index_of(attribute, generator.attributes)
-    device = next(generator.parameters()).device
-    source = labels.to(device, torch.float32)[None]
-    # From "without it" to "with it", whichever the person is: the direction has the same sign for everyone.
-    without = source.clone()
-    without[0, position] = 0
-    index = torch.tensor([position], device=device)
-    direction = flipped_labels(without, index, exclusion_matrix(generator.attributes).to(device)) - without
-    strengths = torch.tensor(list(intensities), device=device)[:, None]  # (I, 1)
-    with measuring(generator):
-        features = generator.encode(normalise(image[None].to(device)))
-        results = generator.decode(features, generator.condition(source, source + direction, strengths))
-    row = [_picture(image), *to_uint8(results)]
-    headings = [f"{value:+g}" if value else "0" for value in intensities]
-    return _draw_table([row], ["Source", *headings], short_name(attribute))
 
 
 def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str], columns: int, side: int) -> Image.Image:

@@ -127,6 +127,20 @@ def test_a_face_that_is_not_there_is_answered_in_plain_words(client, photo):
         asked(client, photo, 1.0, 7, api_name="/edit_all")
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (("1",), 'face must be a whole number, .* not "1"'),
+        ((True,), "face must be a whole number, .* not true"),
+        ((0.5,), "face must be a whole number, .* not 0.5"),
+        ((0, "false"), 'aligned must be true or false, without quotes; not "false"'),
+    ],
+)
+def test_a_place_of_another_type_is_answered_in_plain_words(client, photo, place, message):
+    with pytest.raises(Exception, match=message):
+        asked(client, photo, *place, api_name="/attributes")
+
+
 def test_a_photo_without_a_face_is_answered_in_plain_words(client, tmp_path):
     Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
     with pytest.raises(Exception, match="No face was found"):

@@ -78,24 +78,6 @@ def test_edit_sheet_stacks_one_grid_per_intensity(generator, people):
     assert (pixels[middle - weak.height : middle] == np.asarray(weak)).all()
 
 
-@torch.no_grad()
-def test_intensity_strip_has_one_direction_for_everyone(generator, people):
-    images, labels = people
-    intensities = (-1.5, 0.0, 1.0)
-    for person, expected_diff in ((0, [-1.0, 1, 0]), (1, [0, 1, 0]), (2, [0, 1, 0])):  # Black gives way to Blond
-        strip = figures.intensity_strip(generator, images[person], labels[person], "Blond_Hair", intensities)
-        (shown,) = pictures(strip, rows=1, columns=4)
-        source = normalise(images[person : person + 1])
-        for column, intensity in enumerate(intensities):
-            edit = generator(source, torch.tensor([expected_diff]) * intensity)
-            assert (shown[1 + column] == metrics.to_uint8(edit)[0]).all()
-
-
-def test_an_unknown_attribute_is_named_with_its_neighbours(generator, people):
-    with pytest.raises(ValueError, match="Blond_Hair"):
-        figures.intensity_strip(generator, people[0][0], people[1][0], "Blonde_Hair", (1.0,))
-
-
 def test_a_generator_keeps_its_mode(generator, people):
     evaluated = figures.sample_grid(generator, *people)
     generator.train()
