@@ -17,7 +17,7 @@ import torch
 import tyro
 from torch.utils.benchmark import Timer
 
-from stgan.card import FAMILY_FILE, replace_section, split_section, write_card
+from stgan.card import FAMILY_FILE, TRAINING_FILE, replace_section, split_section, write_card
 from stgan.data import load_into_memory
 from stgan.metrics import Evaluation, evaluate
 from stgan.models import AttributeClassifier, Generator, load_generator
@@ -84,8 +84,14 @@ def train(name: str, settings: Settings) -> tuple[Path, str]:
         *options,
     ]  # fmt: skip
     words = [str(word) for word in words]
+    command = " ".join(words)
+    record = folder / "model" / TRAINING_FILE
+    if record.is_file():  # a run that is over is only measured again, by whatever it was trained with
+        trained = json.loads(record.read_text(encoding="utf-8"))["commands"][-1]["command"]
+        if trained != f"accelerate launch {shlex.join(words)}":
+            raise ValueError(f"{folder} was trained by other settings ({trained}): name another --output_dir.")
     subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
-    return folder / "model", " ".join(words)
+    return folder / "model", command
 
 
 def row(name: str, generator: Generator, evaluation: Evaluation) -> str:

@@ -16,7 +16,7 @@ import torch
 import tyro
 from safetensors.torch import load_file, save_file
 
-from stgan.card import EVALUATION_FILE, TRAINING_FILE, write_card
+from stgan.card import TRAINING_FILE, remove_records, write_card
 from stgan.data import load_into_memory
 from stgan.metrics import evaluate
 from stgan.models import (
@@ -87,7 +87,7 @@ def bundle(settings: Settings) -> None:
         generator.strengthen(torch.tensor(list(strengths.values())))
     aligner = None if settings.aligner is None else FaceAligner.from_pretrained(settings.aligner)
     discriminator = load_companion_discriminator(settings.model) if settings.discriminator else None
-    (settings.output / EVALUATION_FILE).unlink(missing_ok=True)
+    remove_records(settings.output)
     for name, network in ((ALIGNER_FOLDER, aligner), (DISCRIMINATOR_FOLDER, discriminator)):
         if network is None:
             shutil.rmtree(settings.output / name, ignore_errors=True)
@@ -127,7 +127,7 @@ def measured_strengths(generator: Generator, classifier: AttributeClassifier, se
     """How strong each attribute's edits must be for the classifier to see them, by attribute, from 1 on.
 
     Raises:
-        DatasetError, ValueError: no such data; or they, or max_strength, cannot be used.
+        DataError, ValueError: no such data; or they, or max_strength, cannot be used.
     """
     limit = INTENSITIES[-1] / MAX_INTENSITY
     if not 1 <= settings.max_strength <= limit:

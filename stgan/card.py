@@ -3,6 +3,7 @@
 import json
 import platform
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ USAGE = {
     "companion": "from stgan.models import load_companion_classifier\n\n"
     'classifier = load_companion_classifier("{name}")  # images (N, 3, {size}, {size}) in [-1, 1]',
 }
+
+
+def remove_records(folder: Path) -> None:
+    """Remove what a model folder says of weights that are replaced: evaluation, picture and exported graphs."""
+    for name in (EVALUATION_FILE, PICTURE_FILE):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "onnx", ignore_errors=True)
 
 
 def device_name(device: torch.device) -> str:

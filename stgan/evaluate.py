@@ -69,8 +69,11 @@ def evaluate_folder(
     Raises:
         ModelFolderError: the model or its classifier cannot be loaded, or a card is to be updated on the Hub.
         stgan.data.DataError: the dataset, the split or a label column is not there.
-        ValueError: the classifier does not know an attribute that the model edits, or the document lacks those lines.
+        ValueError: the classifier does not know an attribute that the model edits, the document lacks those lines, or
+            ``output`` is the model folder.
     """
+    if output is not None and Path(output).resolve() == Path(model).resolve():  # what is there, publishing sends
+        raise ValueError(f"--output {output} is the model's own folder, and the figure shows people: name another one.")
     if document is not None:  # before the work
         split_section(Path(document), SECTION)
     if update_card and not Path(model).is_dir():

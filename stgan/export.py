@@ -21,6 +21,7 @@ from stgan.models import Generator, fetch_model_folder, load_generator
 
 TOLERANCE = 1e-4  # of values in [-1, 1]
 RECORD_FILE = "export.json"  # beside the graphs: of which weights they are
+GRAPHS = ("encode.onnx", "decode.onnx")
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -82,12 +83,15 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     names = [f"feature_{number}" for number in range(len(features))]
     outputs = ["edited", "mask"] if generator.soft_mask else ["edited"]
     output.mkdir(parents=True, exist_ok=True)
-    paths = [output / "encode.onnx", output / "decode.onnx"]
+    (output / RECORD_FILE).unlink(missing_ok=True)  # of the graphs that were here
+    paths = [output / name for name in GRAPHS]
     attributes = ", ".join(generator.attributes)
     _write(encode, (image,), ["image"], names, paths[0], attributes)
     _write(decode, (image, features, condition), ["image", *names, "condition"], outputs, paths[1], attributes)
     error = largest_difference(generator, *paths)
-    if error > TOLERANCE:
+    if not error <= TOLERANCE:  # not a number is no proof either
+        for path in paths:
+            path.unlink()
         raise ExportError(f"The exported graphs differ from the model by {error:.1e}, more than {TOLERANCE:.0e}.")
     record = {"weights_sha256": weights_sha256(folder), "largest_difference": error}
     (output / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -101,8 +105,10 @@ def weights_sha256(folder: Path) -> str:
 
 
 def check_export(folder: Path) -> None:
-    """Raise an ExportError where graphs lie in a model folder that are of other weights than its own."""
+    """Raise an ExportError where graphs lie in a model folder that are not proven to be of its weights."""
     record = folder / "onnx" / RECORD_FILE
+    if not record.is_file() and any((record.parent / name).is_file() for name in GRAPHS):
+        raise ExportError(f"{record.parent} has no {RECORD_FILE}: run stgan export again, or delete it.")
     if record.is_file() and json.loads(record.read_text(encoding="utf-8"))["weights_sha256"] != weights_sha256(folder):
         raise ExportError(f"{record.parent} was exported from other weights: run stgan export again, or delete it.")
 
@@ -146,5 +152,5 @@ def largest_difference(generator: Generator, encode: Path, decode: Path, counts:
         answers = decoder.run(None, {**features, "image": image.numpy(), "condition": condition.numpy()})
         expected = [edit.image] if edit.mask is None else [edit.image, edit.mask]
         for answer, tensor in zip(answers, expected, strict=True):
-            worst = max(worst, float(np.abs(answer - tensor.numpy()).max()))
+            worst = float(np.maximum(worst, np.abs(answer - tensor.numpy()).max()))  # keeps what is not a number
     return worst

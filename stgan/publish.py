@@ -18,7 +18,8 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 from tyro.conf import Positional
 
-from stgan.card import CELEBA, PAPERS, PICTURE_FILE, model_card
+from stgan import repository
+from stgan.card import CELEBA, EVALUATION_FILE, FAMILY_FILE, PAPERS, PICTURE_FILE, model_card
 from stgan.connection import HubError, explained
 from stgan.editor import BUNDLED
 from stgan.export import check_export
@@ -26,6 +27,7 @@ from stgan.faces import YUNET_FILE, YUNET_REPO
 from stgan.models import (
     ALIGNER_FOLDER,
     CLASSIFIER_FOLDER,
+    DISCRIMINATOR_FOLDER,
     GENERATORS,
     AttributeClassifier,
     FaceAligner,
@@ -36,6 +38,7 @@ from stgan.models import (
     load_generator,
 )
 from stgan.models.pretrained import read_config
+from stgan.repository import CARD, check_private, check_same_project, list_files
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_SUFFIXES = {".json", ".md", ".onnx", ".png", ".safetensors"}  # nothing that could run code when it is opened
@@ -43,7 +46,11 @@ EDITOR_FILES = [
     f"{part}{name}" for part in ("", f"{CLASSIFIER_FOLDER}/") for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
 ]
 ALIGNER_FILES = [f"{ALIGNER_FOLDER}/{name}" for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)]  # not every editor's
-CARD = "README.md"
+# Whatever of these a model folder no longer has is of former weights, and goes from its repository too.
+OF_THE_WEIGHTS = (
+    f"{ALIGNER_FOLDER}/", f"{CLASSIFIER_FOLDER}/", f"{DISCRIMINATOR_FOLDER}/", "onnx/",
+    EVALUATION_FILE, FAMILY_FILE, PICTURE_FILE,
+)  # fmt: skip
 # ZeroGPU brings its own CUDA: newer torch does not run there, and Python is 3.10 or 3.12.
 ZERO_GPU_REQUIREMENTS = ["torch==2.11.0", "spaces"]
 PYTHON_VERSIONS = {False: "3.11", True: "3.12"}
@@ -108,10 +115,10 @@ def publish(settings: Annotated[Publishing, tyro.conf.arg(name="")]) -> str | No
 
 
 def publish_model(settings: PublishModel) -> str | None:
-    """Push a model folder, once it has been proven to load. See :func:`publish`."""
+    """Push a model folder, once it has been proven to load; what it no longer has goes. See :func:`publish`."""
     check_model(settings.folder)
     settings = replace(settings, repo=full_name(settings))
-    return push(model_files(settings.folder, settings.repo), settings, "model")
+    return push(model_files(settings.folder, settings.repo), settings, "model", owned=OF_THE_WEIGHTS)
 
 
 def publish_space(settings: PublishSpace) -> str | None:
@@ -136,12 +143,11 @@ def full_name(settings: Push) -> str:
         return settings.repo
     try:
         with explained(settings.repo):
-            owner = HfApi().whoami()["name"]
+            return repository.full_name(HfApi(), settings.repo)
     except HubError:
         if settings.dry_run:
             return settings.repo
         raise
-    return settings.repo if "/" in settings.repo else f"{owner}/{settings.repo}"
 
 
 # ----------------------------------------------------------------------------------------------------------- the model
@@ -297,13 +303,12 @@ def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple
         target = {"repo_id": repo, "repo_type": repo_type}
         sdk = {"space_sdk": "gradio"} if repo_type == "space" else {}
         address = api.create_repo(**target, **sdk, private=settings.private or None, exist_ok=True)
-        if settings.private and not api.repo_info(**target).private:
-            raise HubError(f"{repo} is there already and public: make it private in its settings, or push it as is.")
+        if settings.private:
+            check_private(api, repo, repo_type)
         if settings.revision:
             api.create_branch(**target, branch=settings.revision, exist_ok=True)
-        entries = api.list_repo_tree(**target, revision=settings.revision, recursive=True)
-        there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
-        _check_same_project(repo, files, there)
+        there = list_files(api, repo, repo_type, settings.revision)
+        check_same_project(api, repo, files, there, repo_type, settings.revision)
         changed = [path for path, content in files.items() if not _is_same(content, there.get(path))]
         stale = [path for path in there if path.startswith(owned) and path not in files] if owned else []
         if not changed and not stale:
@@ -331,16 +336,6 @@ def _list_files(files: dict[str, Content]) -> None:
     for path, size in sizes.items():
         print(f"{size:>12,}  {path}")
     print(f"{sum(sizes.values()):>12,}  bytes in {len(sizes)} files")
-
-
-def _check_same_project(repo: str, files: dict[str, Content], there: dict[str, RepoFile]) -> None:
-    """Refuse a repository whose files have nothing to do with these; a card and ``.gitattributes`` any may have."""
-    others = there.keys() - {CARD, ".gitattributes"}
-    if others and others.isdisjoint(files):
-        raise HubError(
-            f"The name {repo} is taken by something else ({', '.join(sorted(others)[:3])}): choose another name, or "
-            "empty that repository first."
-        )
 
 
 def _is_same(content: Content, entry: RepoFile | None) -> bool:

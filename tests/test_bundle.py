@@ -53,6 +53,9 @@ def test_nothing_of_former_weights_stays_in_a_bundle_made_again(parts, tmp_path)
     shipped = tmp_path / "shipped"
     bundling.bundle(bundling.Settings(**parts, output=shipped))
     (shipped / "evaluation.json").write_text(json.dumps({"markdown": "| of other weights |"}), encoding="utf-8")
+    (shipped / "edits.png").write_bytes(b"a picture")
+    (shipped / "onnx").mkdir()
+    (shipped / "onnx" / "decode.onnx").write_bytes(b"a graph")
     bundling.bundle(bundling.Settings(parts["model"], parts["classifier"], shipped, discriminator=False))
     assert {path.name for path in shipped.iterdir()} == {"config.json", "model.safetensors", "README.md", "classifier"}
     assert "of other weights" not in (shipped / "README.md").read_text(encoding="utf-8")

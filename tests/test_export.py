@@ -50,6 +50,23 @@ def test_graphs_of_other_weights_are_not_published(model_folder, tmp_path):
     check_model(folder)
 
 
+def test_graphs_without_a_record_are_not_published(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "decode.onnx").write_bytes(b"a graph")
+    with pytest.raises(export.ExportError, match=r"has no export\.json"):
+        check_model(folder)
+
+
+@pytest.mark.parametrize("difference", [0.5, float("nan")])
+def test_graphs_that_differ_do_not_stay(difference, model_folder, tmp_path, monkeypatch):
+    (tmp_path / "export.json").write_text("{}")  # of graphs that were here
+    monkeypatch.setattr(export, "largest_difference", lambda *words: difference)
+    with pytest.raises(export.ExportError, match="differ from the model"):
+        export.export_onnx(model_folder, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("generator_type", [AttGAN, StarGAN])
 def test_the_other_architectures_export_too(generator_type, tmp_path):
     settings = {"residual_blocks": 1} if generator_type is StarGAN else {}

@@ -511,6 +511,8 @@ def test_a_model_folder_that_cannot_be_evaluated_says_why(tmp_path, dataset_fold
     tiny_generator().save_pretrained(tmp_path / "model")
     with pytest.raises(ModelFolderError, match="has no classifier folder"):
         evaluate_folder(tmp_path / "model", dataset_folder)
+    with pytest.raises(ValueError, match="the model's own folder"):  # from where it would be published
+        evaluate_folder(tmp_path / "model", dataset_folder, output=tmp_path / "out" / ".." / "model")
     tiny_classifier(("Male",)).save_pretrained(tmp_path / "male")
     with pytest.raises(ValueError, match="does not know Bald"):
         evaluate_folder(tmp_path / "model", "nowhere", classifier=tmp_path / "male")

@@ -24,6 +24,7 @@ from stgan import FaceEditor, cli
 from stgan import space as demo
 from stgan.connection import HubError
 from stgan.editor import BUNDLED
+from stgan.export import weights_sha256
 from stgan.faces import FaceDetector
 from stgan.models import Discriminator, FaceAligner, ModelFolderError, load_companion_discriminator, load_generator
 from stgan.publish import ROOT, PublishModel, PublishSpace, assemble_space, publish
@@ -55,6 +56,8 @@ def test_the_command_does_the_same_in_a_process_of_its_own(hub, folder, tmp_path
     (folder / "onnx").mkdir()
     for name in ("encode", "decode"):
         (folder / "onnx" / f"{name}.onnx").write_bytes(b"a graph")
+    record = {"weights_sha256": weights_sha256(folder)}
+    (folder / "onnx" / "export.json").write_text(json.dumps(record), encoding="utf-8")
     environment = os.environ | {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
     words = [sys.executable, "-m", "stgan.cli", "publish", "model", "stgan-tiny", "--folder", str(folder), "--private"]
     ran = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True)
@@ -145,6 +148,22 @@ def test_only_what_changed_is_sent_again(hub, folder, capsys):
     assert hub.files(f"models/{NAME}")["model.safetensors"] == (folder / "model.safetensors").read_bytes()
 
 
+def test_what_a_model_folder_no_longer_has_goes_from_the_hub_too(hub, folder, tmp_path):
+    FaceAligner(32, 4).save_pretrained(folder / "aligner")
+    (folder / "evaluation.json").write_text(json.dumps({"images": 1, "split": "test", "headline": {}}))
+    publish(PublishModel(NAME, folder=folder))
+    assert FaceEditor.from_pretrained(NAME, cache_dir=tmp_path / "before").aligner is not None
+    repository = hub.repositories[f"models/{NAME}"]
+    repository.commit("main", dict(repository.commits[-1][1]) | {"notes.txt": StoredFile(b"mine", large=False)})
+    shutil.rmtree(folder / "aligner")
+    (folder / "evaluation.json").unlink()
+    publish(PublishModel(NAME, folder=folder))
+    assert FaceEditor.from_pretrained(NAME, cache_dir=tmp_path / "after").aligner is None
+    there = hub.files(f"models/{NAME}")
+    assert "evaluation.json" not in there
+    assert there["notes.txt"] == b"mine"  # nothing of ours
+
+
 def test_a_dry_run_lists_every_file_with_its_size_and_sends_nothing(hub, folder, capsys):
     assert publish(PublishModel(NAME, folder=folder, dry_run=True)) is None
     printed = capsys.readouterr().out
@@ -215,12 +234,15 @@ def test_a_refusal_says_what_to_do(hub, folder, monkeypatch, token, repo, failur
         publish(PublishModel(repo, folder=folder))
 
 
-def test_a_name_that_something_else_has_is_left_alone(hub, folder):
+@pytest.mark.parametrize(
+    "files", [{"weights.bin": b"somebody's work"}, {"config.json": b'{"model_type": "bert"}', "vocab.txt": b"a b c"}]
+)
+def test_a_name_that_something_else_has_is_left_alone(files, hub, folder):
     repository = hub.repositories[f"models/{NAME}"] = Repository(private=False)
-    repository.commit("main", {"weights.bin": StoredFile(b"somebody's work", large=False)})
-    with pytest.raises(HubError, match=r"taken by something else \(weights.bin\)"):
+    repository.commit("main", {name: StoredFile(data, large=False) for name, data in files.items()})
+    with pytest.raises(HubError, match=rf"taken by something else \({', '.join(sorted(files))}\)"):
         publish(PublishModel(NAME, folder=folder))
-    assert hub.files(f"models/{NAME}") == {"weights.bin": b"somebody's work"}
+    assert hub.files(f"models/{NAME}") == files
 
 
 def test_a_push_cut_off_half_way_goes_on_where_it_was(hub, folder):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from hub_server import Failure
+from hub_server import Failure, Repository, StoredFile
 from safetensors.torch import load_file
 from scripts import load_script
 from torch import nn
@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.connection import HubError
 from stgan.data import DataError, load_into_memory
+from stgan.losses import attribute_loss
 from stgan.models import (
     AttributeClassifier,
     FaceAligner,
@@ -41,6 +42,7 @@ from stgan.training.classification import random_similarity
 from stgan.training.distributed import check_processes
 from stgan.training.editing import EditingObjective
 from stgan.training.ema import ExponentialMovingAverage
+from stgan.training.label_rules import LabelRules
 from stgan.training.precision import resolve_precision
 from stgan.training.trainer import all_finite, learning_rate_factor, rare_attribute_weights
 
@@ -464,15 +466,24 @@ def test_a_streamed_run_resumes_exactly_too(workers, celeba, tmp_path):
     shutil.copytree(tmp_path / "whole" / "checkpoint-7", tmp_path / "resumed" / "checkpoint-7")
     resumed = trained(celeba, tmp_path / "resumed", resume_from_checkpoint="latest", **settings)
     assert resumed.batches.epoch > 0
+    with pytest.raises(CheckpointError, match=f"dataloader_num_workers: {workers} there, {workers + 1} now"):
+        trained(
+            celeba, tmp_path / "whole", resume_from_checkpoint="latest",
+            **settings | {"dataloader_num_workers": workers + 1},
+        )  # fmt: skip
     assert_same_state(tmp_path / "resumed" / "checkpoint-16", tmp_path / "whole" / "checkpoint-16")
 
 
 def test_resuming_a_finished_run_changes_nothing(uninterrupted, celeba, tmp_path):
     shutil.copytree(uninterrupted("stgan-fast"), tmp_path / "again")
     before = (tmp_path / "again" / "checkpoint-6" / "progress.json").stat().st_mtime_ns
-    trained(celeba, tmp_path / "again", steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    record = json.loads((tmp_path / "again" / "model" / "training.json").read_text(encoding="utf-8"))
+    others = {"attribute_weight": 1.0, "resume_from_checkpoint": "latest", **KEEP_ALL}
+    trained(celeba, tmp_path / "again", steps=4, **others)
     assert (tmp_path / "again" / "checkpoint-6" / "progress.json").stat().st_mtime_ns == before
     load_generator(tmp_path / "again" / "model")
+    after = json.loads((tmp_path / "again" / "model" / "training.json").read_text(encoding="utf-8"))
+    assert (after["config"], after["commands"]) == (record["config"], record["commands"])  # nothing was trained so
 
 
 def test_resuming_where_nothing_was_begins(celeba, tmp_path, capsys):
@@ -555,11 +566,15 @@ def test_only_the_newest_checkpoints_are_kept(celeba, tmp_path):
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-5"]
 
 
-def test_a_run_that_goes_back_keeps_what_it_writes(uninterrupted, celeba, tmp_path):
+def test_a_run_that_goes_back_goes_on_from_there(uninterrupted, celeba, tmp_path):
     for step in (2, 5, 6):
         shutil.copytree(uninterrupted("stgan-fast") / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
-    trained(celeba, tmp_path, steps=3, resume_from_checkpoint="checkpoint-2", checkpoints_total_limit=2)
-    assert "checkpoint-3" in [path.name for path in list_checkpoints(tmp_path)]
+    options = {"checkpoints_total_limit": 2, "learning_rate": 1e-5}
+    trained(celeba, tmp_path, steps=3, resume_from_checkpoint="checkpoint-2", **options)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
+    assert_same_state(tmp_path / "abandoned-checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")  # not lost
+    trained(celeba, tmp_path, steps=4, resume_from_checkpoint="latest", **options)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-3", "checkpoint-4"]
 
 
 # ---------------------------------------------------------------------------------------------------------- failing
@@ -691,6 +706,33 @@ def test_each_validation_goes_up_to_the_hub_with_its_card(hub, celeba, tmp_path)
     assert not list((tmp_path / "face-editor").glob("partial-*"))
 
 
+def test_a_pushed_card_names_its_repository_and_nothing_of_former_weights_stays(hub, celeba, tmp_path):
+    trained(celeba, tmp_path / "face-editor", steps=2, push_to_hub=True)
+    repository = hub.repositories["models/somebody/face-editor"]
+    stale = {name: StoredFile(b"of former weights", large=False) for name in ("onnx/decode.onnx", "evaluation.json")}
+    repository.commit("main", dict(repository.commits[-1][1]) | stale)
+    trained(celeba, tmp_path / "face-editor", steps=3, push_to_hub=True)
+    there = hub.files("models/somebody/face-editor")
+    assert there.keys().isdisjoint(stale)
+    assert b'from_pretrained("somebody/face-editor")' in there["README.md"]
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "said"),
+    [
+        ({"config.json": b'{"model_type": "bert"}', "model.safetensors": b"bert"}, {}, "taken by something else"),
+        ({"weights.bin": b"work"}, {}, "taken by something else"),
+        ({}, {"hub_private": True}, "there already and public"),
+    ],
+)
+def test_a_run_does_not_begin_that_would_push_into_what_is_not_its_own(files, options, said, hub, celeba, tmp_path):
+    repository = hub.repositories["models/somebody/mine"] = Repository(private=False)
+    repository.commit("main", {name: StoredFile(data, large=False) for name, data in files.items()})
+    with pytest.raises(HubError, match=said):
+        trained(celeba, tmp_path, steps=1, push_to_hub=True, hub_model_id="mine", **options)
+    assert hub.files("models/somebody/mine") == files
+
+
 def test_a_run_continues_from_the_hub_as_it_would_have_gone_on(hub, celeba, tmp_path):
     settings = {"checkpointing_steps": 2, "checkpoints_total_limit": 1}
     trained(celeba, tmp_path / "first", steps=4, push_to_hub=True, hub_model_id="mine", push_state_every=1, **settings)
@@ -718,7 +760,7 @@ def test_an_upload_that_fails_is_reported_and_the_run_goes_on(hub, celeba, tmp_p
     hub.failures.append(Failure("POST", "/commit/", times=10))
     assert trained(celeba, tmp_path, steps=2, push_to_hub=True, hub_model_id="mine").step == 2
     said = capsys.readouterr().out
-    assert "Could not push to mine: The connection to the Hub was lost" in said
+    assert "Could not push to somebody/mine: The connection to the Hub was lost" in said
     assert "Training goes on" in said
 
 
@@ -1265,11 +1307,14 @@ def test_the_history_of_a_model_comes_from_the_hub_too(hub, celeba, tmp_path):
     assert run.commands[:-1] == record["commands"]
 
 
-def test_an_evaluation_of_other_weights_leaves_the_model_folder(celeba, tmp_path):
+def test_what_is_of_other_weights_leaves_the_model_folder(celeba, tmp_path):
     trained(celeba, tmp_path, steps=2, checkpointing_steps=2)
+    written = {path.name for path in (tmp_path / "model").iterdir()}
     (tmp_path / "model" / "evaluation.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "model" / "edits.png").write_bytes(b"a picture")
+    (tmp_path / "model" / "onnx").mkdir()
     trained(celeba, tmp_path, steps=3, resume_from_checkpoint="latest")
-    assert not (tmp_path / "model" / "evaluation.json").exists()
+    assert {path.name for path in (tmp_path / "model").iterdir()} == written
 
 
 def only_train(dataset, folder):
@@ -1289,6 +1334,8 @@ def test_without_a_validation_split_images_of_train_are_held_out(celeba, tmp_pat
     assert f"the first {held_out} images of train are held out" in capsys.readouterr().out
     assert torch.equal(run.validation_data.images, whole.images[:held_out])
     assert torch.equal(run.batches.dataset.images, whole.images[held_out:])
+    with pytest.raises(CheckpointError, match=f"held {held_out} training images out .* would hold out 2"):
+        trained(folder, tmp_path / "run", steps=2, max_validation_samples=2, resume_from_checkpoint="latest")
     streaming = {"streaming": True, "rare_attribute_power": 0.0, "label_plausibility": 0.0}
     with pytest.raises(DataError, match="no split 'validation'.*Without --streaming"):
         trained(folder, tmp_path / "streamed", steps=1, **streaming)
@@ -1317,6 +1364,39 @@ def test_more_layers_may_have_more_transfer_units(tmp_path):
     deep = objective(tmp_path, image_size=128, layers=6, stu_layers=5).plain_generator
     assert (len(deep.transfer_units), deep.skip_layers) == (5, 5)
     assert objective(tmp_path, image_size=128, layers=6, stu_layers=4).plain_generator.skip_layers == 4
+
+
+def test_stargans_recipe_weighs_a_sum_over_attributes_as_its_paper_does():
+    config = recipe_defaults("stargan", "paper")
+    logits, labels = torch.randn(16, 13), torch.randint(0, 2, (16, 13)).float()
+    original = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / 16
+    for weight in (config.attribute_weight, config.discriminator_attribute_weight):
+        torch.testing.assert_close(weight * attribute_loss(logits, labels), original)
+
+
+def test_a_run_counts_its_labels_and_draws_by_them(celeba, tmp_path):
+    run = trained(celeba, tmp_path, steps=1, label_plausibility=0.9, rare_attribute_power=0.5)
+    labels = load_into_memory(celeba, "train", NAMES, 32, workers=0).labels
+    counted = LabelRules.counted(NAMES, labels, 0.9)
+    assert not torch.equal(counted.clashes, LabelRules.none(4).clashes)
+    for rule in fields(LabelRules):
+        assert torch.equal(getattr(run.objective.label_rules, rule.name).cpu(), getattr(counted, rule.name))
+    assert torch.equal(run.batches.weights, rare_attribute_weights(labels, 0.5))
+
+
+def test_a_penalty_every_eighth_step_weighs_eight_times_as_much(tmp_path):
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([[0.0, 1, 0, 1]] * 4)
+    gradients = {}
+    for weight, interval in ((0.0, 1), (5.0, 1), (5.0, 8)):
+        torch.manual_seed(0)
+        editing = objective(tmp_path, penalty_weight=weight, penalty_interval=interval)
+        editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 0, 0.5)
+        trunk = editing.plain_discriminator.trunk[0][0].weight
+        gradients[weight, interval] = trunk.grad.clone()
+    once = gradients[5.0, 1] - gradients[0.0, 1]
+    assert once.abs().max() > 0
+    torch.testing.assert_close(gradients[5.0, 8] - gradients[0.0, 1], 8 * once, rtol=1e-3, atol=1e-5)
 
 
 def test_rare_attributes_are_drawn_more_often_by_their_rarest_value():
@@ -1383,12 +1463,18 @@ specification.loader.exec_module(script)
 from stgan.training import Trainer
 
 trainer = Trainer(script.parse(sys.argv[3:]))
-trainer.objective_terms = []
-finish, step = trainer._finish, trainer._train_step
+trainer.objective_terms, trainer.seeds, trainer.drawn = [], [], []
+finish, step, draw = trainer._finish, trainer._train_step, trainer._draw
+
+def recorded_draw():
+    images, labels = draw()
+    trainer.drawn.append(images.float().mean(dim=(1, 2, 3)).tolist())
+    return images, labels
 
 def recorded_step():
     terms = step()
     trainer.objective_terms.append({name: value.item() for name, value in terms.items()})
+    trainer.seeds.append(trainer.random.initial_seed())
     return terms
 
 def recorded_finish():
@@ -1396,11 +1482,12 @@ def recorded_finish():
     networks = [dict(network.named_parameters()) for network in trainer.objective.networks]
     networks = [{name: p.detach().clone() for name, p in each.items()} for each in networks]
     record = {"networks": networks, "terms": trainer.objective_terms, "processes": accelerator.num_processes}
+    record |= {"seeds": trainer.seeds, "drawn": trainer.drawn}
     record["shared_buffers"] = trainer.objective.generator.broadcast_buffers
     torch.save(record, Path(sys.argv[2]) / f"rank-{accelerator.process_index}.pt")
     return finish()
 
-trainer._train_step, trainer._finish = recorded_step, recorded_finish
+trainer._train_step, trainer._finish, trainer._draw = recorded_step, recorded_finish, recorded_draw
 trainer.train()
 """
 
@@ -1432,7 +1519,10 @@ def assert_ranks_agree(ranks):
     for ours, theirs in zip(first["networks"], second["networks"], strict=True):
         for name, value in ours.items():
             assert torch.equal(value, theirs[name]), name
-    assert first["terms"] != second["terms"]  # each saw images of its own
+    assert first["terms"] != second["terms"]
+    assert set(first["seeds"]).isdisjoint(second["seeds"])  # each has random numbers of its own
+    for ours, theirs in zip(first["drawn"], second["drawn"], strict=True):
+        assert ours != theirs  # and images
 
 
 def test_two_processes_hold_the_same_images_out(celeba, tmp_path):

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 
 PREFIX = "checkpoint-"
 PARTIAL_PREFIX = "partial-"
+ABANDONED_PREFIX = "abandoned-"
 PROGRESS_FILE = "progress.json"
 
 
@@ -24,7 +25,11 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
         for path in output_dir.glob(f"{PREFIX}*")
         if re.fullmatch(rf"{PREFIX}\d+", path.name) and (path / PROGRESS_FILE).is_file()
     ]
-    return sorted(found, key=lambda path: int(path.name.removeprefix(PREFIX)))
+    return sorted(found, key=_step)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix(PREFIX))
 
 
 def find_checkpoint(output_dir: Path, wanted: str) -> Path | None:
@@ -46,6 +51,9 @@ def find_checkpoint(output_dir: Path, wanted: str) -> Path | None:
 def save_checkpoint(accelerator: Accelerator, output_dir: Path, progress: dict[str, Any], limit: int | None) -> Path:
     """Write networks, optimizers, averages and progress; then remove the oldest beyond ``limit``.
 
+    Later ones, of a course that was left by going back to an earlier one, are kept under another name: ``latest`` is
+    the newest of the course that goes on.
+
     The state is written beside its final place and renamed, so that a run killed at any moment leaves only whole
     checkpoints behind.
     """
@@ -60,6 +68,12 @@ def save_checkpoint(accelerator: Accelerator, output_dir: Path, progress: dict[s
         (partial / PROGRESS_FILE).write_text(json.dumps(progress, indent=2), encoding="utf-8")
         _remove(final)
         partial.rename(final)
+        for later in list_checkpoints(output_dir):
+            if _step(later) > progress["step"]:
+                left = later.with_name(f"{ABANDONED_PREFIX}{later.name}")
+                shutil.rmtree(left, ignore_errors=True)
+                later.rename(left)
+                accelerator.print(f"{later.name} is later than this one, and of another course: it is {left.name} now.")
         if limit is not None:
             others = [checkpoint for checkpoint in list_checkpoints(output_dir) if checkpoint != final]
             for old in others[: max(0, len(others) - limit + 1)]:

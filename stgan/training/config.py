@@ -337,7 +337,10 @@ STARGAN_PAPER = replace(
     batch_size=16,
     learning_rate=1e-4,
     lr_schedule="linear",
-    attribute_weight=1.0,
+    # The paper's λ of 1 weighs a sum over the attributes, ours a mean: as many as there are. Set both for others
+    # than the 13.
+    attribute_weight=13.0,
+    discriminator_attribute_weight=13.0,
     reconstruction_weight=10.0,
     random_flip=True,
 )

@@ -9,20 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 
+from stgan.card import EVALUATION_FILE, PICTURE_FILE
 from stgan.connection import explained, explanation
+from stgan.repository import TakenError, check_private, check_same_project, full_name, list_files
 from stgan.training.checkpoints import PARTIAL_PREFIX, PREFIX, CheckpointError, list_checkpoints
 
 STATE_BRANCH = "training-state"  # beside main, so that whoever wants the model does not download the optimizers
 
 
+MODEL_PATTERNS = ["*.json", "*.md", "*.safetensors"]
+STALE_PATTERNS = ["onnx/*", EVALUATION_FILE, PICTURE_FILE]  # of weights that came before
+
+
 class BackgroundPush:
     """Uploads in a thread of its own, one after the other. A Hub that fails never stops or delays a run.
+
+    Where the Hub can be asked, it is asked before the run, and from then on ``name`` has its owner in it.
 
     Args:
         name: repository, ``owner/name`` or a name of the account's own.
         private: create it as private.
         say: prints a line.
+
+    Raises:
+        TakenError: the repository is another project's, or public where a private one is wanted.
     """
 
     def __init__(self, name: str, private: bool, say: Callable[[str], Any]):
@@ -30,6 +42,20 @@ class BackgroundPush:
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="push")
         self.numbers = count()
         self.newest: dict[str, tuple[Future, Path]] = {}  # of each kind
+        try:
+            self._look()
+        except TakenError:
+            raise
+        except Exception as error:
+            say(f"Could not look at {name} on the Hub: {explanation(error, name)} Training goes on without.")
+
+    def _look(self) -> None:
+        api = HfApi()
+        self.name = full_name(api, self.name)
+        if api.repo_exists(self.name):
+            if self.private:
+                check_private(api, self.name)
+            check_same_project(api, self.name, (CONFIG_NAME, SAFETENSORS_SINGLE_FILE), list_files(api, self.name))
 
     def model(self, folder: Path, message: str) -> None:
         """Upload a model folder to main."""
@@ -57,7 +83,7 @@ class BackgroundPush:
         api = HfApi()
         try:
             repo_id = api.create_repo(self.name, private=self.private or None, exist_ok=True).repo_id
-            where = {}
+            where: dict[str, Any] = {"allow_patterns": MODEL_PATTERNS, "delete_patterns": STALE_PATTERNS}
             if kind == "state":
                 api.create_branch(repo_id, branch=STATE_BRANCH, exist_ok=True)
                 where = {"revision": STATE_BRANCH, "delete_patterns": f"{PREFIX}*"}

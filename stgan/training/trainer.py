@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.card import EVALUATION_FILE, TRAINING_FILE, device_name, write_card
+from stgan.card import TRAINING_FILE, device_name, remove_records, write_card
 from stgan.data import (
     Batch,
     DataError,
@@ -39,7 +39,13 @@ from stgan.data import (
 from stgan.metrics import check_judge
 from stgan.models import AttributeClassifier, fetch_model_folder
 from stgan.training.alignment import AlignmentObjective
-from stgan.training.checkpoints import PARTIAL_PREFIX, find_checkpoint, load_checkpoint, save_checkpoint
+from stgan.training.checkpoints import (
+    PARTIAL_PREFIX,
+    CheckpointError,
+    find_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from stgan.training.classification import ClassificationObjective
 from stgan.training.config import TrainingConfig
 from stgan.training.distributed import check_processes
@@ -105,6 +111,8 @@ class Trainer:
         self.next_batch = 0
         self.saved_step = -1  # of the newest checkpoint
         self.held_out = 0  # images at the start of the training split, for validation
+        self.held_out_before: int | None = None  # in the run that this one continues
+        self.trained_config: dict[str, Any] | None = None  # of a run that was over already: what it was trained with
         self.stop_requested = False
         self.push: BackgroundPush | None = None
         if config.push_to_hub and self.accelerator.is_main_process:
@@ -131,6 +139,11 @@ class Trainer:
         self._register_state()
         batches_state = self._resume()
         self.validation_data = self._load_validation()
+        if self.held_out_before not in (None, self.held_out):
+            raise CheckpointError(
+                f"The checkpoint's run held {self.held_out_before} training images out for validation, this one would "
+                f"hold out {self.held_out}: use its --max_validation_samples."
+            )
         self.batches = self._open_batches()
         if batches_state is not None:
             self.batches.load_state_dict(batches_state)
@@ -305,9 +318,15 @@ class Trainer:
         self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
         self.initial_images, self.initial_steps = (progress.get(f"initial_{unit}", 0) for unit in ("images", "steps"))
         self.earlier_minutes = progress.get("minutes", 0.0)
-        images = self.initial_images + progress["images_seen"]
-        self.commands = _continued(progress["commands"], images, self.commands[-1]["command"])
-        self.accelerator.print(f"Continuing from {checkpoint} at step {self.step} of {self.total_steps}.")
+        self.held_out_before = progress.get("held_out")
+        if self.step >= self.total_steps:  # nothing is trained with what this run was told
+            self.commands = progress["commands"]
+            self.trained_config = {name: progress["config"].get(name) for name in asdict(self.config)}
+            self.accelerator.print(f"{checkpoint} is at step {self.step} of {self.total_steps}: nothing is left to do.")
+        else:
+            images = self.initial_images + progress["images_seen"]
+            self.commands = _continued(progress["commands"], images, self.commands[-1]["command"])
+            self.accelerator.print(f"Continuing from {checkpoint} at step {self.step} of {self.total_steps}.")
         return progress["batches"].get(str(self.accelerator.process_index))
 
     def _apply_optimizer_settings(self) -> None:
@@ -319,6 +338,8 @@ class Trainer:
 
     def _resume_settings(self) -> dict[str, Any]:
         settings = {name: getattr(self.config, name) for name in RESUME_SETTINGS}
+        if self.config.streaming:  # each of them reads files of its own
+            settings["dataloader_num_workers"] = self.config.dataloader_num_workers
         return json.loads(json.dumps(settings)) | {"processes": self.accelerator.num_processes}
 
     def _start_trackers(self) -> None:
@@ -386,6 +407,7 @@ class Trainer:
             "initial_steps": self.initial_steps,
             "minutes": self.minutes,
             "commands": self.commands,
+            "held_out": self.held_out,
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
             "config": json.loads(json.dumps(asdict(self.config))) | {"processes": self.accelerator.num_processes},
         }
@@ -426,7 +448,7 @@ class Trainer:
             "parameters": self.objective.trained_model.parameter_count(),
             "device": device_name(self.device),
             "validation": figures,
-            "config": asdict(self.config) | {"attributes": list(self.attributes)},
+            "config": (self.trained_config or asdict(self.config)) | {"attributes": list(self.attributes)},
         }
         final, partial = self.output_dir / "model", self.output_dir / f"{PARTIAL_PREFIX}model"
         self.objective.trained_model.save_pretrained(partial)
@@ -434,12 +456,13 @@ class Trainer:
         for name, companion in self.objective.companions.items():
             companion.save_pretrained(partial / name)
             (partial / name / "README.md").unlink()  # the card above it speaks for both
-        write_card(partial, self.config.hub_model_id or self.output_dir.name)
+        name = self.push.name if self.push else self.config.hub_model_id or self.output_dir.name
+        remove_records(final)  # before the weights: killed in between, it has too few rather than wrong ones
+        write_card(partial, name)
         for file in [path for path in partial.rglob("*") if path.is_file()]:  # each whole or not at all
             target = final / file.relative_to(partial)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, target)
-        (final / EVALUATION_FILE).unlink(missing_ok=True)  # of other weights
         shutil.rmtree(partial)
         if self.push:
             self.push.model(final, f"{self.step * self.images_per_step} images")
