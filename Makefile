@@ -1,5 +1,5 @@
 # make demo: install and open the app on the bundled model.  make test: install and pass the tests.
-# Both use .venv in this folder and need Python 3.11 (or another from 3.10) and make, nothing else.
+# Both use .venv in this folder and need Python 3.11 or newer and make, nothing else.
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -6,10 +6,13 @@ import sys
 
 import tyro
 
-from stgan.data import DataError
-from stgan.models import ModelFolderError
-from stgan.training import TrainingConfig, TrainingError, recipe_defaults, train
-from stgan.training.checkpoints import CheckpointError
+try:
+    from stgan.data import DataError
+    from stgan.models import ModelFolderError
+    from stgan.training import TrainingConfig, TrainingError, recipe_defaults, train
+    from stgan.training.checkpoints import CheckpointError
+except ModuleNotFoundError as error:  # what the demo does without
+    sys.exit(f"train.py: {error.name} is not installed: pip install -e '.[train]'")
 
 
 def parse(arguments: list[str]) -> TrainingConfig:

@@ -91,7 +91,7 @@ def train(name: str, settings: Settings) -> tuple[Path, str]:
         if trained != f"accelerate launch {shlex.join(words)}":
             raise ValueError(f"{folder} was trained by other settings ({trained}): name another --output_dir.")
     subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
-    return folder / "model", command
+    return folder / "model", f"python {command}"
 
 
 def row(name: str, generator: Generator, evaluation: Evaluation) -> str:

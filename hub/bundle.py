@@ -103,7 +103,7 @@ def bundle(settings: Settings) -> None:
             shutil.copy(source / TRAINING_FILE, folder / TRAINING_FILE)
         if model is generator and (strengths or settings.average_with):
             record_changes(folder, strengths)
-        write_card(folder, settings.name or str(folder))
+        write_card(folder, settings.name or str(settings.output), companion=model is not generator)
     size = sum(file.stat().st_size for file in settings.output.rglob("*") if file.is_file())
     print(f"{settings.output}: {size / 1e6:.1f} MB")
 

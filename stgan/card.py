@@ -16,6 +16,7 @@ FAMILY_FILE = "family.json"  # where there is one: the family's table, written b
 PICTURE_FILE = "edits.png"  # where there is one: made by ``stgan sheet``
 TEMPLATE = Path(__file__).parent / "model_card.md"
 CELEBA = "flwrlabs/celeba"  # on the Hub
+CELEBA_TERMS = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 PAPERS = {"STGAN": "1904.09709", "AttGAN": "1711.10678", "StarGAN": "1711.09020"}
 
 USAGE = {
@@ -47,12 +48,12 @@ def device_name(device: torch.device) -> str:
     return f"CPU ({platform.machine()})"
 
 
-def write_card(folder: Path, name: str = "") -> ModelCard:
+def write_card(folder: Path, name: str = "", *, companion: bool = False) -> ModelCard:
     """Write ``README.md`` of a model folder from its ``config.json`` and its records.
 
     Arguments as those of :func:`model_card`; returns the card as written.
     """
-    card = model_card(folder, name)
+    card = model_card(folder, name, companion=companion)
     card.save(folder / "README.md")
     return card
 
@@ -93,6 +94,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         parameters=f"{training.get('parameters', 0):,}",
         device=training.get("device", "not recorded"),
         minutes=training.get("minutes"),
+        training_images=f"{training['training_images']:,}" if training.get("training_images") else None,
         command=_commands(training.get("commands", [])[-1:]),
         earlier_commands=_commands(training.get("commands", [])[:-1]),
         strengths=_strengths(training.get("strengths", {})),
@@ -196,6 +198,7 @@ def _card_data(architecture: str, data: list[str], licence: str | None, evaluati
         # CelebA's terms hold whatever else the weights have seen.
         license="other" if CELEBA in data else licence or "unknown",
         license_name="celeba-non-commercial-research" if CELEBA in data else None,
+        license_link=CELEBA_TERMS if CELEBA in data else None,
         datasets=[name for name in data if "/" in name] or None,
         tags=tags,
         metrics=["psnr", "ssim", "accuracy"] if is_editor else None if is_aligner else ["accuracy"],
@@ -215,10 +218,28 @@ def _eval_results(evaluation: dict[str, Any]) -> list[EvalResult] | None:
         "dataset_name": f"{'CelebA' if data == CELEBA else data} ({evaluation['images']} images)",
         "dataset_split": evaluation["split"],
     }
+    figures = evaluation["headline"]
+    first = [name for name in figures if name.startswith("rgb_")]  # through a mask, any model rebuilds well
     return [
-        EvalResult(metric_type=_metric_type(name), metric_name=name, metric_value=round(value, 4), **common)
-        for name, value in evaluation["headline"].items()
+        EvalResult(
+            metric_type=_metric_type(name),
+            metric_name=_metric_name(name, masked=bool(first)),
+            metric_value=round(figures[name], 4),
+            **common,
+        )  # fmt: skip
+        for name in [*first, *(name for name in figures if name not in first)]
     ]
+
+
+def _metric_name(name: str, masked: bool) -> str:
+    """In words: ``rgb_psnr`` is "PSNR, painted colours alone", ``edit_accuracy_1.5`` "edit accuracy ±1.5"."""
+    kind = name.removeprefix("rgb_")
+    if kind in ("psnr", "ssim"):
+        return kind.upper() + (
+            ", painted colours alone" if kind != name else " through the soft mask" if masked else ""
+        )
+    words, _, intensity = name.rpartition("_")
+    return f"{words.replace('_', ' ')} ±{intensity}" if words and intensity[0].isdigit() else name.replace("_", " ")
 
 
 def _metric_type(name: str) -> str:

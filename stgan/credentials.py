@@ -72,7 +72,7 @@ class Credentials:
         try:
             import c2pa
         except ImportError as error:
-            raise CredentialsError("Content credentials need the extra: pip install 'stgan[credentials]'.") from error
+            raise CredentialsError("Content credentials need the extra: pip install -e '.[credentials]'.") from error
         try:
             return c2pa.Signer.from_info(c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None))
         except (c2pa.C2paError, ValueError) as error:

@@ -70,7 +70,7 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     """
     missing = [package for package in NEEDED if find_spec(package) is None]
     if missing:
-        raise ExportError(f"{', '.join(missing)} not installed: pip install 'stgan[onnx]'.")
+        raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[onnx]'.")
     folder = fetch_model_folder(folder_or_hub_id, companions=())
     generator = load_generator(folder)
     image, condition = _inputs(generator, 2)

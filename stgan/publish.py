@@ -19,7 +19,7 @@ from huggingface_hub.utils.sha import git_hash, sha_fileobj
 from tyro.conf import Positional
 
 from stgan import repository
-from stgan.card import CELEBA, EVALUATION_FILE, FAMILY_FILE, PAPERS, PICTURE_FILE, model_card
+from stgan.card import CELEBA, CELEBA_TERMS, EVALUATION_FILE, FAMILY_FILE, PAPERS, PICTURE_FILE, model_card
 from stgan.connection import HubError, explained
 from stgan.editor import BUNDLED
 from stgan.export import check_export
@@ -260,11 +260,12 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
         tags=["face-editing", "attribute-editing", "gan", f"arxiv:{PAPERS['STGAN']}"],
         license="other",
         license_name="celeba-non-commercial-research",
+        license_link=CELEBA_TERMS,
         preload_from_hub=preloaded,
         disable_embedding=False,
         pinned=False,
     )
-    terms = f" Those of [{model}](https://huggingface.co/{model}) are told there." if model else ""
+    terms = f" The terms of [{model}](https://huggingface.co/{model}) are on its own card." if model else ""
     text = (
         "# Edit a face, tick a box\n\nUpload a photo, tick *Eyeglasses*, and get the same photo back with eyeglasses. "
         "The code is MIT; the weights in this repository were trained on CelebA and are for non-commercial research "

@@ -85,7 +85,7 @@ def realism(
             extractor = FrechetInceptionDistance().inception
     except ModuleNotFoundError as error:
         raise ValueError(
-            f'FID and KID need further packages: pip install "stgan[realism]" ({error.name or error}).'
+            f'FID and KID need further packages: pip install -e ".[realism]" ({error.name or error}).'
         ) from error
     extractor = extractor.to(device)
     exclusions = exclusion_matrix(generator.attributes).to(device)

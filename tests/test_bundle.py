@@ -44,6 +44,8 @@ def test_a_bundle_is_the_parts_in_half_precision(discriminator, parts, tmp_path)
         for key, value in load_file(shipped / name / "model.safetensors").items():
             assert value.dtype == (torch.float16 if value.ndim >= 2 else whole[key].dtype)
             torch.testing.assert_close(value.to(whole[key].dtype), whole[key], rtol=1e-3, atol=1e-6)
+    card = (shipped / "classifier" / "README.md").read_text(encoding="utf-8")
+    assert f'load_companion_classifier("{shipped}")' in card
     cards = {path.parent.relative_to(shipped).as_posix() for path in shipped.rglob("README.md")}
     assert cards == {".", "classifier", "aligner"}
     assert FaceEditor.from_pretrained(shipped).aligner is not None

@@ -13,7 +13,7 @@ from PIL import Image
 
 from stgan.credentials import Credentials, CredentialsError
 
-c2pa = pytest.importorskip("c2pa", reason="the extra is not installed: pip install 'stgan[credentials]'")
+c2pa = pytest.importorskip("c2pa", reason="the extra is not installed: pip install -e '.[credentials]'")
 
 from cryptography import x509  # noqa: E402
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402

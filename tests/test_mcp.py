@@ -11,7 +11,7 @@ from PIL import Image
 from stgan import FaceEditor
 from stgan.faces import FaceDetector
 
-pytest.importorskip("mcp", reason="the extra `mcp` is not installed: pip install 'stgan[mcp]'")
+pytest.importorskip("mcp", reason="the extra `mcp` is not installed: pip install -e '.[mcp]'")
 
 from mcp import ClientSession  # noqa: E402
 from mcp.client.streamable_http import streamablehttp_client  # noqa: E402

@@ -368,7 +368,7 @@ def test_the_card_of_a_space_is_its_whole_configuration(space):
 def test_the_card_of_a_space_speaks_for_the_weights_in_it_and_not_for_others(space):
     text = ModelCard.load(space / "README.md").text
     assert "the weights in this repository were trained on CelebA" in text
-    assert f"Those of [{NAME}](https://huggingface.co/{NAME}) are told there." in text
+    assert f"The terms of [{NAME}](https://huggingface.co/{NAME}) are on its own card." in text
 
 
 def test_a_space_for_zero_gpu_has_the_torch_that_runs_there(tmp_path):

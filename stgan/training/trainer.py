@@ -110,6 +110,7 @@ class Trainer:
         self.step = 0
         self.next_batch = 0
         self.saved_step = -1  # of the newest checkpoint
+        self.training_images: int | None = None  # different ones; nobody has counted a stream's
         self.held_out = 0  # images at the start of the training split, for validation
         self.held_out_before: int | None = None  # in the run that this one continues
         self.trained_config: dict[str, Any] | None = None  # of a run that was over already: what it was trained with
@@ -278,6 +279,7 @@ class Trainer:
             )  # fmt: skip
         data = self._load("train", max_samples=config.max_train_samples, skip_samples=self.held_out)
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
+        self.training_images = len(data)
         self.objective.count_labels(data.labels)
         weights = rare_attribute_weights(data.labels, config.rare_attribute_power)
         if self._fits_on_device(data):
@@ -443,6 +445,7 @@ class Trainer:
         record = {
             "commands": self.commands,
             "images_seen": self.initial_images + self.step * self.images_per_step,
+            "training_images": self.training_images,
             "steps": self.initial_steps + self.step,
             "minutes": round(self.minutes, 1),
             "parameters": self.objective.trained_model.parameter_count(),
