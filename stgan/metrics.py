@@ -672,9 +672,9 @@ def _notes(evaluation: Evaluation, published: bool) -> list[str]:
     lines = [
         f"Measured on {evaluation.images:,} images, 8-bit RGB, scikit-image defaults. Each attribute flipped on every "
         "image; ±1 is what the demo and the library call intensity 1. Edit accuracy: share of results in which a "
-        "separately trained classifier sees the value asked for; real faces: in how many it would, were they photographs of "
-        "people who do have that value. Preservation error: share of the other attributes' predictions that the edit "
-        "changed. The classifier's own accuracy on the real images bounds how far either can be trusted.",
+        "separately trained classifier sees the value asked for; real faces: in how many it would, were they "
+        "photographs of people who do have that value. Preservation error: share of the other attributes' predictions "
+        "that the edit changed. The classifier's own accuracy on the real images bounds how far either can be trusted.",
     ]
     if any(scores.distance for scores in evaluation.edits.values()):
         lines += [
