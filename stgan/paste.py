@@ -54,7 +54,8 @@ def paste_edit(
     if hair is not None:
         if mask is not None:
             where = np.asarray(hair, np.float32).reshape(*edited.shape[:2], 1)
-            share = 1 - where * (1 - _likeness(mask, reconstruction))
+            collar = _collar(_places(len(edited), 1.0))[..., None]
+            share = 1 - where * (1 - _likeness(mask, reconstruction) * (1 - collar))
             edited = reconstruction + share * (edited - reconstruction)
         alignment, reconstruction, edited, mask = _continued(rgb, alignment, reconstruction, edited, mask)
     result = rgb.copy()
@@ -118,6 +119,18 @@ def _likeness(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
     return _smoothstep((mean(gain) * guide).sum(axis=2) + mean(offset), 0.5, 0.9)[..., None]
 
 
+def _places(count: int, side: float) -> np.ndarray:
+    """Float (N, N, 2): x and y, from the middle, of the N x N cells of a square with this side."""
+    axis = ((np.arange(count, dtype=np.float32) + 0.5) / count - 0.5) * side
+    return np.stack(np.meshgrid(axis, axis), axis=-1)
+
+
+def _collar(place: np.ndarray) -> np.ndarray:
+    """Float (...) in [0, 1]: 1 below the chin, where clothes are rather than hair, at places in sides of the crop."""
+    across, down = np.abs(place[..., 0]), place[..., 1]
+    return _smoothstep(down, 0.2, 0.3) * (1 - _smoothstep(across, 0.2, 0.33))
+
+
 def _support(delta: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Float (S, S) in [0, 1]: where a change is carried over."""
     size = delta.shape[0]
@@ -179,18 +192,30 @@ def _carried_on(change: np.ndarray, photo: np.ndarray, size: int) -> np.ndarray:
     step = max(1, size // 64)
     coarse_size = (round(wide / step),) * 2
     coarse, coarse_change = (cv2.resize(x, coarse_size, interpolation=cv2.INTER_AREA) for x in (photo, change))
-    axis = (np.arange(coarse_size[0], dtype=np.float32) + 0.5) * (wide / coarse_size[0]) - wide / 2
-    place = np.stack(np.meshgrid(axis, axis), axis=-1)  # pixels from the middle
-    beyond = np.abs(place).max(axis=2) - size / 2  # positive outside the crop
-    outside, ring = beyond > 0, (beyond <= 0) & (beyond > -size / 8)
+    place = _places(coarse_size[0], wide / size)
+    beyond = np.abs(place).max(axis=2) - 0.5  # positive outside the crop
+    outside, ring = beyond > 0, (beyond <= 0) & (beyond > -1 / 8) & (_collar(place) < 0.5)
 
-    features = np.concatenate([place / (size / 10), coarse / 16.0], axis=2)  # in standard deviations
+    features = np.concatenate([10 * place, coarse / 16.0], axis=2)  # in standard deviations
     squares = (features**2).sum(axis=2)
     distance = squares[outside][:, None] + squares[ring] - 2 * features[outside] @ features[ring].T
     weight = np.exp(-0.5 * np.maximum(distance, 0.0))
     # The constant lets what is like nothing at the border go without a change.
-    coarse_change[outside] = weight @ coarse_change[ring] / (weight.sum(axis=1, keepdims=True) + 0.05)
+    carried = weight @ coarse_change[ring] / (weight.sum(axis=1, keepdims=True) + 0.05)
+    if change.shape[2] > 3:
+        above = coarse_change[..., 3] * ((beyond <= 0) & (place[..., 1] < -0.1))  # where it is hair, if anywhere
+        carried *= _colour_likelihood(coarse, above)[outside][:, None]
+    coarse_change[outside] = carried
     return cv2.resize(coarse_change, (wide, wide), interpolation=cv2.INTER_LINEAR)
+
+
+def _colour_likelihood(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Float (H, W) in [0, 1]: how likely a pixel's colour is among those of the pixels of this weight (H, W)."""
+    total = weight.sum() + 1e-6
+    mean = np.tensordot(weight, image, 2) / total
+    deviation = np.sqrt(np.tensordot(weight, (image - mean) ** 2, 2) / total) + 10
+    distance = (((image - mean) / deviation) ** 2).sum(axis=2)
+    return np.exp(-0.5 * np.maximum(distance - 3, 0))  # three channels: 3 is what distances are on average
 
 
 @dataclass(frozen=True)

@@ -401,6 +401,27 @@ def test_recoloured_hair_keeps_to_what_has_its_colour():
     assert np.abs(half[312:].astype(int) - plain[312:]).mean() < 0.5  # something else is edited too: the mask holds
 
 
+def test_a_collar_of_the_hairs_colour_and_a_wall_of_another_keep_theirs():
+    """Dark hair and clothes before a light wall; the photo goes on beyond the crop. The mask is open on the hair and,
+    from the eyes down, on everything, as masks are."""
+    rgb = np.full((1024, 1024, 3), (120, 140, 170), np.uint8)
+    for part in (np.s_[150:420, 300:724], np.s_[700:900, 430:594]):  # hair, collar
+        rgb[part] = (40, 30, 25)
+    rgb += np.random.default_rng(4).integers(0, 9, rgb.shape, dtype=np.uint8)
+    matrix = similarity(0, 1, 63.5, 63.5) @ similarity(0, 1 / 4) @ similarity(0, 1, -511.5, -511.5)
+    alignment = Alignment(matrix[:2])
+    crop = crop_face(rgb, alignment, S).astype(np.float32)
+    mask = (crop.mean(axis=2) < 90).astype(np.float32)
+    mask[S // 2 :] = 1
+    edited = crop + 60 * mask[..., None]
+    pasted = paste_edit(rgb, alignment, crop, edited, mask, hair=np.ones((S, S))).astype(int) - rgb
+    assert pasted[280:400, 330:690].mean() > 50  # within the crop
+    assert pasted[200:240, 400:600].mean() > 25  # carried on beyond it
+    assert np.abs(pasted[720:740, 450:570]).mean() < 3  # the collar within
+    assert np.abs(pasted[790:880, 450:570]).mean() < 1  # and beyond
+    assert np.abs(pasted[400:600, 790:900]).mean() < 1  # the wall
+
+
 def test_fringes_of_colour_go_and_light_and_dark_stay():
     rgb = np.full((1024, 1024, 3), 128, np.uint8)
     alignment = align_whole(rgb.shape, S)
