@@ -54,6 +54,9 @@ ANIMATION_FRAMES = 12
 FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
 FRAMED = "stgan-framed-faces.jpg"  # the file of what the page shows as the photo
 GONE = "Photos are kept for an hour at most, and this one is gone: please open it again."
+NOT_UPLOADED = (
+    "photo must be a file that was uploaded to this demo: open it on the page, or upload it and give its path."
+)
 M_ARENA_MAX = -8  # of malloc.h
 CONCURRENCY = 1  # edits at once; measured on 2 cores with 8 users: with 2 a picture took 2.2 s, with 1 it took 1.7 s
 
@@ -155,7 +158,24 @@ def _signed(path: str, request: EditRequest) -> str:
 
 def uploaded(file: dict | None) -> str | None:
     """Path of a new photo as it was sent; None after a click on the cross, which may still send what it took away."""
-    return None if file is None or Path(file["path"]).name == FRAMED else file["path"]
+    path = None if file is None else _uploaded_path(file)
+    return None if path is None or Path(path).name == FRAMED else path
+
+
+def _uploaded_path(photo: object) -> str:
+    """Path of what a visitor uploaded.
+
+    Gradio looks whether a file was uploaded only where the object that names it has its ``meta``: without this check
+    any picture on the server could be had. One elsewhere is refused alike whether it is there or not.
+    """
+    path = photo.get("path") if isinstance(photo, dict) else None
+    with suppress(ValueError):  # no path at all, such as one with a null byte
+        path = Path(os.path.realpath(path)) if isinstance(path, str) else None
+    if not isinstance(path, Path) or not path.is_relative_to(os.path.realpath(demo.GRADIO_CACHE)):
+        raise gr.Error(NOT_UPLOADED)
+    if not os.path.isfile(path):
+        raise gr.Error(GONE)
+    return str(path)
 
 
 def open_photo(path: str | None, aligned: bool, view: str):
@@ -486,7 +506,7 @@ def _prepared(photo: gr.FileData, face: int | None, aligned: bool) -> PreparedFa
         raise gr.Error(f"face must be a whole number, counted from 0 at the left, or null; not {json.dumps(face)}.")
     if not isinstance(aligned, bool):
         raise gr.Error(f"aligned must be true or false, without quotes; not {json.dumps(aligned)}.")
-    opened_photo = _tried(read_photo, photo["path"])
+    opened_photo = _tried(read_photo, _uploaded_path(photo))
     return _tried(_prepare, opened_photo, face, aligned or looks_aligned(opened_photo.rgb.shape))
 
 

@@ -1,5 +1,6 @@
 """The demo answers over HTTP what the library answers in Python."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from stgan.models import FaceAligner
 from stgan.request import EditRequest
 
 gradio_client = pytest.importorskip("gradio_client")
+httpx = pytest.importorskip("httpx")  # its own
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,29 @@ def photo(tmp_path):
 
 def asked(client, photo, *arguments, api_name):
     return client.predict(gradio_client.handle_file(str(photo)), *arguments, api_name=api_name)
+
+
+def called(address, endpoint, *data):
+    """All that an endpoint says to arguments sent as they are: Gradio's client would set them right."""
+    body = json.dumps({"data": data})  # not by httpx, which refuses to write NaN
+    headers = {"Content-Type": "application/json"}
+    begun = httpx.post(f"{address}/gradio_api/call/{endpoint}", content=body, headers=headers).json()
+    return httpx.get(f"{address}/gradio_api/call/{endpoint}/{begun['event_id']}", timeout=60).text
+
+
+def opened_on_the_page(address, value):
+    """What the page's own event says to a new photo."""
+    config = httpx.get(f"{address}/config").json()
+    photo = next(each["id"] for each in config["components"] if each["props"].get("elem_id") == "photo")
+    event = next(each["id"] for each in config["dependencies"] if [photo, "input"] in each["targets"])
+    body = {"fn_index": event, "data": [value], "session_hash": "visitor"}
+    return httpx.post(f"{address}/gradio_api/run/predict", json=body).text
+
+
+def uploaded(address, photo):
+    """Path on the server of a photo as the page and the curl commands send it."""
+    with photo.open("rb") as file:
+        return Path(httpx.post(f"{address}/gradio_api/upload", files={"files": (photo.name, file)}).json()[0])
 
 
 def assert_same_picture(path, expected):
@@ -153,6 +178,36 @@ def test_a_broken_file_is_answered_in_plain_words(client, tmp_path):
         asked(client, tmp_path / "broken.jpg", api_name="/attributes")
 
 
+@pytest.mark.parametrize("place", ["portrait.png", "nothing.png", "", "\0"])
+def test_no_file_of_the_server_is_to_be_had(demo_address, photo, place):
+    """Gradio looks whether a file was uploaded only where ``meta`` says that it is one."""
+    path = {"path": str(photo.with_name(place)) if place.endswith(".png") else place}
+    answers = [
+        called(demo_address, "attributes", path, None, True),
+        called(demo_address, "edit", path, {}, 1.0, None, None, True),
+        called(demo_address, "edit_all", path, 1.0, None, True),
+        opened_on_the_page(demo_address, path),
+    ]
+    for answer in answers:
+        assert "photo must be a file that was uploaded" in answer
+        assert str(photo.parent) not in answer
+
+
+def test_neither_a_link_nor_a_detour_leads_out_of_the_uploads(demo_address, photo):
+    folder = uploaded(demo_address, photo).parent
+    (folder / "link.png").symlink_to(photo)
+    for path in (folder / "link.png", folder / os.path.relpath(photo, folder)):
+        assert "photo must be a file that was uploaded" in called(
+            demo_address, "attributes", {"path": str(path)}, None, True
+        )
+
+
+def test_an_upload_needs_no_more_than_its_path(demo_address, photo):
+    path = {"path": str(uploaded(demo_address, photo))}
+    assert "event: complete" in called(demo_address, "attributes", path, None, False)
+    assert "error" not in opened_on_the_page(demo_address, path)
+
+
 def test_the_edited_photo_is_sent_and_not_only_its_place_on_the_server(client, photo):
     kept = client.download_files
     assert asked(client, photo, {"Young": True}, api_name="/edit").startswith(str(kept))
@@ -186,6 +241,7 @@ def GPU(function):
     return on_gpu
 """
 VISIT = """
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -220,7 +276,9 @@ calls(app.take_away, subject, history, "PNG", SimpleNamespace(headers={}))
 subject, *_, history, _ = calls(app.open_photo, sys.argv[1], False, app.FACE_VIEW)
 calls(app.all_edits, subject)
 calls(app.take_away, subject, history, "PNG", SimpleNamespace(headers={}))
-photo = {"path": sys.argv[1]}
+photo = {"path": str(Path(app.demo.GRADIO_CACHE) / "upload" / "portrait.png")}
+Path(photo["path"]).parent.mkdir()
+shutil.copy(sys.argv[1], photo["path"])
 calls(app.attributes, photo)
 calls(app.edit, photo, {"Young": False, "Eyeglasses": True})
 calls(app.edit_all, photo)
