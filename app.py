@@ -12,6 +12,7 @@ import ctypes
 import importlib.util
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Collection
@@ -467,6 +468,7 @@ def edit(
     """
     for name, given in {"changes": changes, "source": source or {}}.items():
         _check_labels(name, given)
+    _check_intensity(intensity)
     request = EditRequest(changes, intensity, source or {})
     return _answer(_tried(_edit, _prepared(photo, face, aligned), request)[0], request, "edited.png")
 
@@ -482,6 +484,7 @@ def edit_all(
         face: which face, counted from 0 at the left; without it the largest one that can be edited.
         aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
     """
+    _check_intensity(intensity)
     prepared = _prepared(photo, face, aligned)
     edited = _tried(_single_edits, prepared, intensity)
     labels = prepared.label_dict()
@@ -499,6 +502,22 @@ def _check_labels(name: str, given: object) -> None:
     for attribute, value in given.items():
         if not isinstance(value, bool):
             raise gr.Error(f"{wanted}; {attribute} is {json.dumps(value)}: give true or false, without quotes.")
+
+
+def _check_intensity(given: object) -> None:
+    """Refuse what is no number before the work: true would be 1, and "1.2" would fail once the edit is made."""
+    wanted = "intensity must be a number, or an object of attribute name to number"
+    if not isinstance(given, dict) and not _is_number(given):
+        raise gr.Error(f"{wanted}; not {json.dumps(given)}.")
+    for attribute, value in given.items() if isinstance(given, dict) else ():
+        if not _is_number(value):
+            raise gr.Error(f"{wanted}; {attribute} is {json.dumps(value)}.")
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # false for NaN, and for a whole number that no float holds
 
 
 def _prepared(photo: gr.FileData, face: int | None, aligned: bool) -> PreparedFace:

@@ -147,6 +147,34 @@ def test_a_correction_that_is_neither_true_nor_false_is_answered_in_plain_words(
         asked(client, photo, {"Male": True}, 1.0, {"Young": "true"}, api_name="/edit")
 
 
+@pytest.mark.parametrize(
+    ("intensity", "message"),
+    [
+        (None, "not null."),
+        ([1], "not [1]."),
+        ("1.2", 'not "1.2".'),
+        (True, "not true."),
+        (float("nan"), "not NaN."),
+        ({"Young": None}, "Young is null."),
+        ({"Male": 1, "Young": "1.2"}, 'Young is "1.2".'),
+    ],
+)
+def test_an_intensity_that_is_no_number_is_answered_in_plain_words(demo_address, photo, intensity, message):
+    file = {"path": str(uploaded(demo_address, photo))}
+    for answer in (
+        called(demo_address, "edit", file, {"Young": True}, intensity, None, None, False),
+        called(demo_address, "edit_all", file, intensity, None, False),
+    ):
+        said = json.loads(answer.partition("data: ")[2])["error"]
+        assert said == f"intensity must be a number, or an object of attribute name to number; {message}"
+
+
+@pytest.mark.parametrize("value", [None, {}, [], "portrait.png", {"path": None}, {"path": 1}])
+def test_a_photo_that_is_no_file_is_answered_in_plain_words(demo_address, value):
+    for endpoint, *arguments in (("attributes",), ("edit", {"Young": True}, 1.0, None), ("edit_all", 1.0)):
+        assert "photo must be a file that was" in called(demo_address, endpoint, value, *arguments, None, False)
+
+
 def test_a_face_that_is_not_there_is_answered_in_plain_words(client, photo):
     with pytest.raises(Exception, match="no face number 7"):
         asked(client, photo, 1.0, 7, api_name="/edit_all")
