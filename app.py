@@ -55,6 +55,7 @@ ANIMATION_FRAMES = 12
 FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
 FRAMED = "stgan-framed-faces.jpg"  # the file of what the page shows as the photo
 GONE = "Photos are kept for an hour at most, and this one is gone: please open it again."
+OURS = "stgan-"  # how the folder of a file begins that the demo wrote; an upload's is hexadecimal
 NOT_UPLOADED = (
     "photo must be a file that was uploaded to this demo: open it on the page, or upload it and give its path."
 )
@@ -140,7 +141,7 @@ def _edited_photo(face: PreparedFace, request: EditRequest) -> Image.Image:
 def _file(name: str) -> str:
     """Path of a file to be written that Gradio serves, and deletes when it is old."""
     Path(demo.GRADIO_CACHE).mkdir(parents=True, exist_ok=True)
-    path = str(Path(tempfile.mkdtemp(dir=demo.GRADIO_CACHE)) / name)
+    path = str(Path(tempfile.mkdtemp(prefix=OURS, dir=demo.GRADIO_CACHE)) / name)
     demo.upload_file_set.add(path)  # of what `delete_cache` deletes, also where no page ever shows it
     return path
 
@@ -160,7 +161,12 @@ def _signed(path: str, request: EditRequest) -> str:
 def uploaded(file: dict | None) -> str | None:
     """Path of a new photo as it was sent; None after a click on the cross, which may still send what it took away."""
     path = None if file is None else _uploaded_path(file)
-    return None if path is None or Path(path).name == FRAMED else path
+    return None if path is None or _is_framed(Path(path)) else path
+
+
+def _is_framed(path: Path) -> bool:
+    """Whether the demo wrote this as the photo on the page; saved from there and sent again it is a photo like any."""
+    return path.name == FRAMED and path.parent.name.startswith(OURS)
 
 
 def _uploaded_path(photo: object) -> str:

@@ -310,7 +310,7 @@ shutil.copy(sys.argv[1], photo["path"])
 calls(app.attributes, photo)
 calls(app.edit, photo, {"Young": False, "Eyeglasses": True})
 calls(app.edit_all, photo)
-written = {str(path) for path in Path(app.demo.GRADIO_CACHE).glob("tmp*/*")}
+written = {str(path) for path in Path(app.demo.GRADIO_CACHE).glob(f"{app.OURS}*/*")}
 assert written
 print("never deleted:", *written - app.demo.upload_file_set)
 """

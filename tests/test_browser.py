@@ -225,6 +225,13 @@ def test_nothing_of_the_photo_before_stays_on_the_page(page, portrait):
     playwright.expect(pictures).to_have_count(0, timeout=PATIENCE)
 
 
+def test_the_photo_saved_from_the_page_can_be_opened_again(page, tmp_path):
+    saved = tmp_path / "stgan-framed-faces.jpg"
+    saved.write_bytes(page.request.get(page.locator("#photo img").get_attribute("src")).body())
+    upload(page, saved)
+    playwright.expect(page.locator("#versions button")).to_have_count(1)
+
+
 def test_a_removed_photo_does_not_come_back(page):
     page.get_by_role("button", name="Remove Image").click()
     page.locator("#result img").first.wait_for(state="detached")
