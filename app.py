@@ -198,9 +198,9 @@ def open_photo(path: str | None, aligned: bool, view: str):
         raise gr.Error(str(error), title="This photo cannot be edited") from error
 
 
-def choose_face(subject: Subject | None, number: int, view: str):
+def choose_face(meant: str, subject: Subject | None, number: int, view: str):
     """Another face of the photo."""
-    if subject is None or number == subject.chosen or number not in range(len(subject.faces)):
+    if subject is None or meant != _key(subject) or number == subject.chosen or number not in range(len(subject.faces)):
         return [gr.skip()] * len(opened)
     try:
         return _opened(_subject(subject.name, subject.photo, subject.faces, number), view)
@@ -208,9 +208,9 @@ def choose_face(subject: Subject | None, number: int, view: str):
         raise gr.Error(str(error), title="This face cannot be edited") from error
 
 
-def click_face(subject: Subject | None, event: gr.SelectData) -> int:
+def click_face(meant: str, subject: Subject | None, event: gr.SelectData) -> int:
     """Number of the face under the pointer, or else of the one being edited."""
-    return gr.skip() if subject is None else subject.face_at(*event.index)
+    return gr.skip() if subject is None or meant != _key(subject) else subject.face_at(*event.index)
 
 
 def put_back(subject: Subject | None):
@@ -256,6 +256,14 @@ def _subject(name: str, photo: Photo, faces: list[Face], chosen: int, prepared: 
     return Subject.opened(name, photo, faces, chosen, prepared, _file)
 
 
+def _key(subject: Subject | None) -> str:
+    """What tells a subject from every other one: the folder of a file that only it has.
+
+    The page sends it as it was at the click, where :class:`gr.State` is what it is when the job's turn comes.
+    """
+    return "" if subject is None else Path(subject.before).parent.name
+
+
 def _edited(subject: Subject, history: History | None, said: Controls) -> History:
     edited = _edited_photo(subject.prepared, subject.request(said))
     return History.after(history, subject, said, edited, model_name, _file)
@@ -268,6 +276,7 @@ def _opened(subject: Subject, view: str, history: History | None = None):
     now = history.now.controls
     return [
         subject,
+        _key(subject),
         _framed(subject),
         gr.Radio(choices=names, value=subject.chosen, visible=len(names) > 1),
         now.intensity,
@@ -291,7 +300,7 @@ def _closed():
     empty = [gr.CheckboxGroup(choices=_without_confidence(group), value=[], interactive=False) for group in groups]
     shifts = [0.0] * len(fine)
     nothing_shown = [(None, None), None, gr.Gallery(value=[])]
-    return [None, gr.skip(), gr.Radio(visible=False), INTENSITY, *empty, *shifts, *nothing_shown]
+    return [None, _key(None), gr.skip(), gr.Radio(visible=False), INTENSITY, *empty, *shifts, *nothing_shown]
 
 
 def _with_confidence(subject: Subject, group: list[str]) -> list[tuple[str, str]]:
@@ -305,9 +314,11 @@ def _without_confidence(group: list[str]) -> list[tuple[str, str]]:
 # ------------------------------------------------------------------------------------------------------------- editing
 
 
-def show(subject: Subject | None, history: History | None, view: str, intensity: float, *values):
+def show(meant: str, subject: Subject | None, history: History | None, view: str, intensity: float, *values):
     """The picture follows the controls: one tick clears what it excludes, the rest is edited."""
     ticked = [name for group in values[: len(groups)] for name in group]
+    if subject is not None and meant != _key(subject):  # a click while this one opened, on the boxes of the one before
+        return [gr.skip()] * (1 + len(pictures))
     if subject is None or history is None:
         if ticked:
             raise gr.Error(GONE)
@@ -576,6 +587,7 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
     subject_state, history_state = gr.State(time_to_live=3600), gr.State(time_to_live=3600)
     # What a click made give way. Not the boxes themselves: Gradio keeps a copy of a component each time it is skipped.
     settled_state = gr.State()
+    key_box = gr.Textbox(visible=False)  # of the subject that the page shows
     path_state = gr.State(str(EXAMPLE))  # of the newest upload, also of one that could not be opened; None: removed
     looked_state = gr.State(False)  # whether degrees have been looked at: only then are they made for the next face
     gr.Markdown(INTRODUCTION)
@@ -644,14 +656,14 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
 
     controls = [strength, *boxes, *fine]
     pictures = [slider, history_state, versions]
-    opened = [subject_state, photo, face_choice, *controls, *pictures]
+    opened = [subject_state, key_box, photo, face_choice, *controls, *pictures]
     private = {"api_visibility": "private"}
     by_model = private | {"concurrency_id": "model", "concurrency_limit": CONCURRENCY}  # first come, first served
     latest = by_model | {"trigger_mode": "always_last"}  # while one runs, of those that follow only the last waits
     at_once = private | {"queue": False, "show_progress": "hidden"}
 
     editing = gr.on(
-        [control.change for control in controls], show, [subject_state, history_state, view, *controls],
+        [control.change for control in controls], show, [key_box, subject_state, history_state, view, *controls],
         [settled_state, *pictures], show_progress="minimal", show_progress_on=slider, **latest,
     )  # fmt: skip
     settled_state.change(settle, settled_state, boxes, **at_once)
@@ -664,9 +676,9 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
         ),
         example_button.click(open_example, view, opened, show_progress_on=slider, **by_model),
         aligned_box.input(open_photo, [path_state, aligned_box, view], opened, show_progress_on=slider, **by_model),
-        face_choice.input(choose_face, [subject_state, face_choice, view], opened, **by_model),
-        photo.select(click_face, subject_state, face_choice, **at_once).success(
-            choose_face, [subject_state, face_choice, view], opened, **by_model
+        face_choice.input(choose_face, [key_box, subject_state, face_choice, view], opened, **by_model),
+        photo.select(click_face, [key_box, subject_state], face_choice, **at_once).success(
+            choose_face, [key_box, subject_state, face_choice, view], opened, **by_model
         ),
     ]
     example_button.click(lambda: (str(EXAMPLE), False), None, [path_state, aligned_box], **at_once)

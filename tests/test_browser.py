@@ -170,6 +170,27 @@ def test_of_quick_clicks_the_last_one_holds(page):
         assert boxes.nth(("Eyeglasses", "Male", "Mustache", "Pale_Skin", "Young").index(name)).is_hidden() is False
 
 
+def test_a_click_while_another_photo_opens_edits_neither(page, portrait):
+    upload(page, portrait)
+    unedited = shown(page)
+    page.get_by_role("checkbox", name=re.compile("^Eyeglasses")).click()
+    wait_for_another(page, unedited)
+    playwright.expect(page.locator("#versions button")).to_have_count(2)
+    page.wait_for_timeout(2000)  # for all that follows
+    page.evaluate(
+        """() => {
+            const box = (name) => [...document.querySelectorAll("label")].find((each) => each.innerText.includes(name));
+            box("Already aligned").querySelector("input").click();
+            box("Mustache").querySelector("input").click();
+        }"""
+    )
+    playwright.expect(page.locator("#versions button")).to_have_count(1)
+    page.wait_for_timeout(3000)
+    playwright.expect(page.locator("#versions button")).to_have_count(1)
+    before, after = (np.asarray(read(page, address)).astype(int) for address in shown(page))
+    assert np.abs(before - after).max() == 0
+
+
 def test_a_picture_by_degrees_sets_its_slider(page):
     before = shown(page)
     page.get_by_role("tab", name="One edit by degrees").click()
