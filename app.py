@@ -60,6 +60,7 @@ NOT_UPLOADED = (
     "photo must be a file that was uploaded to this demo: open it on the page, or upload it and give its path."
 )
 M_ARENA_MAX = -8  # of malloc.h
+MOST_FOR_ALL = 25_000_000  # pixels of a photo whose edits are made all at once: it keeps others waiting meanwhile
 CONCURRENCY = 1  # edits at once; measured on 2 cores with 8 users: with 2 a picture took 2.2 s, with 1 it took 1.7 s
 
 INTRODUCTION = """
@@ -496,18 +497,16 @@ def edit_all(
     """Flip each attribute of a face by itself: one edited photo per attribute, added where it lacks and else removed.
 
     Args:
-        photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
+        photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB and 25 megapixels).
         intensity: 1 is as trained, up to 2 is stronger.
         face: which face, counted from 0 at the left; without it the largest one that can be edited.
         aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
     """
     _check_intensity(intensity)
-    prepared = _prepared(photo, face, aligned)
-    edited = _tried(_single_edits, prepared, intensity)
-    labels = prepared.label_dict()
-    return {
-        name: _answer(picture, EditRequest({name: not labels[name]}, intensity), f"{name}.png")
-        for name, picture in edited.items()
+    prepared = _prepared(photo, face, aligned, MOST_FOR_ALL)
+    requests = {name: EditRequest(changes, intensity) for name, changes in editor.single_edits(prepared).items()}
+    return {  # one by one: together they would be a photo for each attribute in memory
+        name: _answer(_tried(_edit, prepared, request)[0], request, f"{name}.png") for name, request in requests.items()
     }
 
 
@@ -537,12 +536,18 @@ def _is_number(value: object) -> bool:
     return abs(value) <= sys.float_info.max  # false for NaN, and for a whole number that no float holds
 
 
-def _prepared(photo: gr.FileData, face: int | None, aligned: bool) -> PreparedFace:
+def _prepared(photo: gr.FileData, face: int | None, aligned: bool, most: int | None = None) -> PreparedFace:
     if isinstance(face, bool) or not isinstance(face, int | None):  # no schema is enforced here either
         raise gr.Error(f"face must be a whole number, counted from 0 at the left, or null; not {json.dumps(face)}.")
     if not isinstance(aligned, bool):
         raise gr.Error(f"aligned must be true or false, without quotes; not {json.dumps(aligned)}.")
     opened_photo = _tried(read_photo, _uploaded_path(photo))
+    height, width = opened_photo.rgb.shape[:2]
+    if most is not None and height * width > most:
+        raise gr.Error(
+            f"All edits of a photo of {width}x{height} pixels would take minutes: ask /edit for those that you want, "
+            f"or send a photo of {most // 1_000_000} megapixels at most."
+        )
     return _tried(_prepare, opened_photo, face, aligned or looks_aligned(opened_photo.rgb.shape))
 
 

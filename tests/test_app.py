@@ -105,6 +105,12 @@ def test_without_a_number_the_largest_face_is_meant(client, tmp_path, editor):
     assert answers[0] == answers[2] != answers[1]
 
 
+def test_all_edits_of_a_very_large_photo_are_refused(client, tmp_path):
+    Image.new("L", (5200, 5000)).save(tmp_path / "large.png")
+    with pytest.raises(Exception, match="ask /edit for those that you want, or send a photo of 25 megapixels at most"):
+        asked(client, tmp_path / "large.png", 1.0, None, True, api_name="/edit_all")
+
+
 def test_an_aligned_photo_is_not_searched_for_a_face(client, tmp_path, editor):
     Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
     answer = asked(client, tmp_path / "grey.png", None, True, api_name="/attributes")
@@ -271,6 +277,7 @@ def GPU(function):
 VISIT = """
 import shutil
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -295,6 +302,14 @@ def calls(function, *arguments):
     return answer
 
 
+def counted(photo, rgb):
+    global most
+    edited = with_rgb(photo, rgb)
+    held.append(weakref.ref(edited))
+    most = max(most, sum(each() is not None for each in held))
+    return edited
+
+
 for _ in range(2):
     subject, *_, history, _ = calls(app.open_example, app.FACE_VIEW)
     calls(app.all_edits, subject)
@@ -309,7 +324,10 @@ Path(photo["path"]).parent.mkdir()
 shutil.copy(sys.argv[1], photo["path"])
 calls(app.attributes, photo)
 calls(app.edit, photo, {"Young": False, "Eyeglasses": True})
+held, most = [], 0
+app.Photo.with_rgb, with_rgb = counted, app.Photo.with_rgb
 calls(app.edit_all, photo)
+print("photos held at once:", most)
 written = {str(path) for path in Path(app.demo.GRADIO_CACHE).glob(f"{app.OURS}*/*")}
 assert written
 print("never deleted:", *written - app.demo.upload_file_set)
@@ -343,6 +361,7 @@ def test_the_model_runs_on_zerogpu_where_there_is_one(tmp_path, model_folder, ph
         "take_away",  # of a photo that is not edited yet
         "attributes _prepare",
         "edit _prepare _edit",
-        "edit_all _prepare _single_edits",
+        "edit_all _prepare" + 13 * " _edit",  # one by one: see below
+        "photos held at once: 1",
         "never deleted:",
     ], said.stderr
