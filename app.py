@@ -54,7 +54,7 @@ ANIMATION_SIDE = 400  # pixels
 ANIMATION_FRAMES = 12
 FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
 FRAMED = "stgan-framed-faces.jpg"  # the file of what the page shows as the photo
-GONE = "Photos are kept for an hour at most, and this one is gone: please open it again."
+GONE = "Photos are kept for about an hour, and this one is gone: please open it again."
 OURS = "stgan-"  # how the folder of a file begins that the demo wrote; an upload's is hexadecimal
 NOT_UPLOADED = (
     "photo must be a file that was uploaded to this demo: open it on the page, or upload it and give its path."
@@ -66,17 +66,17 @@ CONCURRENCY = 1  # edits at once; measured on 2 cores with 8 users: with 2 a pic
 INTRODUCTION = """
 # Edit a face, tick a box
 
-Drop in a photo. The boxes show what the model sees in the face; tick or untick one and the photo follows, at its full
-size, and only there.
+Drop in a photo. The boxes show what the model sees in the face; tick or untick one, and only that part of the photo
+changes, at its full size.
 """
 
 NOTES = """
 **Please edit only people who agree to it**, and say that a picture is edited where you show it; its file says so too.
 
-- **Kept:** nothing. Uploads and results stay on this machine and are deleted within two hours; nothing is flagged or
+- **Kept:** for about an hour. Uploads and results stay on this machine and are then deleted; nothing is flagged or
   logged.
-- **Weak:** baldness, most of all on women; pale skin on dark faces; profiles, hats and hands over the face; faces
-  below 100 pixels.
+- **Weak:** baldness, most of all on women; pale skin on dark faces; age at full strength; blond hair, which can stain
+  the shoulders; profiles, hats and hands over the face; faces below 100 pixels.
 - **Biased:** attributes and their names come from the CelebA dataset: binary gender, "pale skin", what annotators
   took for young. Its people are mostly young and light-skinned celebrities, and edits are less reliable on others.
 - **Licence:** the weights were trained on CelebA and are for non-commercial research only; the code is MIT.
@@ -479,7 +479,8 @@ def edit(
     Args:
         photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
         changes: attribute name to wanted value, such as {"Eyeglasses": true, "Young": false}.
-        intensity: 1 is as trained, up to 2 is stronger; or an object of attribute name to intensity.
+        intensity: 1 is a plain edit, more is stronger, up to 2; past 1.5 faces suffer. Or an object of attribute name
+            to intensity.
         source: corrections to what the model sees in the photo, attribute name to value.
         face: which face, counted from 0 at the left; without it the largest one that can be edited.
         aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
@@ -498,7 +499,7 @@ def edit_all(
 
     Args:
         photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB and 25 megapixels).
-        intensity: 1 is as trained, up to 2 is stronger.
+        intensity: 1 is a plain edit, more is stronger, up to 2; past 1.5 faces suffer.
         face: which face, counted from 0 at the left; without it the largest one that can be edited.
         aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
     """
@@ -613,13 +614,15 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
             )  # fmt: skip
             view = gr.Radio([FACE_VIEW, PHOTO_VIEW], value=FACE_VIEW, label="View", show_label=False, container=False)
         with gr.Column(elem_id="say", min_width=0):
-            gr.Markdown("The percentages say how sure the model is that the photo has it.")
+            gr.Markdown(
+                "The percentages say how sure the model is of each in the photo; they do not change with your edits."
+            )
             boxes = [
                 gr.CheckboxGroup(_without_confidence(group), label=heading, interactive=False)
                 for heading, group in headings.items()
             ]
             strength = gr.Slider(
-                0.0, 1.5, value=INTENSITY, step=0.05, label="Intensity", info="1 is plain, 1.5 as strong as it goes."
+                0.0, 1.5, value=INTENSITY, step=0.05, label="Intensity", info="1 is plain, 1.5 is strong."
             )
             reset_button = gr.Button("Reset: as in the photo", size="sm")
             with gr.Accordion("Each attribute by itself", open=False):
