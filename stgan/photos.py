@@ -342,6 +342,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "WEBP": {"quality": 95, "exact": True},
     "TIFF": {"compression": "tiff_lzw"},
 }
+JPEG_EXIF = 65_533
+"""Bytes of EXIF data, with their heading, that a JPEG has room for."""
 MODES = {  # what a format can hold, best first
     "JPEG": ("RGB", "L", "CMYK"),
     "PNG": ("RGB", "RGBA", "L", "LA", "P", "1", "I;16"),
@@ -363,7 +365,7 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
             name of this software.
 
     Raises:
-        PhotoError: another suffix, or the file cannot be written.
+        PhotoError: another suffix, the format cannot hold the picture, or the file cannot be written.
     """
     path = Path(path)
     file_format = FORMATS.get(path.suffix.lower())
@@ -374,10 +376,18 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
     arguments = {key: info[key] for key in ("icc_profile", "dpi") if key in info}
     arguments |= _described(info, file_format, description)
     clean.info = {key: value for key, value in info.items() if key == "transparency"}  # Pillow writes much of info
+    encoded = io.BytesIO()  # a file of that name stays whole until there is another to take its place
     try:
-        clean.save(path, file_format, **OPTIONS[file_format], **arguments)
+        clean.save(encoded, file_format, **OPTIONS[file_format], **arguments)
+    except (OSError, ValueError) as error:
+        raise PhotoError(
+            f"{path.name} cannot be made: {file_format} does not hold this picture ({error}). "
+            "Write a .png or .tif file, or scale it down first."
+        ) from error
+    try:
+        path.write_bytes(encoded.getbuffer())
     except OSError as error:
-        raise PhotoError(f"{path} cannot be written: {error}.") from error
+        raise PhotoError(f"{path} cannot be written: {error.strerror or error}. Name another place for it.") from error
 
 
 def _fitting(image: Image.Image, modes: tuple[str, ...]) -> Image.Image:
@@ -418,6 +428,11 @@ def _described(info: dict[str, Any], file_format: str, description: str | None) 
     elif description is not None:
         exif[ExifTags.Base.ImageDescription] = description
         exif[ExifTags.Base.Software] = SOFTWARE
+    if file_format == "JPEG" and len(exif.tobytes()) > JPEG_EXIF:  # what it says of its edit matters most
+        exif = Image.Exif()
+        if description is not None:
+            exif[ExifTags.Base.ImageDescription] = description[: JPEG_EXIF - 1000]
+            exif[ExifTags.Base.Software] = SOFTWARE
     if len(exif):
         arguments["exif"] = exif.tobytes()
     return arguments

@@ -392,6 +392,37 @@ def test_wrong_edits_and_wrong_suffixes_are_refused(rgb, tmp_path):
         save_photo(photo.original, tmp_path / "photo.gif")
 
 
+def test_a_photo_that_a_format_cannot_hold_leaves_the_file_that_was_there(tmp_path):
+    for name, size in (("long.webp", (16_384, 1)), ("long.jpg", (65_536, 1))):
+        (tmp_path / name).write_bytes(b"an older photo")
+        with pytest.raises(PhotoError, match=f"{name} cannot be made.*png"):
+            save_photo(Image.new("RGB", size), tmp_path / name)
+        assert (tmp_path / name).read_bytes() == b"an older photo"
+
+
+def test_a_place_that_cannot_be_written_is_named(rgb, tmp_path):
+    with pytest.raises(PhotoError, match="absent.*No such file.*another place"):
+        save_photo(Image.fromarray(rgb), tmp_path / "absent" / "out.png")
+
+
+@pytest.mark.parametrize("description", [None, "Blond_Hair added", "Blond_Hair added, " * 5000])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_exif_data_too_long_for_a_jpeg_give_way_to_the_description(suffix, description, rgb, tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Copyright] = "all rights " * 7000
+    image = Image.fromarray(rgb)
+    image.info["exif"] = exif.tobytes()
+    save_photo(image, tmp_path / f"out.{suffix}", description=description)
+    with Image.open(tmp_path / f"out.{suffix}") as out:
+        told = out.text if suffix == "png" else {v: out.getexif().get(k) for k, v in ExifTags.TAGS.items()}
+        assert suffix == "jpg" or out.getexif()[ExifTags.Base.Copyright] == exif[ExifTags.Base.Copyright]
+    if description is not None:
+        said = told["Description" if suffix == "png" else "ImageDescription"]
+        assert description.startswith(said.rstrip())
+        assert said.startswith("Blond_Hair added")
+        assert told["Software"] == "stgan"
+
+
 def test_the_pixels_that_are_compared_with_cannot_be_overwritten(rgb):
     with pytest.raises(ValueError, match="read-only"):
         open_photo(rgb).rgb[0, 0] = 0
