@@ -371,7 +371,7 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
     file_format = FORMATS.get(path.suffix.lower())
     if file_format is None:
         raise PhotoError(f"{path.name} ends in none of {', '.join(FORMATS)}: give one of them, such as .png.")
-    clean = _fitting(image, MODES[file_format])
+    clean = _fitting(image, file_format)
     info = _kept_info(clean)
     arguments = {key: info[key] for key in ("icc_profile", "dpi") if key in info}
     arguments |= _described(info, file_format, description)
@@ -390,16 +390,19 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
         raise PhotoError(f"{path} cannot be written: {error.strerror or error}. Name another place for it.") from error
 
 
-def _fitting(image: Image.Image, modes: tuple[str, ...]) -> Image.Image:
+def _fitting(image: Image.Image, file_format: str) -> Image.Image:
     """A copy of the image in a mode the format has."""
-    info = dict(image.info)
+    modes, info = MODES[file_format], dict(image.info)
+    if file_format != "PNG" and info.pop("transparency", None) is not None and image.mode not in DEEP_GREY:
+        # As one colour or a table only a PNG has it; as a channel the others can keep it, or show it white.
+        image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     if image.mode in modes:
         result = image.copy()
     elif image.mode in DEEP_GREY and "I;16" in modes:
         values, white = _deep_grey(image)
         result = Image.fromarray(np.round(values.clip(0, white) * (65535 / white)).astype("<u2"))
     else:
-        transparent = image.has_transparency_data
+        transparent = image.has_transparency_data and image.mode not in DEEP_GREY
         info.pop("transparency", None)
         if transparent and "RGBA" in modes:
             result = image.convert("RGBA")

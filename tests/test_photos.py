@@ -243,6 +243,29 @@ def test_every_mode_can_be_saved_in_every_format(mode, suffix, originals, tmp_pa
         assert saved.rgb[:, 0].min() > 240  # transparent pixels become white
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "I;16"])
+def test_a_transparent_colour_is_seen_in_every_format_before_and_after_an_edit(mode, suffix, originals, tmp_path):
+    """Where it cannot be transparent it is white; of 16 bits it is left out, since no channel can say it."""
+    photo = originals[mode].copy()
+    photo.paste(0, (0, 0, 24, 64))
+    photo.info["transparency"] = (0, 0, 0) if mode == "RGB" else 0
+    photo = open_photo(photo)
+    edited = photo.rgb.copy()
+    edited[40:, 30:] //= 2
+    for number, image in enumerate((photo.original, photo.with_rgb(edited))):
+        save_photo(image, tmp_path / f"{number}.{suffix}")
+        with Image.open(tmp_path / f"{number}.{suffix}") as out:
+            if suffix == "jpg":
+                assert out.mode == ("L" if mode in ("L", "1") else "RGB")
+                left = np.asarray(out)[8:, :16]
+                assert left.max() < 5 if mode == "I;16" else left.min() > 250
+            elif mode != "I;16":
+                alpha = np.asarray(out.convert("RGBA").getchannel("A"))
+                assert alpha[8:, :16].max() == 0
+                assert alpha[:40, 24:].mean() > 128
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_a_wide_colour_space_is_seen_in_srgb_and_changed_in_its_own(mode, rgb, originals):
     image = originals[mode].copy()

@@ -69,15 +69,27 @@ def test_the_intensity_of_nothing_makes_no_version(subject, versions):
     assert len(history.versions) == 1
 
 
-def test_before_and_after_are_the_same_picture_where_nothing_is_edited(editor, new_file):
+@pytest.mark.parametrize("transparent", ["channel", "colour", "grey"])
+def test_before_and_after_are_the_same_picture_where_nothing_is_edited(transparent, editor, new_file):
     """Of a transparent photo, whose transparent pixels are white in both."""
-    see_through = Image.fromarray(skimage.data.astronaut())
-    see_through.putalpha(Image.linear_gradient("L").resize(see_through.size))
+    see_through = Image.fromarray(skimage.data.astronaut()).convert("L" if transparent == "grey" else "RGB")
+    see_through.paste(0, (0, 0, 100, 512))
+    if transparent == "channel":
+        see_through.putalpha(Image.linear_gradient("L").resize(see_through.size))
+    else:
+        see_through.info["transparency"] = 0 if transparent == "grey" else (0, 0, 0)
     photo = open_photo(see_through)
     subject = Subject.opened("me.png", photo, [], 0, editor.prepare(photo, aligned=True), new_file)
     history = History.after(None, subject, subject.untouched(1.25), photo.with_rgb(photo.rgb), "model", new_file)
     for before, after in ((subject.before, history.file), (subject.close_before, history.close_file)):
         assert np.array_equal(np.asarray(Image.open(before)), np.asarray(Image.open(after)))
+    # With an edit in a corner the rest is still the same, though the photo may be of another mode by then.
+    edited = photo.rgb.copy()
+    edited[500:, 500:] = 99
+    history = History.after(history, subject, subject.untouched(1.0), photo.with_rgb(edited), "model", new_file)
+    before, after = (np.asarray(Image.open(file)).astype(int) for file in (subject.before, history.file))
+    assert np.array_equal(before[:488, :488], after[:488, :488])
+    assert before[300, 50].min() > 250 or transparent == "channel"
 
 
 def test_a_slider_on_its_way_is_one_version(subject, versions):
