@@ -245,13 +245,19 @@ def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
         return None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        if "srgb" in ImageCms.getProfileDescription(profile).lower():
-            return None
-        _transform(profile, image.mode, _SRGB, "RGB")
+        to_srgb = _transform(profile, image.mode, _SRGB, "RGB")
         _transform(_SRGB, "RGB", profile, image.mode)
     except (ImageCms.PyCMSError, OSError):
         return None  # broken, one-way, or of another kind of picture
-    return profile
+    return None if image.mode == "RGB" and _changes_nothing(to_srgb) else profile
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether a transform from RGB to sRGB finds sRGB. The name is no sign: there are sRGBs of linear light."""
+    ramp = np.arange(0, 256, 15, dtype=np.uint8)
+    colours = ramp[:, None, None] * np.array([[1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.uint8)
+    seen = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
+    return bool(np.abs(seen.astype(int) - colours).max() <= 2)
 
 
 def _transform(*profiles_and_modes: Any) -> ImageCms.ImageCmsTransform:

@@ -286,6 +286,28 @@ def test_a_wide_colour_space_is_seen_in_srgb_and_changed_in_its_own(mode, rgb, o
     assert np.abs(open_photo(returned).rgb.astype(int) - edited)[PART].mean() < 1.5
 
 
+def test_a_profile_is_known_by_what_it_does_and_not_by_its_name(rgb):
+    """Linear light under the name sRGB is converted; sRGB under another name is left as it is."""
+    levels = np.linspace(0, 1, 1024)
+    curve = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    straight = Image.fromarray(rgb)
+    straight.info["icc_profile"] = _srgb_primaries(np.round(curve * 65535), b"nameless")
+    assert np.array_equal(open_photo(straight).rgb, rgb)
+
+    values = rgb / 255
+    light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    linear = Image.fromarray(np.round(light * 255).astype(np.uint8))
+    linear.info["icc_profile"] = _srgb_primaries(np.empty(0), b"GIMP built-in Linear sRGB")
+    photo = open_photo(linear)
+    bright = rgb.min(axis=2) > 60  # eight bits of linear light tell few dark tones apart
+    assert np.abs(photo.rgb.astype(int) - rgb)[bright].max() <= 4
+    edited = photo.rgb.copy()
+    edited[PART] = edited[PART] // 2 + 100
+    returned = photo.with_rgb(edited)
+    assert returned.info["icc_profile"] == linear.info["icc_profile"]
+    assert np.abs(open_photo(returned).rgb.astype(int) - edited)[PART].max() <= 4
+
+
 @pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB")
 def test_cmyk_with_a_profile_stays_in_its_inks(rgb):
     inks = np.asarray(Image.fromarray(rgb).convert("CMYK")).copy()
@@ -478,8 +500,8 @@ def _icc(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes])
     return header + b"\0" * (128 - len(header)) + table + body
 
 
-def _icc_description() -> bytes:
-    return b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + b"\0" * 78
+def _icc_description(name: bytes = b"test") -> bytes:
+    return b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + b"\0" * 79
 
 
 def _icc_xyz(*values: float) -> bytes:
@@ -491,6 +513,15 @@ def _display_p3() -> bytes:
     columns = {b"r": (0.51512, 0.24120, -0.00105), b"g": (0.29198, 0.69225, 0.04189), b"b": (0.15710, 0.06657, 0.78407)}
     tags = {name + b"XYZ": _icc_xyz(*column) for name, column in columns.items()}
     return _icc(b"mntr", b"RGB ", b"XYZ ", {**tags, **{name + b"TRC": gamma for name in columns}})
+
+
+def _srgb_primaries(curve: np.ndarray, name: bytes) -> bytes:
+    """sRGB's colours by a curve from values to light, of 16 bits; a curve without points is a straight line."""
+    points = b"curv\0\0\0\0" + struct.pack(">I", len(curve)) + curve.astype(">u2").tobytes()
+    columns = {b"r": (0.43607, 0.22249, 0.01392), b"g": (0.38515, 0.71687, 0.09708), b"b": (0.14307, 0.06061, 0.71410)}
+    tags = {each + b"XYZ": _icc_xyz(*column) for each, column in columns.items()}
+    tags |= {each + b"TRC": points for each in columns}
+    return _icc(b"mntr", b"RGB ", b"XYZ ", {b"desc": _icc_description(name), **tags})
 
 
 def _cmyk_profile() -> bytes:
