@@ -114,12 +114,15 @@ def open_photo(source: str | Path | Image.Image | np.ndarray) -> Photo:
 # ------------------------------------------------------------------------------------------------------------ reading
 
 
+READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
+"""Pillow's names of the formats that photos come in, as far as it has them; HEIF needs a plugin. It knows many more,
+old and rare, among them programs to run (EPS): a file from anywhere is not to choose its reader from so many."""
+
+
 def _read(path: Path) -> Image.Image:
+    Image.init()  # all its readers, of which OPEN has few before
     try:
-        with Image.open(path) as image:
-            return _upright(image, path.name)
-    except PhotoError:
-        raise
+        image = Image.open(path, formats=[name for name in READABLE if name in Image.OPEN])
     except FileNotFoundError as error:
         raise PhotoError(f"There is no file {path}.") from error
     except Image.DecompressionBombError as error:
@@ -129,8 +132,12 @@ def _read(path: Path) -> Image.Image:
             f"{path.name} is no picture that can be read. Give a JPEG, PNG, WebP, TIFF or BMP file; "
             "a phone's HEIC photo must be exported as JPEG first."
         ) from error
-    except (OSError, SyntaxError) as error:
-        raise PhotoError(f"{path.name} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    except Exception as error:
+        if getattr(error, "strerror", None):  # the system's word: a folder, or a file of somebody else's
+            raise PhotoError(f"{path.name} cannot be read: {error.strerror}.") from error
+        raise _broken(path.name, error) from error
+    with image:
+        return _upright(image, path.name)
 
 
 def _upright(image: Image.Image, name: str) -> Image.Image:
@@ -142,12 +149,12 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
         raise PhotoError(f"{name} has no pixels.")
     try:
         image.load()
-    except Exception as error:  # decoders raise nearly anything on broken data, and each of it means the same
-        raise PhotoError(
-            f"{name} is broken ({error}). Save it once more from another program, or copy it again."
-        ) from error
+    except Exception as error:
+        raise _broken(name, error) from error
     info = _kept_info(image)
-    with contextlib.suppress(Exception):  # so do readers of EXIF data: those that cannot be read turn nothing
+    with contextlib.suppress(
+        Exception
+    ):  # readers of EXIF data raise anything too: those that cannot be read turn nothing
         image = ImageOps.exif_transpose(image)
     image = image.copy()
     image.info = info
@@ -169,6 +176,11 @@ def _kept_info(image: Image.Image) -> dict[str, Any]:
         if len(kept):
             info["exif"] = kept.tobytes()
     return info
+
+
+def _broken(name: str, error: Exception) -> PhotoError:
+    """What any error of a decoder means: they raise nearly anything on broken data."""
+    return PhotoError(f"{name} is broken ({error}). Save it once more from another program, or copy it again.")
 
 
 def _too_large(name: str) -> PhotoError:

@@ -1,13 +1,14 @@
 """Photographs of every kind come in upright, and go out as they were, but for what was changed."""
 
 import io
+import re
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, features
 from skimage import color, data
 
 from stgan.photos import PhotoError, open_photo, save_photo
@@ -379,6 +380,10 @@ def _png_that_claims(width: int, height: int) -> bytes:
         ("bomb.png", _png_that_claims(60_000, 60_000), "megapixels"),
         ("large.png", _png_that_claims(11_000, 10_000), "megapixels"),
         ("broken.png", _png_that_claims(100, 100), "broken"),
+        ("foreign.ppm", b"P6 1 x 255 ", "JPEG, PNG"),
+        ("foreign.dds", b"DDS " + struct.pack("<I", 124) + bytes(120), "JPEG, PNG"),
+        ("foreign.fits", b"SIMPLE  =                    T" + b" " * 50, "JPEG, PNG"),
+        ("foreign.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "JPEG, PNG"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -386,6 +391,25 @@ def test_bad_files_are_refused_in_plain_words(name, content, words, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(PhotoError, match=words):
         open_photo(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp", "gif", "avif"])
+def test_a_file_with_one_wrong_byte_opens_or_is_refused_in_plain_words(suffix, rgb, tmp_path):
+    if suffix == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(rgb[:16, :16]).save(path)
+    content = path.read_bytes()
+    assert open_photo(path).rgb.shape == (16, 16, 3)
+    for place in range(min(len(content), 300)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        said = ""
+        try:
+            open_photo(path)
+        except PhotoError as error:
+            said = str(error)
+        assert re.search("^$|is broken|no picture|megapixels|no pixels", said), said
 
 
 def test_a_file_cut_short_a_folder_and_a_missing_file_are_refused(rgb, tmp_path):
