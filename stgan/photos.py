@@ -164,8 +164,8 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
 def _kept_info(image: Image.Image) -> dict[str, Any]:
     """What of a picture's metadata goes on: colour profile, transparency, resolution, and a little of EXIF."""
     info = {key: image.info[key] for key in ("icc_profile", "transparency", "dpi") if image.info.get(key) is not None}
-    if not all(0 < float(value) < 65536 for value in info.get("dpi", ())):  # a TIFF may say 0/0; a JPEG has 16 bits
-        del info["dpi"]
+    if not _is_resolution(info.get("dpi")):
+        info.pop("dpi", None)
     with contextlib.suppress(Exception):  # unreadable EXIF data are not passed on
         exif, kept = image.getexif(), Image.Exif()
         kept.update({tag: exif[tag] for tag in KEPT_TAGS if tag in exif})
@@ -176,6 +176,14 @@ def _kept_info(image: Image.Image) -> dict[str, Any]:
         if len(kept):
             info["exif"] = kept.tobytes()
     return info
+
+
+def _is_resolution(dpi: Any) -> bool:
+    """Whether every format can say it: a TIFF may have 0/0, a JPEG 16 bits, and whoever made the image anything."""
+    try:
+        return isinstance(dpi, tuple) and len(dpi) == 2 and all(0 < float(value) < 65536 for value in dpi)
+    except (TypeError, ValueError):
+        return False
 
 
 def _broken(name: str, error: Exception) -> PhotoError:

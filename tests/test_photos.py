@@ -438,6 +438,16 @@ def test_a_nonsensical_resolution_does_not_keep_a_photo_from_being_saved(resolut
     assert open_photo(tmp_path / f"out.{suffix}").rgb.shape == rgb.shape
 
 
+@pytest.mark.parametrize("resolution", [72, "72", (72,), (72, 72, 72), ("high", "low"), (72, None)])
+def test_a_resolution_that_is_no_pair_of_numbers_is_left_out(resolution, rgb, tmp_path):
+    image = Image.fromarray(rgb)
+    image.info["dpi"] = resolution
+    photo = open_photo(image)
+    assert "dpi" not in photo.original.info
+    save_photo(image, tmp_path / "out.jpg")
+    assert open_photo(tmp_path / "out.jpg").rgb.shape == rgb.shape
+
+
 def test_the_resolution_goes_with_the_photo(rgb, tmp_path):
     Image.fromarray(rgb).save(tmp_path / "fine.tif", dpi=(300, 300))
     save_photo(open_photo(tmp_path / "fine.tif").original, tmp_path / "out.tif")
