@@ -101,7 +101,8 @@ class PreparedFace:
         rgb = cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA)
         step = (right - left) / side  # pixels of the photo per pixel of the small one
         to_photo = np.array([[step, 0, left + (step - 1) / 2], [0, step, top + (step - 1) / 2], [0, 0, 1]])
-        return replace(self, photo=open_photo(rgb), alignment=Alignment(self.alignment.matrix @ to_photo))
+        photo = open_photo(rgb[..., 0] if self.photo.is_grey else rgb)  # a thumbnail is as grey as the photo will be
+        return replace(self, photo=photo, alignment=Alignment(self.alignment.matrix @ to_photo))
 
     def to(self, device: str | torch.device) -> "PreparedFace":
         """The same face with its tensors on another device, such as the CPU while nobody edits it."""

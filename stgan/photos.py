@@ -55,6 +55,11 @@ class Photo:
     rgb: np.ndarray
     original: Image.Image
 
+    @property
+    def is_grey(self) -> bool:
+        """Whether its mode has no colours, so that an edit is seen in grey; a palette of greys has room for them."""
+        return self.original.mode in ("1", "L", "LA", "La", *DEEP_GREY)
+
     def with_rgb(self, edited: np.ndarray) -> Image.Image:
         """The original with the change from :attr:`rgb` to ``edited``.
 

@@ -139,6 +139,17 @@ def test_an_edited_close_up_is_the_window_of_the_edited_photo(editor, prepared):
     assert np.abs(np.asarray(small).astype(int) - reduced).mean() < 3
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "1", "I;16", "RGB"])
+def test_a_close_up_is_as_grey_as_the_photo_when_edited(mode, editor, astronaut):
+    grey = astronaut.convert("L")
+    photo = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257) if mode == "I;16" else grey.convert(mode)
+    prepared = editor.prepare(photo, aligned=True)
+    small = prepared.close_up(64)
+    edited = np.asarray(editor.edit(small, change(prepared), 1.5).convert("RGB"))
+    assert (edited != small.photo.rgb).any()
+    assert (edited == edited[..., :1]).all() == (mode != "RGB")
+
+
 def test_a_face_that_waited_on_another_device_is_edited_as_before(editor, prepared):
     moved = prepared.to("cpu")
     assert type(moved.features) is type(prepared.features)
