@@ -14,7 +14,7 @@ from stgan.attributes import HAIR_COLOURS, excluded_by, resolve_ticks
 from stgan.editor import FaceEditor, PreparedFace
 from stgan.faces import Face, choose_face, looks_aligned
 from stgan.figures import caption, framed_faces, short_name
-from stgan.photos import Photo, save_photo
+from stgan.photos import Photo, open_photo, save_photo
 from stgan.request import EditRequest
 
 THUMBNAIL = 160  # pixels
@@ -146,7 +146,7 @@ class History:
         request = subject.request(controls)
         file = quick_file(edited, new_file(f"{Path(subject.name).stem}-edited.jpg"), request.note(model))
         close_file = quick_file(edited.crop(surroundings(subject.prepared)), new_file("edited-face.jpg"))
-        thumbnail = Image.open(close_file).convert("RGB")
+        thumbnail = Image.fromarray(open_photo(close_file).rgb)  # no colour profile goes with it
         thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
         version = Version(controls, request, thumbnail, time.monotonic())
         versions, current = ([version], 0) if history is None else history._with(version)

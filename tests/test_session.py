@@ -1,14 +1,16 @@
 """What the demo keeps of a visit: controls that give way, versions that lead back, headings in words."""
 
+import struct
+
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import Image, ImageCms
 
 from stgan import FaceEditor
 from stgan.faces import Face, FaceDetector, FaceError
 from stgan.photos import open_photo
-from stgan.session import MOST_VERSIONS, Controls, History, Subject, faces_to_edit, grouped
+from stgan.session import MOST_VERSIONS, Controls, History, Subject, faces_to_edit, grouped, surroundings
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,24 @@ def test_before_and_after_are_the_same_picture_where_nothing_is_edited(transpare
     before, after = (np.asarray(Image.open(file)).astype(int) for file in (subject.before, history.file))
     assert np.array_equal(before[:488, :488], after[:488, :488])
     assert before[300, 50].min() > 250 or transparent == "channel"
+
+
+def test_a_thumbnail_shows_the_colours_of_a_photo_with_a_profile(editor, new_file):
+    """It goes without the profile: its numbers must be sRGB's."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for number in range(struct.unpack(">I", profile[128:132])[0]):  # red for green: a profile that is hard to miss
+        place = 132 + 12 * number
+        name = bytes(profile[place : place + 4])
+        profile[place : place + 4] = {b"rXYZ": b"gXYZ", b"gXYZ": b"rXYZ"}.get(name, name)
+    picture = Image.fromarray(skimage.data.astronaut())
+    picture.info["icc_profile"] = bytes(profile)
+    photo = open_photo(picture)
+    assert np.abs(photo.rgb.astype(int) - skimage.data.astronaut()[..., [1, 0, 2]]).max() <= 3
+    subject = Subject.opened("me.png", photo, [], 0, editor.prepare(photo, aligned=True), new_file)
+    history = History.after(None, subject, subject.untouched(1.25), photo.with_rgb(photo.rgb), "model", new_file)
+    thumbnail = history.now.thumbnail
+    shown = Image.fromarray(photo.rgb).crop(surroundings(subject.prepared)).resize(thumbnail.size)
+    assert np.abs(np.asarray(thumbnail).astype(int) - np.asarray(shown)).mean() < 3
 
 
 def test_a_slider_on_its_way_is_one_version(subject, versions):
