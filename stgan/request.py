@@ -107,12 +107,13 @@ class EditRequest:
             photo, face, aligned: as in :meth:`as_python`.
         """
         arguments = json.dumps([self.changes, self.intensity, self.source, face, aligned])[1:-1]
-        name = photo.replace("'", "")
+        name = photo.replace("\\", "\\\\").replace('"', '\\"')  # as curl reads it: bare, a comma or semicolon ends it
+        form = f'files=@"{name}"'.replace("'", "'\\''")
         return (
             f"API={url.rstrip('/')}/gradio_api\n"
-            f"""PHOTO=$(curl -s -F 'files=@{name}' $API/upload | cut -d '"' -f 2)\n"""
+            f"""PHOTO=$(curl -sSf -F '{form}' $API/upload | cut -d '"' -f 2)\n"""
             f"""DATA='{{"data": [{{"path": "'$PHOTO'", "meta": {{"_type": "gradio.FileData"}}}}, {arguments}]}}'\n"""
-            """EVENT=$(curl -s $API/call/edit -H 'Content-Type: application/json' -d "$DATA" | cut -d '"' -f 4)\n"""
-            """FILE=$(curl -sN $API/call/edit/$EVENT | sed -n 's/.*"path": "\\([^"]*\\)".*/\\1/p')\n"""
-            """curl -s "$API/file=$FILE" -o edited.png\n"""
+            """EVENT=$(curl -sSf $API/call/edit -H 'Content-Type: application/json' -d "$DATA" | cut -d '"' -f 4)\n"""
+            """FILE=$(curl -sSfN $API/call/edit/$EVENT | sed -n 's/.*"path": "\\([^"]*\\)".*/\\1/p')\n"""
+            """curl -sSf "$API/file=${FILE:?the demo sent no picture}" -o edited.png\n"""
         )

@@ -1,5 +1,8 @@
 """An edit as asked for: from controls to arguments, to words, and to code that does the same again."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 import skimage.data
@@ -96,3 +99,26 @@ def test_the_code_names_the_face_where_it_is_not_left_to_the_editor():
     assert "face=0" in request.as_python("model", "me.png", 0)
     assert "null, false]" in request.as_curl("http://127.0.0.1", "me.png")
     assert "0, false]" in request.as_curl("http://127.0.0.1", "me.png", 0)
+
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+
+@needs_curl
+@pytest.mark.parametrize("name", ["me, too;type=x.png", 'it\'s "me".png', "back\\slash $HOME.png"])
+def test_the_curl_commands_find_a_photo_of_any_name(name, demo_address, tmp_path):
+    Image.fromarray(skimage.data.astronaut()).save(tmp_path / name)
+    commands = EditRequest({"Eyeglasses": True}).as_curl(demo_address, name)
+    subprocess.run(["sh", "-ec", commands], cwd=tmp_path, check=True, timeout=120)
+    assert Image.open(tmp_path / "edited.png").size == (512, 512)
+
+
+@needs_curl
+def test_the_curl_commands_say_that_nothing_came_and_write_no_file(demo_address, tmp_path):
+    Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
+    for address, name in ((demo_address, "grey.png"), (demo_address, "absent.png"), ("http://127.0.0.1:9", "grey.png")):
+        commands = EditRequest({"Eyeglasses": True}).as_curl(address, name)
+        done = subprocess.run(["sh", "-c", commands], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode != 0
+        assert "the demo sent no picture" in done.stderr
+        assert not (tmp_path / "edited.png").exists()
