@@ -47,6 +47,9 @@ def edit(
     """
     from stgan.photos import FORMATS, save_photo
 
+    both = [name for name in dict.fromkeys(add) if name in remove]
+    if both:
+        raise ValueError(f"{', '.join(both)}: named with --add and with --remove. Name it with one of them.")
     changes = dict.fromkeys(add, True) | dict.fromkeys(remove, False)
     if not changes:
         raise ValueError("Nothing to do: name attributes with --add or --remove (stgan attributes PHOTO lists them).")

@@ -63,6 +63,7 @@ def test_attributes_lists_every_name_for_people(stgan, photo):
     [
         (("edit", "absent.png", "--add", "Male"), "absent.png"),
         (("edit", "{photo}"), "Nothing to do"),
+        (("edit", "{photo}", "--add", "Male", "Bald", "--remove", "Bald"), "Bald: named with --add and with --remove"),
         (("edit", "{photo}", "--add", "Glasses"), "Did you mean Eyeglasses"),
         (("edit", "{photo}", "--add", "Male", "--model", "nowhere/nothing/at-all"), "nowhere/nothing/at-all"),
         (("evaluate", "{photo}"), "No dataset at"),
