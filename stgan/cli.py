@@ -35,7 +35,7 @@ def edit(
         Path | None,
         arg(help="File to write. Default: beside the photo, with -edited in its name; a PNG where the photo is a BMP."),
     ] = None,
-    intensity: Annotated[float, arg(help="1 as trained; up to 1.5 is stronger, less is weaker.")] = 1.0,
+    intensity: Annotated[float, arg(help="1 is a plain edit, less is weaker; more is stronger, up to 2.")] = 1.0,
     model: Model = None,
     face: FaceNumber = None,
     aligned: Aligned = None,
@@ -126,7 +126,7 @@ def evaluate(
     document: Annotated[
         Path | None, arg(help="Markdown file: put the means between its lines <!-- [/]stgan evaluate -->.")
     ] = None,
-    realism: Annotated[bool, arg(help="Also FID and KID: needs stgan[realism], downloads a network.")] = False,
+    realism: Annotated[bool, arg(help="Also FID and KID: needs the extra realism, downloads a network.")] = False,
 ) -> None:
     """Measure a model: PSNR and SSIM of its reconstruction, accuracy of its edits, and what they disturb."""
     from stgan.editor import default_model
@@ -140,7 +140,7 @@ def evaluate(
 
 def export(
     model: Model = None,
-    format: Annotated[Literal["onnx"], arg(help="encode.onnx and decode.onnx; needs stgan[onnx].")] = "onnx",
+    format: Annotated[Literal["onnx"], arg(help="encode.onnx and decode.onnx; needs the extra onnx.")] = "onnx",
     output: Annotated[
         Path | None, arg(help="Folder to write. Default: onnx in the model's, where that is one.")
     ] = None,
@@ -186,6 +186,8 @@ def main() -> None:
             prog="stgan",
             description="Edit the attributes of a face in a photograph.",
         )
+    except ModuleNotFoundError as error:  # of the extra that reads datasets; the others say so themselves
+        sys.exit(f"stgan: {error.name} is not installed: pip install -e '.[train]'")
     except (ValueError, OSError) as error:  # the package's own errors are ValueErrors
         sys.exit(f"stgan: {error}")
 

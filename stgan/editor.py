@@ -314,7 +314,7 @@ class FaceEditor:
             photo: path, PIL image, uint8 array (H, W, 3), Photo, or a prepared face.
             edit: attribute name to wanted value, such as ``{"Eyeglasses": True, "Blond_Hair": True}``. What these
                 exclude (another hair colour) goes. What the face already has changes nothing.
-            intensity: 1 is what the model was trained for; up to 1.5 is stronger. Or a mapping by attribute name.
+            intensity: 1 is a plain edit; more is stronger, up to 2. Or a mapping by attribute name.
             face: which face, counted from the left. By default the largest that is editable.
             aligned: see :meth:`prepare`.
             source: corrections to the attributes that the classifier sees in the photo.

@@ -2,7 +2,9 @@
 
 import json
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from PIL import Image
 
 from stgan import FaceEditor, cli
 from stgan.faces import FaceDetector
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -153,3 +157,16 @@ def test_a_sheet_of_a_deep_grey_photo_is_that_of_a_plain_one(stgan, tmp_path):
         sheets.append(np.asarray(Image.open(tmp_path / f"{name}-sheet.png")))
     assert np.array_equal(*sheets)
     assert (sheets[0] == 255).all(axis=2).mean() < 0.6  # the rest is pictures
+
+
+@pytest.mark.parametrize("command", ["stgan", "train.py"])
+def test_without_the_training_packages_a_command_says_what_to_install(command):
+    """A module of this name that cannot be imported stands for one that is not there."""
+    block = "import sys; sys.modules['datasets'] = None; "
+    run = {
+        "stgan": "sys.argv = ['stgan', 'evaluate', 'nowhere']; from stgan import cli; cli.main()",
+        "train.py": "import runpy; sys.argv = ['train.py']; runpy.run_path('train.py', run_name='__main__')",
+    }[command]
+    ran = subprocess.run([sys.executable, "-c", block + run], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert ran.stderr.strip() == f"{command}: datasets is not installed: pip install -e '.[train]'"
