@@ -323,7 +323,9 @@ class Trainer:
         self.held_out_before = progress.get("held_out")
         if self.step >= self.total_steps:  # nothing is trained with what this run was told
             self.commands = progress["commands"]
-            self.trained_config = {name: progress["config"].get(name) for name in asdict(self.config)}
+            self.trained_config = {
+                name: progress["config"].get(name, value) for name, value in asdict(self.config).items()
+            }
             self.accelerator.print(f"{checkpoint} is at step {self.step} of {self.total_steps}: nothing is left to do.")
         else:
             images = self.initial_images + progress["images_seen"]
