@@ -157,9 +157,7 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
     except Exception as error:
         raise _broken(name, error) from error
     info = _kept_info(image)
-    with contextlib.suppress(
-        Exception
-    ):  # readers of EXIF data raise anything too: those that cannot be read turn nothing
+    with contextlib.suppress(Exception):  # unreadable EXIF data turn nothing
         image = ImageOps.exif_transpose(image)
     image = image.copy()
     image.info = info

@@ -17,8 +17,6 @@ from stgan.repository import TakenError, check_private, check_same_project, full
 from stgan.training.checkpoints import PARTIAL_PREFIX, PREFIX, CheckpointError, list_checkpoints
 
 STATE_BRANCH = "training-state"  # beside main, so that whoever wants the model does not download the optimizers
-
-
 MODEL_PATTERNS = ["*.json", "*.md", "*.safetensors"]
 STALE_PATTERNS = ["onnx/*", EVALUATION_FILE, PICTURE_FILE]  # of weights that came before
 
