@@ -86,5 +86,5 @@ def test_too_few_images_and_a_missing_extra_are_told(people, generator, monkeypa
         return importing(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ValueError, match=r"pip install \"stgan\[realism\]\" \(torchmetrics"):
+    with pytest.raises(ValueError, match=r"pip install -e \"\.\[realism\]\" \(torchmetrics"):
         realism(generator, images, labels)
