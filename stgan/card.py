@@ -14,6 +14,7 @@ TRAINING_FILE = "training.json"  # written by the trainer
 EVALUATION_FILE = "evaluation.json"  # written by the evaluation, with its Markdown and command
 FAMILY_FILE = "family.json"  # where there is one: the family's table, written by ``benchmarks/family.py``
 PICTURE_FILE = "edits.png"  # where there is one: made by ``stgan sheet``
+OF_THE_WEIGHTS = (EVALUATION_FILE, PICTURE_FILE, "onnx/")  # true of the weights beside them, and of no others
 TEMPLATE = Path(__file__).parent / "model_card.md"
 CELEBA = "flwrlabs/celeba"  # on the Hub
 CELEBA_TERMS = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
@@ -36,9 +37,11 @@ USAGE = {
 
 def remove_records(folder: Path) -> None:
     """Remove what a model folder says of weights that are replaced: evaluation, picture and exported graphs."""
-    for name in (EVALUATION_FILE, PICTURE_FILE):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "onnx", ignore_errors=True)
+    for name in OF_THE_WEIGHTS:
+        if name.endswith("/"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        else:
+            (folder / name).unlink(missing_ok=True)
 
 
 def device_name(device: torch.device) -> str:
@@ -235,9 +238,8 @@ def _metric_name(name: str, masked: bool) -> str:
     """In words: ``rgb_psnr`` is "PSNR, painted colours alone", ``edit_accuracy_1.5`` "edit accuracy ±1.5"."""
     kind = name.removeprefix("rgb_")
     if kind in ("psnr", "ssim"):
-        return kind.upper() + (
-            ", painted colours alone" if kind != name else " through the soft mask" if masked else ""
-        )
+        part = ", painted colours alone" if kind != name else " through the soft mask" if masked else ""
+        return kind.upper() + part
     words, _, intensity = name.rpartition("_")
     return f"{words.replace('_', ' ')} ±{intensity}" if words and intensity[0].isdigit() else name.replace("_", " ")
 

@@ -210,8 +210,13 @@ def _carried_on(change: np.ndarray, photo: np.ndarray, size: int) -> np.ndarray:
 
 
 def _colour_likelihood(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Float (H, W) in [0, 1]: how likely a pixel's colour is among those of the pixels of this weight (H, W)."""
-    total = weight.sum() + 1e-6
+    """Float (H, W) in [0, 1]: how likely a pixel's colour is among those of the pixels of this weight (H, W).
+
+    Where nothing weighs anything, every colour is.
+    """
+    total = weight.sum()
+    if total < 1e-3:
+        return np.ones_like(weight)
     mean = np.tensordot(weight, image, 2) / total
     deviation = np.sqrt(np.tensordot(weight, (image - mean) ** 2, 2) / total) + 10
     distance = (((image - mean) / deviation) ** 2).sum(axis=2)

@@ -19,7 +19,7 @@ from huggingface_hub.utils.sha import git_hash, sha_fileobj
 from tyro.conf import Positional
 
 from stgan import repository
-from stgan.card import CELEBA, CELEBA_TERMS, EVALUATION_FILE, FAMILY_FILE, PAPERS, PICTURE_FILE, model_card
+from stgan.card import CELEBA, CELEBA_TERMS, FAMILY_FILE, OF_THE_WEIGHTS, PAPERS, PICTURE_FILE, model_card
 from stgan.connection import HubError, explained
 from stgan.editor import BUNDLED
 from stgan.export import check_export
@@ -46,10 +46,9 @@ EDITOR_FILES = [
     f"{part}{name}" for part in ("", f"{CLASSIFIER_FOLDER}/") for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
 ]
 ALIGNER_FILES = [f"{ALIGNER_FOLDER}/{name}" for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)]  # not every editor's
-# Whatever of these a model folder no longer has is of former weights, and goes from its repository too.
-OF_THE_WEIGHTS = (
-    f"{ALIGNER_FOLDER}/", f"{CLASSIFIER_FOLDER}/", f"{DISCRIMINATOR_FOLDER}/", "onnx/",
-    EVALUATION_FILE, FAMILY_FILE, PICTURE_FILE,
+# Whatever of these a model folder no longer has goes from its repository too.
+OF_THE_MODEL = (
+    *OF_THE_WEIGHTS, FAMILY_FILE, f"{ALIGNER_FOLDER}/", f"{CLASSIFIER_FOLDER}/", f"{DISCRIMINATOR_FOLDER}/",
 )  # fmt: skip
 # ZeroGPU brings its own CUDA: newer torch does not run there, and Python is 3.10 or 3.12.
 ZERO_GPU_REQUIREMENTS = ["torch==2.11.0", "spaces"]
@@ -118,7 +117,7 @@ def publish_model(settings: PublishModel) -> str | None:
     """Push a model folder, once it has been proven to load; what it no longer has goes. See :func:`publish`."""
     check_model(settings.folder)
     settings = replace(settings, repo=full_name(settings))
-    return push(model_files(settings.folder, settings.repo), settings, "model", owned=OF_THE_WEIGHTS)
+    return push(model_files(settings.folder, settings.repo), settings, "model", owned=OF_THE_MODEL)
 
 
 def publish_space(settings: PublishSpace) -> str | None:

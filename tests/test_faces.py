@@ -422,6 +422,18 @@ def test_a_collar_of_the_hairs_colour_and_a_wall_of_another_keep_theirs():
     assert np.abs(pasted[400:600, 790:900]).mean() < 1  # the wall
 
 
+def test_hair_at_the_sides_alone_is_carried_on_too():
+    """Where the mask is closed above the eyes there are no colours to compare with."""
+    rgb = np.full((1024, 1024, 3), (120, 140, 170), np.uint8)
+    rgb[540:900, 280:400] = (40, 30, 25)
+    matrix = similarity(0, 1, 63.5, 63.5) @ similarity(0, 1 / 4) @ similarity(0, 1, -511.5, -511.5)
+    alignment = Alignment(matrix[:2])
+    crop = crop_face(rgb, alignment, S).astype(np.float32)
+    mask = (crop.mean(axis=2) < 90).astype(np.float32)
+    pasted = paste_edit(rgb, alignment, crop, crop + 60 * mask[..., None], mask, hair=np.ones((S, S))).astype(int) - rgb
+    assert pasted[780:800, 300:380].mean() > 25  # below the crop
+
+
 def test_fringes_of_colour_go_and_light_and_dark_stay():
     rgb = np.full((1024, 1024, 3), 128, np.uint8)
     alignment = align_whole(rgb.shape, S)

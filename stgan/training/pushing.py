@@ -11,14 +11,14 @@ from typing import Any
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 
-from stgan.card import EVALUATION_FILE, PICTURE_FILE
+from stgan.card import OF_THE_WEIGHTS
 from stgan.connection import explained, explanation
 from stgan.repository import TakenError, check_private, check_same_project, full_name, list_files
 from stgan.training.checkpoints import PARTIAL_PREFIX, PREFIX, CheckpointError, list_checkpoints
 
 STATE_BRANCH = "training-state"  # beside main, so that whoever wants the model does not download the optimizers
 MODEL_PATTERNS = ["*.json", "*.md", "*.safetensors"]
-STALE_PATTERNS = ["onnx/*", EVALUATION_FILE, PICTURE_FILE]  # of weights that came before
+STALE_PATTERNS = [f"{name}*" for name in OF_THE_WEIGHTS]  # of weights that came before
 
 
 class BackgroundPush:
