@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -126,6 +126,12 @@ def _prepare(photo: Photo, face: int | Face | None, aligned: bool) -> PreparedFa
 @on_gpu
 def _edit(face: PreparedFace, *requests: EditRequest) -> list[Image.Image]:
     return [request.edit(editor, face) for request in requests]
+
+
+@on_gpu
+def _edit_one_by_one(face: PreparedFace, *requests: EditRequest) -> Iterator[Image.Image]:
+    for request in requests:
+        yield request.edit(editor, face)
 
 
 @on_gpu
@@ -506,9 +512,8 @@ def edit_all(
     _check_intensity(intensity)
     prepared = _prepared(photo, face, aligned, MOST_FOR_ALL)
     requests = {name: EditRequest(changes, intensity) for name, changes in editor.single_edits(prepared).items()}
-    return {  # one by one: together they would be a photo for each attribute in memory
-        name: _answer(_tried(_edit, prepared, request)[0], request, f"{name}.png") for name, request in requests.items()
-    }
+    photos = _edit_one_by_one(prepared, *requests.values())  # together they would be a photo for each in memory
+    return _tried(lambda: {name: _answer(next(photos), request, f"{name}.png") for name, request in requests.items()})
 
 
 def _check_labels(name: str, given: object) -> None:

@@ -6,7 +6,11 @@ original, so that everything outside the change keeps its bits, and the whole it
 """
 
 import contextlib
+import errno
 import io
+import os
+import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -405,7 +409,7 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
     arguments = {key: info[key] for key in ("icc_profile", "dpi") if key in info}
     arguments |= _described(info, file_format, description)
     clean.info = {key: value for key, value in info.items() if key == "transparency"}  # Pillow writes much of info
-    encoded = io.BytesIO()  # a file of that name stays whole until there is another to take its place
+    encoded = io.BytesIO()
     try:
         clean.save(encoded, file_format, **OPTIONS[file_format], **arguments)
     except (OSError, ValueError) as error:
@@ -414,9 +418,24 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
             "Write a .png or .tif file, or scale it down first."
         ) from error
     try:
-        path.write_bytes(encoded.getbuffer())
+        _write(path, encoded.getbuffer())
     except OSError as error:
         raise PhotoError(f"{path} cannot be written: {error.strerror or error}. Name another place for it.") from error
+
+
+def _write(path: Path, content: memoryview) -> None:
+    """Write a file all at once: on a disk that fills up, one of that name stays whole, and no half of one is left."""
+    target = path.resolve()  # a link goes on leading to where it leads
+    if target.exists() and not os.access(target, os.W_OK):  # what its folder allows may be more than the file does
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    part = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
+    try:
+        part.write_bytes(content)
+        if target.exists():
+            shutil.copymode(target, part)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _fitting(image: Image.Image, file_format: str) -> Image.Image:

@@ -1,6 +1,7 @@
 """One edit as a person asks for it: made from the demo's controls, done by an editor, said in words and in code."""
 
 import json
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -110,7 +111,7 @@ class EditRequest:
         name = photo.replace("\\", "\\\\").replace('"', '\\"')  # as curl reads it: bare, a comma or semicolon ends it
         form = f'files=@"{name}"'.replace("'", "'\\''")
         return (
-            f"API={url.rstrip('/')}/gradio_api\n"
+            f"API={shlex.quote(url.rstrip('/'))}/gradio_api\n"
             f"""PHOTO=$(curl -sSf -F '{form}' $API/upload | cut -d '"' -f 2)\n"""
             f"""DATA='{{"data": [{{"path": "'$PHOTO'", "meta": {{"_type": "gradio.FileData"}}}}, {arguments}]}}'\n"""
             """EVENT=$(curl -sSf $API/call/edit -H 'Content-Type: application/json' -d "$DATA" | cut -d '"' -f 4)\n"""

@@ -479,6 +479,32 @@ def test_a_photo_that_a_format_cannot_hold_leaves_the_file_that_was_there(tmp_pa
         assert (tmp_path / name).read_bytes() == b"an older photo"
 
 
+def test_a_disk_that_fills_up_leaves_the_file_that_was_there(rgb, tmp_path):
+    resource = pytest.importorskip("resource")  # not on Windows
+    save_photo(Image.fromarray(rgb), tmp_path / "photo.png")
+    before = (tmp_path / "photo.png").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))  # bytes of a file, as if no more were free
+    try:
+        with pytest.raises(PhotoError, match=r"photo\.png cannot be written.*another place"):
+            save_photo(Image.fromarray(rgb[:, ::-1]), tmp_path / "photo.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "photo.png").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [tmp_path / "photo.png"]
+
+
+def test_a_file_written_again_keeps_its_link_and_who_may_read_it(rgb, tmp_path):
+    photo, link = tmp_path / "photo.png", tmp_path / "link.png"
+    photo.write_bytes(b"an older photo")
+    photo.chmod(0o640)
+    link.symlink_to(photo.name)
+    save_photo(Image.fromarray(rgb), link)
+    assert link.is_symlink()
+    assert photo.stat().st_mode & 0o777 == 0o640
+    assert np.array_equal(open_photo(photo).rgb, rgb)
+
+
 def test_a_place_that_cannot_be_written_is_named(rgb, tmp_path):
     with pytest.raises(PhotoError, match="absent.*No such file.*another place"):
         save_photo(Image.fromarray(rgb), tmp_path / "absent" / "out.png")

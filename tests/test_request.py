@@ -113,6 +113,12 @@ def test_the_curl_commands_find_a_photo_of_any_name(name, demo_address, tmp_path
     assert Image.open(tmp_path / "edited.png").size == (512, 512)
 
 
+def test_the_curl_commands_run_nothing_that_a_request_named_as_the_demo(tmp_path):
+    commands = EditRequest({"Eyeglasses": True}).as_curl("http://127.0.0.1:9/$(touch owned); touch owned", "me.png")
+    subprocess.run(["sh", "-c", commands], cwd=tmp_path, capture_output=True, timeout=120)
+    assert not (tmp_path / "owned").exists()
+
+
 @needs_curl
 def test_the_curl_commands_say_that_nothing_came_and_write_no_file(demo_address, tmp_path):
     Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
