@@ -21,6 +21,7 @@ from stgan.models import (
     StarGAN,
     load_companion_classifier,
     load_generator,
+    widened,
 )
 from stgan.models.layers import batch_norm, concat_planes, instance_norm
 from stgan.regions import attribute_regions
@@ -350,6 +351,43 @@ def test_strengthened_weights_edit_as_a_higher_intensity_did(name, switches):
 
 
 # --------------------------------------------------------------------------------------- forward and backward
+
+
+WIDENED = [
+    ("STGAN", {}),
+    ("STGAN", {"stu_norm": "bn", "max_width": 9, "soft_mask": True, "use_regions": True}),
+    ("STGAN", {"stu_norm": "in", "stu_layers": 1, "skip_layers": 1, "inject_layers": 1}),
+    ("AttGAN", {}),
+    ("AttGAN", {"skip_layers": 0, "inject_layers": 0}),
+]
+
+
+@pytest.mark.parametrize("width", [4, 6, 9])
+@pytest.mark.parametrize(("name", "switches"), WIDENED)
+def test_a_widened_generator_is_the_same_function(name, switches, width):
+    narrow = stirred(MODELS[name](**switches))
+    wide = widened(narrow, width).eval()
+    assert wide.config == {**narrow.config, "width": width}
+    images, condition = pictures(3), torch.randint(-1, 2, (3, len(NAMES))).float()
+    expected = narrow(images, condition)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(wide(images, condition), expected, rtol=0, atol=2e-5)
+
+
+def test_copies_in_a_widened_generator_learn_apart():
+    wide = widened(stirred(MODELS["STGAN"]()), 8).train()
+    kernel = wide.encoder[0][0].weight
+    assert kernel[:4].equal(kernel[4:])
+    optimizer = torch.optim.Adam(wide.parameters(), lr=1e-3)
+    wide(pictures(4), torch.ones(4, len(NAMES))).square().mean().backward()
+    optimizer.step()
+    apart = (kernel[:4] - kernel[4:]).abs()
+    assert apart.mean() > 2e-4  # Adam moves each entry by about 1e-3, whatever the gradient's size
+
+
+def test_a_generator_is_not_widened_to_less():
+    with pytest.raises(ValueError, match="width 4 cannot be widened to 3"):
+        widened(MODELS["STGAN"](), 3)
 
 
 @pytest.mark.parametrize("name", MODELS)

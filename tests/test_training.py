@@ -1165,9 +1165,19 @@ def test_a_generator_starts_from_a_saved_one(tmp_path):
         assert states_equal(model, saved)
 
 
+def test_a_generator_that_starts_wider_than_the_saved_one_edits_as_it_did(tmp_path):
+    saved = objective(tmp_path).trained_model.eval()
+    saved.save_pretrained(tmp_path / "saved")
+    started = objective(tmp_path, initial_model=tmp_path / "saved", width=7)
+    images, condition = torch.rand(2, 3, 32, 32) * 2 - 1, torch.randint(-1, 2, (2, 4)).float()
+    for model in (started.plain_generator.eval(), started.trained_model.eval()):
+        assert model.config["width"] == 7
+        torch.testing.assert_close(model(images, condition), saved(images, condition), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [({"width": 6}, "width 4 instead of 6"), ({"run": "attgan-fast"}, "architecture STGAN instead of AttGAN")],
+    [({"width": 2}, "width 4 instead of 2"), ({"run": "attgan-fast"}, "architecture STGAN instead of AttGAN")],
 )
 def test_a_generator_that_differs_from_its_initial_model_is_told_how(settings, said, tmp_path):
     objective(tmp_path).trained_model.save_pretrained(tmp_path / "saved")

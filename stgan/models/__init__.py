@@ -18,6 +18,7 @@ from stgan.models.folder import (
 from stgan.models.generator import Edit, Generator
 from stgan.models.pretrained import ModelFolderError, PretrainedModel, settings_differences
 from stgan.models.stargan import StarGAN
+from stgan.models.widening import widened
 
 __all__ = [
     "ALIGNER_FOLDER",
@@ -44,4 +45,5 @@ __all__ = [
     "load_companion_discriminator",
     "load_generator",
     "settings_differences",
+    "widened",
 ]

@@ -58,8 +58,9 @@ class TrainingConfig:
 
     # ---- model
 
-    # Folder or Hub id of an editor whose weights the generator starts from. It must have the settings below. Its
-    # discriminator goes on too, where it has one with the settings below.
+    # Folder or Hub id of an editor whose weights the generator starts from. It must have the settings below, but for a
+    # --width that may be smaller: then the generator starts wider and edits as that one did. Its discriminator goes on
+    # too, where it has one with the settings below.
     initial_model: str | None = None
     # Images from which only the discriminator learns, at the start: gives a pretrained generator that comes without
     # its discriminator an opponent.

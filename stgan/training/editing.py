@@ -17,6 +17,7 @@ from stgan.models import (
     AttributeClassifier,
     Discriminator,
     Edit,
+    EncoderDecoder,
     Generator,
     ModelFolderError,
     PatchDiscriminator,
@@ -24,6 +25,7 @@ from stgan.models import (
     load_companion_discriminator,
     load_generator,
     settings_differences,
+    widened,
 )
 from stgan.pixels import normalise
 from stgan.training.augmentation import augmented
@@ -380,12 +382,14 @@ def single_flip_weights(config: TrainingConfig, attributes: tuple[str, ...]) -> 
 
 
 def load_initial_weights(generator: Generator, folder_or_hub_id: str) -> None:
-    """Give a new generator the weights of a saved one.
+    """Give a new generator the weights of a saved one; a narrower one is widened and edits as before.
 
     Raises:
         ModelFolderError: there is none, or its settings are not the generator's; the message names them.
     """
     saved = load_generator(folder_or_hub_id)
+    if type(saved) is type(generator) and isinstance(saved, EncoderDecoder):
+        saved = widened(saved, max(generator.config["width"], saved.config["width"]))
     differences = settings_differences(generator, saved)
     if differences:
         raise ModelFolderError(f"--initial_model {folder_or_hub_id} has {differences}: train with its settings.")
