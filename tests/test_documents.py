@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from scripts import load_script
 from stgan import metrics
 from stgan.card import EVALUATION_FILE, FAMILY_FILE, model_card, replace_section, split_section
 from stgan.editor import BUNDLED
-from stgan.models import STGAN
+from stgan.models import STGAN, AttributeClassifier
+from stgan.training.config import TrainingConfig
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -95,7 +97,7 @@ def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, docume
     document.write_text(text, encoding="utf-8")
     model = STGAN(("Male", "Young"), 32, width=4, layers=3, stu_layers=2)
     model.save_pretrained(tmp_path / "model")
-    row = family.row("STGAN", model.eval(), evaluation())
+    row = family.side_by_side.row("STGAN", model.eval(), evaluation(), 12.34)
     settings = family.Settings(
         dataset="data", table=tmp_path / "family.md", readme=document, card=tmp_path / "model", options="--seed 3"
     )
@@ -104,6 +106,7 @@ def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, docume
     assert row in table
     assert "measured on 55 validation images" in table
     assert "--options='--seed 3'" in table
+    assert cells(row)[0][-1] == "12.3"
     assert cells(row)[0][:7] == ["STGAN", "30.00", "0.900", "0.700", "0.800", "0.050", "0.100"]
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     page = settings.table.read_text(encoding="utf-8")
@@ -114,11 +117,11 @@ def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, docume
 
 
 def test_the_familys_page_has_the_commands_that_the_benchmark_runs(family, monkeypatch):
-    monkeypatch.setattr(family.subprocess, "run", lambda *_, **__: None)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
     page = (README.parent / "docs" / "family.md").read_text(encoding="utf-8")
     words = shlex.split(page.split("Made by `python benchmarks/family.py ")[1].split("`")[0])
     settings = tyro.cli(family.Settings, args=words)
-    commands = [family.train(name, settings)[1] for name in settings.only]
+    commands = [family.side_by_side.train(family.FAMILY[name], settings)[1] for name in settings.only]
     assert page.split("```bash\n")[1].split("```")[0].splitlines() == commands
 
 
@@ -131,3 +134,33 @@ def test_the_bundled_models_card_says_what_its_records_say():
 def test_the_family_is_not_trained_where_its_table_has_no_place(family, document):
     with pytest.raises(ValueError, match="needs <!-- benchmarks/family.py"):
         family.main(family.Settings(readme=document))
+
+
+def test_widths_are_compared_with_one_discriminator_and_timed_at_the_size_that_is_used(celeba, tmp_path, monkeypatch):
+    widths = load_script("benchmarks/widths.py")
+    names = ("Male", "Young")
+    AttributeClassifier(names, 32, width=4).save_pretrained(tmp_path / "judge")
+    runs, sizes, timed = [], [], widths.side_by_side.milliseconds
+
+    def trained(words, **_):
+        config = tyro.cli(TrainingConfig, args=[str(word) for word in words[2:]])
+        STGAN(names, 32, width=config.width).save_pretrained(Path(config.output_dir) / "model")
+        runs.append((config.width, config.discriminator_width))
+
+    monkeypatch.setattr(subprocess, "run", trained)
+    monkeypatch.setattr(widths.side_by_side, "milliseconds", lambda model: sizes.append(model.image_size) or 1.5)
+    settings = widths.Settings(
+        dataset=str(celeba), classifier=str(tmp_path / "judge"), output_dir=tmp_path / "runs", image_size=32,
+        samples=4, widths=(2, 3), table=tmp_path / "widths.md",
+    )  # fmt: skip
+    widths.main(settings)
+    page = settings.table.read_text(encoding="utf-8")
+    rows = cells("\n".join(line for line in page.splitlines() if line.startswith("| width")))
+    assert [(row[0], row[-2], row[-1]) for row in rows] == [
+        (f"width {width}", f"{STGAN(names, 32, width=width).parameter_count() / 1e6:.2f}", "1.5") for width in (2, 3)
+    ]
+    assert runs == [(2, 16), (3, 16)]
+    assert sizes == [128, 128]
+    again = shlex.split(page.split("Made by `python benchmarks/widths.py ")[1].split("`")[0])
+    assert tyro.cli(widths.Settings, args=again).widths == (2, 3)
+    assert timed(STGAN(names, 32, width=2).eval()) > 0

@@ -1,0 +1,161 @@
+"""Editors trained by one recipe on one budget and measured in one run: what the comparisons in this folder share."""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.benchmark import Timer
+
+from stgan.card import TRAINING_FILE
+from stgan.data import load_into_memory
+from stgan.metrics import Evaluation, evaluate
+from stgan.models import AttributeClassifier, Generator, load_generator
+
+ROOT = Path(__file__).parent.parent
+COLUMNS = (
+    "", "PSNR, dB", "SSIM", "edit accuracy ±1", "±1.5", "preservation error ±1", "±1.5", "distance ±1.5",
+    "parameters, M", "ms per edit",
+)  # fmt: skip
+
+
+@dataclass
+class Budget:
+    """What all members of a comparison get."""
+
+    # Hub id, folder of Parquet files, or folder of the original CelebA download.
+    dataset: str = "flwrlabs/celeba"
+    # Judge of the edits: folder or Hub id.
+    classifier: str = str(ROOT / "hub" / "stgan-celeba-128" / "classifier")
+    # Folder of the runs.
+    output_dir: Path = Path("runs/family")
+    # Options of train.py for all of them, as one string: --options='--seed 1'.
+    options: str = ""
+    # Images that each model is shown.
+    total_images: int = 100_000
+    # Pixels.
+    image_size: int = 64
+    # Channels of the first layer, of generators and discriminators.
+    width: int = 16
+    # Images per step.
+    batch_size: int = 16
+    # Validation images that are measured.
+    samples: int = 1000
+
+
+def train(member: Sequence[str], budget: Budget) -> tuple[Path, str]:
+    """Train one member, or go on with it; its model folder and the command.
+
+    Args:
+        member: the model's name and the options of train.py that are its own.
+
+    Raises:
+        ValueError: the folder has a finished run of other settings.
+    """
+    model, *options = member
+    folder = budget.output_dir / "-".join([model, *(word for word in options if word[0] != "-")])
+    words = [
+        "train.py", "--model", model, "--dataset", budget.dataset, "--image_size", budget.image_size,
+        "--width", budget.width, "--discriminator_width", budget.width, "--batch_size", budget.batch_size,
+        "--total_images", budget.total_images, "--output_dir", folder, "--validation_steps", 10**9,
+        "--max_validation_samples", 16,  # only looked at by the way
+        "--resume_from_checkpoint", "latest", "--report_to", "none",
+        # No member's paper has either, and at a small budget a mask closes before an edit begins.
+        "--no_soft_mask", "--no_use_regions",
+        *shlex.split(budget.options),
+        *options,
+    ]  # fmt: skip
+    words = [str(word) for word in words]
+    command = " ".join(words)
+    record = folder / "model" / TRAINING_FILE
+    if record.is_file():  # a run that is over is only measured again, by whatever it was trained with
+        trained = json.loads(record.read_text(encoding="utf-8"))["commands"][-1]["command"]
+        if trained != f"accelerate launch {shlex.join(words)}":
+            raise ValueError(f"{folder} was trained by other settings ({trained}): name another --output_dir.")
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
+    return folder / "model", f"python {command}"
+
+
+def compare(
+    members: Mapping[str, Sequence[str]], budget: Budget, timed: Callable[[Generator], Generator] = lambda model: model
+) -> tuple[list[str], list[str], int]:
+    """Train and measure each.
+
+    Args:
+        members: heading of a row to what :func:`train` takes.
+        timed: the trained generator to the one whose edits are timed.
+
+    Returns:
+        The rows, the commands, and the number of images measured.
+    """
+    judge = AttributeClassifier.from_pretrained(budget.classifier)
+    rows, commands, data = [], [], None
+    for name, member in members.items():
+        started = time.perf_counter()
+        folder, command = train(member, budget)
+        generator = load_generator(folder).to(memory_format=torch.channels_last)
+        data = data or load_into_memory(
+            budget.dataset, "validation", generator.attributes, budget.image_size, max_samples=budget.samples
+        )
+        evaluation = evaluate(generator, judge, data.images, data.labels, progress=True)
+        print(f"{name}: {evaluation.summary()}; {(time.perf_counter() - started) / 60:.0f} minutes")
+        rows.append(row(name, generator, evaluation, milliseconds(timed(generator))))
+        commands.append(command)
+    return rows, commands, len(data.images)
+
+
+def milliseconds(generator: Generator) -> float:
+    """What one edit of one image takes, its encoding included: the median over a second."""
+    size = generator.image_size
+    image, edit = torch.zeros(1, 3, size, size), torch.ones(1, len(generator.attributes))
+    image = image.to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        timer = Timer(
+            "generator(image, edit)",
+            globals={"generator": generator, "image": image, "edit": edit},
+            num_threads=torch.get_num_threads(),
+        )
+        return 1000 * timer.blocked_autorange(min_run_time=1).median
+
+
+def row(name: str, generator: Generator, evaluation: Evaluation, edit_milliseconds: float) -> str:
+    """One line of the table."""
+    once, more = evaluation.edits.values()
+    cells = [
+        name, f"{evaluation.psnr:.2f}", f"{evaluation.ssim:.3f}",
+        f"{once.mean_accuracy:.3f}", f"{more.mean_accuracy:.3f}",
+        f"{once.mean_preservation_error:.3f}", f"{more.mean_preservation_error:.3f}", f"{more.mean_distance:.3f}",
+        f"{generator.parameter_count() / 1e6:.2f}", f"{edit_milliseconds:.1f}",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def table(introduction: str, rows: list[str]) -> str:
+    """The rows under their headings, with what was done above them."""
+    return "\n".join([introduction, "", f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *rows])
+
+
+def conditions(budget: Budget, images: int, *same: str) -> str:
+    """How the members were trained and measured, with what else is the same for all of them."""
+    shared = ", ".join([f"{budget.total_images:,} images of {budget.image_size} px", *same, "no soft mask, no regions"])
+    return f"One recipe and budget for all: {shared}; measured on {images:,} validation images by one classifier"
+
+
+def command(script: str, budget: Budget) -> str:
+    """The command that makes the table again."""
+    words = [
+        "python", script, "--dataset", budget.dataset, "--total_images", budget.total_images,
+        "--image_size", budget.image_size, "--samples", budget.samples,
+    ]  # fmt: skip
+    options = f" --options={shlex.quote(budget.options)}" if budget.options else ""
+    return shlex.join(map(str, words)) + options
+
+
+def page(title: str, table: str, commands: list[str]) -> str:
+    """A document of the table and the runs behind it."""
+    return "\n".join([f"# {title}", "", table, "", "```bash", *commands, "```", ""])

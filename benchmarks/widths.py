@@ -1,0 +1,61 @@
+"""How wide an STGAN should be: quality against the time of an edit, on one budget, measured in one run.
+
+python benchmarks/widths.py --dataset flwrlabs/celeba --total_images 100000 --image_size 64
+Writes docs/widths.md. Each width's discriminator is the same, so that only the generator varies. A run that was stopped
+goes on where it was; one that is finished is only measured again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import side_by_side
+import torch
+import tyro
+from side_by_side import ROOT, Budget, compare
+
+from stgan.models import Generator
+
+SCRIPT = "benchmarks/widths.py"
+TIMED_SIZE = 128  # pixels: of the models that are used, whatever size these were trained at
+
+
+@dataclass
+class Settings(Budget):
+    """Train and compare STGANs of several widths."""
+
+    # Folder of the runs.
+    output_dir: Path = Path("runs/widths")
+    # Channels of the generators' first layers; --width is the discriminators'.
+    widths: tuple[int, ...] = (8, 16, 24, 32)
+    # The table, with the commands.
+    table: Path = ROOT / "docs" / "widths.md"
+
+
+def main(settings: Settings) -> None:
+    """Train, measure, write the table."""
+    members = {f"width {width}": ("stgan", "--width", str(width)) for width in settings.widths}
+    write(settings, *compare(members, settings, full_size))
+
+
+def full_size(generator: Generator) -> Generator:
+    """The generator for images of :data:`TIMED_SIZE`: it is convolutional, so its weights fit."""
+    resized = type(generator)(**{**generator.config, "image_size": TIMED_SIZE})
+    resized.load_state_dict(generator.state_dict())
+    return resized.eval().to(memory_format=torch.channels_last)
+
+
+def write(settings: Settings, rows: list[str], commands: list[str], images: int) -> None:
+    """The document."""
+    widths = " ".join(map(str, settings.widths))
+    command = f"{side_by_side.command(SCRIPT, settings)} --widths {widths}"
+    table = side_by_side.table(
+        f"{side_by_side.conditions(settings, images)}; milliseconds of an edit of {TIMED_SIZE} px on "
+        f"{torch.get_num_threads()} CPU threads. Made by `{command}`.",
+        rows,
+    )
+    settings.table.write_text(side_by_side.page("Widths, side by side", table, commands), encoding="utf-8")
+    print(settings.table)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
