@@ -6,6 +6,7 @@ it was; one that is finished is only measured again.
 """
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Settings(Budget):
     readme: Path = ROOT / "README.md"
     # Model folder whose card gets it.
     card: Path = ROOT / "hub" / "stgan-celeba-128"
-    # Train only these (names of the table).
+    # Train only these (names of the table); their rows are printed and no document is touched.
     only: tuple[str, ...] = tuple(FAMILY)
 
 
@@ -47,10 +48,17 @@ def main(settings: Settings) -> None:
     """Train, measure, write the table.
 
     Raises:
-        ValueError: the README lacks the lines that the table goes between.
+        ValueError: a name is none of the family, or the README lacks the lines that the table goes between.
     """
+    unknown = [name for name in settings.only if name not in FAMILY]
+    if unknown:
+        raise ValueError(f"--only {', '.join(unknown)}: the family is {'; '.join(FAMILY)}.")
     split_section(settings.readme, SECTION)  # before the work
-    write(settings, *compare({name: FAMILY[name] for name in settings.only}, settings))
+    rows, commands, images = compare({name: FAMILY[name] for name in settings.only}, settings)
+    if set(settings.only) < set(FAMILY):
+        print(side_by_side.table("", rows).strip())
+    else:
+        write(settings, rows, commands, images)
 
 
 def write(settings: Settings, rows: list[str], commands: list[str], images: int) -> None:
@@ -73,4 +81,7 @@ def _name_in_card(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    try:
+        main(tyro.cli(Settings))
+    except ValueError as error:
+        sys.exit(f"family.py: {error}")

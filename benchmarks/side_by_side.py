@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ COLUMNS = (
     "", "PSNR, dB", "SSIM", "edit accuracy ±1", "±1.5", "preservation error ±1", "±1.5", "distance ±1.5",
     "parameters, M", "ms per edit",
 )  # fmt: skip
+DOCUMENTS = ("table", "readme", "card")  # settings that say where the table is written
 
 
 @dataclass
@@ -146,14 +147,20 @@ def conditions(budget: Budget, images: int, *same: str) -> str:
     return f"One recipe and budget for all: {shared}; measured on {images:,} validation images by one classifier"
 
 
-def command(script: str, budget: Budget) -> str:
-    """The command that makes the table again."""
-    words = [
-        "python", script, "--dataset", budget.dataset, "--total_images", budget.total_images,
-        "--image_size", budget.image_size, "--samples", budget.samples,
-    ]  # fmt: skip
-    options = f" --options={shlex.quote(budget.options)}" if budget.options else ""
-    return shlex.join(map(str, words)) + options
+def command(script: str, settings: Budget) -> str:
+    """The command that measures the same again: every setting that is not the default, but for where documents lie."""
+    words = ["python", script]
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        if setting.name in DOCUMENTS or value == setting.default:
+            continue
+        if isinstance(value, tuple):
+            words += [f"--{setting.name}", *map(str, value)]
+        elif str(value).startswith("-"):  # else taken for an option of its own
+            words.append(f"--{setting.name}={value}")
+        else:
+            words += [f"--{setting.name}", str(value)]
+    return shlex.join(words)
 
 
 def page(title: str, table: str, commands: list[str]) -> str:

@@ -5,6 +5,7 @@ Writes docs/widths.md. Each width's discriminator is the same, so that only the 
 goes on where it was; one that is finished is only measured again.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,11 +47,10 @@ def full_size(generator: Generator) -> Generator:
 
 def write(settings: Settings, rows: list[str], commands: list[str], images: int) -> None:
     """The document."""
-    widths = " ".join(map(str, settings.widths))
-    command = f"{side_by_side.command(SCRIPT, settings)} --widths {widths}"
+    conditions = side_by_side.conditions(settings, images, f"discriminators of width {settings.width}")
     table = side_by_side.table(
-        f"{side_by_side.conditions(settings, images)}; milliseconds of an edit of {TIMED_SIZE} px on "
-        f"{torch.get_num_threads()} CPU threads. Made by `{command}`.",
+        f"{conditions}; milliseconds of an edit of {TIMED_SIZE} px on "
+        f"{torch.get_num_threads()} CPU threads. Made by `{side_by_side.command(SCRIPT, settings)}`.",
         rows,
     )
     settings.table.write_text(side_by_side.page("Widths, side by side", table, commands), encoding="utf-8")
@@ -58,4 +58,7 @@ def write(settings: Settings, rows: list[str], commands: list[str], images: int)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    try:
+        main(tyro.cli(Settings))
+    except ValueError as error:
+        sys.exit(f"widths.py: {error}")

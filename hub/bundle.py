@@ -75,8 +75,13 @@ def bundle(settings: Settings) -> None:
     """Write the folder; what is in it of former weights (an evaluation, other networks) goes.
 
     Raises:
-        ModelFolderError, ValueError: a part does not load, or the classifier does not know the generator's attributes.
+        ModelFolderError, ValueError: a part does not load, the classifier does not know the generator's attributes, or
+            the folder is one of those that the parts come from.
     """
+    written = {(settings.output / part).resolve() for part in ("", CLASSIFIER_FOLDER, ALIGNER_FOLDER)}
+    for source in (settings.model, settings.classifier, settings.aligner):
+        if source is not None and source.resolve() in written:
+            raise ValueError(f"{source} would be written over, in half precision: name another --output.")
     generator, classifier = load_generator(settings.model), AttributeClassifier.from_pretrained(settings.classifier)
     check_judge(generator, classifier)
     if settings.average_with is not None:
@@ -101,6 +106,8 @@ def bundle(settings: Settings) -> None:
         save_in_half_precision(model, folder)
         if (source / TRAINING_FILE).is_file():
             shutil.copy(source / TRAINING_FILE, folder / TRAINING_FILE)
+        else:
+            (folder / TRAINING_FILE).unlink(missing_ok=True)  # of former weights
         if model is generator and (strengths or settings.average_with):
             record_changes(folder, strengths)
         write_card(folder, settings.name or str(settings.output), companion=model is not generator)

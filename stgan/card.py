@@ -4,6 +4,7 @@ import json
 import platform
 import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ PAPERS = {"STGAN": "1904.09709", "AttGAN": "1711.10678", "StarGAN": "1711.09020"
 USAGE = {
     "editor": "from stgan import FaceEditor\nfrom stgan.photos import save_photo\n\n"
     'editor = FaceEditor.from_pretrained("{name}")\nprint(editor.attributes("me.jpg"))\n'
-    'save_photo(editor.edit("me.jpg", {{"Eyeglasses": True}}), "edited.png")',
+    'save_photo(editor.edit("me.jpg", {{"{attribute}": True}}), "edited.png")',
     "model": "from stgan import {architecture}\n\n"
     'model = {architecture}.from_pretrained("{name}")  # images (N, 3, {size}, {size}) in [-1, 1]',
     "companion aligner": "from stgan.models import load_companion_aligner\n\n"
@@ -88,10 +89,15 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         discriminator=is_editor and (folder / "discriminator").is_dir(),
         title=f"{architecture}, {config['image_size']} px",
         description=_description(architecture, config),
-        celeba=CELEBA in data,
+        celeba=any(map(_is_celeba, data)),
         data=" and ".join(data),
         license=training.get("license"),
-        usage=usage.format(name=name or folder.name, architecture=architecture, size=config["image_size"]),
+        usage=usage.format(
+            name=name or folder.name,
+            architecture=architecture,
+            size=config["image_size"],
+            attribute=_shown(config.get("attributes", ())),
+        ),
         images_seen=f"{training.get('images_seen', 0):,}",
         steps=f"{training.get('steps', 0):,}",
         parameters=f"{training.get('parameters', 0):,}",
@@ -157,6 +163,11 @@ def _description(architecture: str, config: dict[str, Any]) -> str:
     return f"Edits {len(config['attributes'])} attributes of a face in a photograph: {attributes}.{masked}{confined}"
 
 
+def _shown(attributes: Sequence[str]) -> str:
+    """The attribute that the usage lines edit."""
+    return next((name for name in attributes if name == "Eyeglasses"), next(iter(attributes), ""))
+
+
 def _strengths(strengths: dict[str, float]) -> str:
     """Those of a bundle whose edits were made stronger, or nothing."""
     return ", ".join(f"{value:g} ({name})" for name, value in strengths.items() if value != 1)
@@ -172,36 +183,47 @@ def _commands(entries: list[dict[str, Any]]) -> str:
 
 
 def _datasets(training: dict[str, Any]) -> list[str]:
-    """The datasets that the weights have seen, the run's own first: also those of the models that it went on from."""
+    """Names of what the weights have seen, the run's own dataset first, then those of the models it went on from."""
     sources = [training.get("config", {}).get("dataset", CELEBA)]
     for entry in training.get("commands", []):
-        words = shlex.split(entry["command"].replace("--dataset=", "--dataset "))
+        words = [part for word in shlex.split(entry["command"]) for part in _option_and_value(word)]
         if "train.py" in words:
             sources.append(words[words.index("--dataset") + 1] if "--dataset" in words else CELEBA)
     return list(dict.fromkeys(map(_dataset_name, sources)))
 
 
+def _option_and_value(word: str) -> list[str]:
+    """``--option=value`` as the two words that it stands for, any other as it is."""
+    return word.split("=", 1) if word.startswith("--") else [word]
+
+
 def _dataset_name(source: str) -> str:
-    """What a card calls a dataset: its Hub id, CelebA's for any copy of CelebA; a folder's name, which has no slash."""
+    """What a card calls a dataset: its Hub id, or a folder's name, which has no slash; CelebA's id for its download."""
     folder = Path(source)
-    if "celeba" in folder.name.lower() or (folder / "img_align_celeba").is_dir():
+    if folder.name.lower() == "celeba" or (folder / "img_align_celeba").is_dir():
         return CELEBA
     on_hub = source.count("/") == 1 and not source.startswith((".", "/", "~")) and not folder.is_dir()
     return source if on_hub else folder.resolve().name
+
+
+def _is_celeba(name: str) -> bool:
+    """Whether a dataset's pictures are CelebA's, by its name: those of CelebA-HQ and CelebAMask-HQ are, too."""
+    return "celeba" in name.rpartition("/")[2].lower()
 
 
 def _card_data(architecture: str, data: list[str], licence: str | None, evaluation: dict[str, Any]) -> ModelCardData:
     is_editor, is_aligner = architecture in PAPERS, architecture == "FaceAligner"
     tags = ["face-editing", "attribute-editing", "gan"] if is_editor else ["face-attributes"]
     tags = ["face-alignment"] if is_aligner else tags
+    celeba = any(map(_is_celeba, data))
     tags += [f"arxiv:{PAPERS[architecture]}"] if architecture in PAPERS else []
     return ModelCardData(
         library_name="stgan",
         pipeline_tag="image-to-image" if is_editor else None if is_aligner else "image-classification",
         # CelebA's terms hold whatever else the weights have seen.
-        license="other" if CELEBA in data else licence or "unknown",
-        license_name="celeba-non-commercial-research" if CELEBA in data else None,
-        license_link=CELEBA_TERMS if CELEBA in data else None,
+        license="other" if celeba else licence or "unknown",
+        license_name="celeba-non-commercial-research" if celeba else None,
+        license_link=CELEBA_TERMS if celeba else None,
         datasets=[name for name in data if "/" in name] or None,
         tags=tags,
         metrics=["psnr", "ssim", "accuracy"] if is_editor else None if is_aligner else ["accuracy"],

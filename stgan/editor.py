@@ -21,6 +21,7 @@ from torch import Tensor
 
 from stgan.aligning import refined_faces
 from stgan.attributes import HAIR_COLOURS, edited_labels, index_of
+from stgan.devices import chosen_device
 from stgan.faces import (
     Alignment,
     Face,
@@ -138,7 +139,7 @@ class FaceEditor:
         aligner: FaceAligner | None = None,
     ):
         check_judge(generator, classifier)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = chosen_device(device)
         self.generator = generator.eval().to(self.device, memory_format=torch.channels_last)
         self.classifier = classifier.eval().to(self.device, memory_format=torch.channels_last)
         self.aligner = aligner

@@ -10,8 +10,9 @@ import torch
 
 from stgan.card import EVALUATION_FILE, replace_section, split_section, write_card
 from stgan.data import load_into_memory
+from stgan.devices import chosen_device
 from stgan.figures import edit_sheet, varied_people
-from stgan.metrics import Evaluation, evaluate
+from stgan.metrics import Evaluation, check_measurement, evaluate
 from stgan.models import (
     CLASSIFIER_FOLDER,
     AttributeClassifier,
@@ -20,6 +21,7 @@ from stgan.models import (
     load_companion_classifier,
     load_generator,
 )
+from stgan.realism import check_enough, inception
 from stgan.realism import realism as measure_realism
 
 FIGURE_PEOPLE = 6
@@ -70,23 +72,31 @@ def evaluate_folder(
         ModelFolderError: the model or its classifier cannot be loaded, or a card is to be updated on the Hub.
         stgan.data.DataError: the dataset, the split or a label column is not there.
         ValueError: the classifier does not know an attribute that the model edits, the document lacks those lines, or
-            ``output`` is the model folder.
+            ``output`` is in the model folder; intensities, batch size or device cannot be used; for ``realism`` the
+            extra is not installed or there are too few images. All this is found out before the work.
+        OSError: ``output`` cannot be a folder.
     """
-    if output is not None and Path(output).resolve() == Path(model).resolve():  # what is there, publishing sends
-        raise ValueError(f"--output {output} is the model's own folder, and the figure shows people: name another one.")
+    if output is not None and Path(output).resolve().is_relative_to(Path(model).resolve()):  # which publishing sends
+        raise ValueError(f"--output {output} is in the model's own folder, and the figure shows people: name another.")
+    check_measurement(intensities, batch_size)
     if document is not None:  # before the work
         split_section(Path(document), SECTION)
     if update_card and not Path(model).is_dir():
         raise ModelFolderError(f"{model} is not a local folder: download it to update its card.")
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = chosen_device(device)
     generator = load_generator(model).to(device, memory_format=torch.channels_last)
     judge = AttributeClassifier.from_pretrained(classifier) if classifier else load_companion_classifier(model)
     judge = judge.to(device, memory_format=torch.channels_last)
     check_judge(generator, judge)  # before the dataset is decoded
+    extractor = inception() if realism else None
+    if output is not None:
+        Path(output).mkdir(parents=True, exist_ok=True)
     dataset = load_into_memory(
         str(data), split, generator.attributes, generator.image_size,
         max_samples=max_samples, crop=crop, workers=workers, progress=progress,
     )  # fmt: skip
+    if realism:
+        check_enough(len(dataset.images))
     evaluation = evaluate(
         generator, judge, dataset.images, dataset.labels,
         intensities=intensities, batch_size=batch_size, device=device, progress=progress,
@@ -98,8 +108,9 @@ def evaluate_folder(
     markdown = evaluation.to_markdown()
     if realism:
         found = measure_realism(
-            generator, dataset.images, dataset.labels, batch_size=batch_size, device=device, progress=progress
-        )
+            generator, dataset.images, dataset.labels,
+            extractor=extractor, batch_size=batch_size, device=device, progress=progress,
+        )  # fmt: skip
         print(found.to_markdown())
         record["realism"] = found.to_dict()
         markdown += f"\n{found.to_markdown()}"
@@ -107,7 +118,6 @@ def evaluate_folder(
         people = varied_people(dataset.labels, FIGURE_PEOPLE)
         figure = edit_sheet(generator, dataset.images[people], dataset.labels[people], intensities)
         folder = Path(output)
-        folder.mkdir(parents=True, exist_ok=True)
         _write_json(folder / EVALUATION_FILE, record)
         (folder / "evaluation.md").write_text(markdown, encoding="utf-8")
         figure.save(folder / "edits.png")

@@ -293,6 +293,7 @@ def evaluate(
         ValueError: the classifier does not know an attribute, shapes or types do not fit, or a network is elsewhere.
     """
     device = torch.device(device)
+    check_measurement(intensities, batch_size)
     _check_inputs(generator, classifier, images, labels, device)
     tally = _EditTally(generator, classifier, intensities, device)
     fidelity, real = [], []
@@ -434,6 +435,20 @@ def _distance(maps: list[Tensor], others: list[Tensor]) -> Tensor:
     )
 
 
+def check_measurement(intensities: Sequence[float], batch_size: int) -> None:
+    """Before the work: that images can be measured at these intensities, in batches of this size.
+
+    Raises:
+        ValueError: there is no intensity, one is not a positive number, two are the same, or the batches are empty.
+    """
+    usable = all(math.isfinite(value) and value > 0 for value in intensities)
+    if not intensities or not usable or len(set(intensities)) < len(intensities):
+        given = " ".join(map(str, intensities)) or "none"
+        raise ValueError(f"Intensities must be different positive numbers, such as 1 and 1.5, not {given}.")
+    if batch_size < 1:
+        raise ValueError(f"The batch size must be at least 1, not {batch_size}.")
+
+
 def _check_inputs(
     generator: Generator, classifier: Judge, images: Tensor, labels: Tensor, device: torch.device
 ) -> None:
@@ -447,6 +462,8 @@ def _check_inputs(
             f"labels must have shape {(len(images), len(generator.attributes))}, one column per attribute of the "
             f"generator, not {tuple(labels.shape)}."
         )
+    if not ((labels == 0) | (labels == 1)).all():
+        raise ValueError("labels must be 0 or 1; in CelebA's own file -1 stands for 0.")
     for name, network in (("generator", generator), ("classifier", classifier)):
         found = next((p.device for p in network.parameters()), device) if isinstance(network, nn.Module) else device
         if found.type != device.type:

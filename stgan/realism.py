@@ -5,6 +5,8 @@ with the second half, which the editor never sees, so that an editor which does 
 what the unedited first half gets, and that is given beside, because both figures depend on the number of images.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import torch
@@ -47,6 +49,24 @@ class Realism:
         )
 
 
+def inception() -> nn.Module:
+    """FID's Inception network, which torch-fidelity downloads at its first use: uint8 images to features.
+
+    Raises:
+        ValueError: the extra is not installed.
+    """
+    with _extra():
+        from torchmetrics.image.fid import FrechetInceptionDistance
+
+        return FrechetInceptionDistance().inception
+
+
+def check_enough(images: int) -> None:
+    """Raises ValueError where there are too few images for two halves."""
+    if images < 4:
+        raise ValueError(f"FID and KID need at least 4 images, not {images}.")
+
+
 def realism(
     generator: Generator,
     images: Tensor,
@@ -65,8 +85,7 @@ def realism(
         images: uint8 (N, 3, S, S), N at least 4. Thousands are needed for figures that compare.
         labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
         intensity: of the edits.
-        extractor: uint8 (N, 3, S, S) to features (N, F). By default the Inception network of FID, which
-            torch-fidelity downloads at its first use.
+        extractor: uint8 (N, 3, S, S) to features (N, F); :func:`inception` by default.
         batch_size: images at once.
         device: of all networks.
         progress: show a bar.
@@ -74,20 +93,12 @@ def realism(
     Raises:
         ValueError: the extra is not installed, or there are too few images.
     """
+    check_enough(len(images))
     half = len(images) // 2
-    if half < 2:
-        raise ValueError(f"FID and KID need at least 4 images, not {len(images)}.")
-    try:
+    extractor = (extractor or inception()).to(device)
+    with _extra():
         from torchmetrics.image.fid import FrechetInceptionDistance
         from torchmetrics.image.kid import KernelInceptionDistance
-
-        if extractor is None:
-            extractor = FrechetInceptionDistance().inception
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f'FID and KID need further packages: pip install -e ".[realism]" ({error.name or error}).'
-        ) from error
-    extractor = extractor.to(device)
     exclusions = exclusion_matrix(generator.attributes).to(device)
     real, before, after = [], [], []
     with measuring(generator, extractor):
@@ -113,6 +124,17 @@ def realism(
             return float(fid.compute()), 1000 * float(kid.compute()[0])
 
     return Realism(half, intensity, *distances(after), *distances(before))
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Says what to install where a package of the extra is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f'FID and KID need further packages: pip install -e ".[realism]" ({error.name or error}).'
+        ) from error
 
 
 class _Given(nn.Module):

@@ -1,6 +1,7 @@
 """The folder that ships holds what the trainers wrote, in half the size."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -56,15 +57,33 @@ def test_nothing_of_former_weights_stays_in_a_bundle_made_again(parts, tmp_path)
     bundling.bundle(bundling.Settings(**parts, output=shipped))
     (shipped / "evaluation.json").write_text(json.dumps({"markdown": "| of other weights |"}), encoding="utf-8")
     (shipped / "edits.png").write_bytes(b"a picture")
+    for part in ("", "classifier"):
+        (shipped / part / "training.json").write_text(json.dumps({"images_seen": 98_765}), encoding="utf-8")
     (shipped / "onnx").mkdir()
     (shipped / "onnx" / "decode.onnx").write_bytes(b"a graph")
     bundling.bundle(bundling.Settings(parts["model"], parts["classifier"], shipped, discriminator=False))
     assert {path.name for path in shipped.iterdir()} == {"config.json", "model.safetensors", "README.md", "classifier"}
-    assert "of other weights" not in (shipped / "README.md").read_text(encoding="utf-8")
+    assert not (shipped / "classifier" / "training.json").exists()
+    for part in ("", "classifier"):
+        assert not re.search("of other weights|98,765", (shipped / part / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "places", [{"output": "model"}, {"output": "b", "classifier": "b/classifier"}, {"output": "b", "aligner": "b"}]
+)
+def test_no_part_is_written_over_by_its_half(parts, tmp_path, places):
+    bundling.bundle(bundling.Settings(**parts, output=tmp_path / "b"))
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match="would be written over"):
+        bundling.bundle(bundling.Settings(**parts | {name: tmp_path / place for name, place in places.items()}))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
 
 
 def test_two_editors_can_be_bundled_as_their_mean(parts, tmp_path):
     other = STGAN(NAMES, 64, width=4, layers=3, stu_layers=2, inject_layers=1, use_regions=True)  # not of the weights
+    for value in other.state_dict().values():
+        if value.is_floating_point() and value.ndim == 1:  # statistics, norms and biases, which start alike
+            value.uniform_(0.5, 2)
     other.save_pretrained(tmp_path / "other")
     bundling.bundle(bundling.Settings(**parts, output=tmp_path / "mean", average_with=tmp_path / "other"))
     ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("model", "other"))

@@ -92,6 +92,12 @@ def family():
     return load_script("benchmarks/family.py")
 
 
+def again(text, benchmark):
+    """The settings that a benchmark's document says it was made with."""
+    words = shlex.split(text.split("Made by `")[1].split("`")[0])
+    return tyro.cli(benchmark.Settings, args=words[2:])
+
+
 def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, document):
     text = document.read_text(encoding="utf-8").replace("one -->", f"{family.SECTION} -->")
     document.write_text(text, encoding="utf-8")
@@ -99,13 +105,16 @@ def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, docume
     model.save_pretrained(tmp_path / "model")
     row = family.side_by_side.row("STGAN", model.eval(), evaluation(), 12.34)
     settings = family.Settings(
-        dataset="data", table=tmp_path / "family.md", readme=document, card=tmp_path / "model", options="--seed 3"
-    )
+        dataset="data", table=tmp_path / "family.md", readme=document, card=tmp_path / "model", options="--seed 3",
+        width=8, batch_size=3, classifier="a judge",
+    )  # fmt: skip
     family.write(settings, [row], ["train.py --model stgan"], 55)
     table = split_section(document, family.SECTION)[1]
     assert row in table
     assert "measured on 55 validation images" in table
-    assert "--options='--seed 3'" in table
+    assert again(table, family) == replace(
+        settings, table=family.Settings.table, readme=family.Settings.readme, card=family.Settings.card
+    )
     assert cells(row)[0][-1] == "12.3"
     assert cells(row)[0][:7] == ["STGAN", "30.00", "0.900", "0.700", "0.800", "0.050", "0.100"]
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
@@ -119,8 +128,7 @@ def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, docume
 def test_the_familys_page_has_the_commands_that_the_benchmark_runs(family, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
     page = (README.parent / "docs" / "family.md").read_text(encoding="utf-8")
-    words = shlex.split(page.split("Made by `python benchmarks/family.py ")[1].split("`")[0])
-    settings = tyro.cli(family.Settings, args=words)
+    settings = again(page, family)
     commands = [family.side_by_side.train(family.FAMILY[name], settings)[1] for name in settings.only]
     assert page.split("```bash\n")[1].split("```")[0].splitlines() == commands
 
@@ -134,6 +142,17 @@ def test_the_bundled_models_card_says_what_its_records_say():
 def test_the_family_is_not_trained_where_its_table_has_no_place(family, document):
     with pytest.raises(ValueError, match="needs <!-- benchmarks/family.py"):
         family.main(family.Settings(readme=document))
+
+
+def test_a_part_of_the_family_is_printed_and_no_table_is_lost(family, tmp_path, monkeypatch, capsys):
+    compared = []
+    monkeypatch.setattr(family, "compare", lambda members, _: compared.append(members) or (["| a row |"], ["a"], 5))
+    monkeypatch.setattr(family, "write", lambda *_: pytest.fail("it wrote"))
+    family.main(family.Settings(only=("AttGAN",)))
+    assert compared == [{"AttGAN": ("attgan",)}]
+    assert "| a row |" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="--only Stgan: the family is STGAN; "):
+        family.main(family.Settings(only=("AttGAN", "Stgan")))
 
 
 def test_widths_are_compared_with_one_discriminator_and_timed_at_the_size_that_is_used(celeba, tmp_path, monkeypatch):
@@ -161,6 +180,5 @@ def test_widths_are_compared_with_one_discriminator_and_timed_at_the_size_that_i
     ]
     assert runs == [(2, 16), (3, 16)]
     assert sizes == [128, 128]
-    again = shlex.split(page.split("Made by `python benchmarks/widths.py ")[1].split("`")[0])
-    assert tyro.cli(widths.Settings, args=again).widths == (2, 3)
+    assert again(page, widths) == replace(settings, table=widths.Settings.table)
     assert timed(STGAN(names, 32, width=2).eval()) > 0

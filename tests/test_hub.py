@@ -18,7 +18,7 @@ from stgan import FaceEditor
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import EVALUATION_FILE, TRAINING_FILE, model_card, write_card
 from stgan.faces import FaceDetector
-from stgan.models import AttributeClassifier, FaceAligner, load_companion_aligner, load_generator
+from stgan.models import STGAN, AttributeClassifier, FaceAligner, load_companion_aligner, load_generator
 
 ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "hub" / "stgan-celeba-128"
@@ -123,9 +123,7 @@ def test_a_folder_is_no_dataset_of_the_hub(model_folder, tmp_path, monkeypatch):
         assert "trained on faces;" in card.text
 
 
-@pytest.mark.parametrize(
-    "source", ["flwrlabs/celeba", "data/celeba", "/data/CelebA", "tpremoli/CelebA-attrs", "photos"]
-)
+@pytest.mark.parametrize("source", ["flwrlabs/celeba", "data/celeba", "/data/CelebA", "photos"])
 def test_every_copy_of_celeba_has_its_terms(model_folder, tmp_path, monkeypatch, source):
     (tmp_path / "photos" / "img_align_celeba").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
@@ -134,6 +132,39 @@ def test_every_copy_of_celeba_has_its_terms(model_folder, tmp_path, monkeypatch,
     assert (card.data.license, card.data.license_name) == ("other", "celeba-non-commercial-research")
     assert card.data.eval_results[0].dataset_name == "CelebA (20 images)"
     assert "CelebA, whose licence allows nothing else" in card.text
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "listed"),
+    [
+        ("tpremoli/CelebA-attrs", "tpremoli/CelebA-attrs", ["tpremoli/CelebA-attrs"]),
+        ("korexyz/celeba-hq-256x256", "korexyz/celeba-hq-256x256", ["korexyz/celeba-hq-256x256"]),
+        ("/data/CelebAMask-HQ", "CelebAMask-HQ", None),
+    ],
+)
+def test_what_is_made_of_celeba_has_its_terms_and_its_own_name(model_folder, tmp_path, source, name, listed):
+    card = card_of(model_folder, tmp_path / "model", f"train.py --dataset {source}", dataset=source)
+    assert card.data.to_dict().get("datasets") == listed
+    assert card.data.license_name == "celeba-non-commercial-research"
+    assert card.data.eval_results[0].dataset_name == f"{name} (20 images)"
+    assert "CelebA, whose licence allows nothing else" in card.text
+
+
+@pytest.mark.parametrize("given", ["--dataset='/data/my faces'", "--dataset '/data/my faces'"])
+def test_a_dataset_whose_name_has_a_space_is_one(model_folder, tmp_path, given):
+    card = card_of(model_folder, tmp_path / "model", f"accelerate launch train.py {given}", dataset="/data/my faces")
+    assert "trained on my faces;" in card.text
+    assert "celeba" not in card.text.split("## Citation")[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "shown"), [(("Smiling", "Wearing_Hat"), "Smiling"), (("Male", "Eyeglasses"), "Eyeglasses")]
+)
+def test_the_usage_lines_edit_what_the_model_edits(tmp_path, attributes, shown):
+    STGAN(attributes, 32, width=4, layers=3, stu_layers=2).save_pretrained(tmp_path)
+    AttributeClassifier(attributes, 32, width=4).save_pretrained(tmp_path / "classifier")
+    usage = write_card(tmp_path, str(tmp_path)).text.split("```python")[1].split("```")[0]
+    assert [name for name in re.findall(r'"(\w+)": True', usage)] == [shown]
 
 
 @pytest.mark.parametrize("first", ["train.py --dataset data/celeba --seed 1", "accelerate launch train.py --seed 1"])
