@@ -128,6 +128,10 @@ def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, ce
         assert (accuracy, highest) == (0.7, 1.4)
         return list(given.values())[len(judged) - 1]
 
+    read, load = [], bundling.load_into_memory
+    monkeypatch.setattr(
+        bundling, "load_into_memory", lambda *given, **more: read.append(given[:2]) or load(*given, **more)
+    )
     monkeypatch.setattr(bundling, "strength_for", accuracies)
     measuring = {"strengthen_on": str(celeba), "strength_samples": 5, "plain_accuracy": 0.7, "max_strength": 1.4}
     bundling.bundle(bundling.Settings(**parts, output=tmp_path / "strong", **measuring))
@@ -135,6 +139,7 @@ def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, ce
     images, wanted = torch.rand(2, 3, 64, 64) * 2 - 1, torch.tensor([[1.0, -1.0], [-1.0, 1.5]])
     asked = wanted * torch.tensor(list(given.values()))
     torch.testing.assert_close(after(images, wanted), before(images, asked), rtol=0, atol=2e-3)
+    assert read == [(str(celeba), "train")]  # not what the model is measured on
     assert all(len(values) == len(bundling.INTENSITIES) for values in judged)
     record = json.loads((tmp_path / "strong" / "training.json").read_text(encoding="utf-8"))
     assert record["strengths"] == given

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from PIL import Image
+from torch import nn
 
-from stgan import FaceEditor, cli
+from stgan import FaceEditor, cli, metrics
+from stgan import evaluate as evaluating
+from stgan.card import split_section
+from stgan.data import load_into_memory
 from stgan.faces import FaceDetector
+from stgan.figures import caption, contact_sheet, edit_sheet, varied_people
+from stgan.models import load_companion_classifier, load_generator
+from stgan.realism import realism
 
 ROOT = Path(__file__).parent.parent
+
+
+class Colours(nn.Module):
+    """Stands in for Inception: mean and spread of each colour."""
+
+    def forward(self, images):
+        return torch.cat([images.float().mean((2, 3)), images.float().std((2, 3))], 1) / 32
 
 
 @pytest.fixture
@@ -62,9 +78,38 @@ def test_attributes_lists_every_name_for_people(stgan, photo):
     assert all("%" in line for line in lines)
 
 
+def test_attributes_marks_those_that_pass_the_classifiers_thresholds(stgan, photo, model_folder):
+    prepared = FaceEditor.from_pretrained(model_folder, detector=FaceDetector()).prepare(photo)
+    marked = {line[1:].split()[0]: line[0] == "x" for line in stgan("attributes", photo).splitlines()}
+    assert marked == prepared.label_dict()
+    assert len(set(marked.values())) == 2
+
+
+def test_another_face_can_be_edited(stgan, model_folder, tmp_path):
+    two = tmp_path / "two.png"
+    portrait = skimage.data.astronaut()
+    Image.fromarray(np.concatenate([portrait, portrait[:, ::-1]], axis=1)).save(two)
+    editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
+    assert len(editor.find_faces(two)) == 2
+    for face in (0, 1):
+        absent = [name for name, present in editor.prepare(two, face=face).label_dict().items() if not present][0]
+        stgan("edit", two, "--add", absent, "--face", face, "--out", tmp_path / "out.png")
+        edited = np.asarray(Image.open(tmp_path / "out.png"))
+        assert np.array_equal(edited, np.asarray(editor.edit(two, {absent: True}, face=face)))
+        left, right = np.split((edited != np.asarray(Image.open(two))).any(axis=2), 2, axis=1)
+        assert (left.sum() > right.sum()) == (face == 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("edit", ".", "--add", "Male"), "no photo"),
+        (("evaluate", "data", "--device", "gpu"), "The device gpu cannot be used here"),
+        (("evaluate", "data", "--device", "cuda:99"), "The device cuda:99 cannot be used here"),
+        (("evaluate", "data", "--batch-size", "0"), "The batch size must be at least 1, not 0"),
+        (("evaluate", "data", "--intensities"), "different positive numbers, such as 1 and 1.5, not none"),
+        (("evaluate", "data", "--intensities", "1", "nan"), "not 1.0 nan"),
+        (("evaluate", "data", "--intensities", "1", "1"), "not 1.0 1.0"),
         (("edit", "absent.png", "--add", "Male"), "absent.png"),
         (("edit", "{photo}"), "Nothing to do"),
         (("edit", "{photo}", "--add", "Male", "Bald", "--remove", "Bald"), "Bald: named with --add and with --remove"),
@@ -139,12 +184,69 @@ def test_aligned_is_said_denied_or_left_open(stgan, photo, monkeypatch, command,
     assert asked == [wanted]
 
 
-def test_sheet_shows_the_photo_and_every_single_edit(stgan, photo, tmp_path):
-    stgan("sheet", photo, "--out", tmp_path / "sheet.png", "--columns", 7, "--side", 48)
-    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
-    pictures = sheet[:, :].min(axis=0) < 128  # columns of the sheet that hold ink or a picture
-    assert sheet.shape[1] > 7 * 48
-    assert pictures.sum() >= 7 * 40
+def test_sheet_shows_the_photo_and_every_single_edit(stgan, photo, tmp_path, model_folder):
+    stgan("sheet", photo, "--out", tmp_path / "sheet.png", "--columns", 5, "--side", 48, "--intensity", 1.4)
+    editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
+    prepared = editor.prepare(photo).close_up(48)
+    pictures, captions = [Image.fromarray(prepared.photo.rgb)], ["Photo"]
+    for name, present in prepared.label_dict().items():
+        pictures.append(editor.edit(prepared, {name: not present}, 1.4))
+        captions.append(caption(name, not present))
+    expected = contact_sheet(pictures, captions, 5, 48)
+    shown = np.asarray(Image.open(tmp_path / "sheet.png")).astype(int)
+    assert np.abs(shown - np.asarray(expected)).max() <= 2  # edits in one batch round otherwise than alone
+
+
+def test_evaluate_measures_the_split_that_it_is_told(stgan, celeba, model_folder, tmp_path, monkeypatch):
+    model, document, out = tmp_path / "model", tmp_path / "page.md", tmp_path / "out"
+    shutil.copytree(model_folder, model)
+    document.write_text("<!-- stgan evaluate -->\n<!-- /stgan evaluate -->\n", encoding="utf-8")
+    monkeypatch.setattr(evaluating, "inception", lambda: Colours())
+    printed = stgan(
+        "evaluate", celeba, "--model", model, "--split", "test", "--max-samples", 6, "--intensities", 0.5, 1.5,
+        "--batch-size", 4, "--crop", "center", "--device", "cpu", "--output", out, "--update-card",
+        "--document", document, "--realism",
+    )  # fmt: skip
+    generator, judge = load_generator(model), load_companion_classifier(model)
+    names = generator.attributes
+    data = load_into_memory(str(celeba), "test", names, generator.image_size, max_samples=6, crop="center", workers=0)
+    expected = metrics.evaluate(generator, judge, data.images, data.labels, intensities=(0.5, 1.5))
+    assert expected.summary() in printed
+    record = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert record["split"] == "test"
+    assert record["psnr"] == pytest.approx(expected.psnr)
+    assert list(record["edits"]) == ["0.5", "1.5"]
+    for intensity, scores in expected.to_dict()["edits"].items():
+        assert record["edits"][intensity]["accuracy"] == pytest.approx(scores["accuracy"])
+        assert record["edits"][intensity]["distance"] == pytest.approx(scores["distance"], abs=1e-3)
+    real = realism(generator, data.images, data.labels, extractor=Colours())
+    assert record["realism"] == pytest.approx(real.to_dict(), rel=1e-4, abs=1e-4)
+    assert real.to_markdown() in (out / "evaluation.md").read_text(encoding="utf-8")
+    people = varied_people(data.labels, evaluating.FIGURE_PEOPLE)
+    figure = edit_sheet(generator, data.images[people], data.labels[people], (0.5, 1.5))
+    assert np.array_equal(np.asarray(Image.open(out / "edits.png")), np.asarray(figure))
+    assert split_section(document, "stgan evaluate")[1] == expected.comparison().strip()
+    card = (model / "README.md").read_text(encoding="utf-8")
+    assert "--split test --max-samples 6 --intensities 0.5 1.5 --crop center --realism" in card
+    assert not list(model.rglob("*.png"))
+
+
+def test_what_an_evaluation_lacks_is_said_before_the_work(stgan, celeba, model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: pytest.fail("it began to work"))
+    (tmp_path / "file").write_text("")
+    few = ("--max-samples", 3, "--realism")
+    for arguments, message in [
+        (("--output", model_folder / "evaluation"), "is in the model's own folder"),
+        (("--output", tmp_path / "file"), "file"),
+        (few, "at least 4 images, not 3"),
+    ]:
+        with monkeypatch.context() as patched:
+            patched.setattr(evaluating, "inception", lambda: Colours())
+            with pytest.raises(SystemExit, match=message):
+                stgan("evaluate", celeba, *arguments)
+    monkeypatch.setitem(sys.modules, "torchmetrics.image.fid", None)
+    with pytest.raises(SystemExit, match=r"\[realism\]"):
+        stgan("evaluate", celeba, "--realism")
 
 
 def test_a_sheet_of_a_deep_grey_photo_is_that_of_a_plain_one(stgan, tmp_path):

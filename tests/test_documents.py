@@ -1,6 +1,7 @@
 """Tables in the README and in cards are made by commands, and say what the records say."""
 
 import json
+import re
 import shlex
 import subprocess
 from dataclasses import replace
@@ -55,10 +56,50 @@ def evaluation(**more):
         for intensity, low, error in ((1.0, 0.8, 0.05), (1.5, 0.9, 0.1))
     }
     judge = metrics.ClassifierReport(
-        {"Male": 0.9, "Young": 0.8}, {"Male": 0.9, "Young": 0.8}, {"Male": 0.5, "Young": 1}
+        {"Male": 0.9, "Young": 0.8}, {"Male": 0.85, "Young": 0.75}, {"Male": 0.5, "Young": 1}
     )
     measured = metrics.Evaluation(1234, 30.0, 0.9, scores, judge, 1.0)
     return replace(measured, **more)
+
+
+def test_every_figure_stands_under_its_heading():
+    group = metrics.GroupScores(7, 0.95, {1.0: 0.41, 1.5: 0.42}, {1.0: 0.01, 1.5: 0.02})
+    text = evaluation(groups={"not Male": group}).to_markdown()
+    tables = {table.split(" | ")[0]: cells(table) for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)}
+    head, _, *rows = tables["| attribute"]
+    judged = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows}
+    assert judged["Male"] == {
+        "edit accuracy ±1": "0.800", "edit accuracy ±1.5": "0.900", "STGAN, paper, ±1.5": "0.960",
+        "real faces": "0.500", "preservation error ±1": "0.050", "preservation error ±1.5": "0.100",
+        "distance ±1": "0.300", "distance ±1.5": "0.300",
+        "classifier accuracy": "0.900", "classifier balanced": "0.850",
+    }  # fmt: skip
+    assert judged["Young"] == {
+        "edit accuracy ±1": "0.600", "edit accuracy ±1.5": "0.700", "STGAN, paper, ±1.5": "0.860",
+        "real faces": "1.000", "preservation error ±1": "0.050", "preservation error ±1.5": "0.100",
+        "distance ±1": "–", "distance ±1.5": "–", "classifier accuracy": "0.800", "classifier balanced": "0.750",
+    }  # fmt: skip
+    assert list(judged["**mean**"].values()) == [
+        f"**{value}**" for value in
+        ("0.700", "0.800", "–", "0.750", "0.050", "0.300", "0.100", "0.300", "0.850", "0.800")
+    ]  # fmt: skip
+    head, _, row = tables["| people labelled"]
+    assert dict(zip(head, row, strict=True)) == {
+        "people labelled": "not Male", "images": "7", "edit accuracy ±1": "0.410", "edit accuracy ±1.5": "0.420",
+        "preservation error ±1": "0.010", "preservation error ±1.5": "0.020", "classifier accuracy": "0.950",
+    }  # fmt: skip
+    head, _, row, *_ = tables["| reconstruction (att_diff = 0)"]
+    assert (head[1:], row) == (["PSNR, dB", "SSIM"], ["this model", "30.00", "0.900"])
+
+
+def test_the_headline_is_the_means():
+    assert evaluation(rgb_psnr=28.0, rgb_ssim=0.8).headline() == pytest.approx(
+        {
+            "psnr": 30, "ssim": 0.9, "rgb_psnr": 28, "rgb_ssim": 0.8, "edit_accuracy_1": 0.7,
+            "preservation_error_1": 0.05, "distance_1": 0.3, "edit_accuracy_1.5": 0.8, "preservation_error_1.5": 0.1,
+            "distance_1.5": 0.3, "classifier_accuracy": 0.85,
+        }
+    )  # fmt: skip
 
 
 def cells(table):

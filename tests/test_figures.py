@@ -133,3 +133,31 @@ def test_an_animation_goes_there_and_back_and_says_what_it_is(tmp_path):
         assert np.allclose(shown, [0, 50, 100, 150, 100, 50], atol=6)
         assert animation.info["loop"] == 0
         assert animation.getexif()[ExifTags.Base.ImageDescription] == "Edited: +Eyeglasses"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "present", "said"),
+    [
+        ("Eyeglasses", True, "Eyeglasses"), ("Eyeglasses", False, "No eyeglasses"),
+        ("Young", True, "Young"), ("Young", False, "Older"), ("Male", False, "Female"),
+        ("No_Beard", True, "No beard"), ("No_Beard", False, "Beard"),
+        ("Mouth_Slightly_Open", False, "Mouth closed"), ("Black_Hair", False, "No black hair"),
+    ],
+)  # fmt: skip
+def test_a_caption_says_what_an_edit_does(attribute, present, said):
+    assert figures.caption(attribute, present) == said
+
+
+def test_a_contact_sheet_has_each_picture_in_its_place_under_its_caption():
+    colours = [(200, 40 * number, 60) for number in range(5)]
+    pictures = [Image.new("RGB", (10, 10), colour) for colour in colours]
+    sheet = figures.contact_sheet(pictures, ["m", "", "i", "", "mmm"], columns=3, side=48)
+    pixels = np.asarray(sheet).astype(int)
+    ink = []
+    for number, colour in enumerate(colours):
+        rows, columns = np.where((pixels == colour).all(axis=2))
+        assert (np.ptp(rows) + 1, np.ptp(columns) + 1, len(rows)) == (48, 48, 48 * 48)
+        assert ((rows.mean() > sheet.height / 2), int(columns.mean() * 3 / sheet.width)) == (number > 2, number % 3)
+        above = pixels[rows.min() - 18 : rows.min(), columns.min() : columns.max() + 1]
+        ink.append((above.sum(axis=2) < 600).sum())
+    assert ink[1] == ink[3] == 0 < ink[2] < ink[0] < ink[4]

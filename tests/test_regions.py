@@ -11,7 +11,13 @@ from stgan.regions import AROUND_THE_FACE, PLACES, attribute_regions
 LANDMARKS = dict(
     zip(("left eye", "right eye", "nose", "left mouth", "right mouth"), MEAN_LANDMARKS.tolist(), strict=True)
 )
+LANDMARKS |= {  # read off the mean of CelebA's aligned images
+    "left brow": (69, 98), "right brow": (108, 98), "under left eye": (69, 128), "under right eye": (108, 128),
+    "forehead": (88, 75), "crown": (88, 48), "upper lip": (88, 144), "chin": (88, 178), "beside the face": (150, 120),
+    "corner": (35, 45),
+}  # fmt: skip
 EYES, MOUTH = ("left eye", "right eye"), ("left mouth", "right mouth")
+BROWS, UNDER_EYES = ("left brow", "right brow"), ("under left eye", "under right eye")
 
 
 def at(region, landmark):
@@ -25,17 +31,17 @@ def at(region, landmark):
 @pytest.mark.parametrize(
     ("name", "inside", "outside"),
     [
-        ("Eyeglasses", EYES, MOUTH),
-        ("Bushy_Eyebrows", (), ("nose", *MOUTH)),
-        ("Bangs", (), ("nose", *MOUTH)),
+        ("Eyeglasses", (*EYES, *UNDER_EYES), (*MOUTH, "forehead")),
+        ("Bushy_Eyebrows", BROWS, ("nose", *MOUTH, "chin", "crown")),
+        ("Bangs", (*BROWS, "forehead"), ("nose", *MOUTH, "chin")),
         ("Mouth_Slightly_Open", MOUTH, EYES),
-        ("Mustache", (), EYES),
-        ("No_Beard", MOUTH, EYES),
+        ("Mustache", ("upper lip",), (*EYES, "chin", "forehead")),
+        ("No_Beard", (*MOUTH, "chin"), (*EYES, "forehead")),
         ("Big_Nose", ("nose",), ()),
-        ("Pale_Skin", tuple(LANDMARKS), ()),
-        ("Young", tuple(LANDMARKS), ()),
-        ("Bald", (), ("nose", *MOUTH)),
-        ("Blond_Hair", (), ("nose", *MOUTH)),
+        ("Pale_Skin", (*EYES, "nose", *MOUTH, "forehead", "chin"), ("corner",)),
+        ("Young", (*EYES, "nose", *MOUTH, "forehead", "chin"), ()),
+        ("Bald", ("forehead", "crown"), ("nose", *MOUTH)),
+        ("Blond_Hair", ("crown", "beside the face"), ("nose", *MOUTH)),
     ],
 )
 @pytest.mark.parametrize("size", [64, 128])
