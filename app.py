@@ -48,7 +48,7 @@ from stgan.space import open_editor
 MAX_UPLOAD = "50mb"
 EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain; ships with scikit-image
 EXAMPLE_EDIT = {"Brown_Hair": True, "Bushy_Eyebrows": True}
-INTENSITY = 1.0  # the bundled weights are made so that nine of ten edits are plain at 1, where there is such a strength
+INTENSITY = 1.0  # what the weights are bundled for: edits as strong as they are worth what else they disturb
 DEGREES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 ANIMATION_SIDE = 400  # pixels
 ANIMATION_FRAMES = 12

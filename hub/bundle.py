@@ -9,9 +9,9 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 import tyro
 from safetensors.torch import load_file, save_file
@@ -37,7 +37,6 @@ WEIGHTS = "model.safetensors"
 COMMAND = "python hub/bundle.py"
 MAX_INTENSITY = 1.5  # that anyone asks for
 INTENSITIES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.65, 1.8, 1.95, 2.1, 2.25)  # at which the strength of edits is measured
-NOISE = 0.01  # of an accuracy
 
 
 @dataclass
@@ -56,13 +55,13 @@ class Settings:
     # bundled. Two ends of one run, averaged, edit with less noise than either.
     average_with: Path | None = None
     # Data set whose training images decide how strong edits of intensity 1 should be (a folder, file or Hub id): for
-    # each attribute as strong as --plain_accuracy needs, which training's own 1 or --max_strength may be, and not so
-    # strong that at 1.5 it would be seen less again.
+    # each attribute, from training's own 1 to --max_strength, as strong as is worth its price.
     strengthen_on: str | None = None
-    # Share of the edits that the classifier should see.
-    plain_accuracy: float = 0.9
+    # Points of edit accuracy that a point of preservation error is worth: how much plainer an edit must become for what
+    # else it disturbs.
+    preservation_price: float = 3.0
     # No attribute's edits become more than this times as strong.
-    max_strength: float = 1.2
+    max_strength: float = 1.5
     # Training images to measure on.
     strength_samples: int = 256
     # Also bundle the discriminator, so that others can train on from the model.
@@ -131,7 +130,7 @@ def average(model: PretrainedModel, other: PretrainedModel) -> None:
 
 
 def measured_strengths(generator: Generator, classifier: AttributeClassifier, settings: Settings) -> dict[str, float]:
-    """How strong each attribute's edits must be for the classifier to see them, by attribute, from 1 on.
+    """How strong each attribute's edits should be, by attribute, from 1 on.
 
     Raises:
         DataError, ValueError: no such data; or they, or max_strength, cannot be used.
@@ -147,9 +146,13 @@ def measured_strengths(generator: Generator, classifier: AttributeClassifier, se
         max_samples=settings.strength_samples,
     )
     scores = evaluate(generator.eval(), classifier.eval(), data.images, data.labels, intensities=INTENSITIES).edits
+    measured = [scores[value] for value in INTENSITIES]
     strengths = {
         name: strength_for(
-            settings.plain_accuracy, settings.max_strength, [scores[value].accuracy[name] for value in INTENSITIES]
+            settings.preservation_price,
+            settings.max_strength,
+            [each.accuracy[name] for each in measured],
+            [each.preservation_error[name] for each in measured],
         )
         for name in generator.attributes
     }
@@ -157,21 +160,24 @@ def measured_strengths(generator: Generator, classifier: AttributeClassifier, se
     return strengths
 
 
-def strength_for(accuracy: float, highest: float, accuracies: list[float]) -> float:
-    """The lowest strength that reaches an accuracy, between the intensities measured; at most the highest allowed.
+def strength_for(price: float, highest: float, accuracies: list[float], errors: list[float]) -> float:
+    """The strength from 1 on whose edits are worth most: edit accuracy less ``price`` times preservation error.
 
-    Nor is it more than the edit carries: its accuracy rises up to some intensity, then the face falls apart. That
-    intensity remains the furthest that anyone can ask for.
+    Both are means over an edit at intensity 1 and one at :data:`MAX_INTENSITY`, the furthest that anyone can ask for,
+    where an edit of more strength may be seen less again.
+
+    Args:
+        price: points of edit accuracy that a point of preservation error is worth.
+        highest: strength allowed.
+        accuracies, errors: at each of :data:`INTENSITIES`.
     """
-    best = max(accuracies)
-    furthest = max(i for i, reached in zip(INTENSITIES, accuracies, strict=True) if reached >= best - NOISE)
-    highest = min(highest, max(1.0, round(furthest / MAX_INTENSITY, 2)))
-    if accuracies[0] >= accuracy:
-        return 1.0
-    for (low, high), (below, reached) in zip(pairwise(INTENSITIES), pairwise(accuracies), strict=True):
-        if reached >= accuracy:
-            return min(highest, round(low + (high - low) * (accuracy - below) / (reached - below), 2))
-    return highest
+    strengths = np.arange(100, round(100 * highest) + 1) / 100
+    worth = [
+        np.interp(strengths * asked, INTENSITIES, accuracies)
+        - price * np.interp(strengths * asked, INTENSITIES, errors)
+        for asked in (1.0, MAX_INTENSITY)
+    ]
+    return float(strengths[np.sum(worth, axis=0).argmax()])  # the weakest of several
 
 
 def record_changes(folder: Path, strengths: dict[str, float] | None) -> None:

@@ -1,5 +1,6 @@
 """The folder that ships holds what the trainers wrote, in half the size."""
 
+import itertools
 import json
 import re
 import shutil
@@ -96,23 +97,27 @@ def test_two_editors_can_be_bundled_as_their_mean(parts, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
-def test_a_strength_is_read_between_the_intensities_measured():
-    measured = [0.2, 0.4, 0.8, 0.8, 0.9, 0.92, 0.92, 0.94, 0.96, 0.98, 1.0]
-    for accuracy, highest in [(0.1, 1.5), (0.4, 1.5), (0.6, 1.5), (0.8, 1.5), (0.91, 1.5), (0.95, 1.3), (1.1, 1.5)]:
-        # The other way round: the first of many intensities at which the line between the points is high enough.
-        fine = np.linspace(1, highest, 100_001)
-        enough = np.interp(fine, bundling.INTENSITIES, measured) >= accuracy - 1e-9
-        expected = fine[enough.argmax()] if enough.any() else highest
-        assert bundling.strength_for(accuracy, highest, measured) == pytest.approx(expected, abs=0.006)
-
-
-@pytest.mark.parametrize("peak", range(len(bundling.INTENSITIES)))
-def test_no_strength_takes_an_edit_past_the_point_where_it_is_seen_best(peak):
-    """As far as 1.5 went before, 1.5 goes now, or to the best point: whichever is further."""
+def test_a_strength_is_what_is_worth_its_price_at_both_intensities():
+    """Against edits whose accuracy and error are known everywhere: straight lines between the intensities measured."""
     intensities = np.array(bundling.INTENSITIES)
-    measured = (0.6 - 0.3 * abs(intensities - intensities[peak])).tolist()
-    strength = bundling.strength_for(0.9, 1.5, measured)
-    assert 1.5 * strength == pytest.approx(max(1.5, intensities[peak]), abs=0.01)
+    for peak, slope, price, highest in itertools.product((1.2, 1.5, 1.9), (0.02, 0.2), (0, 1, 4), (1.0, 1.25, 1.5)):
+        accuracy = lambda i, peak=peak: np.interp(i, intensities, 0.9 - 0.5 * np.abs(intensities - peak))  # noqa: E731
+        error = lambda i, slope=slope: slope * i  # noqa: E731
+        best = max(  # the first of the best
+            np.round(np.arange(1, highest + 0.001, 0.01), 2),
+            key=lambda s: round(sum(accuracy(s * i) - price * error(s * i) for i in (1, 1.5)), 9),  # noqa: B023
+        )
+        found = bundling.strength_for(price, highest, accuracy(intensities).tolist(), error(intensities).tolist())
+        worth = [sum(accuracy(s * i) - price * error(s * i) for i in (1, 1.5)) for s in (found, best)]
+        assert worth[0] == pytest.approx(worth[1])
+        assert 1 <= found <= highest
+
+
+def test_an_edit_that_more_strength_does_not_make_plainer_stays_as_it_is():
+    count = len(bundling.INTENSITIES)
+    assert bundling.strength_for(3, 1.5, [0.9] * count, [0.05] * count) == 1
+    assert bundling.strength_for(0, 1.5, np.linspace(0.5, 0.9, count).tolist(), [0.05] * count) == 1.5
+    assert bundling.strength_for(99, 1.5, np.linspace(0.5, 0.9, count).tolist(), np.linspace(0.05, 0.1, count)) == 1
 
 
 def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, celeba, monkeypatch):
@@ -123,24 +128,24 @@ def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, ce
     given = {"Eyeglasses": 1.0, "Male": 1.25}
     judged = []
 
-    def accuracies(accuracy, highest, values):
+    def strength(price, highest, *values):
         judged.append(values)
-        assert (accuracy, highest) == (0.7, 1.4)
+        assert (price, highest) == (7, 1.4)
         return list(given.values())[len(judged) - 1]
 
     read, load = [], bundling.load_into_memory
     monkeypatch.setattr(
         bundling, "load_into_memory", lambda *given, **more: read.append(given[:2]) or load(*given, **more)
     )
-    monkeypatch.setattr(bundling, "strength_for", accuracies)
-    measuring = {"strengthen_on": str(celeba), "strength_samples": 5, "plain_accuracy": 0.7, "max_strength": 1.4}
+    monkeypatch.setattr(bundling, "strength_for", strength)
+    measuring = {"strengthen_on": str(celeba), "strength_samples": 5, "preservation_price": 7, "max_strength": 1.4}
     bundling.bundle(bundling.Settings(**parts, output=tmp_path / "strong", **measuring))
     before, after = STGAN.from_pretrained(parts["model"]).eval(), STGAN.from_pretrained(tmp_path / "strong").eval()
     images, wanted = torch.rand(2, 3, 64, 64) * 2 - 1, torch.tensor([[1.0, -1.0], [-1.0, 1.5]])
     asked = wanted * torch.tensor(list(given.values()))
     torch.testing.assert_close(after(images, wanted), before(images, asked), rtol=0, atol=2e-3)
     assert read == [(str(celeba), "train")]  # not what the model is measured on
-    assert all(len(values) == len(bundling.INTENSITIES) for values in judged)
+    assert all([len(each) for each in values] == [len(bundling.INTENSITIES)] * 2 for values in judged)
     record = json.loads((tmp_path / "strong" / "training.json").read_text(encoding="utf-8"))
     assert record["strengths"] == given
     last = record["commands"][-1]
