@@ -34,8 +34,12 @@ class Settings(Budget):
 
 def main(settings: Settings) -> None:
     """Train, measure, write the table."""
-    members = {f"width {width}": ("stgan", "--width", str(width)) for width in settings.widths}
-    write(settings, *compare(members, settings, full_size))
+    write(settings, *compare(members(settings), settings, full_size))
+
+
+def members(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Heading of a row to the model and its options."""
+    return {f"width {width}": ("stgan", "--width", str(width)) for width in settings.widths}
 
 
 def full_size(generator: Generator) -> Generator:

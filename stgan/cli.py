@@ -53,10 +53,8 @@ def edit(
     changes = dict.fromkeys(add, True) | dict.fromkeys(remove, False)
     if not changes:
         raise ValueError("Nothing to do: name attributes with --add or --remove (stgan attributes PHOTO lists them).")
-    if not photo.is_file():
-        raise ValueError(f"There is no photo {photo}.")
     if out is None:
-        out = photo.with_name(f"{photo.stem}-edited{photo.suffix if photo.suffix.lower() in FORMATS else '.png'}")
+        out = photo.parent / f"{photo.stem}-edited{photo.suffix if photo.suffix.lower() in FORMATS else '.png'}"
     else:
         _check_writable(out)
     editor = _editor(model, yunet)

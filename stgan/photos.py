@@ -143,7 +143,7 @@ def _read(path: Path) -> Image.Image:
         ) from error
     except Exception as error:
         if getattr(error, "strerror", None):  # the system's word: a folder, or a file of somebody else's
-            raise PhotoError(f"{path.name} cannot be read: {error.strerror}.") from error
+            raise PhotoError(f"{path.name or path} cannot be read: {error.strerror}.") from error
         raise _broken(path.name, error) from error
     with image:
         return _upright(image, path.name)

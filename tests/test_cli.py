@@ -103,7 +103,7 @@ def test_another_face_can_be_edited(stgan, model_folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("edit", ".", "--add", "Male"), "no photo"),
+        (("edit", ".", "--add", "Male"), "stgan: . cannot be read"),
         (("evaluate", "data", "--device", "gpu"), "The device gpu cannot be used here"),
         (("evaluate", "data", "--device", "cuda:99"), "The device cuda:99 cannot be used here"),
         (("evaluate", "data", "--batch-size", "0"), "The batch size must be at least 1, not 0"),

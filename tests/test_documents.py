@@ -180,6 +180,15 @@ def test_the_bundled_models_card_says_what_its_records_say():
     assert str(model_card(BUNDLED, "hub/stgan-celeba-128")) == written
 
 
+def test_the_widths_page_has_the_commands_that_the_benchmark_runs(monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
+    widths = load_script("benchmarks/widths.py")
+    page = (README.parent / "docs" / "widths.md").read_text(encoding="utf-8")
+    settings = again(page, widths)
+    commands = [widths.side_by_side.train(member, settings)[1] for member in widths.members(settings).values()]
+    assert page.split("```bash\n")[1].split("```")[0].splitlines() == commands
+
+
 def test_the_family_is_not_trained_where_its_table_has_no_place(family, document):
     with pytest.raises(ValueError, match="needs <!-- benchmarks/family.py"):
         family.main(family.Settings(readme=document))
