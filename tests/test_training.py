@@ -320,6 +320,20 @@ def test_a_run_resumed_from_a_checkpoint_ends_as_one_that_never_stopped(run, ste
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_a_checkpoint_of_steps_recorded_on_a_gpu_goes_on_where_none_are_recorded(uninterrupted, celeba, tmp_path):
+    """There the learning rate is a number on the device, and Adam is told so; a CPU refuses that."""
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-3", tmp_path / "checkpoint-3")
+    optimizers = list((tmp_path / "checkpoint-3").glob("optimizer*.bin"))
+    assert len(optimizers) == 2
+    for file in optimizers:
+        state = torch.load(file, weights_only=True)
+        for group in state["param_groups"]:
+            group |= {"capturable": True, "lr": torch.tensor(group["lr"])}
+        torch.save(state, file)
+    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_a_signal_passed_on_while_the_run_is_saved_does_not_stop_the_saving(number, celeba, tmp_path, monkeypatch):
     run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=100)

@@ -32,6 +32,7 @@ def augmented(images: Tensor, share: float, random: torch.Generator) -> Tensor:
     images = torch.lerp(images.mean(dim=(1, 2, 3), keepdim=True), images, 1 + CONTRAST * contrast)
     images = images + BRIGHTNESS * brightness
     place = torch.arange(size, device=images.device)
-    row, column = ((place + (shift * SHIFT * size).round().long()).clamp(0, size - 1)[:, 0] for shift in (down, across))
-    image = torch.arange(count, device=images.device).view(-1, 1, 1)
-    return images.permute(0, 2, 3, 1)[image, row.mT, column].permute(0, 3, 1, 2)  # borders repeat
+    row, column = ((place + (shift * SHIFT * size).round().long()).clamp(0, size - 1) for shift in (down, across))
+    images = images.permute(0, 2, 3, 1)  # gathered twice: the gradient of one index for both sorts all pixels
+    images = images.gather(1, row.view(count, size, 1, 1).expand(images.shape))  # borders repeat
+    return images.gather(2, column.view(count, 1, size, 1).expand(images.shape)).permute(0, 3, 1, 2)

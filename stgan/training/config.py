@@ -55,6 +55,9 @@ class TrainingConfig:
     mixed_precision: Literal["no", "bf16", "auto"] = "no"
     # Compile the networks (a few minutes once, then faster on a GPU).
     compile: bool = False
+    # Record the steps of an editor as CUDA graphs and replay them, so that nothing waits for Python. On one GPU; the
+    # CPU and several processes do without.
+    cuda_graphs: bool = True
 
     # ---- model
 

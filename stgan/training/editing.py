@@ -32,6 +32,7 @@ from stgan.training.augmentation import augmented
 from stgan.training.config import TrainingConfig
 from stgan.training.distributed import keep_own_buffers
 from stgan.training.ema import ExponentialMovingAverage
+from stgan.training.graphs import GraphRecorder
 from stgan.training.label_rules import LabelRules
 
 ARCHITECTURES = {"stgan": "STGAN", "attgan": "AttGAN", "stargan": "StarGAN"}
@@ -56,6 +57,8 @@ class EditingObjective:
             load_initial_weights(self.plain_generator, config.initial_model)
             accelerator.print(load_initial_discriminator(self.plain_discriminator, config.initial_model))
         device = accelerator.device
+        self.records_steps = config.cuda_graphs and device.type == "cuda" and accelerator.num_processes == 1
+        self.recorder: GraphRecorder | None = None  # from the first step on
         self.ema = (
             ExponentialMovingAverage(self.plain_generator.to(device), config.ema_half_life) if config.use_ema else None
         )
@@ -66,8 +69,8 @@ class EditingObjective:
             accelerator.prepare(
                 self.plain_generator,
                 self.plain_discriminator,
-                _adam(self.plain_generator, config),
-                _adam(self.plain_discriminator, config),
+                _adam(self.plain_generator, config, self.records_steps),
+                _adam(self.plain_discriminator, config, self.records_steps),
             )
         )
         keep_own_buffers(self.generator)
@@ -75,6 +78,7 @@ class EditingObjective:
         self.exclusions = exclusion_matrix(attributes).to(device)
         self.flip_weights = single_flip_weights(config, attributes).to(device)
         self.label_rules = LabelRules.none(len(attributes)).to(device)  # until the labels were counted
+        self.current_mask_price = torch.zeros((), device=device)  # there, where a recorded step reads it
         self.cycle = config.model == "stargan"  # its reconstruction goes there and back (CVPR 2018, equation 4)
 
     def count_labels(self, labels: Tensor) -> None:
@@ -123,27 +127,44 @@ class EditingObjective:
         Returns:
             Loss terms by name, scalars left on the device.
         """
-        if self.config.critic_steps == 0:
-            return self._shared_step(draw(), random, step, progress)
-        for critic_step in range(self.config.critic_steps):
+        interval, critic_steps = self.config.penalty_interval, self.config.critic_steps
+        head_start = self._head_start(progress)
+        penalties = tuple(number % interval == 0 for number in range(step * critic_steps, (step + 1) * critic_steps))
+        penalties = penalties or (step % interval == 0,)
+        self.current_mask_price.fill_(self.mask_price(progress))
+
+        def run(draw: Callable[[], Batch]) -> Terms:
+            if critic_steps == 0:
+                return self._shared_step(draw(), random, head_start, penalties[0])
+            return self._separate_steps(draw, random, head_start, penalties)
+
+        if not self.records_steps:
+            return run(draw)
+        self.recorder = self.recorder or GraphRecorder(random)
+        batches = [draw() for _ in range(critic_steps + (critic_steps == 0 or not head_start))]
+        return self.recorder.run((head_start, penalties), batches, run)
+
+    def _separate_steps(
+        self, draw: Callable[[], Batch], random: torch.Generator, head_start: bool, penalties: tuple[bool, ...]
+    ) -> Terms:
+        """The paper's: a fresh batch for each step of D, ``penalties`` saying which have one, and for that of G."""
+        for penalise in penalties:
             images, labels = self._augment(draw(), random)
             target, intensity = self._draw_targets(labels, random), self._draw_intensities(labels, random)
             with torch.no_grad():
                 fake = self.generator(images, self._condition(labels, target, intensity), parts=True)
             judged = self._judged(fake, random)
-            penalise = (step * self.config.critic_steps + critic_step) % self.config.penalty_interval == 0
             terms = self._discriminator_step(images, labels, judged, target, random, penalise)
-        if self._head_start(progress):
+        if head_start:
             return terms
         images, labels = self._augment(draw(), random)
-        return terms | self._generator_step(images, labels, random, progress)
+        return terms | self._generator_step(images, labels, random)
 
-    def _shared_step(self, batch: Batch, random: torch.Generator, step: int, progress: float) -> Terms:
+    def _shared_step(self, batch: Batch, random: torch.Generator, head_start: bool, penalise: bool) -> Terms:
         """One encoding and one decoding serve both networks: D judges the edits, then G answers the new D."""
         images, labels = self._augment(batch, random)
         target, intensity = self._draw_targets(labels, random), self._draw_intensities(labels, random)
-        penalise = step % self.config.penalty_interval == 0
-        if self._head_start(progress):
+        if head_start:
             with torch.no_grad():
                 fake = self.plain_generator(images, self._condition(labels, target, intensity), parts=True)
             return self._discriminator_step(images, labels, self._judged(fake, random), target, random, penalise)
@@ -156,9 +177,7 @@ class EditingObjective:
         reconstruction, original = edit.rgb[len(images) :], images[:rows]
         if self.cycle:
             reconstruction, original = self.generator(fake.image, self._way_back(labels, target, intensity)), images
-        return terms | self._update_generator(
-            fake, judged, reconstruction, original, labels, target, intensity, random, progress
-        )
+        return terms | self._update_generator(fake, judged, reconstruction, original, labels, target, intensity, random)
 
     def _discriminator_step(
         self, real: Tensor, labels: Tensor, fake: Tensor, target: Tensor, random: torch.Generator, penalise: bool
@@ -203,7 +222,7 @@ class EditingObjective:
                 return losses.gradient_penalty(lambda images: heads(images)[0], real, fake.float(), random)
             return losses.r1_penalty(heads, real, self.config.attribute_penalty_share, random) / 2
 
-    def _generator_step(self, images: Tensor, labels: Tensor, random: torch.Generator, progress: float) -> Terms:
+    def _generator_step(self, images: Tensor, labels: Tensor, random: torch.Generator) -> Terms:
         target, intensity = self._draw_targets(labels, random), self._draw_intensities(labels, random)
         fake = self.generator(images, self._condition(labels, target, intensity), parts=True)
         if self.cycle:
@@ -212,7 +231,7 @@ class EditingObjective:
             # The two passes stay apart, as in the paper: BatchNorm sees edits and reconstructions separately.
             reconstruction = self.generator(images, self._condition(labels, labels), parts=True).rgb
         judged = self._judged(fake, random)
-        return self._update_generator(fake, judged, reconstruction, images, labels, target, intensity, random, progress)
+        return self._update_generator(fake, judged, reconstruction, images, labels, target, intensity, random)
 
     def _update_generator(
         self,
@@ -224,7 +243,6 @@ class EditingObjective:
         target: Tensor,
         intensity: Tensor,
         random: torch.Generator,
-        progress: float,
     ) -> Terms:
         config = self.config
         target = self.label_rules.completed(labels, target)
@@ -255,7 +273,7 @@ class EditingObjective:
         )
         if fake.mask is not None:
             terms["g_mask"] = losses.mask_loss(fake.mask, config.mask_concavity)
-            loss = loss + self.mask_price(progress) * terms["g_mask"]
+            loss = loss + self.current_mask_price * terms["g_mask"]
         self.generator_optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.generator_optimizer.step()
@@ -432,6 +450,6 @@ def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> 
     )
 
 
-def _adam(network: nn.Module, config: TrainingConfig) -> torch.optim.Adam:
-    betas = (config.adam_beta1, config.adam_beta2)
-    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
+def _adam(network: nn.Module, config: TrainingConfig, recorded: bool) -> torch.optim.Adam:
+    betas, rate = (config.adam_beta1, config.adam_beta2), config.learning_rate
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True, capturable=recorded)

@@ -21,6 +21,7 @@ class SupervisedObjective:
     """
 
     batches_per_step = 1
+    records_steps = False  # as CUDA graphs
 
     def __init__(self, network: PretrainedModel, config: TrainingConfig, accelerator: Accelerator):
         self.config, self.accelerator = config, accelerator

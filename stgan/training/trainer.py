@@ -104,6 +104,7 @@ class Trainer:
             self.accelerator.print(f"--report_to {reports}: not installed, so nothing is reported.")
         set_seed(config.seed)  # the networks' initial weights
         torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True  # all steps have the same shapes
         self.device = self.accelerator.device
         self.random = torch.Generator(self.device)
         self.images_per_step = config.batch_size * self.accelerator.num_processes
@@ -174,7 +175,8 @@ class Trainer:
                     counted[name] = counted.get(name, 0) + 1
                 bar.update(self.images_per_step)
                 if self.step % config.logging_steps == 0:
-                    self._log({name: (total / counted[name]).item() for name, total in running.items()}, bar)
+                    means = torch.stack([total / counted[name] for name, total in running.items()])
+                    self._log(dict(zip(running, means.tolist(), strict=True)), bar)  # one wait for the device
                     running, counted = {}, {}
                 if self.step % config.validation_steps == 0 and self.step < self.total_steps:
                     self._validate()
@@ -212,7 +214,15 @@ class Trainer:
         self.learning_rate = factor * self.config.learning_rate
         for optimizer, learning_rate in self.objective.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = factor * learning_rate
+                group["lr"] = self._as_rate(group["lr"], factor * learning_rate)
+
+    def _as_rate(self, before: float | Tensor, rate: float) -> float | Tensor:
+        """An optimizer's learning rate; where steps are recorded a number on the device, always the same one."""
+        if not self.objective.records_steps:
+            return rate
+        if isinstance(before, Tensor) and before.device.type == self.device.type:
+            return before.fill_(rate)
+        return torch.tensor(rate, device=self.device)
 
     def _finish(self) -> Path:
         finished = self.step >= self.total_steps
@@ -339,6 +349,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["betas"] = (self.config.adam_beta1, self.config.adam_beta2)
                 group["weight_decay"] = self.config.weight_decay
+                group["capturable"] = self.objective.records_steps
 
     def _resume_settings(self) -> dict[str, Any]:
         settings = {name: getattr(self.config, name) for name in RESUME_SETTINGS}
