@@ -14,6 +14,7 @@ from torch.utils.benchmark import Timer
 
 from stgan.card import TRAINING_FILE
 from stgan.data import load_into_memory
+from stgan.devices import chosen_device
 from stgan.metrics import Evaluation, evaluate
 from stgan.models import AttributeClassifier, Generator, load_generator
 
@@ -89,23 +90,24 @@ def compare(
 
     Args:
         members: heading of a row to what :func:`train` takes.
-        timed: the trained generator to the one whose edits are timed.
+        timed: the trained generator to the one whose edits are timed, on the CPU.
 
     Returns:
         The rows, the commands, and the number of images measured.
     """
-    judge = AttributeClassifier.from_pretrained(budget.classifier)
+    device = chosen_device(None)
+    judge = AttributeClassifier.from_pretrained(budget.classifier).to(device)
     rows, commands, data = [], [], None
     for name, member in members.items():
         started = time.perf_counter()
         folder, command = train(member, budget)
-        generator = load_generator(folder).to(memory_format=torch.channels_last)
+        generator = load_generator(folder).to(device, memory_format=torch.channels_last)
         data = data or load_into_memory(
             budget.dataset, "validation", generator.attributes, budget.image_size, max_samples=budget.samples
         )
-        evaluation = evaluate(generator, judge, data.images, data.labels, progress=True)
+        evaluation = evaluate(generator, judge, data.images, data.labels, device=device, progress=True)
         print(f"{name}: {evaluation.summary()}; {(time.perf_counter() - started) / 60:.0f} minutes")
-        rows.append(row(name, generator, evaluation, milliseconds(timed(generator))))
+        rows.append(row(name, generator, evaluation, milliseconds(timed(generator.cpu()))))
         commands.append(command)
     return rows, commands, len(data.images)
 

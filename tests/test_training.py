@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.connection import HubError
-from stgan.data import DataError, load_into_memory
+from stgan.data import DataError, MemoryDataset, load_into_memory
 from stgan.losses import attribute_loss
 from stgan.models import (
     AttributeClassifier,
@@ -1456,6 +1456,30 @@ def test_a_classifiers_thresholds_are_calibrated_and_survive_further_training(us
     assert not torch.equal(saved, torch.full((4,), 0.5))
     run.objective.update_average(100, 4)
     assert torch.equal(run.objective.trained_model.thresholds, saved)
+
+
+def test_validation_measures_what_the_discriminator_knows_of_other_faces(tmp_path):
+    editing = objective(tmp_path)
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (70, 3, 32, 32), dtype=torch.uint8, generator=random)  # more than it sees at once
+    labels = (torch.rand(70, len(NAMES), generator=random) < 0.5).float()
+    editing.count_labels(labels)
+    figures = editing.validate(MemoryDataset(images, labels), None)
+    with torch.no_grad():
+        logits = editing.plain_discriminator(images / 127.5 - 1)[1]
+    expected = attribute_loss(logits, labels, editing.label_rules.open_labels(labels))
+    assert figures["d_attribute"] == pytest.approx(expected.item(), rel=1e-5)
+    assert editing.plain_discriminator.training
+
+
+@pytest.mark.parametrize(("seen", "told"), [(0.1, True), (0.19, False)])
+def test_a_run_says_when_its_discriminator_learns_images_by_heart(seen, told, celeba, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(EditingObjective, "validate", lambda *_: {"d_attribute": 0.3})
+    step = EditingObjective._shared_step
+    loss = torch.tensor(seen)
+    monkeypatch.setattr(EditingObjective, "_shared_step", lambda *given: step(*given) | {"d_attribute": loss})
+    trained(celeba, tmp_path, steps=2)
+    assert ("learns its images by heart: its attribute loss is 0.1 on them and 0.3" in capsys.readouterr().out) == told
 
 
 def test_the_validation_set_is_what_was_asked_for(celeba, tmp_path):

@@ -53,7 +53,7 @@ class TrainingConfig:
     # no; bf16; or auto: bf16 on a device that has instructions for it. Losses, penalties and norms' statistics stay in
     # float32. fp16 costs edit accuracy.
     mixed_precision: Literal["no", "bf16", "auto"] = "no"
-    # Compile the networks (a few minutes once, then faster on a GPU).
+    # Compile the networks: half a minute once, then steps a fifth faster on a GPU (docs/gpu.md).
     compile: bool = False
     # Record the steps of an editor as CUDA graphs and replay them, so that nothing waits for Python. On one GPU; the
     # CPU and several processes do without.

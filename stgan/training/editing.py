@@ -36,6 +36,7 @@ from stgan.training.graphs import GraphRecorder
 from stgan.training.label_rules import LabelRules
 
 ARCHITECTURES = {"stgan": "STGAN", "attgan": "AttGAN", "stargan": "StarGAN"}
+VALIDATION_BATCH = 64  # images that D sees at once there
 Batch = tuple[Tensor, Tensor]  # images (B, 3, S, S) in [-1, 1], labels (B, A) in {0, 1}
 Terms = dict[str, Tensor]  # named loss terms, detached, on the device
 
@@ -336,16 +337,27 @@ class EditingObjective:
 
     @torch.no_grad()
     def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:
-        """PSNR, SSIM, edit accuracy and preservation on validation images, by the classifier or else by D's head."""
+        """PSNR, SSIM, edit accuracy and preservation on validation images, by the classifier or else by D's head.
+
+        And ``d_attribute``, D's attribute loss on them: that on training images far below it says that D has learned
+        those by heart, and no longer teaches the generator anything.
+        """
         attributes = self.plain_generator.attributes
         judge = classifier or _AttributeHead(self.plain_discriminator, attributes)
         device = self.accelerator.device
         evaluation = metrics.evaluate(
             self.trained_model.eval(), judge, data.images, data.labels, intensities=(1.0,), device=device
         )
+        batches = zip(data.images.split(VALIDATION_BATCH), data.labels.split(VALIDATION_BATCH), strict=True)
+        attribute = sum(self._attribute_loss(images.to(device), labels.to(device)) for images, labels in batches)
         self.plain_generator.train()
         self.plain_discriminator.train()
-        return evaluation.headline()
+        return evaluation.headline() | {"d_attribute": attribute.item() / len(data)}
+
+    def _attribute_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """D's attribute loss on uint8 images (N, 3, S, S), as training weighs it, summed over them."""
+        logits = self.plain_discriminator(normalise(images))[1]
+        return len(images) * losses.attribute_loss(logits, labels, self.label_rules.open_labels(labels))
 
     @torch.no_grad()
     def sample_grid(self, data: MemoryDataset, people: int = 8) -> Image.Image:

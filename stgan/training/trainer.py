@@ -67,6 +67,7 @@ OBJECTIVES = {"classifier": ClassificationObjective, "aligner": AlignmentObjecti
 SECOND_SIGNAL_SECONDS = 5.0
 PATIENCE = timedelta(hours=3)  # of processes with one that is slower; NCCL's own are ten minutes
 HELD_OUT_SHARE = 0.1  # at most, of a dataset without a validation split
+BY_HEART = 0.6  # D's attribute loss on training images as a share of that on others: it knows the former by heart
 STOP_CHECK_INTERVAL = 10  # steps on GPUs between two questions among the processes whether one was told to stop
 
 
@@ -116,6 +117,7 @@ class Trainer:
         self.held_out_before: int | None = None  # in the run that this one continues
         self.trained_config: dict[str, Any] | None = None  # of a run that was over already: what it was trained with
         self.stop_requested = False
+        self.logged: dict[str, float] = {}  # the newest means of the losses
         self.push: BackgroundPush | None = None
         if config.push_to_hub and self.accelerator.is_main_process:
             name = config.hub_model_id or self.output_dir.name
@@ -396,6 +398,7 @@ class Trainer:
 
     def _log(self, terms: dict[str, float], bar: tqdm) -> None:
         self._stop_if_broken([name for name, value in terms.items() if not math.isfinite(value)])
+        self.logged = terms
         self.accelerator.log(terms | {"learning_rate": self.learning_rate}, step=self.step)
         bar.set_postfix({name: f"{value:.3g}" for name, value in terms.items()}, refresh=False)
 
@@ -440,6 +443,14 @@ class Trainer:
             self.accelerator.log({f"validation/{name}": value for name, value in figures.items()}, step=self.step)
             line = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
             tqdm.write(f"step {self.step}, {self.step * self.images_per_step} images: {line}", file=sys.stdout)
+            seen, unseen = (terms.get("d_attribute", math.nan) for terms in (self.logged, figures))
+            if seen < BY_HEART * unseen:
+                tqdm.write(
+                    f"The discriminator learns its images by heart: its attribute loss is {seen:.3g} on them and "
+                    f"{unseen:.3g} on others, and edits get no better from here. Fewer --total_images, more training "
+                    "images or a smaller --discriminator_attribute_weight help.",
+                    file=sys.stdout,
+                )
             grid = self.objective.sample_grid(self.validation_data)
             if grid is not None:
                 folder = self.output_dir / "samples"
