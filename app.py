@@ -75,8 +75,8 @@ NOTES = """
 
 - **Kept:** for about an hour. Uploads and results stay on this machine and are then deleted; nothing is flagged or
   logged.
-- **Weak:** baldness, most of all on women; pale skin on dark faces; age at full strength; blond hair, which can stain
-  the shoulders; profiles, hats and hands over the face; faces below 100 pixels.
+- **Weak:** baldness, most of all on women; pale skin on dark faces and at full strength; blond hair, which can spill
+  onto the shoulders; profiles, hats and hands over the face; faces below 100 pixels.
 - **Biased:** attributes and their names come from the CelebA dataset: binary gender, "pale skin", what annotators
   took for young. Its people are mostly young and light-skinned celebrities, and edits are less reliable on others.
 - **Licence:** the weights were trained on CelebA and are for non-commercial research only; the code is MIT.

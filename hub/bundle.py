@@ -54,6 +54,8 @@ class Settings:
     # Another editor of the same settings, such as the one that this one went on from: the mean of both's weights is
     # bundled. Two ends of one run, averaged, edit with less noise than either.
     average_with: Path | None = None
+    # Share of those other weights in the mean.
+    average_share: float = 0.5
     # Data set whose training images decide how strong edits of intensity 1 should be (a folder, file or Hub id): for
     # each attribute, from training's own 1 to --max_strength, as strong as is worth its price.
     strengthen_on: str | None = None
@@ -75,8 +77,10 @@ def bundle(settings: Settings) -> None:
 
     Raises:
         ModelFolderError, ValueError: a part does not load, the classifier does not know the generator's attributes, or
-            the folder is one of those that the parts come from.
+            the folder is one of those that the parts come from, average_share is not one.
     """
+    if not 0 < settings.average_share < 1:
+        raise ValueError(f"--average_share must be between 0 and 1, not {settings.average_share:g}.")
     written = {(settings.output / part).resolve() for part in ("", CLASSIFIER_FOLDER, ALIGNER_FOLDER)}
     for source in (settings.model, settings.classifier, settings.aligner):
         if source is not None and source.resolve() in written:
@@ -84,7 +88,7 @@ def bundle(settings: Settings) -> None:
     generator, classifier = load_generator(settings.model), AttributeClassifier.from_pretrained(settings.classifier)
     check_judge(generator, classifier)
     if settings.average_with is not None:
-        average(generator, load_generator(settings.average_with))
+        average(generator, load_generator(settings.average_with), settings.average_share)
     strengths = None
     if settings.strengthen_on is not None:
         strengths = measured_strengths(generator, classifier, settings)
@@ -114,8 +118,8 @@ def bundle(settings: Settings) -> None:
     print(f"{settings.output}: {size / 1e6:.1f} MB")
 
 
-def average(model: PretrainedModel, other: PretrainedModel) -> None:
-    """Move a model's weights and statistics to the middle between them and another's (arXiv 2203.05482).
+def average(model: PretrainedModel, other: PretrainedModel, share: float) -> None:
+    """Move a model's weights and statistics by a share of the way to another's (arXiv 2203.05482).
 
     Raises:
         ValueError: they are not of one kind and configuration; the message names what differs.
@@ -126,7 +130,7 @@ def average(model: PretrainedModel, other: PretrainedModel) -> None:
     theirs = other.state_dict()
     for name, value in model.state_dict().items():
         if value.is_floating_point():
-            value.lerp_(theirs[name], 0.5)
+            value.lerp_(theirs[name], share)
 
 
 def measured_strengths(generator: Generator, classifier: AttributeClassifier, settings: Settings) -> dict[str, float]:

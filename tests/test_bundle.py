@@ -80,20 +80,31 @@ def test_no_part_is_written_over_by_its_half(parts, tmp_path, places):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
 
 
-def test_two_editors_can_be_bundled_as_their_mean(parts, tmp_path):
+@pytest.mark.parametrize(("share", "settings"), [(0.5, {}), (0.7, {"average_share": 0.7})])
+def test_two_editors_can_be_bundled_as_their_mean(share, settings, parts, tmp_path):
     other = STGAN(NAMES, 64, width=4, layers=3, stu_layers=2, inject_layers=1, use_regions=True)  # not of the weights
     for value in other.state_dict().values():
         if value.is_floating_point() and value.ndim == 1:  # statistics, norms and biases, which start alike
             value.uniform_(0.5, 2)
     other.save_pretrained(tmp_path / "other")
-    bundling.bundle(bundling.Settings(**parts, output=tmp_path / "mean", average_with=tmp_path / "other"))
+    settings |= {"average_with": tmp_path / "other"}
+    bundling.bundle(bundling.Settings(**parts, output=tmp_path / "mean", **settings))
     ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in ("model", "other"))
     for key, value in load_file(tmp_path / "mean" / "model.safetensors").items():
         if value.is_floating_point():
-            torch.testing.assert_close(value.float(), (ours[key] + theirs[key]) / 2, rtol=1e-3, atol=1e-4)
+            expected = (1 - share) * ours[key] + share * theirs[key]
+            torch.testing.assert_close(value.float(), expected, rtol=1e-3, atol=1e-4)
     STGAN(NAMES, 64, width=8, layers=3, stu_layers=2, inject_layers=1).save_pretrained(tmp_path / "wider")
     with pytest.raises(ValueError, match="width 8 instead of 4"):
         bundling.bundle(bundling.Settings(**parts, output=tmp_path / "no", average_with=tmp_path / "wider"))
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_mean_without_one_of_the_two_is_refused_before_anything_is_written(parts, tmp_path):
+    for share in (0.0, 1.0, 1.2):
+        settings = bundling.Settings(**parts, output=tmp_path / "no", average_with=tmp_path, average_share=share)
+        with pytest.raises(ValueError, match=f"--average_share must be between 0 and 1, not {share:g}"):
+            bundling.bundle(settings)
     assert not (tmp_path / "no").exists()
 
 
