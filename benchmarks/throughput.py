@@ -94,10 +94,12 @@ def energy_used() -> float | None:
         return None
     try:
         import pynvml
-
+    except ModuleNotFoundError:
+        return None
+    try:
         pynvml.nvmlInit()
         return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(0)) / 1000
-    except Exception:  # the library is not there, or the driver does not tell
+    except pynvml.NVMLError:  # the driver does not tell
         return None
 
 

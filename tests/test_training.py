@@ -1365,6 +1365,23 @@ def test_without_a_validation_split_images_of_train_are_held_out(celeba, tmp_pat
         trained(folder, tmp_path / "streamed", steps=1, **streaming)
 
 
+def test_a_model_says_on_which_devices_it_was_trained_one_after_another(celeba, tmp_path, monkeypatch):
+    more = {"steps": 5, "initial_model": tmp_path / "first" / "model", "checkpointing_steps": 2}
+    again = {**more, "resume_from_checkpoint": "latest"}
+    runs = [
+        ("a GPU", "first", {"steps": 2}, "a GPU"),
+        ("a GPU", "same", more, "a GPU"),
+        ("a CPU", "second", more, "a GPU, then a CPU"),
+        ("another", "second", {**more, "resume_from_checkpoint": "checkpoint-4"}, "a GPU, then a CPU, then another"),
+        ("a laptop", "second", again, "a GPU, then a CPU, then another"),  # nothing is left to train
+    ]
+    for device, folder, settings, expected in runs:
+        monkeypatch.setattr("stgan.training.trainer.device_name", lambda _, device=device: device)
+        trained(celeba, tmp_path / folder, **settings)
+        record = json.loads((tmp_path / folder / "model" / "training.json").read_text(encoding="utf-8"))
+        assert record["device"] == expected
+
+
 def test_a_model_says_how_many_minutes_its_training_took_over_all_its_runs(celeba, tmp_path, monkeypatch):
     """On a clock that only a step moves, by a minute; what is done twice after going back counts twice."""
     now = [0.0]

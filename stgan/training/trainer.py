@@ -67,6 +67,7 @@ OBJECTIVES = {"classifier": ClassificationObjective, "aligner": AlignmentObjecti
 SECOND_SIGNAL_SECONDS = 5.0
 PATIENCE = timedelta(hours=3)  # of processes with one that is slower; NCCL's own are ten minutes
 HELD_OUT_SHARE = 0.1  # at most, of a dataset without a validation split
+DEVICE_CHANGE = ", then "  # between the names of those that a model was trained on, one after another
 BY_HEART = 0.6  # D's attribute loss on training images as a share of that on others: it knows the former by heart
 STOP_CHECK_INTERVAL = 10  # steps on GPUs between two questions among the processes whether one was told to stop
 
@@ -89,7 +90,9 @@ class Trainer:
         config = replace(config, mixed_precision=resolve_precision(config.mixed_precision, device))
         self.config = config
         # What the weights have been through: one command for each time a run was started or resumed.
-        self.initial_images, self.initial_steps, self.earlier_minutes, earlier = _history(config.initial_model)
+        self.initial_images, self.initial_steps, self.earlier_minutes, self.devices, earlier = _history(
+            config.initial_model
+        )
         self.started = time.monotonic()  # of the minutes since
         self.commands = [*earlier, {"from_image": self.initial_images, "command": command}]
         self.attributes = tuple(config.attributes) or DEFAULT_ATTRIBUTES
@@ -107,6 +110,7 @@ class Trainer:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True  # all steps have the same shapes
         self.device = self.accelerator.device
+        self.devices = _continued_on(self.devices, device_name(self.device))
         self.random = torch.Generator(self.device)
         self.images_per_step = config.batch_size * self.accelerator.num_processes
         self.step = 0
@@ -332,9 +336,11 @@ class Trainer:
         self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
         self.initial_images, self.initial_steps = (progress.get(f"initial_{unit}", 0) for unit in ("images", "steps"))
         self.earlier_minutes = progress.get("minutes", 0.0)
+        before = progress.get("devices", "")
         self.held_out_before = progress.get("held_out")
         if self.step >= self.total_steps:  # nothing is trained with what this run was told
             self.commands = progress["commands"]
+            self.devices = before or self.devices
             self.trained_config = {
                 name: progress["config"].get(name, value) for name, value in asdict(self.config).items()
             }
@@ -342,6 +348,7 @@ class Trainer:
         else:
             images = self.initial_images + progress["images_seen"]
             self.commands = _continued(progress["commands"], images, self.commands[-1]["command"])
+            self.devices = _continued_on(before, device_name(self.device))
             self.accelerator.print(f"Continuing from {checkpoint} at step {self.step} of {self.total_steps}.")
         return progress["batches"].get(str(self.accelerator.process_index))
 
@@ -424,6 +431,7 @@ class Trainer:
             "initial_images": self.initial_images,
             "initial_steps": self.initial_steps,
             "minutes": self.minutes,
+            "devices": self.devices,
             "commands": self.commands,
             "held_out": self.held_out,
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
@@ -473,7 +481,7 @@ class Trainer:
             "steps": self.initial_steps + self.step,
             "minutes": round(self.minutes, 1),
             "parameters": self.objective.trained_model.parameter_count(),
-            "device": device_name(self.device),
+            "device": self.devices,
             "validation": figures,
             "config": (self.trained_config or asdict(self.config)) | {"attributes": list(self.attributes)},
         }
@@ -530,14 +538,20 @@ def rare_attribute_weights(labels: Tensor, power: float) -> Tensor | None:
     return rarity.clamp(min=1.0).pow(power)
 
 
-def _history(initial_model: str | None) -> tuple[int, int, float, list[dict[str, Any]]]:
-    """Images that an initial model was shown, steps, minutes and commands that took, as far as its folder says."""
+def _history(initial_model: str | None) -> tuple[int, int, float, str, list[dict[str, Any]]]:
+    """Images that an initial model was shown; steps, minutes, devices and commands that took, as its folder says."""
     if initial_model is None:
-        return 0, 0, 0.0, []
+        return 0, 0, 0.0, "", []
     file = fetch_model_folder(initial_model, companions=(), records=(TRAINING_FILE,)) / TRAINING_FILE
     record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     numbers = (record.get(name, 0) for name in ("images_seen", "steps", "minutes"))
-    return *numbers, record.get("commands", [])
+    return *numbers, record.get("device", ""), record.get("commands", [])
+
+
+def _continued_on(devices: str, device: str) -> str:
+    """The devices of a run so far, and the one that goes on with it where it is another."""
+    names = devices.split(DEVICE_CHANGE) if devices else []
+    return DEVICE_CHANGE.join(names if names[-1:] == [device] else [*names, device])
 
 
 def _continued(commands: list[dict[str, Any]], images_seen: int, command: str) -> list[dict[str, Any]]:
