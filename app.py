@@ -375,9 +375,9 @@ def _sliders(said: Controls) -> list[float]:
     return [said.shifts.get(name, 0.0) for name in editor.names]
 
 
-def apply_single(history: History | None, event: gr.SelectData):
+def apply_single(meant: str, subject: Subject | None, history: History | None, event: gr.SelectData):
     """A picture of the gallery was clicked: tick or untick its attribute, unless it is changed already."""
-    if history is None:
+    if history is None or meant != _key(subject):  # or clicked on the page of the photo before this one
         return [gr.skip()] * len(groups)
     name = editor.names[event.index]
     wanted = name not in history.unedited.controls.ticks
@@ -389,14 +389,18 @@ def apply_degree(attribute: str, event: gr.SelectData, *shifts: float):
     return [DEGREES[event.index] if name == attribute else v for name, v in zip(editor.names, shifts, strict=True)]
 
 
-def go_back(history: History | None, event: gr.SelectData):
+def go_back(meant: str, subject: Subject | None, history: History | None, event: gr.SelectData):
     """A version was clicked: set every control as it was."""
-    return _values(history.versions[event.index].controls) if history else [gr.skip()] * len(controls)
+    if history is None or meant != _key(subject):  # the photo before this one may have had more of them
+        return [gr.skip()] * len(controls)
+    return _values(history.versions[event.index].controls)
 
 
-def reset(history: History | None):
+def reset(meant: str, subject: Subject | None, history: History | None):
     """Everything as in the photo."""
-    return _values(history.unedited.controls) if history else [gr.skip()] * len(controls)
+    if history is None or meant != _key(subject):
+        return [gr.skip()] * len(controls)
+    return _values(history.unedited.controls)
 
 
 # --------------------------------------------------------------------------------------------------- looking and taking
@@ -704,10 +708,11 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
     gr.on([degrees_tab.select, attribute.change], by_degrees, [subject_state, attribute], strip, **latest)
     degrees_tab.select(lambda: True, None, looked_state, **at_once)
     view.change(look, [subject_state, history_state, view], slider, **at_once)
-    gallery.select(apply_single, history_state, boxes, **at_once)
+    clicked = [key_box, subject_state, history_state]
+    gallery.select(apply_single, clicked, boxes, **at_once)
     strip.select(apply_degree, [attribute, *fine], fine, **at_once)
-    versions.select(go_back, history_state, controls, **at_once)
-    reset_button.click(reset, history_state, controls, **at_once)
+    versions.select(go_back, clicked, controls, **at_once)
+    reset_button.click(reset, clicked, controls, **at_once)
     animate_button.click(animate, [subject_state, history_state], animation, **by_model)
     for function in (attributes, edit, edit_all):
         gr.api(function, concurrency_id="model", concurrency_limit=CONCURRENCY)

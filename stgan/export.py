@@ -107,9 +107,15 @@ def weights_sha256(folder: Path) -> str:
 def check_export(folder: Path) -> None:
     """Raise an ExportError where graphs lie in a model folder that are not proven to be of its weights."""
     record = folder / "onnx" / RECORD_FILE
-    if not record.is_file() and any((record.parent / name).is_file() for name in GRAPHS):
-        raise ExportError(f"{record.parent} has no {RECORD_FILE}: run stgan export again, or delete it.")
-    if record.is_file() and json.loads(record.read_text(encoding="utf-8"))["weights_sha256"] != weights_sha256(folder):
+    if not record.is_file():
+        if any((record.parent / name).is_file() for name in GRAPHS):
+            raise ExportError(f"{record.parent} has no {RECORD_FILE}: run stgan export again, or delete it.")
+        return
+    try:
+        exported = json.loads(record.read_text(encoding="utf-8"))["weights_sha256"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ExportError(f"{record} does not say of which weights it is: run stgan export again.") from error
+    if exported != weights_sha256(folder):
         raise ExportError(f"{record.parent} was exported from other weights: run stgan export again, or delete it.")
 
 

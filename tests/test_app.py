@@ -14,8 +14,9 @@ from PIL import Image
 
 from stgan import FaceEditor
 from stgan.faces import FaceDetector
-from stgan.models import FaceAligner
+from stgan.models import FaceAligner, load_generator
 from stgan.request import EditRequest
+from stgan.session import grouped
 
 gradio_client = pytest.importorskip("gradio_client")
 httpx = pytest.importorskip("httpx")  # its own
@@ -336,7 +337,12 @@ for _ in range(2):
 calls(app.by_degrees, subject, "Young")
 calls(app.animate, subject, history)
 calls(app.take_away, subject, history, "PNG", SimpleNamespace(headers={}))
+before = app._key(subject)
 subject, *_, history, _ = calls(app.open_photo, sys.argv[1], False, app.FACE_VIEW)
+for key in (before, app._key(subject)):
+    click = (key, subject, history, SimpleNamespace(index=0))
+    answers = [*app.apply_single(*click), *app.go_back(*click), *app.reset(*click[:3])]
+    print("clicks that do nothing:", answers.count(app.gr.skip()), "of", len(answers))
 calls(app.all_edits, subject)
 calls(app.take_away, subject, history, "PNG", SimpleNamespace(headers={}))
 photo = {"path": str(Path(app.demo.GRADIO_CACHE) / "upload" / "portrait.png")}
@@ -356,7 +362,8 @@ print("never deleted:", *written - app.demo.upload_file_set)
 
 def test_the_model_runs_on_zerogpu_where_there_is_one(tmp_path, model_folder, photo):
     """With a stand-in for the package that such a Space has: no network runs outside of it, and it is asked for as
-    seldom as can be. On the way, that every file that was written is one of those that Gradio deletes.
+    seldom as can be. On the way, that every file that was written is one of those that Gradio deletes, and that what
+    was clicked on the page of one photo does nothing to the next.
     """
     model = shutil.copytree(model_folder, tmp_path / "model")
     aligner = FaceAligner(32, 4, hidden=8)
@@ -367,6 +374,9 @@ def test_the_model_runs_on_zerogpu_where_there_is_one(tmp_path, model_folder, ph
     environment = os.environ | {"STGAN_MODEL": str(model), "PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"}
     environment |= {"GRADIO_TEMP_DIR": str(tmp_path / "gradio")}
     command = [sys.executable, "-c", VISIT, str(photo)]
+    names = load_generator(model).attributes
+    boxes = len(grouped(names))
+    clicks = boxes + 2 * (1 + boxes + len(names))  # of the gallery; of a version and of the reset
     said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert said.stdout.splitlines() == [
         "open_example _find_faces _prepare _edit",
@@ -377,6 +387,8 @@ def test_the_model_runs_on_zerogpu_where_there_is_one(tmp_path, model_folder, ph
         "animate _edit",
         "take_away _edit",
         "open_photo _find_faces _prepare",
+        f"clicks that do nothing: {clicks} of {clicks}",  # the key of the photo before
+        f"clicks that do nothing: 0 of {clicks}",
         "all_edits _single_edits",
         "take_away",  # of a photo that is not edited yet
         "attributes _prepare",

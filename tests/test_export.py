@@ -50,6 +50,15 @@ def test_graphs_of_other_weights_are_not_published(model_folder, tmp_path):
     check_model(folder)
 
 
+@pytest.mark.parametrize("record", ["{}", "[]", "broken", '"of nothing"'])
+def test_graphs_whose_record_is_broken_are_not_published(record, model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "export.json").write_text(record)
+    with pytest.raises(export.ExportError, match="does not say of which weights it is: run stgan export again"):
+        check_model(folder)
+
+
 def test_graphs_without_a_record_are_not_published(model_folder, tmp_path):
     folder = shutil.copytree(model_folder, tmp_path / "model")
     (folder / "onnx").mkdir()
