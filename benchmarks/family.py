@@ -54,19 +54,19 @@ def main(settings: Settings) -> None:
     if unknown:
         raise ValueError(f"--only {', '.join(unknown)}: the family is {'; '.join(FAMILY)}.")
     split_section(settings.readme, SECTION)  # before the work
-    rows, commands, images = compare({name: FAMILY[name] for name in settings.only}, settings)
+    figures, commands, images = compare({name: FAMILY[name] for name in settings.only}, settings)
     if set(settings.only) < set(FAMILY):
-        print(side_by_side.table("", rows).strip())
+        print(side_by_side.table("", figures).strip())
     else:
-        write(settings, rows, commands, images)
+        write(settings, figures, commands, images)
 
 
-def write(settings: Settings, rows: list[str], commands: list[str], images: int) -> None:
+def write(settings: Settings, figures: dict[str, list[float]], commands: list[str], images: int) -> None:
     """The documents: the table alone into README and card, with its commands into a file of its own."""
     table = side_by_side.table(
         f"{side_by_side.conditions(settings, images, f'width {settings.width}')}; milliseconds on "
         f"{torch.get_num_threads()} CPU threads. Made by `{side_by_side.command(SECTION, settings)}`.",
-        rows,
+        figures,
     )
     settings.table.write_text(side_by_side.page("The family, side by side", table, commands), encoding="utf-8")
     replace_section(settings.readme, SECTION, table)

@@ -19,10 +19,12 @@ from stgan.metrics import Evaluation, evaluate
 from stgan.models import AttributeClassifier, Generator, load_generator
 
 ROOT = Path(__file__).parent.parent
-COLUMNS = (
-    "", "PSNR, dB", "SSIM", "edit accuracy ±1", "±1.5", "preservation error ±1", "±1.5", "distance ±1.5",
-    "parameters, M", "ms per edit",
-)  # fmt: skip
+COLUMNS = {
+    "PSNR, dB": ".2f", "SSIM": ".3f", "edit accuracy ±1": ".3f", "edit accuracy ±1.5": ".3f",
+    "preservation error ±1": ".3f", "preservation error ±1.5": ".3f", "distance ±1.5": ".3f",
+    "parameters, M": ".2f", "ms per edit": ".1f",
+}  # fmt: skip
+"""What is measured of each member, and how it is written."""
 DOCUMENTS = ("table", "readme", "card")  # settings that say where the table is written
 
 
@@ -85,7 +87,7 @@ def train(member: Sequence[str], budget: Budget) -> tuple[Path, str]:
 
 def compare(
     members: Mapping[str, Sequence[str]], budget: Budget, timed: Callable[[Generator], Generator] = lambda model: model
-) -> tuple[list[str], list[str], int]:
+) -> tuple[dict[str, list[float]], list[str], int]:
     """Train and measure each.
 
     Args:
@@ -93,11 +95,11 @@ def compare(
         timed: the trained generator to the one whose edits are timed, on the CPU.
 
     Returns:
-        The rows, the commands, and the number of images measured.
+        What was measured of each, in the order of :data:`COLUMNS`; the commands; and the number of images measured.
     """
     device = chosen_device(None)
     judge = AttributeClassifier.from_pretrained(budget.classifier).to(device)
-    rows, commands, data = [], [], None
+    figures, commands, data = {}, [], None
     for name, member in members.items():
         started = time.perf_counter()
         folder, command = train(member, budget)
@@ -107,9 +109,9 @@ def compare(
         )
         evaluation = evaluate(generator, judge, data.images, data.labels, device=device, progress=True)
         print(f"{name}: {evaluation.summary()}; {(time.perf_counter() - started) / 60:.0f} minutes")
-        rows.append(row(name, generator, evaluation, milliseconds(timed(generator.cpu()))))
+        figures[name] = measured(generator, evaluation, milliseconds(timed(generator.cpu())))
         commands.append(command)
-    return rows, commands, len(data.images)
+    return figures, commands, len(data.images)
 
 
 def milliseconds(generator: Generator) -> float:
@@ -126,21 +128,24 @@ def milliseconds(generator: Generator) -> float:
         return 1000 * timer.blocked_autorange(min_run_time=1).median
 
 
-def row(name: str, generator: Generator, evaluation: Evaluation, edit_milliseconds: float) -> str:
-    """One line of the table."""
+def measured(generator: Generator, evaluation: Evaluation, edit_milliseconds: float) -> list[float]:
+    """The figures of one member, in the order of :data:`COLUMNS`."""
     once, more = evaluation.edits.values()
-    cells = [
-        name, f"{evaluation.psnr:.2f}", f"{evaluation.ssim:.3f}",
-        f"{once.mean_accuracy:.3f}", f"{more.mean_accuracy:.3f}",
-        f"{once.mean_preservation_error:.3f}", f"{more.mean_preservation_error:.3f}", f"{more.mean_distance:.3f}",
-        f"{generator.parameter_count() / 1e6:.2f}", f"{edit_milliseconds:.1f}",
+    return [
+        evaluation.psnr, evaluation.ssim, once.mean_accuracy, more.mean_accuracy,
+        once.mean_preservation_error, more.mean_preservation_error, more.mean_distance,
+        generator.parameter_count() / 1e6, edit_milliseconds,
     ]  # fmt: skip
-    return f"| {' | '.join(cells)} |"
 
 
-def table(introduction: str, rows: list[str]) -> str:
-    """The rows under their headings, with what was done above them."""
-    return "\n".join([introduction, "", f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *rows])
+def table(introduction: str, figures: Mapping[str, Sequence[float]]) -> str:
+    """A row for each member, with what was done above them."""
+    rows = [
+        [name, *(format(value, form) for value, form in zip(values, COLUMNS.values(), strict=True))]
+        for name, values in figures.items()
+    ]
+    lines = [f"| {' | '.join(cells)} |" for cells in (["", *COLUMNS], *rows)]
+    return "\n".join([introduction, "", lines[0], "|---" * (1 + len(COLUMNS)) + "|", *lines[1:]])
 
 
 def conditions(budget: Budget, images: int, *same: str) -> str:

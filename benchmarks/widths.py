@@ -49,13 +49,13 @@ def full_size(generator: Generator) -> Generator:
     return resized.eval().to(memory_format=torch.channels_last)
 
 
-def write(settings: Settings, rows: list[str], commands: list[str], images: int) -> None:
+def write(settings: Settings, figures: dict[str, list[float]], commands: list[str], images: int) -> None:
     """The document."""
     conditions = side_by_side.conditions(settings, images, f"discriminators of width {settings.width}")
     table = side_by_side.table(
         f"{conditions}; milliseconds of an edit of {TIMED_SIZE} px on "
         f"{torch.get_num_threads()} CPU threads. Made by `{side_by_side.command(SCRIPT, settings)}`.",
-        rows,
+        figures,
     )
     settings.table.write_text(side_by_side.page("Widths, side by side", table, commands), encoding="utf-8")
     print(settings.table)

@@ -13,7 +13,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -119,11 +119,15 @@ class EditScores:
     attributes that differ from those on the source image; those that had to change with the edit are not counted.
     ``distance``: how far the edit moves the face, as a share of the mean distance between two people: 0 leaves it as it
     is, 1 changes it as much as taking another person's photo. Empty where the judge shows no features.
+    The standard errors are those of the two means, over people: how far other people's would lie from them, typically.
+    None where there is but one image.
     """
 
     accuracy: dict[str, float]
     preservation_error: dict[str, float]
     distance: dict[str, float]
+    accuracy_standard_error: float | None = None
+    preservation_standard_error: float | None = None
 
     @property
     def mean_accuracy(self) -> float:
@@ -143,6 +147,8 @@ class EditScores:
             "mean_accuracy": self.mean_accuracy,
             "mean_preservation_error": self.mean_preservation_error,
             "mean_distance": self.mean_distance,
+            "accuracy_standard_error": self.accuracy_standard_error,
+            "preservation_standard_error": self.preservation_standard_error,
             "accuracy": self.accuracy,
             "preservation_error": self.preservation_error,
             "distance": self.distance,
@@ -388,9 +394,19 @@ class _EditTally:
         hits, changed, others = counts.sum(dim=3)
         return hits / counts.shape[3], changed / others.clamp(min=1)
 
+    def standard_errors(self) -> list[list[float | None]]:
+        """Of the means of accuracy and preservation error over attributes: two for each intensity."""
+        hits, changed, others = torch.cat(self.counts, dim=3).cpu().double()
+        people = torch.stack([hits, changed / others.clamp(min=1)], dim=1).mean(dim=2)  # (intensities, 2, N)
+        count = people.shape[-1]
+        if count == 1:
+            return [[None, None] for _ in self.intensities]
+        return (people.std(dim=-1) / math.sqrt(count)).tolist()
+
     def scores(self) -> dict[float, EditScores]:
         """Shares by intensity. An editor of one attribute has no others, hence no error."""
         accuracy, error = self.shares(slice(None))
+        standard_errors = self.standard_errors()
         between_people = float(self.between_people)  # zero for a single image, which has no stranger beside it
         distance = self.distances.cpu().double() / (between_people or torch.nan)
 
@@ -399,7 +415,10 @@ class _EditTally:
 
         return {
             intensity: EditScores(
-                by_name(accuracy[i]), by_name(error[i]), by_name(distance[i]) if between_people else {}
+                by_name(accuracy[i]),
+                by_name(error[i]),
+                by_name(distance[i]) if between_people else {},
+                *standard_errors[i],
             )
             for i, intensity in enumerate(self.intensities)
         }
@@ -693,6 +712,14 @@ def _notes(evaluation: Evaluation, published: bool) -> list[str]:
         "photographs of people who do have that value. Preservation error: share of the other attributes' predictions "
         "that the edit changed. The classifier's own accuracy on the real images bounds how far either can be trusted.",
     ]
+    of_accuracy = [scores.accuracy_standard_error for scores in evaluation.edits.values()]
+    of_error = [scores.preservation_standard_error for scores in evaluation.edits.values()]
+    if None not in [*of_accuracy, *of_error]:
+        lines += [
+            "",
+            f"Standard errors, over these people: of mean edit accuracy {_listed(of_accuracy)}, of mean preservation "
+            f"error {_listed(of_error)} ({_listed(evaluation.edits, '±{:g}')}).",
+        ]
     if any(scores.distance for scores in evaluation.edits.values()):
         lines += [
             "",
@@ -713,6 +740,10 @@ def _notes(evaluation: Evaluation, published: bool) -> list[str]:
             f"their edit accuracies are for ±{PUBLISHED_INTENSITY:g} and read off a figure (±0.01).",
         ]
     return lines
+
+
+def _listed(values: Iterable[float], form: str = "{:.4f}") -> str:
+    return " and ".join(form.format(value) for value in values)
 
 
 def _cell(value: float | None) -> str:

@@ -7,7 +7,9 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import tyro
 from scripts import load_script
 
@@ -144,14 +146,14 @@ def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, docume
     document.write_text(text, encoding="utf-8")
     model = STGAN(("Male", "Young"), 32, width=4, layers=3, stu_layers=2)
     model.save_pretrained(tmp_path / "model")
-    row = family.side_by_side.row("STGAN", model.eval(), evaluation(), 12.34)
+    figures = {"STGAN": family.side_by_side.measured(model.eval(), evaluation(), 12.34)}
     settings = family.Settings(
         dataset="data", table=tmp_path / "family.md", readme=document, card=tmp_path / "model", options="--seed 3",
         width=8, batch_size=3, classifier="a judge",
     )  # fmt: skip
-    family.write(settings, [row], ["train.py --model stgan"], 55)
+    family.write(settings, figures, ["train.py --model stgan"], 55)
     table = split_section(document, family.SECTION)[1]
-    assert row in table
+    row = next(line for line in table.splitlines() if line.startswith("| STGAN |"))
     assert "measured on 55 validation images" in table
     assert again(table, family) == replace(
         settings, table=family.Settings.table, readme=family.Settings.readme, card=family.Settings.card
@@ -189,6 +191,36 @@ def test_the_widths_page_has_the_commands_that_the_benchmark_runs(monkeypatch):
     assert page.split("```bash\n")[1].split("```")[0].splitlines() == commands
 
 
+def test_precisions_are_compared_by_the_means_of_the_same_seeds(celeba, tmp_path, monkeypatch):
+    precision = load_script("benchmarks/precision.py")
+    names = ("Male", "Young")
+    AttributeClassifier(names, 32, width=4).save_pretrained(tmp_path / "judge")
+    runs = []
+
+    def trained(words, **_):
+        config = tyro.cli(TrainingConfig, args=[str(word) for word in words[2:]])
+        torch.manual_seed(config.seed)
+        STGAN(names, 32, width=2).save_pretrained(Path(config.output_dir) / "model")
+        runs.append((config.mixed_precision, config.seed))
+
+    monkeypatch.setattr(subprocess, "run", trained)
+    monkeypatch.setattr(precision.side_by_side, "milliseconds", lambda model: 1.5)
+    settings = precision.Settings(
+        dataset=str(celeba), classifier=str(tmp_path / "judge"), output_dir=tmp_path / "runs", image_size=32,
+        samples=4, seeds=(3, 4), table=tmp_path / "precision.md",
+    )  # fmt: skip
+    precision.main(settings)
+    assert runs == [("no", 3), ("no", 4), ("bf16", 3), ("bf16", 4)]
+    page = settings.table.read_text(encoding="utf-8")
+    assert again(page, precision) == replace(settings, table=precision.Settings.table)
+    rows = {row[0]: [float(cell) for cell in row[1:]] for row in cells(page.split("|---")[-1].split("\n", 1)[1][:-1])}
+    for name in ("float32", "bf16"):
+        first, second = np.array(rows[f"{name}, seed 3"]), np.array(rows[f"{name}, seed 4"])
+        np.testing.assert_allclose(rows[f"**{name}, mean**"], (first + second) / 2, atol=0.011)  # all are rounded
+        assert not np.array_equal(first, second)
+    assert rows["float32, seed 3"] == rows["bf16, seed 3"]  # one stand-in for both
+
+
 def test_the_family_is_not_trained_where_its_table_has_no_place(family, document):
     with pytest.raises(ValueError, match="needs <!-- benchmarks/family.py"):
         family.main(family.Settings(readme=document))
@@ -196,7 +228,8 @@ def test_the_family_is_not_trained_where_its_table_has_no_place(family, document
 
 def test_a_part_of_the_family_is_printed_and_no_table_is_lost(family, tmp_path, monkeypatch, capsys):
     compared = []
-    monkeypatch.setattr(family, "compare", lambda members, _: compared.append(members) or (["| a row |"], ["a"], 5))
+    figures = {"a row": [0.0] * 9}
+    monkeypatch.setattr(family, "compare", lambda members, _: compared.append(members) or (figures, ["a command"], 5))
     monkeypatch.setattr(family, "write", lambda *_: pytest.fail("it wrote"))
     family.main(family.Settings(only=("AttGAN",)))
     assert compared == [{"AttGAN": ("attgan",)}]

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import math
+import statistics
 from types import SimpleNamespace
 
 import numpy as np
@@ -378,6 +379,23 @@ def test_a_group_scores_what_it_scores_alone():
             assert groups[name].edit_accuracy[intensity] == pytest.approx(scores.mean_accuracy)
             assert groups[name].preservation_error[intensity] == pytest.approx(scores.mean_preservation_error)
     assert "not Young" not in metrics.evaluate(generator, classifier, images[young], labels[young]).groups
+
+
+def test_standard_errors_are_those_of_people_measured_one_by_one():
+    generator, classifier, (images, labels) = tiny_generator(), tiny_classifier(), people(11)
+    classifier.thresholds.copy_(metrics.predict_probabilities(classifier, images).mean(dim=0))
+    together = metrics.evaluate(generator, classifier, images, labels, batch_size=4)
+    alone = [metrics.evaluate(generator, classifier, images[i : i + 1], labels[i : i + 1]) for i in range(11)]
+    for intensity, scores in together.edits.items():
+        each = [one.edits[intensity] for one in alone]
+        accuracies, errors = [one.mean_accuracy for one in each], [one.mean_preservation_error for one in each]
+        assert scores.accuracy_standard_error == pytest.approx(statistics.stdev(accuracies) / math.sqrt(11))
+        # Those who keep fewer attributes count the same here and a little less there.
+        assert scores.preservation_standard_error == pytest.approx(statistics.stdev(errors) / math.sqrt(11), rel=0.1)
+        assert scores.accuracy_standard_error > 0
+        assert {(one.accuracy_standard_error, one.preservation_standard_error) for one in each} == {(None, None)}
+        assert f"{scores.accuracy_standard_error:.4f}" in together.to_markdown()
+    assert "Standard errors" not in alone[0].to_markdown()
 
 
 def test_published_figures_agree_with_their_mean():

@@ -456,7 +456,8 @@ class Trainer:
                 tqdm.write(
                     f"The discriminator learns its images by heart: its attribute loss is {seen:.3g} on them and "
                     f"{unseen:.3g} on others, and edits get no better from here. Fewer --total_images, more training "
-                    "images or a smaller --discriminator_attribute_weight help.",
+                    "images or a smaller --discriminator_attribute_weight help, and so does a second run with a new "
+                    "one: a bundle of this model with --no_discriminator as its --initial_model.",
                     file=sys.stdout,
                 )
             grid = self.objective.sample_grid(self.validation_data)
