@@ -35,6 +35,7 @@ import gradio as gr
 import skimage.data
 from PIL import Image
 
+from stgan.card import is_celeba
 from stgan.credentials import Credentials
 from stgan.editor import PreparedFace
 from stgan.faces import Face, looks_aligned
@@ -43,7 +44,7 @@ from stgan.photos import Photo, save_photo
 from stgan.photos import open_photo as read_photo
 from stgan.request import EditRequest
 from stgan.session import THUMBNAIL, Controls, History, Subject, faces_to_edit, grouped
-from stgan.space import open_editor
+from stgan.space import datasets_of, open_editor
 
 MAX_UPLOAD = "50mb"
 EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain; ships with scikit-image
@@ -75,11 +76,19 @@ NOTES = """
 
 - **Kept:** for about an hour. Uploads and results stay on this machine and are then deleted; nothing is flagged or
   logged.
+"""
+
+OF_CELEBA = """
 - **Weak:** baldness, most of all on women; pale skin on dark faces and at full strength; blond hair, which can spill
   onto the shoulders; profiles, hats and hands over the face; faces below 100 pixels.
 - **Biased:** attributes and their names come from the CelebA dataset: binary gender, "pale skin", what annotators
   took for young. Its people are mostly young and light-skinned celebrities, and edits are less reliable on others.
 - **Licence:** the weights were trained on CelebA and are for non-commercial research only; the code is MIT.
+"""
+
+OF_OTHERS = """
+- **Weak:** what {data} shows seldom; profiles, hats and hands over the face; faces below 100 pixels.
+- **Biased and licensed:** as {data}, which the weights were trained on. The model's card says more; the code is MIT.
 """
 
 CSS = """
@@ -105,6 +114,7 @@ with suppress(OSError, AttributeError):  # only glibc gives each thread a heap o
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # else ten thousand, all counted again after each event
 
 editor, model_name, notice = open_editor()
+model_data = datasets_of(model_name)
 detector = editor.detector  # here and now: one that a call on ZeroGPU looks for is lost with that call's process
 credentials = Credentials.from_environment()
 model_name = os.path.relpath(model_name) if Path(model_name).is_dir() else model_name
@@ -667,7 +677,8 @@ with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600))
                 with gr.Tab("In code"):
                     python_code = gr.Code(label="This edit in Python", language="python", interactive=False)
                     curl_code = gr.Code(label="This edit by curl, from this demo", language="shell", interactive=False)
-    gr.Markdown(NOTES)
+    of_data = OF_CELEBA if any(map(is_celeba, model_data)) else OF_OTHERS
+    gr.Markdown(NOTES + of_data.format(data=" and ".join(model_data) or "the data that its card names").lstrip("\n"))
     if credentials:
         gr.Markdown("Downloads carry signed content credentials (C2PA).")
 

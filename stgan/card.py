@@ -81,7 +81,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
     if is_aligner:
         kind = "companion aligner" if companion else "aligner"
     usage = f"```python\n{USAGE[kind]}\n```"
-    data = _datasets(training)
+    data = training_datasets(training)
     return ModelCard.from_template(
         card_data=_card_data(architecture, data, training.get("license"), evaluation),
         template_path=str(TEMPLATE),
@@ -89,7 +89,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         discriminator=is_editor and (folder / "discriminator").is_dir(),
         title=f"{architecture}, {config['image_size']} px",
         description=_description(architecture, config),
-        celeba=any(map(_is_celeba, data)),
+        celeba=any(map(is_celeba, data)),
         data=" and ".join(data),
         license=training.get("license"),
         usage=usage.format(
@@ -182,8 +182,12 @@ def _commands(entries: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _datasets(training: dict[str, Any]) -> list[str]:
-    """Names of what the weights have seen, the run's own dataset first, then those of the models it went on from."""
+def training_datasets(training: dict[str, Any]) -> list[str]:
+    """Names of what the weights have seen, the run's own dataset first, then those of the models it went on from.
+
+    Args:
+        training: what :data:`TRAINING_FILE` says. Where it says nothing, it is CelebA, the trainer's default.
+    """
     sources = [training.get("config", {}).get("dataset", CELEBA)]
     for entry in training.get("commands", []):
         words = [part for word in shlex.split(entry["command"]) for part in _option_and_value(word)]
@@ -206,7 +210,7 @@ def _dataset_name(source: str) -> str:
     return source if on_hub else folder.resolve().name
 
 
-def _is_celeba(name: str) -> bool:
+def is_celeba(name: str) -> bool:
     """Whether a dataset's pictures are CelebA's, by its name: those of CelebA-HQ and CelebAMask-HQ are, too."""
     return "celeba" in name.rpartition("/")[2].lower()
 
@@ -215,7 +219,7 @@ def _card_data(architecture: str, data: list[str], licence: str | None, evaluati
     is_editor, is_aligner = architecture in PAPERS, architecture == "FaceAligner"
     tags = ["face-editing", "attribute-editing", "gan"] if is_editor else ["face-attributes"]
     tags = ["face-alignment"] if is_aligner else tags
-    celeba = any(map(_is_celeba, data))
+    celeba = any(map(is_celeba, data))
     tags += [f"arxiv:{PAPERS[architecture]}"] if architecture in PAPERS else []
     return ModelCardData(
         library_name="stgan",

@@ -19,7 +19,16 @@ from huggingface_hub.utils.sha import git_hash, sha_fileobj
 from tyro.conf import Positional
 
 from stgan import repository
-from stgan.card import CELEBA, CELEBA_TERMS, FAMILY_FILE, OF_THE_WEIGHTS, PAPERS, PICTURE_FILE, model_card
+from stgan.card import (
+    CELEBA,
+    CELEBA_TERMS,
+    FAMILY_FILE,
+    OF_THE_WEIGHTS,
+    PAPERS,
+    PICTURE_FILE,
+    TRAINING_FILE,
+    model_card,
+)
 from stgan.connection import HubError, explained
 from stgan.editor import BUNDLED
 from stgan.export import check_export
@@ -210,7 +219,7 @@ def assemble_space(folder: Path, repo: str, model: str | None = None, *, zero_gp
     if folder.exists() and any(folder.iterdir()):
         raise HubError(f"{folder} has files in it already: name a new or empty folder.")
     sources = [ROOT / "app.py", ROOT / "LICENSE", *imported_modules(ROOT / "app.py")]
-    sources += [BUNDLED / name for name in (*EDITOR_FILES, *ALIGNER_FILES)]
+    sources += [BUNDLED / name for name in (*EDITOR_FILES, *ALIGNER_FILES, TRAINING_FILE)]  # its data are on the page
     for source in sources:
         target = folder / source.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)

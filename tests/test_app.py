@@ -248,6 +248,13 @@ def test_the_edited_photo_is_sent_and_not_only_its_place_on_the_server(client, p
     assert asked(client, photo, {"Young": True}, api_name="/edit").startswith(str(kept))
 
 
+def test_the_page_does_not_speak_of_celeba_where_nobody_knows(demo_address):
+    components = httpx.get(f"{demo_address}/config").json()["components"]
+    said = " ".join(str(part["props"].get("value")) for part in components if part["type"] == "markdown")
+    assert "as the data that its card names, which the weights were trained on" in said
+    assert "CelebA dataset" not in said
+
+
 def test_only_the_documented_endpoints_are_public_and_they_say_what_they_take(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert set(endpoints) == {"/attributes", "/edit", "/edit_all"}

@@ -22,6 +22,7 @@ from PIL import Image
 
 from stgan import FaceEditor, cli
 from stgan import space as demo
+from stgan.card import CELEBA
 from stgan.connection import HubError
 from stgan.editor import BUNDLED
 from stgan.export import weights_sha256
@@ -427,6 +428,7 @@ def test_an_assembled_space_starts_says_that_its_model_is_missing_and_edits(star
     address, page = started
     said = [str(part["props"].get("value")) for part in page["components"] if part["type"] == "markdown"]
     assert any(NAME in text and "cannot be had" in text for text in said)  # so it runs on its own package and card
+    assert any("weights were trained on CelebA" in text for text in said)  # of the bundled model, as its record says
     client = gradio_client.Client(address, verbose=False, analytics_enabled=False)
     photo = tmp_path / "portrait.png"
     Image.fromarray(skimage.data.astronaut()).save(photo)
@@ -457,6 +459,20 @@ def test_without_that_model_the_demo_shows_the_bundled_one_and_says_so(hub, spac
     assert model == str(BUNDLED)
     assert NAME in notice
     assert editor.generator.image_size == 128
+
+
+def test_the_demo_knows_what_its_model_was_trained_on(hub, folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    commands = [{"from_image": 0, "command": "accelerate launch train.py --dataset someone/faces"}]
+    record = {"config": {"dataset": "someone/others"}, "commands": commands}
+    (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    publish(PublishModel(NAME, folder=folder))
+    assert demo.datasets_of(NAME) == ["someone/others", "someone/faces"]
+    assert demo.datasets_of(str(BUNDLED)) == [CELEBA]
+    (folder / "training.json").write_text("broken")
+    for unknown in (str(folder), "nobody/nothing"):
+        assert demo.datasets_of(unknown) == []
+        assert f"What {unknown} was trained on is not known" in caplog.text
 
 
 def test_a_checkout_shows_the_bundled_model_unless_told_otherwise(monkeypatch, model_folder):
