@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch.utils.benchmark import Timer
@@ -25,12 +26,16 @@ COLUMNS = {
     "parameters, M": ".2f", "ms per edit": ".1f",
 }  # fmt: skip
 """What is measured of each member, and how it is written."""
-DOCUMENTS = ("table", "readme", "card")  # settings that say where the table is written
+DOCUMENTS = ("table", "readme", "card", "title")  # settings that say where the table is written, and under what
 
 
 @dataclass
 class Budget:
     """What all members of a comparison get."""
+
+    # Options of train.py: no member's paper has a soft mask or regions, and at a small budget a mask closes before an
+    # edit begins.
+    ALWAYS: ClassVar[tuple[str, ...]] = ("--no_soft_mask", "--no_use_regions")
 
     # Hub id, folder of Parquet files, or folder of the original CelebA download.
     dataset: str = "flwrlabs/celeba"
@@ -62,15 +67,15 @@ def train(member: Sequence[str], budget: Budget) -> tuple[Path, str]:
         ValueError: the folder has a finished run of other settings.
     """
     model, *options = member
-    folder = budget.output_dir / "-".join([model, *(word for word in options if word[0] != "-")])
+    names = [word.removeprefix("--") for word in options if word[0] != "-" or word.startswith("--no_")]
+    folder = budget.output_dir / "-".join([model, *names])
     words = [
         "train.py", "--model", model, "--dataset", budget.dataset, "--image_size", budget.image_size,
         "--width", budget.width, "--discriminator_width", budget.width, "--batch_size", budget.batch_size,
         "--total_images", budget.total_images, "--output_dir", folder, "--validation_steps", 10**9,
         "--max_validation_samples", 16,  # only looked at by the way
         "--resume_from_checkpoint", "latest", "--report_to", "none",
-        # No member's paper has either, and at a small budget a mask closes before an edit begins.
-        "--no_soft_mask", "--no_use_regions",
+        *budget.ALWAYS,
         *shlex.split(budget.options),
         *options,
     ]  # fmt: skip
@@ -78,9 +83,12 @@ def train(member: Sequence[str], budget: Budget) -> tuple[Path, str]:
     command = " ".join(words)
     record = folder / "model" / TRAINING_FILE
     if record.is_file():  # a run that is over is only measured again, by whatever it was trained with
-        trained = json.loads(record.read_text(encoding="utf-8"))["commands"][-1]["command"]
-        if trained != f"accelerate launch {shlex.join(words)}":
-            raise ValueError(f"{folder} was trained by other settings ({trained}): name another --output_dir.")
+        trained = json.loads(record.read_text(encoding="utf-8"))
+        earlier = trained["commands"][-1]["command"]
+        if earlier != f"accelerate launch {shlex.join(words)}":
+            raise ValueError(f"{folder} was trained by other settings ({earlier}): name another --output_dir.")
+        if trained["images_seen"] >= budget.total_images:
+            return folder / "model", f"python {command}"
     subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
     return folder / "model", f"python {command}"
 
@@ -150,7 +158,10 @@ def table(introduction: str, figures: Mapping[str, Sequence[float]]) -> str:
 
 def conditions(budget: Budget, images: int, *same: str) -> str:
     """How the members were trained and measured, with what else is the same for all of them."""
-    shared = ", ".join([f"{budget.total_images:,} images of {budget.image_size} px", *same, "no soft mask, no regions"])
+    without = [
+        f"no {option.removeprefix('--no_use_').removeprefix('--no_').replace('_', ' ')}" for option in budget.ALWAYS
+    ]
+    shared = ", ".join([f"{budget.total_images:,} images of {budget.image_size} px", *same, *without])
     return f"One recipe and budget for all: {shared}; measured on {images:,} validation images by one classifier"
 
 

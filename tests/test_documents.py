@@ -168,7 +168,8 @@ def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, docume
     assert "hub" not in card.split("## Use")[1].split("```")[1]
 
 
-def test_the_familys_page_has_the_commands_that_the_benchmark_runs(family, monkeypatch):
+def test_the_familys_page_has_the_commands_that_the_benchmark_runs(family, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where no run of anybody lies
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
     page = (README.parent / "docs" / "family.md").read_text(encoding="utf-8")
     settings = again(page, family)
@@ -182,7 +183,8 @@ def test_the_bundled_models_card_says_what_its_records_say():
     assert str(model_card(BUNDLED, "hub/stgan-celeba-128")) == written
 
 
-def test_the_widths_page_has_the_commands_that_the_benchmark_runs(monkeypatch):
+def test_the_widths_page_has_the_commands_that_the_benchmark_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where no run of anybody lies
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
     widths = load_script("benchmarks/widths.py")
     page = (README.parent / "docs" / "widths.md").read_text(encoding="utf-8")
@@ -191,8 +193,8 @@ def test_the_widths_page_has_the_commands_that_the_benchmark_runs(monkeypatch):
     assert page.split("```bash\n")[1].split("```")[0].splitlines() == commands
 
 
-def test_precisions_are_compared_by_the_means_of_the_same_seeds(celeba, tmp_path, monkeypatch):
-    precision = load_script("benchmarks/precision.py")
+def test_variants_are_compared_by_the_means_of_the_same_seeds(celeba, tmp_path, monkeypatch):
+    variants = load_script("benchmarks/variants.py")
     names = ("Male", "Young")
     AttributeClassifier(names, 32, width=4).save_pretrained(tmp_path / "judge")
     runs = []
@@ -201,24 +203,52 @@ def test_precisions_are_compared_by_the_means_of_the_same_seeds(celeba, tmp_path
         config = tyro.cli(TrainingConfig, args=[str(word) for word in words[2:]])
         torch.manual_seed(config.seed)
         STGAN(names, 32, width=2).save_pretrained(Path(config.output_dir) / "model")
-        runs.append((config.mixed_precision, config.seed))
+        runs.append((Path(config.output_dir).name, config.batch_size, config.seed))
+        assert "--no_soft_mask" not in words  # the recipe as it is
+        command = f"accelerate launch {shlex.join(words[1:])}"
+        record = {"commands": [{"from_image": 0, "command": command}], "images_seen": config.total_images}
+        (Path(config.output_dir) / "model" / "training.json").write_text(json.dumps(record), encoding="utf-8")
 
     monkeypatch.setattr(subprocess, "run", trained)
-    monkeypatch.setattr(precision.side_by_side, "milliseconds", lambda model: 1.5)
-    settings = precision.Settings(
+    monkeypatch.setattr(variants.side_by_side, "milliseconds", lambda model: 1.5)
+    settings = variants.Settings(
         dataset=str(celeba), classifier=str(tmp_path / "judge"), output_dir=tmp_path / "runs", image_size=32,
-        samples=4, seeds=(3, 4), table=tmp_path / "precision.md",
+        samples=4, seeds=(3, 4), variants=("as it is:", "no flips: --no_random_flip", "small: --batch_size 2"),
+        table=tmp_path / "variants.md", title="Flips and batches",
     )  # fmt: skip
-    precision.main(settings)
-    assert runs == [("no", 3), ("no", 4), ("bf16", 3), ("bf16", 4)]
+    variants.main(settings)
+    assert runs == [
+        ("stgan-3", 16, 3), ("stgan-4", 16, 4), ("stgan-no_random_flip-3", 16, 3), ("stgan-no_random_flip-4", 16, 4),
+        ("stgan-2-3", 2, 3), ("stgan-2-4", 2, 4),
+    ]  # fmt: skip
     page = settings.table.read_text(encoding="utf-8")
-    assert again(page, precision) == replace(settings, table=precision.Settings.table)
+    assert page.startswith("# Flips and batches\n")
+    made_again = again(page, variants)
+    assert made_again == replace(settings, table=variants.Settings.table, title=variants.Settings.title)
     rows = {row[0]: [float(cell) for cell in row[1:]] for row in cells(page.split("|---")[-1].split("\n", 1)[1][:-1])}
-    for name in ("float32", "bf16"):
+    for name in ("as it is", "no flips", "small"):
         first, second = np.array(rows[f"{name}, seed 3"]), np.array(rows[f"{name}, seed 4"])
-        np.testing.assert_allclose(rows[f"**{name}, mean**"], (first + second) / 2, atol=0.011)  # all are rounded
+        np.testing.assert_allclose(rows[f"**{name}**"], (first + second) / 2, atol=0.011)  # all are rounded
         assert not np.array_equal(first, second)
-    assert rows["float32, seed 3"] == rows["bf16, seed 3"]  # one stand-in for both
+    assert rows["as it is, seed 3"] == rows["small, seed 3"]  # one stand-in for both
+    variants.main(settings)
+    assert len(runs) == 6  # what is finished is only measured again
+    assert settings.table.read_text(encoding="utf-8") == page
+    with pytest.raises(ValueError, match="was trained by other settings .* name another --output_dir"):
+        variants.main(replace(settings, total_images=50_000))
+    with pytest.raises(ValueError, match='"bf16": give each a name of its own'):
+        variants.main(replace(settings, variants=("bf16",)))
+
+
+def test_the_variants_pages_have_the_commands_that_the_benchmark_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where no run of anybody lies
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
+    variants = load_script("benchmarks/variants.py")
+    for name in ("precision.md", "variants.md"):
+        page = (README.parent / "docs" / name).read_text(encoding="utf-8")
+        settings = again(page, variants)
+        commands = [variants.side_by_side.train(member, settings)[1] for member in variants.members(settings).values()]
+        assert page.split("```bash\n")[1].split("```")[0].splitlines() == commands
 
 
 def test_the_family_is_not_trained_where_its_table_has_no_place(family, document):
