@@ -56,6 +56,11 @@ class Budget:
     # Validation images that are measured.
     samples: int = 1000
 
+    def run_name(self, member: Sequence[str]) -> str:
+        """The folder of a member's run, by its model and the values of its options: no two have the same."""
+        model, *options = member
+        return "-".join([model, *(word for word in options if word[0] != "-")])
+
 
 def train(member: Sequence[str], budget: Budget) -> tuple[Path, str]:
     """Train one member, or go on with it; its model folder and the command.
@@ -67,8 +72,7 @@ def train(member: Sequence[str], budget: Budget) -> tuple[Path, str]:
         ValueError: the folder has a finished run of other settings.
     """
     model, *options = member
-    names = [word.removeprefix("--") for word in options if word[0] != "-" or word.startswith("--no_")]
-    folder = budget.output_dir / "-".join([model, *names])
+    folder = budget.output_dir / budget.run_name(member)
     words = [
         "train.py", "--model", model, "--dataset", budget.dataset, "--image_size", budget.image_size,
         "--width", budget.width, "--discriminator_width", budget.width, "--batch_size", budget.batch_size,

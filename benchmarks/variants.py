@@ -9,6 +9,7 @@ again.
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -38,6 +39,10 @@ class Settings(Budget):
     title: str = "Variants, side by side"
     # The table, with the commands.
     table: Path = ROOT / "docs" / "variants.md"
+
+    def run_name(self, member: Sequence[str]) -> str:
+        """The folder of a member's run, by its options and their values."""
+        return "-".join(word.removeprefix("--").replace("/", "-") for word in member[1:])
 
 
 def main(settings: Settings) -> None:

@@ -218,8 +218,8 @@ def test_variants_are_compared_by_the_means_of_the_same_seeds(celeba, tmp_path, 
     )  # fmt: skip
     variants.main(settings)
     assert runs == [
-        ("stgan-3", 16, 3), ("stgan-4", 16, 4), ("stgan-no_random_flip-3", 16, 3), ("stgan-no_random_flip-4", 16, 4),
-        ("stgan-2-3", 2, 3), ("stgan-2-4", 2, 4),
+        ("seed-3", 16, 3), ("seed-4", 16, 4), ("no_random_flip-seed-3", 16, 3), ("no_random_flip-seed-4", 16, 4),
+        ("batch_size-2-seed-3", 2, 3), ("batch_size-2-seed-4", 2, 4),
     ]  # fmt: skip
     page = settings.table.read_text(encoding="utf-8")
     assert page.startswith("# Flips and batches\n")
