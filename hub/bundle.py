@@ -8,7 +8,7 @@ import json
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 import tyro
 from safetensors.torch import load_file, save_file
 
+from stgan.attributes import index_of
 from stgan.card import TRAINING_FILE, remove_records, write_card
 from stgan.data import load_into_memory
 from stgan.metrics import evaluate
@@ -64,6 +65,9 @@ class Settings:
     preservation_price: float = 3.0
     # No attribute's edits become more than this times as strong.
     max_strength: float = 1.5
+    # The same for single attributes, as NAME LIMIT pairs: what a classifier rewards is not always a better picture,
+    # such as ever whiter skin.
+    strength_limits: dict[str, float] = field(default_factory=dict)
     # Training images to measure on.
     strength_samples: int = 256
     # Also bundle the discriminator, so that others can train on from the model.
@@ -137,11 +141,15 @@ def measured_strengths(generator: Generator, classifier: AttributeClassifier, se
     """How strong each attribute's edits should be, by attribute, from 1 on.
 
     Raises:
-        DataError, ValueError: no such data; or they, or max_strength, cannot be used.
+        DataError, ValueError: no such data; or they, or a limit, cannot be used.
     """
     limit = INTENSITIES[-1] / MAX_INTENSITY
     if not 1 <= settings.max_strength <= limit:
         raise ValueError(f"--max_strength must be between 1 and {limit:g}, not {settings.max_strength}.")
+    for name, value in settings.strength_limits.items():
+        index_of(name, generator.attributes)
+        if not 1 <= value <= settings.max_strength:
+            raise ValueError(f"--strength_limits {name} must be between 1 and --max_strength, not {value:g}.")
     data = load_into_memory(
         settings.strengthen_on,
         "train",
@@ -154,7 +162,7 @@ def measured_strengths(generator: Generator, classifier: AttributeClassifier, se
     strengths = {
         name: strength_for(
             settings.preservation_price,
-            settings.max_strength,
+            settings.strength_limits.get(name, settings.max_strength),
             [each.accuracy[name] for each in measured],
             [each.preservation_error[name] for each in measured],
         )

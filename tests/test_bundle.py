@@ -141,8 +141,9 @@ def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, ce
 
     def strength(price, highest, *values):
         judged.append(values)
-        assert (price, highest) == (7, 1.4)
-        return list(given.values())[len(judged) - 1]
+        name = list(given)[len(judged) - 1]
+        assert (price, highest) == (7, {"Male": 1.3}.get(name, 1.4))
+        return given[name]
 
     read, load = [], bundling.load_into_memory
     monkeypatch.setattr(
@@ -150,6 +151,7 @@ def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, ce
     )
     monkeypatch.setattr(bundling, "strength_for", strength)
     measuring = {"strengthen_on": str(celeba), "strength_samples": 5, "preservation_price": 7, "max_strength": 1.4}
+    measuring["strength_limits"] = {"Male": 1.3}
     bundling.bundle(bundling.Settings(**parts, output=tmp_path / "strong", **measuring))
     before, after = STGAN.from_pretrained(parts["model"]).eval(), STGAN.from_pretrained(tmp_path / "strong").eval()
     images, wanted = torch.rand(2, 3, 64, 64) * 2 - 1, torch.tensor([[1.0, -1.0], [-1.0, 1.5]])
@@ -167,6 +169,8 @@ def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, ce
 def test_a_bundle_that_cannot_be_strengthened_is_not_written(parts, tmp_path, celeba):
     for settings, said in [
         ({"strengthen_on": str(celeba), "max_strength": 0.5}, "max_strength must be between 1 and 1.5"),
+        ({"strengthen_on": str(celeba), "strength_limits": {"Male": 1.6}}, "strength_limits Male must be between 1"),
+        ({"strengthen_on": str(celeba), "strength_limits": {"Bald": 1.1}}, "Bald"),
         ({"strengthen_on": str(tmp_path / "nothing")}, "No dataset"),
     ]:
         with pytest.raises(ValueError, match=said):
