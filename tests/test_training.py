@@ -950,7 +950,8 @@ def test_the_learning_rate_rises_over_the_first_images():
 
 
 def test_the_optimizers_get_the_schedules_rate(celeba, tmp_path):
-    run = trainer(celeba, tmp_path, steps=4, lr_schedule="linear", decay_start=0.0, discriminator_rate_factor=3.0)
+    rate = {"learning_rate": 5e-4, "discriminator_rate_factor": 3.0}
+    run = trainer(celeba, tmp_path, steps=4, lr_schedule="linear", decay_start=0.0, **rate)
     rates = []
     step = run._train_step
 
@@ -964,7 +965,7 @@ def test_the_optimizers_get_the_schedules_rate(celeba, tmp_path):
     run._train_step = recorded_step
     run.train()
     for step_number, (generator_rate, discriminator_rate) in enumerate(rates):
-        assert generator_rate == pytest.approx(2e-4 * (1 - step_number / 4))
+        assert generator_rate == pytest.approx(5e-4 * (1 - step_number / 4))
         assert discriminator_rate == pytest.approx(3 * generator_rate)
 
 
