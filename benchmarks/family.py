@@ -6,13 +6,11 @@ it was; one that is finished is only measured again.
 """
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import side_by_side
 import torch
-import tyro
 from side_by_side import ROOT, Budget, compare
 
 from stgan.card import FAMILY_FILE, replace_section, split_section, write_card
@@ -81,7 +79,4 @@ def _name_in_card(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Settings))
-    except ValueError as error:
-        sys.exit(f"family.py: {error}")
+    side_by_side.run(main, Settings)

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+import tyro
 from torch.utils.benchmark import Timer
 
 from stgan.card import TRAINING_FILE
@@ -60,6 +61,14 @@ class Budget:
         """The folder of a member's run, by its model and the values of its options: no two have the same."""
         model, *options = member
         return "-".join([model, *(word for word in options if word[0] != "-")])
+
+
+def run(main: Callable[[Any], None], settings: type[Budget]) -> None:
+    """Run a comparison as a script: settings from the command line, what is wrong with them in one line."""
+    try:
+        main(tyro.cli(settings))
+    except ValueError as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 
 
 def train(member: Sequence[str], budget: Budget) -> tuple[Path, str]:

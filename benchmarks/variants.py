@@ -8,7 +8,6 @@ again.
 """
 
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import ClassVar
 import numpy as np
 import side_by_side
 import torch
-import tyro
 from side_by_side import ROOT, Budget, compare
 
 SCRIPT = "benchmarks/variants.py"
@@ -102,7 +100,4 @@ def write(settings: Settings, figures: dict[str, list[float]], commands: list[st
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Settings))
-    except ValueError as error:
-        sys.exit(f"variants.py: {error}")
+    side_by_side.run(main, Settings)

@@ -5,13 +5,11 @@ Writes docs/widths.md. Each width's discriminator is the same, so that only the 
 goes on where it was; one that is finished is only measured again.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import side_by_side
 import torch
-import tyro
 from side_by_side import ROOT, Budget, compare
 
 from stgan.models import Generator
@@ -62,7 +60,4 @@ def write(settings: Settings, figures: dict[str, list[float]], commands: list[st
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Settings))
-    except ValueError as error:
-        sys.exit(f"widths.py: {error}")
+    side_by_side.run(main, Settings)
