@@ -14,26 +14,28 @@ from stgan.pixels import CELEBA_CROP, MEAN_LANDMARKS
 Ellipse = tuple[float, float, float, float]  # middle and half axes (x, y, across, down), see _ellipse
 
 EYES: Ellipse = (0.0, 0.05, 1.65, 0.7)
-BROWS: Ellipse = (0.0, -0.3, 1.35, 0.55)
+BROWS: Ellipse = (0.0, -0.3, 1.0, 0.45)
 UNDER_THE_EYES: Ellipse = (0.0, 0.3, 1.2, 0.55)
 NOSE: Ellipse = (0.0, 0.45, 0.65, 0.7)
 CHEEKS: Ellipse = (0.0, 0.6, 1.4, 0.7)
-UPPER_LIP: Ellipse = (0.0, 1.0, 1.0, 0.36)
+UPPER_LIP: Ellipse = (0.0, 1.0, 0.6, 0.36)
 MOUTH: Ellipse = (0.0, 1.2, 1.1, 0.95)
+BEARD: Ellipse = (0.0, 1.35, 1.25, 1.15)  # no wider than faces are: what lies beside them would be stained
 JAW: Ellipse = (0.0, 1.35, 1.65, 1.1)
-FACE: Ellipse = (0.0, 0.4, 1.5, 1.85)
+FACE: Ellipse = (0.0, 0.4, 1.3, 1.85)
 NECK: Ellipse = (0.0, 2.2, 1.2, 1.0)
-FOREHEAD: Ellipse = (0.0, -1.1, 1.9, 1.3)
-HEAD: Ellipse = (0.0, 0.2, 1.9, 2.6)
+FOREHEAD: Ellipse = (0.0, -1.05, 1.5, 1.25)
+SCALP: Ellipse = (0.0, -0.4, 1.4, 1.8)  # bald heads keep their hair at the sides: what is behind it nobody knows
+HEAD: Ellipse = (0.0, 0.2, 1.4, 2.3)
 HAIR: Ellipse = (0.0, 1.2, 2.05, 3.6)  # down to the crop's border, where long hair leaves it
 INNER_FACE: Ellipse = (0.0, 0.8, 0.9, 1.0)  # eyes, nose and mouth
 
 PLACES: dict[str, tuple[Ellipse, ...]] = {
-    "5_o_Clock_Shadow": (JAW,), "Arched_Eyebrows": (BROWS,), "Bags_Under_Eyes": (UNDER_THE_EYES,), "Bald": (HEAD,),
+    "5_o_Clock_Shadow": (BEARD,), "Arched_Eyebrows": (BROWS,), "Bags_Under_Eyes": (UNDER_THE_EYES,), "Bald": (SCALP,),
     "Bangs": (FOREHEAD,), "Big_Lips": (MOUTH,), "Big_Nose": (NOSE,), "Black_Hair": (HAIR,), "Blond_Hair": (HAIR,),
     "Brown_Hair": (HAIR,), "Bushy_Eyebrows": (BROWS,), "Double_Chin": (JAW, NECK), "Eyeglasses": (EYES,),
-    "Goatee": (JAW,), "Gray_Hair": (HAIR,), "Male": (HEAD, NECK), "Mouth_Slightly_Open": (MOUTH,),
-    "Mustache": (UPPER_LIP,), "Narrow_Eyes": (EYES,), "No_Beard": (JAW,), "Pale_Skin": (FACE, NECK),
+    "Goatee": (BEARD,), "Gray_Hair": (HAIR,), "Male": (HEAD, NECK), "Mouth_Slightly_Open": (MOUTH,),
+    "Mustache": (UPPER_LIP,), "Narrow_Eyes": (EYES,), "No_Beard": (BEARD,), "Pale_Skin": (FACE, NECK),
     "Pointy_Nose": (NOSE,), "Receding_Hairline": (FOREHEAD,), "Rosy_Cheeks": (CHEEKS,), "Smiling": (CHEEKS, MOUTH),
     "Straight_Hair": (HAIR,), "Wavy_Hair": (HAIR,), "Wearing_Lipstick": (MOUTH,), "Young": (HEAD, NECK),
 }  # fmt: skip
@@ -44,7 +46,7 @@ AROUND_THE_FACE: tuple[str, ...] = (
 )  # fmt: skip
 """Attributes of the hair, which is not on eyes, nose and mouth."""
 
-FADE = 0.3  # eye distances over which a region ends
+FADE = 0.3  # eye distances over which a region ends above and below, or beside it where it is narrower than high
 
 
 def attribute_regions(attributes: Sequence[str], image_size: int) -> Tensor:
