@@ -1,8 +1,8 @@
 """The family side by side: every model and ablation trained by one recipe, on one budget, measured in one run.
 
-python benchmarks/family.py --dataset flwrlabs/celeba --total_images 100000 --image_size 64
-Writes docs/family.md, and the table into the README and the bundled model's card. A run that was stopped goes on where
-it was; one that is finished is only measured again.
+python benchmarks/family.py --dataset flwrlabs/celeba --total_images 100000 --image_size 128
+Writes docs/family.md, and the table into the README and the bundled model's card, and draws the edits of one portrait
+by each. A run that was stopped goes on where it was; one that is finished is only measured again.
 """
 
 import json
@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import side_by_side
+import skimage
 import torch
+from PIL import Image
 from side_by_side import ROOT, Budget, compare
 
+from stgan import FaceEditor
 from stgan.card import FAMILY_FILE, replace_section, split_section, write_card
+from stgan.figures import comparison_grid
+from stgan.models import ALIGNER_FOLDER, AttributeClassifier, FaceAligner, load_generator
 
 SECTION = "benchmarks/family.py"  # of the README
 FAMILY = {
@@ -38,6 +43,10 @@ class Settings(Budget):
     readme: Path = ROOT / "README.md"
     # Model folder whose card gets it.
     card: Path = ROOT / "hub" / "stgan-celeba-128"
+    # Photo of one person whose edits by each of them are drawn; the astronaut that scikit-image brings by default.
+    photo: Path | None = None
+    # That picture.
+    figure: Path = ROOT / "docs" / "family.jpg"
     # Train only these (names of the table); their rows are printed and no document is touched.
     only: tuple[str, ...] = tuple(FAMILY)
 
@@ -56,7 +65,23 @@ def main(settings: Settings) -> None:
     if set(settings.only) < set(FAMILY):
         print(side_by_side.table("", figures).strip())
     else:
+        draw(settings).save(settings.figure, quality=90)
         write(settings, figures, commands, images)
+
+
+def draw(settings: Settings) -> Image.Image:
+    """Every edit of the photo at an intensity of 1, a row for each member, as the networks make them.
+
+    Raises:
+        PhotoError, FaceError: the photo cannot be used.
+    """
+    folders = {name: settings.output_dir / settings.run_name(FAMILY[name]) / "model" for name in settings.only}
+    generators = {name: load_generator(folder).eval() for name, folder in folders.items()}
+    judge = AttributeClassifier.from_pretrained(settings.classifier)
+    aligner = FaceAligner.from_pretrained(settings.card / ALIGNER_FOLDER)
+    editor = FaceEditor(next(iter(generators.values())), judge, device="cpu", aligner=aligner)
+    face = editor.prepare(settings.photo or skimage.data.astronaut())
+    return comparison_grid(generators, torch.from_numpy(face.crop).permute(2, 0, 1), face.labels)
 
 
 def write(settings: Settings, figures: dict[str, list[float]], commands: list[str], images: int) -> None:
@@ -66,7 +91,9 @@ def write(settings: Settings, figures: dict[str, list[float]], commands: list[st
         f"{torch.get_num_threads()} CPU threads. Made by `{side_by_side.command(SECTION, settings)}`.",
         figures,
     )
-    settings.table.write_text(side_by_side.page("The family, side by side", table, commands), encoding="utf-8")
+    picture = f"![One portrait's edits by each]({settings.figure.name})"
+    page = side_by_side.page("The family, side by side", f"{table}\n\n{picture}", commands)
+    settings.table.write_text(page, encoding="utf-8")
     replace_section(settings.readme, SECTION, table)
     (settings.card / FAMILY_FILE).write_text(json.dumps({"markdown": table}, indent=2) + "\n", encoding="utf-8")
     write_card(settings.card, _name_in_card(settings.card))

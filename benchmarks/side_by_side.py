@@ -27,7 +27,13 @@ COLUMNS = {
     "parameters, M": ".2f", "ms per edit": ".1f",
 }  # fmt: skip
 """What is measured of each member, and how it is written."""
-DOCUMENTS = ("table", "readme", "card", "title")  # settings that say where the table is written, and under what
+DOCUMENTS = (
+    "table",
+    "readme",
+    "card",
+    "title",
+    "figure",
+)  # settings that say where the table is written, and under what
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Pictures of what an editor does: people in rows, edits in columns, on white."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,10 +60,29 @@ def sample_grid(generator: Generator, images: Tensor, labels: Tensor, intensity:
         labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
         intensity: of every edit.
     """
-    headings = ["Source", "Rebuilt", *map(short_name, generator.attributes)]
-    # A hyphen: the font that ships with Pillow has no minus sign.
-    signs = [["", "", *("-" if label > 0.5 else "+" for label in person)] for person in labels.tolist()]
-    return _draw_table(_edited_rows(generator, images, labels, intensity), headings, signs=signs)
+    rows = _edited_rows(generator, images, labels, intensity)
+    return _draw_table(rows, _headings(generator), signs=_signs(labels))
+
+
+def comparison_grid(
+    generators: Mapping[str, Generator], image: Tensor, labels: Tensor, intensity: float = 1.0
+) -> Image.Image:
+    """A :func:`sample_grid` of one person whose rows are editors, each beside its name.
+
+    Args:
+        generators: name to editor, all of the same attributes and image_size.
+        image: uint8 (3, S, S).
+        labels: float (A,) in {0, 1}, columns as the generators' attributes.
+        intensity: of every edit.
+
+    Raises:
+        ValueError: there is no editor, or they are not of the same attributes.
+    """
+    if len({generator.attributes for generator in generators.values()}) != 1:
+        raise ValueError("A comparison needs editors, all of the same attributes.")
+    rows = [_edited_rows(each, image[None], labels[None], intensity)[0] for each in generators.values()]
+    headings = _headings(next(iter(generators.values())))
+    return _draw_table(rows, headings, signs=_signs(labels.expand(len(rows), -1)), names=list(generators))
 
 
 def edit_sheet(
@@ -165,6 +184,16 @@ def varied_people(labels: Tensor, count: int) -> list[int]:
     return chosen
 
 
+def _headings(generator: Generator) -> list[str]:
+    return ["Source", "Rebuilt", *map(short_name, generator.attributes)]
+
+
+def _signs(labels: Tensor) -> list[list[str]]:
+    """For each row of pictures what an edit does to the attributes (N, A): + adds one, - takes it away."""
+    # A hyphen: the font that ships with Pillow has no minus sign.
+    return [["", "", *("-" if label > 0.5 else "+" for label in person)] for person in labels.tolist()]
+
+
 def _edited_rows(generator: Generator, images: Tensor, labels: Tensor, intensity: float) -> list[Row]:
     """Source, reconstruction and every flipped attribute of each person, from one encoding."""
     device = next(generator.parameters()).device
@@ -187,9 +216,16 @@ def _picture(image: Tensor) -> np.ndarray:
 
 
 def _draw_table(
-    rows: Sequence[Row], headings: Sequence[str], title: str = "", signs: Sequence[Sequence[str]] | None = None
+    rows: Sequence[Row],
+    headings: Sequence[str],
+    title: str = "",
+    signs: Sequence[Sequence[str]] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Image.Image:
-    """Pictures in rows under their headings, on white, each with its sign in the corner where there is one."""
+    """Pictures in rows under their headings, on white, each with its sign in the corner where there is one.
+
+    Names of the rows, where there are any, stand to the left of them.
+    """
     size = rows[0][0].shape[0]
     side = size * max(1, math.ceil(SMALLEST_CELL / size))  # a whole multiple, so that pixels stay pixels
     font = ImageFont.load_default(size=max(12, side // 9))
@@ -198,12 +234,18 @@ def _draw_table(
     line_height = math.ceil(font.size) + 3
     title_height = TITLE_SIZE + MARGIN if title else 0
     first_row = MARGIN + title_height + line_height * max(map(len, wrapped)) + GAP
-    width = 2 * MARGIN + len(headings) * (side + GAP) - GAP
+    first_column = MARGIN + (side + 2 * GAP if names else 0)
+    width = first_column + len(headings) * (side + GAP) - GAP + MARGIN
     figure = Image.new("RGB", (width, first_row + len(rows) * (side + GAP) - GAP + MARGIN), "white")
     pen = ImageDraw.Draw(figure)
     pen.text((MARGIN, MARGIN), title, fill=INK, font=ImageFont.load_default(size=TITLE_SIZE))
+    for number, name in enumerate(names or ()):
+        lines, middle = _wrap(name, font, side), first_row + number * (side + GAP) + side / 2
+        for line, text in enumerate(lines):
+            place = (first_column - 2 * GAP, middle + (line - (len(lines) - 1) / 2) * line_height)
+            pen.text(place, text, fill=INK, font=font, anchor="rm")
     for column, lines in enumerate(wrapped):
-        left = MARGIN + column * (side + GAP)
+        left = first_column + column * (side + GAP)
         for line, text in enumerate(reversed(lines)):  # the last line stands on the pictures
             centre = (left + side / 2, first_row - GAP - line * line_height)
             pen.text(centre, text, fill=FAINT_INK if column == 0 else INK, font=font, anchor="md")

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 import tyro
+from PIL import ImageChops
 from scripts import load_script
+from skimage.data import astronaut
 
-from stgan import metrics
+from stgan import FaceEditor, metrics
 from stgan.card import EVALUATION_FILE, FAMILY_FILE, model_card, replace_section, split_section
 from stgan.editor import BUNDLED
-from stgan.models import STGAN, AttributeClassifier
+from stgan.figures import MARGIN, sample_grid
+from stgan.models import STGAN, AttGAN, AttributeClassifier
 from stgan.training.config import TrainingConfig
 
 README = Path(__file__).parent.parent / "README.md"
@@ -165,7 +168,25 @@ def test_the_familys_table_reaches_page_readme_and_card(family, tmp_path, docume
     for text in (card, page):
         assert table in text
     assert "train.py --model stgan" in page
+    assert "](family.jpg)" in page
     assert "hub" not in card.split("## Use")[1].split("```")[1]
+
+
+@pytest.mark.skipif(not BUNDLED.is_dir(), reason="no bundled model here")
+def test_the_familys_picture_has_the_edits_of_one_photo_by_each(family, tmp_path):
+    settings = family.Settings(output_dir=tmp_path, only=("STGAN", "AttGAN"))
+    models = {"STGAN": STGAN(("Male", "Young"), 96, width=4, layers=3, stu_layers=2)}
+    models["AttGAN"] = AttGAN(("Male", "Young"), 96, width=4, layers=3)
+    for name, model in models.items():
+        model.save_pretrained(tmp_path / settings.run_name(family.FAMILY[name]) / "model")
+    figure = family.draw(settings)
+    editor = FaceEditor.from_pretrained(BUNDLED)
+    face = FaceEditor(models["AttGAN"].eval(), editor.classifier, aligner=editor.aligner).prepare(astronaut())
+    alone = sample_grid(models["AttGAN"], torch.from_numpy(face.crop).permute(2, 0, 1)[None], face.labels[None])
+    row = (alone.width - MARGIN, 96 + MARGIN)  # from where the pictures begin to the corner below them
+    ends = [image.crop((image.width - row[0], image.height - row[1], *image.size)) for image in (figure, alone)]
+    assert ImageChops.difference(*ends).getbbox() is None
+    assert figure.height > alone.height + 96
 
 
 def test_the_familys_page_has_the_commands_that_the_benchmark_runs(family, monkeypatch, tmp_path):

@@ -29,9 +29,10 @@ def people():
 
 
 def pictures(figure, rows, columns):
-    """The figure's pictures: [row][column] uint8 (S, S, 3). The rows stand on the lower margin."""
+    """The figure's pictures: [row][column] uint8 (S, S, 3). The rows stand on the lower and on the right margin."""
     pixels = np.asarray(figure)
-    step, left = SIZE + figures.GAP, figures.MARGIN
+    step = SIZE + figures.GAP
+    left = pixels.shape[1] - figures.MARGIN - columns * step + figures.GAP
     top = pixels.shape[0] - figures.MARGIN - rows * step + figures.GAP
     return [[pixels[top + r * step :, left + c * step :][:SIZE, :SIZE] for c in range(columns)] for r in range(rows)]
 
@@ -76,6 +77,27 @@ def test_edit_sheet_stacks_one_grid_per_intensity(generator, people):
     assert (pixels[-strong.height :] == np.asarray(strong)).all()
     middle = sheet.height // 2
     assert (pixels[middle - weak.height : middle] == np.asarray(weak)).all()
+
+
+def test_a_comparison_shows_one_person_by_each_editor_beside_its_name(generator, people):
+    other = STGAN(ATTRIBUTES, image_size=SIZE, width=4, layers=2, stu_layers=0).eval()
+    image, labels = people[0][1], people[1][1]
+    compared = figures.comparison_grid({"": generator, "Another one": other}, image, labels, intensity=1.5)
+    shown, columns = pictures(compared, 2, 5), 2 + len(ATTRIBUTES)
+    for row, each in zip(shown, (generator, other), strict=True):
+        alone = pictures(figures.sample_grid(each, image[None], labels[None], intensity=1.5), 1, columns)
+        assert np.array_equal(row, alone[0])
+    ink = (np.asarray(compared)[:, : figures.MARGIN + SIZE] < 128).any(axis=(1, 2)).nonzero()[0]
+    second_row = compared.height - figures.MARGIN - SIZE
+    assert second_row < ink.min() <= ink.max() < second_row + SIZE
+    assert abs(ink.mean() - second_row - SIZE / 2) < SIZE / 8
+
+
+def test_a_comparison_needs_editors_of_the_same_attributes(generator, people):
+    other = STGAN(ATTRIBUTES[::-1], image_size=SIZE, width=4, layers=2, stu_layers=1)
+    for editors in ({}, {"one": generator, "other": other}):
+        with pytest.raises(ValueError, match="all of the same attributes"):
+            figures.comparison_grid(editors, people[0][1], people[1][1])
 
 
 def test_a_generator_keeps_its_mode(generator, people):
