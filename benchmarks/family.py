@@ -65,7 +65,7 @@ def main(settings: Settings) -> None:
     if set(settings.only) < set(FAMILY):
         print(side_by_side.table("", figures).strip())
     else:
-        draw(settings).save(settings.figure, quality=90)
+        draw(settings).save(settings.figure, quality=80)
         write(settings, figures, commands, images)
 
 
