@@ -316,3 +316,32 @@ def test_widths_are_compared_with_one_discriminator_and_timed_at_the_size_that_i
     assert sizes == [128, 128]
     assert again(page, widths) == replace(settings, table=widths.Settings.table)
     assert timed(STGAN(names, 32, width=2).eval()) > 0
+
+
+@pytest.fixture
+def slider():
+    return load_script("benchmarks/slider.py")
+
+
+def test_the_sliders_ends_are_edits_of_one_attribute_alone(slider):
+    torch.manual_seed(0)
+    model = STGAN(("Male", "Young"), 32, width=4, layers=3, stu_layers=2).eval()
+    judge = AttributeClassifier(("Young", "Bald", "Male"), 32, width=4).eval()
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    logits = slider.seen(model, judge, images, batch_size=2)
+    assert logits.shape == (2, 7, 3)
+    for k, column, intensity in ((0, 2, -1.5), (1, 0, 0.0), (1, 0, 1.0)):
+        edit = torch.tensor([[intensity, 0.0] if k == 0 else [0.0, intensity]])
+        alone = model(images[2:] / 127.5 - 1, edit)
+        expected = judge((alone * 127.5 + 127.5).round().clamp(0, 255) / 127.5 - 1)[0, column]
+        torch.testing.assert_close(logits[k, slider.INTENSITIES.index(intensity), 2], expected, atol=1e-4, rtol=0)
+
+
+def test_the_sliders_table_counts_the_steps_that_rise(slider):
+    rising = torch.arange(-3.0, 4)
+    logits = torch.stack([torch.stack([rising, rising], dim=1), torch.stack([rising, -rising], dim=1)])
+    lines = slider.table(("Male", "Young"), logits).splitlines()
+    assert cells(lines[0])[0][1:] == ["-1.5", "-1", "-0.5", "0", "+0.5", "+1", "+1.5", "steps that rise"]
+    assert cells(lines[2])[0] == ["Male", "0.047", "0.119", "0.269", "0.500", "0.731", "0.881", "0.953", "1.000"]
+    assert cells(lines[3])[0] == ["Young", *["0.500"] * 7, "0.500"]
+    assert cells(lines[4])[0][-1] == "0.750"
