@@ -19,6 +19,7 @@ from stgan import FaceEditor
 from stgan.card import FAMILY_FILE, replace_section, split_section, write_card
 from stgan.figures import comparison_grid
 from stgan.models import ALIGNER_FOLDER, AttributeClassifier, FaceAligner, load_generator
+from stgan.photos import open_photo
 
 SECTION = "benchmarks/family.py"  # of the README
 FAMILY = {
@@ -55,18 +56,21 @@ def main(settings: Settings) -> None:
     """Train, measure, write the table.
 
     Raises:
-        ValueError: a name is none of the family, or the README lacks the lines that the table goes between.
+        ValueError: a name is none of the family, the README lacks the lines that the table goes between, or the photo
+            cannot be opened.
     """
     unknown = [name for name in settings.only if name not in FAMILY]
     if unknown:
         raise ValueError(f"--only {', '.join(unknown)}: the family is {'; '.join(FAMILY)}.")
-    split_section(settings.readme, SECTION)  # before the work
+    split_section(settings.readme, SECTION)  # before the work, as is the photo
+    if settings.photo is not None:
+        open_photo(settings.photo)
     figures, commands, images = compare({name: FAMILY[name] for name in settings.only}, settings)
     if set(settings.only) < set(FAMILY):
         print(side_by_side.table("", figures).strip())
     else:
-        draw(settings).save(settings.figure, quality=80)
         write(settings, figures, commands, images)
+        draw(settings).save(settings.figure, quality=80)
 
 
 def draw(settings: Settings) -> Image.Image:

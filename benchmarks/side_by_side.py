@@ -27,13 +27,8 @@ COLUMNS = {
     "parameters, M": ".2f", "ms per edit": ".1f",
 }  # fmt: skip
 """What is measured of each member, and how it is written."""
-DOCUMENTS = (
-    "table",
-    "readme",
-    "card",
-    "title",
-    "figure",
-)  # settings that say where the table is written, and under what
+# Settings that say where results are written, and under what name.
+DOCUMENTS = ("table", "readme", "card", "title", "figure")
 
 
 @dataclass

@@ -78,11 +78,14 @@ def main(
         model: folder with the generator and its classifier.
         samples: people.
         document: to write.
+
+    Raises:
+        ValueError: the model is asked for targets, lacks its classifier, or there are no such data.
     """
     generator = load_generator(model)
     classifier = AttributeClassifier.from_pretrained(Path(model) / CLASSIFIER_FOLDER)
     if generator.label_mode != "difference":
-        raise SystemExit(f"slider.py: {model} is asked for targets: a slider needs a model asked by differences.")
+        raise ValueError(f"{model} is asked for targets: a slider needs a model that is asked by differences.")
     data = load_into_memory(dataset, "validation", generator.attributes, generator.image_size, max_samples=samples)
     words = shlex.join(["python", "benchmarks/slider.py", *sys.argv[1:]])
     text = (
@@ -96,4 +99,7 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    try:
+        tyro.cli(main)
+    except ValueError as error:
+        sys.exit(f"slider.py: {error}")

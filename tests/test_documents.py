@@ -277,6 +277,12 @@ def test_the_family_is_not_trained_where_its_table_has_no_place(family, document
         family.main(family.Settings(readme=document))
 
 
+def test_the_family_is_not_trained_for_a_photo_that_does_not_open(family, tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"photo\.png"):
+        family.main(family.Settings(photo=tmp_path / "photo.png", dataset=str(tmp_path / "none")))
+
+
 def test_a_part_of_the_family_is_printed_and_no_table_is_lost(family, tmp_path, monkeypatch, capsys):
     compared = []
     figures = {"a row": [0.0] * 9}
@@ -345,3 +351,10 @@ def test_the_sliders_table_counts_the_steps_that_rise(slider):
     assert cells(lines[2])[0] == ["Male", "0.047", "0.119", "0.269", "0.500", "0.731", "0.881", "0.953", "1.000"]
     assert cells(lines[3])[0] == ["Young", *["0.500"] * 7, "0.500"]
     assert cells(lines[4])[0][-1] == "0.750"
+
+
+def test_a_slider_needs_a_model_asked_by_differences(slider, tmp_path):
+    STGAN(("Male",), 32, width=4, layers=3, stu_layers=2, label_mode="target").save_pretrained(tmp_path)
+    AttributeClassifier(("Male",), 32, width=4).save_pretrained(tmp_path / "classifier")
+    with pytest.raises(ValueError, match="asked by differences"):
+        slider.main(dataset=str(tmp_path / "none"), model=str(tmp_path))
