@@ -64,8 +64,8 @@ class Budget:
         return "-".join([model, *(word for word in options if word[0] != "-")])
 
 
-def run(main: Callable[[Any], None], settings: type[Budget]) -> None:
-    """Run a comparison as a script: settings from the command line, what is wrong with them in one line."""
+def run(main: Callable[[Any], None], settings: type) -> None:
+    """Run a benchmark as a script: settings from the command line, what is wrong with them in one line."""
     try:
         main(tyro.cli(settings))
     except ValueError as error:
@@ -179,7 +179,7 @@ def conditions(budget: Budget, images: int, *same: str) -> str:
     return f"One recipe and budget for all: {shared}; measured on {images:,} validation images by one classifier"
 
 
-def command(script: str, settings: Budget) -> str:
+def command(script: str, settings: Any) -> str:
     """The command that measures the same again: every setting that is not the default, but for where documents lie."""
     words = ["python", script]
     for setting in fields(settings):

@@ -4,12 +4,12 @@ python benchmarks/slider.py --dataset flwrlabs/celeba
 Writes docs/slider.md.
 """
 
-import shlex
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
+import side_by_side
 import torch
-import tyro
+from side_by_side import ROOT
 from torch import Tensor
 from tqdm import tqdm
 
@@ -18,8 +18,22 @@ from stgan.metrics import measuring
 from stgan.models import CLASSIFIER_FOLDER, AttributeClassifier, Generator, load_generator
 from stgan.pixels import normalise, quantise
 
-ROOT = Path(__file__).parent.parent
+SCRIPT = "benchmarks/slider.py"
 INTENSITIES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+
+
+@dataclass
+class Settings:
+    """Measure an editor's slider on validation images."""
+
+    # Hub id, folder of Parquet files, or folder of the original CelebA download.
+    dataset: str = "flwrlabs/celeba"
+    # Folder of the editor, with its classifier.
+    model: Path = ROOT / "hub" / "stgan-celeba-128"
+    # People.
+    samples: int = 256
+    # Where the table is written.
+    table: Path = ROOT / "docs" / "slider.md"
 
 
 def seen(generator: Generator, classifier: AttributeClassifier, images: Tensor, batch_size: int = 32) -> Tensor:
@@ -65,41 +79,29 @@ def table(attributes: tuple[str, ...], logits: Tensor) -> str:
     return "\n".join([lines[0], "|---" * len(columns) + "|", *lines[1:]])
 
 
-def main(
-    dataset: str = "flwrlabs/celeba",
-    model: str = str(ROOT / "hub" / "stgan-celeba-128"),
-    samples: int = 256,
-    document: Path = ROOT / "docs" / "slider.md",
-) -> None:
-    """Measure on validation images and write the table.
-
-    Args:
-        dataset: Hub id, folder of Parquet files, or folder of the original CelebA download.
-        model: folder with the generator and its classifier.
-        samples: people.
-        document: to write.
+def main(settings: Settings) -> None:
+    """Measure and write the table.
 
     Raises:
         ValueError: the model is asked for targets, lacks its classifier, or there are no such data.
     """
-    generator = load_generator(model)
-    classifier = AttributeClassifier.from_pretrained(Path(model) / CLASSIFIER_FOLDER)
+    generator = load_generator(settings.model)
+    classifier = AttributeClassifier.from_pretrained(settings.model / CLASSIFIER_FOLDER)
     if generator.label_mode != "difference":
-        raise ValueError(f"{model} is asked for targets: a slider needs a model that is asked by differences.")
-    data = load_into_memory(dataset, "validation", generator.attributes, generator.image_size, max_samples=samples)
-    words = shlex.join(["python", "benchmarks/slider.py", *sys.argv[1:]])
+        raise ValueError(f"{settings.model} is asked for targets: a slider needs a model that is asked by differences.")
+    data = load_into_memory(
+        settings.dataset, "validation", generator.attributes, generator.image_size, max_samples=settings.samples
+    )
     text = (
         "# From one end of the slider to the other\n\nThe classifier's mean probability of an attribute as it alone is "
         f"asked for, from taken away 1.5 times to added 1.5 times, over {len(data.images)} validation people, whether "
         "they have it or not; and the share of steps, over people and intensities, at which its logit rises. "
-        f"Made by `{words}`.\n\n{table(generator.attributes, seen(generator, classifier, data.images))}\n"
+        f"Made by `{side_by_side.command(SCRIPT, settings)}`.\n\n"
+        f"{table(generator.attributes, seen(generator, classifier, data.images))}\n"
     )
-    document.write_text(text, encoding="utf-8")
-    print(document)
+    settings.table.write_text(text, encoding="utf-8")
+    print(settings.table)
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except ValueError as error:
-        sys.exit(f"slider.py: {error}")
+    side_by_side.run(main, Settings)

@@ -218,11 +218,10 @@ def _picture(image: Tensor) -> np.ndarray:
 def _draw_table(
     rows: Sequence[Row],
     headings: Sequence[str],
-    title: str = "",
-    signs: Sequence[Sequence[str]] | None = None,
-    names: Sequence[str] | None = None,
+    signs: Sequence[Sequence[str]],
+    names: Sequence[str] = (),
 ) -> Image.Image:
-    """Pictures in rows under their headings, on white, each with its sign in the corner where there is one.
+    """Pictures in rows under their headings, on white, each with its sign in the corner where it has one.
 
     Names of the rows, where there are any, stand to the left of them.
     """
@@ -232,14 +231,12 @@ def _draw_table(
     sign_font = ImageFont.load_default(size=1.5 * font.size)
     wrapped = [_wrap(heading, font, side) for heading in headings]
     line_height = math.ceil(font.size) + 3
-    title_height = TITLE_SIZE + MARGIN if title else 0
-    first_row = MARGIN + title_height + line_height * max(map(len, wrapped)) + GAP
+    first_row = MARGIN + line_height * max(map(len, wrapped)) + GAP
     first_column = MARGIN + (side + 2 * GAP if names else 0)
     width = first_column + len(headings) * (side + GAP) - GAP + MARGIN
     figure = Image.new("RGB", (width, first_row + len(rows) * (side + GAP) - GAP + MARGIN), "white")
     pen = ImageDraw.Draw(figure)
-    pen.text((MARGIN, MARGIN), title, fill=INK, font=ImageFont.load_default(size=TITLE_SIZE))
-    for number, name in enumerate(names or ()):
+    for number, name in enumerate(names):
         lines, middle = _wrap(name, font, side), first_row + number * (side + GAP) + side / 2
         for line, text in enumerate(lines):
             place = (first_column - 2 * GAP, middle + (line - (len(lines) - 1) / 2) * line_height)
@@ -252,11 +249,8 @@ def _draw_table(
         for number, row in enumerate(rows):
             top = first_row + number * (side + GAP)
             figure.paste(Image.fromarray(row[column]).resize((side, side), Image.Resampling.NEAREST), (left, top))
-            if signs:
-                corner = (left + GAP, top + side - GAP)
-                pen.text(
-                    corner, signs[number][column], "white", sign_font, anchor="ls", stroke_width=1, stroke_fill=INK
-                )
+            corner = (left + GAP, top + side - GAP)
+            pen.text(corner, signs[number][column], "white", sign_font, anchor="ls", stroke_width=1, stroke_fill=INK)
     return figure
 
 

@@ -357,4 +357,11 @@ def test_a_slider_needs_a_model_asked_by_differences(slider, tmp_path):
     STGAN(("Male",), 32, width=4, layers=3, stu_layers=2, label_mode="target").save_pretrained(tmp_path)
     AttributeClassifier(("Male",), 32, width=4).save_pretrained(tmp_path / "classifier")
     with pytest.raises(ValueError, match="asked by differences"):
-        slider.main(dataset=str(tmp_path / "none"), model=str(tmp_path))
+        slider.main(slider.Settings(dataset=str(tmp_path / "none"), model=tmp_path))
+
+
+def test_the_sliders_page_says_how_it_was_made(slider):
+    page = (README.parent / "docs" / "slider.md").read_text(encoding="utf-8")
+    settings = again(page, slider)
+    assert slider.side_by_side.command(slider.SCRIPT, settings) in page
+    assert f"over {settings.samples} validation people" in page
