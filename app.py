@@ -5,7 +5,8 @@ Space's card names, or the one bundled with the project.
 
 How it hangs together: the tick boxes and sliders are all there is to say about an edit. Whatever sets them (a click on
 a box, in a gallery, on an earlier version) sets only them, and one listener, :func:`show`, makes the picture follow.
-What a visit holds, and what comes of it next, is :mod:`stgan.session`; here are the page, its events and the endpoints.
+What a visit holds, and what comes of it next, is :mod:`stgan.demo.session`; here are the page, its events and the
+endpoints.
 """
 
 import ctypes
@@ -36,15 +37,15 @@ import skimage.data
 from PIL import Image
 
 from stgan.card import is_celeba
-from stgan.credentials import Credentials
+from stgan.demo.credentials import Credentials
+from stgan.demo.model import datasets_of, open_editor
+from stgan.demo.request import EditRequest
+from stgan.demo.session import THUMBNAIL, Controls, History, Subject, faces_to_edit, grouped
 from stgan.editor import PreparedFace
-from stgan.faces import Face, looks_aligned
-from stgan.figures import caption, save_animation, short_name
-from stgan.photos import Photo, save_photo
-from stgan.photos import open_photo as read_photo
-from stgan.request import EditRequest
-from stgan.session import THUMBNAIL, Controls, History, Subject, faces_to_edit, grouped
-from stgan.space import datasets_of, open_editor
+from stgan.evaluation.figures import caption, save_animation, short_name
+from stgan.photo.faces import Face, looks_aligned
+from stgan.photo.files import Photo, save_photo
+from stgan.photo.files import open_photo as read_photo
 
 MAX_UPLOAD = "50mb"
 EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain; ships with scikit-image

@@ -20,14 +20,14 @@ import torch
 import tyro
 from PIL import Image
 
-from stgan.aligning import refined_faces
 from stgan.attributes import index_of
-from stgan.data import label_value, open_split
+from stgan.data.loading import label_value, open_split
 from stgan.editor import FaceEditor, default_model
-from stgan.faces import Alignment, Face, FaceDetector, align_face, align_whole, crop_face, yunet_path
-from stgan.geometry import transform
+from stgan.frame import CELEBA_CROP, CELEBA_SIZE, normalise
 from stgan.models import FaceAligner
-from stgan.pixels import CELEBA_CROP, CELEBA_SIZE, normalise
+from stgan.photo.faces import Alignment, Face, FaceDetector, align_face, align_whole, crop_face, yunet_path
+from stgan.photo.geometry import transform
+from stgan.photo.refine import refined_faces
 from stgan.training.alignment import EYE_DISTANCE, FRAME_POINTS
 
 CANVAS = (560, 480)  # width, height

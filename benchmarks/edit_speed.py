@@ -16,8 +16,8 @@ import tyro
 
 from stgan import FaceEditor
 from stgan.editor import default_model
-from stgan.faces import FaceDetector
 from stgan.models.layers import concat_planes
+from stgan.photo.faces import FaceDetector
 
 
 @dataclass

@@ -17,9 +17,9 @@ from side_by_side import ROOT, Budget, compare
 
 from stgan import FaceEditor
 from stgan.card import FAMILY_FILE, replace_section, split_section, write_card
-from stgan.figures import comparison_grid
+from stgan.evaluation.figures import comparison_grid
 from stgan.models import ALIGNER_FOLDER, AttributeClassifier, FaceAligner, load_generator
-from stgan.photos import open_photo
+from stgan.photo.files import open_photo
 
 SECTION = "benchmarks/family.py"  # of the README
 FAMILY = {

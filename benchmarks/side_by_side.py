@@ -15,9 +15,9 @@ import tyro
 from torch.utils.benchmark import Timer
 
 from stgan.card import TRAINING_FILE
-from stgan.data import load_into_memory
+from stgan.data.loading import load_into_memory
 from stgan.devices import chosen_device
-from stgan.metrics import Evaluation, evaluate
+from stgan.evaluation.metrics import Evaluation, evaluate
 from stgan.models import AttributeClassifier, Generator, load_generator
 
 ROOT = Path(__file__).parent.parent

@@ -13,10 +13,10 @@ from side_by_side import ROOT
 from torch import Tensor
 from tqdm import tqdm
 
-from stgan.data import load_into_memory
-from stgan.metrics import measuring
+from stgan.data.loading import load_into_memory
+from stgan.evaluation.metrics import measuring
+from stgan.frame import normalise, quantise
 from stgan.models import CLASSIFIER_FOLDER, AttributeClassifier, Generator, load_generator
-from stgan.pixels import normalise, quantise
 
 SCRIPT = "benchmarks/slider.py"
 INTENSITIES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)

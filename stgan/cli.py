@@ -45,7 +45,7 @@ def edit(
 
     Example: stgan edit me.jpg --add Eyeglasses Blond_Hair --remove No_Beard --intensity 1.2
     """
-    from stgan.photos import FORMATS, save_photo
+    from stgan.photo.files import FORMATS, save_photo
 
     both = [name for name in dict.fromkeys(add) if name in remove]
     if both:
@@ -96,8 +96,8 @@ def sheet(
     """Draw one picture of every single edit of a photo: each attribute added, or taken away where the face has it."""
     from PIL import Image
 
-    from stgan.figures import caption, contact_sheet
-    from stgan.photos import save_photo
+    from stgan.evaluation.figures import caption, contact_sheet
+    from stgan.photo.files import save_photo
 
     if columns < 1 or side < SMALLEST_SIDE:
         raise ValueError(f"A sheet needs --columns 1 or more, of pictures with --side {SMALLEST_SIDE} or more.")
@@ -130,7 +130,7 @@ def evaluate(
 ) -> None:
     """Measure a model: PSNR and SSIM of its reconstruction, accuracy of its edits, and what they disturb."""
     from stgan.editor import default_model
-    from stgan.evaluate import evaluate_folder
+    from stgan.evaluation.command import evaluate_folder
 
     evaluate_folder(
         model or default_model(), data, split, classifier, max_samples, intensities, batch_size, device, output,
@@ -160,7 +160,7 @@ def _check_writable(out: Path) -> None:
     Raises:
         ValueError: another suffix than those of pictures, or no such folder.
     """
-    from stgan.photos import FORMATS
+    from stgan.photo.files import FORMATS
 
     if out.suffix.lower() not in FORMATS:
         raise ValueError(f"--out {out} ends in none of {', '.join(FORMATS)}: give one of them, such as .png.")
@@ -170,7 +170,7 @@ def _check_writable(out: Path) -> None:
 
 def _editor(model: str | None, yunet: Path | None):
     from stgan.editor import FaceEditor, default_model
-    from stgan.faces import FaceDetector
+    from stgan.photo.faces import FaceDetector
 
     return FaceEditor.from_pretrained(model or default_model(), detector=FaceDetector(yunet) if yunet else None)
 

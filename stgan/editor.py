@@ -19,21 +19,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stgan.aligning import refined_faces
 from stgan.attributes import HAIR_COLOURS, edited_labels, index_of
 from stgan.devices import chosen_device
-from stgan.faces import (
-    Alignment,
-    Face,
-    FaceDetector,
-    align_face,
-    align_whole,
-    check_editable,
-    choose_face,
-    crop_face,
-    looks_aligned,
-    yunet_path,
-)
+from stgan.frame import normalise
 from stgan.models import (
     AttributeClassifier,
     FaceAligner,
@@ -45,10 +33,22 @@ from stgan.models import (
     load_companion_classifier,
     load_generator,
 )
-from stgan.paste import paste_edit
-from stgan.photos import Photo, open_photo
-from stgan.pixels import normalise
-from stgan.regions import attribute_regions
+from stgan.models.regions import attribute_regions
+from stgan.photo.faces import (
+    Alignment,
+    Face,
+    FaceDetector,
+    align_face,
+    align_whole,
+    check_editable,
+    choose_face,
+    crop_face,
+    looks_aligned,
+    yunet_path,
+)
+from stgan.photo.files import Photo, open_photo
+from stgan.photo.paste import paste_edit
+from stgan.photo.refine import refined_faces
 
 MAX_INTENSITY = 2.0
 LEAST_CONFIDENCE = 0.1
@@ -323,7 +323,7 @@ class FaceEditor:
         Raises:
             ValueError: an attribute is unknown, two exclude each other, or the intensity is out of range.
             FaceError: no such face, or it is not editable.
-            stgan.photos.PhotoError: the file is no image that can be read.
+            stgan.photo.files.PhotoError: the file is no image that can be read.
         """
         return self.edit_each(self._prepared(photo, face, aligned), [edit], intensity, source=source)[0]
 

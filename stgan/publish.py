@@ -18,7 +18,6 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 from tyro.conf import Positional
 
-from stgan import repository
 from stgan.card import (
     CELEBA,
     CELEBA_TERMS,
@@ -29,10 +28,11 @@ from stgan.card import (
     TRAINING_FILE,
     model_card,
 )
-from stgan.connection import HubError, explained
 from stgan.editor import BUNDLED
 from stgan.export import check_export
-from stgan.faces import YUNET_FILE, YUNET_REPO
+from stgan.hub import repository
+from stgan.hub.errors import HubError, explained
+from stgan.hub.repository import CARD, check_private, check_same_project, list_files
 from stgan.models import (
     ALIGNER_FOLDER,
     CLASSIFIER_FOLDER,
@@ -47,7 +47,7 @@ from stgan.models import (
     load_generator,
 )
 from stgan.models.pretrained import read_config
-from stgan.repository import CARD, check_private, check_same_project, list_files
+from stgan.photo.faces import YUNET_FILE, YUNET_REPO
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_SUFFIXES = {".json", ".md", ".onnx", ".png", ".safetensors"}  # nothing that could run code when it is opened

@@ -8,9 +8,8 @@ import torch
 from PIL import Image
 
 from stgan import FaceEditor
-from stgan.aligning import refined_faces
 from stgan.editor import BUNDLED
-from stgan.faces import Face, FaceDetector, align_face, align_whole, crop_face, landmarks_in
+from stgan.frame import normalise
 from stgan.models import FaceAligner, ModelFolderError
 from stgan.models.aligner import (
     UPRIGHT,
@@ -20,7 +19,8 @@ from stgan.models.aligner import (
     random_similarities,
     sample_views,
 )
-from stgan.pixels import normalise
+from stgan.photo.faces import Face, FaceDetector, align_face, align_whole, crop_face, landmarks_in
+from stgan.photo.refine import refined_faces
 from stgan.training.alignment import (
     continued_views,
     frame_points,

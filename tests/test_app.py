@@ -13,10 +13,10 @@ import skimage.data
 from PIL import Image
 
 from stgan import FaceEditor
-from stgan.faces import FaceDetector
+from stgan.demo.request import EditRequest
+from stgan.demo.session import grouped
 from stgan.models import FaceAligner, load_generator
-from stgan.request import EditRequest
-from stgan.session import grouped
+from stgan.photo.faces import FaceDetector
 
 gradio_client = pytest.importorskip("gradio_client")
 httpx = pytest.importorskip("httpx")  # its own

@@ -10,7 +10,7 @@ import skimage.data
 from PIL import Image
 
 from stgan import FaceEditor
-from stgan.faces import FaceDetector
+from stgan.photo.faces import FaceDetector
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -14,14 +14,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from stgan import FaceEditor, cli, metrics
-from stgan import evaluate as evaluating
+from stgan import FaceEditor, cli
 from stgan.card import split_section
-from stgan.data import load_into_memory
-from stgan.faces import FaceDetector
-from stgan.figures import caption, contact_sheet, edit_sheet, varied_people
+from stgan.data.loading import load_into_memory
+from stgan.evaluation import command as evaluating
+from stgan.evaluation import metrics
+from stgan.evaluation.figures import caption, contact_sheet, edit_sheet, varied_people
+from stgan.evaluation.realism import realism
 from stgan.models import load_companion_classifier, load_generator
-from stgan.realism import realism
+from stgan.photo.faces import FaceDetector
 
 ROOT = Path(__file__).parent.parent
 

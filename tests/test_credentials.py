@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stgan.credentials import Credentials, CredentialsError
+from stgan.demo.credentials import Credentials, CredentialsError
 
 c2pa = pytest.importorskip("c2pa", reason="the extra is not installed: pip install -e '.[credentials]'")
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from stgan.attributes import CELEBA_ATTRIBUTES
-from stgan.data import (
+from stgan.data.loading import (
     DataError,
     MemoryBatches,
     MemoryDataset,
@@ -27,7 +27,7 @@ from stgan.data import (
     open_split,
     random_flip,
 )
-from stgan.pixels import normalise, quantise
+from stgan.frame import normalise, quantise
 
 ATTRIBUTES = ("Black_Hair", "Eyeglasses", "Male")
 BITS = tuple(f"bit_{bit}" for bit in range(8))
@@ -237,7 +237,7 @@ def test_of_a_hub_dataset_only_the_wanted_splits_files_are_read(streaming, numbe
     stored = {"train-0.parquet": files[0], "valid-0.parquet": files[1]}
     repository.commit("main", {f"data/{name}": StoredFile(file.read_bytes(), True) for name, file in stored.items()})
     code = (
-        "from stgan.data import open_split\n"
+        "from stgan.data.loading import open_split\n"
         f"rows = open_split('somebody/numbers', 'validation', streaming={streaming})\n"
         f"print(*[sum(row[name] << bit for bit, name in enumerate({BITS!r})) for row in rows])"
     )

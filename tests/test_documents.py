@@ -15,10 +15,11 @@ from PIL import ImageChops
 from scripts import load_script
 from skimage.data import astronaut
 
-from stgan import FaceEditor, metrics
+from stgan import FaceEditor
 from stgan.card import EVALUATION_FILE, FAMILY_FILE, model_card, replace_section, split_section
 from stgan.editor import BUNDLED
-from stgan.figures import MARGIN, sample_grid
+from stgan.evaluation import metrics
+from stgan.evaluation.figures import MARGIN, sample_grid
 from stgan.models import STGAN, AttGAN, AttributeClassifier
 from stgan.training.config import TrainingConfig
 

@@ -13,9 +13,9 @@ from PIL import Image
 import stgan.cli
 from stgan import FaceEditor
 from stgan.editor import BUNDLED, default_model
-from stgan.faces import Face, FaceDetector, FaceError
 from stgan.models import STGAN, ModelFolderError, load_companion_aligner
-from stgan.regions import attribute_regions
+from stgan.models.regions import attribute_regions
+from stgan.photo.faces import Face, FaceDetector, FaceError
 
 YUNET = Path(__file__).resolve().parents[2] / "shared" / "face_detection_yunet_2026may.onnx"
 

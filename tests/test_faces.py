@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from stgan import faces
-from stgan.faces import (
+from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.photo import faces
+from stgan.photo.faces import (
     Alignment,
     Face,
     FaceDetector,
@@ -27,8 +28,7 @@ from stgan.faces import (
     looks_aligned,
     yunet_path,
 )
-from stgan.paste import paste_edit
-from stgan.pixels import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.photo.paste import paste_edit
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 YUNET = SHARED / "face_detection_yunet_2026may.onnx"

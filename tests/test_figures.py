@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
-from stgan import figures, metrics
 from stgan.attributes import CELEBA_ATTRIBUTES, edited_labels
-from stgan.faces import Face
+from stgan.evaluation import figures, metrics
+from stgan.frame import normalise
 from stgan.models import STGAN
-from stgan.pixels import normalise
+from stgan.photo.faces import Face
 
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Mouth_Slightly_Open")
 SIZE = 96  # as large as the smallest cell: one pixel of the figure is one of the picture

@@ -17,8 +17,8 @@ from scripts import load_script
 from stgan import FaceEditor
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import EVALUATION_FILE, TRAINING_FILE, model_card, write_card
-from stgan.faces import FaceDetector
 from stgan.models import STGAN, AttributeClassifier, FaceAligner, load_companion_aligner, load_generator
+from stgan.photo.faces import FaceDetector
 
 ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "hub" / "stgan-celeba-128"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stgan import losses
+from stgan.training import losses
 
 
 @pytest.fixture(autouse=True)

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from stgan import metrics
 from stgan.attributes import edited_labels
-from stgan.data import DataError
-from stgan.evaluate import evaluate_folder
+from stgan.data.loading import DataError
+from stgan.evaluation import metrics
+from stgan.evaluation.command import evaluate_folder
+from stgan.frame import normalise
 from stgan.models import STGAN, AttGAN, AttributeClassifier, Edit, Generator, ModelFolderError
-from stgan.pixels import normalise
 
 ATTRIBUTES = ("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Young")
 SIZE = 32

@@ -24,7 +24,7 @@ from stgan.models import (
     widened,
 )
 from stgan.models.layers import batch_norm, concat_planes, instance_norm
-from stgan.regions import attribute_regions
+from stgan.models.regions import attribute_regions
 
 NAMES = ("Bald", "Bangs", "Black_Hair", "Eyeglasses", "Male")
 SMALL = {"attributes": NAMES, "image_size": 32, "width": 4}

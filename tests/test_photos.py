@@ -11,7 +11,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, features
 from skimage import color, data
 
-from stgan.photos import PhotoError, open_photo, save_photo
+from stgan.photo.files import PhotoError, open_photo, save_photo
 
 PART = np.s_[10:30, 12:40]  # where the tests change a photo of 64 x 48
 

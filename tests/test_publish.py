@@ -21,13 +21,13 @@ from huggingface_hub import ModelCard, constants, metadata_load
 from PIL import Image
 
 from stgan import FaceEditor, cli
-from stgan import space as demo
 from stgan.card import CELEBA
-from stgan.connection import HubError
+from stgan.demo import model as demo
 from stgan.editor import BUNDLED
 from stgan.export import weights_sha256
-from stgan.faces import FaceDetector
+from stgan.hub.errors import HubError
 from stgan.models import Discriminator, FaceAligner, ModelFolderError, load_companion_discriminator, load_generator
+from stgan.photo.faces import FaceDetector
 from stgan.publish import ROOT, PublishModel, PublishSpace, assemble_space, publish
 
 NAME = "somebody/stgan-tiny"

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from stgan.attributes import edited_labels
-from stgan.metrics import to_uint8
+from stgan.evaluation.metrics import to_uint8
+from stgan.evaluation.realism import realism
 from stgan.models import STGAN
-from stgan.realism import realism
 
 NAMES = ("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Young")
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from stgan.attributes import CELEBA_ATTRIBUTES, DEFAULT_ATTRIBUTES
-from stgan.pixels import CELEBA_CROP, MEAN_LANDMARKS
-from stgan.regions import AROUND_THE_FACE, PLACES, attribute_regions
+from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.models.regions import AROUND_THE_FACE, PLACES, attribute_regions
 
 LANDMARKS = dict(
     zip(("left eye", "right eye", "nose", "left mouth", "right mouth"), MEAN_LANDMARKS.tolist(), strict=True)

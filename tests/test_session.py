@@ -8,9 +8,9 @@ import skimage.data
 from PIL import Image, ImageCms
 
 from stgan import FaceEditor
-from stgan.faces import Face, FaceDetector, FaceError
-from stgan.photos import open_photo
-from stgan.session import MOST_VERSIONS, Controls, History, Subject, faces_to_edit, grouped, surroundings
+from stgan.demo.session import MOST_VERSIONS, Controls, History, Subject, faces_to_edit, grouped, surroundings
+from stgan.photo.faces import Face, FaceDetector, FaceError
+from stgan.photo.files import open_photo
 
 
 @pytest.fixture(scope="module")

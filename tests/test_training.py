@@ -25,9 +25,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from stgan.attributes import exclusion_matrix, flipped_labels
-from stgan.connection import HubError
-from stgan.data import DataError, MemoryDataset, load_into_memory
-from stgan.losses import attribute_loss
+from stgan.data.loading import DataError, MemoryDataset, load_into_memory
+from stgan.frame import normalise
+from stgan.hub.errors import HubError
 from stgan.models import (
     AttributeClassifier,
     FaceAligner,
@@ -35,7 +35,6 @@ from stgan.models import (
     load_companion_discriminator,
     load_generator,
 )
-from stgan.pixels import normalise
 from stgan.training import Trainer, TrainingConfig, TrainingError, recipe_defaults
 from stgan.training.checkpoints import CheckpointError, list_checkpoints
 from stgan.training.classification import random_similarity
@@ -43,6 +42,7 @@ from stgan.training.distributed import check_processes
 from stgan.training.editing import EditingObjective
 from stgan.training.ema import ExponentialMovingAverage
 from stgan.training.label_rules import LabelRules
+from stgan.training.losses import attribute_loss
 from stgan.training.precision import resolve_precision
 from stgan.training.trainer import all_finite, learning_rate_factor, rare_attribute_weights
 

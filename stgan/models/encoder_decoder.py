@@ -204,7 +204,7 @@ class STGAN(EncoderDecoder):
         norm_decay: share of BatchNorm's running statistics kept at a training step.
         soft_mask: a fourth output decides per pixel how much of the source is replaced (not in the paper).
         use_regions: an edit changes nothing outside of where its attributes live, see
-            :func:`stgan.regions.attribute_regions` (not in the paper); for label_mode difference.
+            :func:`stgan.models.regions.attribute_regions` (not in the paper); for label_mode difference.
     """
 
     def __init__(

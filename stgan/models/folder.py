@@ -11,7 +11,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from stgan.connection import CONNECTION_ERRORS
+from stgan.hub.errors import CONNECTION_ERRORS
 from stgan.models.aligner import FaceAligner
 from stgan.models.classifier import AttributeClassifier
 from stgan.models.discriminators import Discriminator, PatchDiscriminator

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from stgan.attributes import labels_to_difference
 from stgan.models.pretrained import PretrainedModel
-from stgan.regions import attribute_regions
+from stgan.models.regions import attribute_regions
 
 LABEL_MODES = ("difference", "target")
 

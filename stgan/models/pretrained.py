@@ -12,7 +12,7 @@ from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 from safetensors.torch import load_file
 from torch import nn
 
-from stgan.connection import CONNECTION_ERRORS
+from stgan.hub.errors import CONNECTION_ERRORS
 
 DOWNLOAD_SETTINGS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 

@@ -9,12 +9,12 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 
-from stgan import figures
-from stgan.data import MemoryDataset
-from stgan.metrics import to_uint8
+from stgan.data.loading import MemoryDataset
+from stgan.evaluation import figures
+from stgan.evaluation.metrics import to_uint8
+from stgan.frame import CELEBA_CROP, CELEBA_SIZE, MEAN_LANDMARKS, normalise
 from stgan.models import AttributeClassifier, FaceAligner
 from stgan.models.aligner import UPRIGHT, frame_error, mirror, random_similarities, sample_views
-from stgan.pixels import CELEBA_CROP, CELEBA_SIZE, MEAN_LANDMARKS, normalise
 from stgan.training.config import TrainingConfig
 from stgan.training.supervised import SupervisedObjective
 

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
-from stgan import losses, metrics
-from stgan.data import MemoryDataset, random_flip
+from stgan.data.loading import MemoryDataset, random_flip
+from stgan.evaluation import metrics
+from stgan.frame import normalise
 from stgan.models import AttributeClassifier
-from stgan.pixels import normalise
+from stgan.training import losses
 from stgan.training.config import TrainingConfig
 from stgan.training.supervised import SupervisedObjective
 

@@ -8,9 +8,10 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
-from stgan import figures, losses, metrics
 from stgan.attributes import exclusion_matrix, flipped_labels
-from stgan.data import MemoryDataset, random_flip
+from stgan.data.loading import MemoryDataset, random_flip
+from stgan.evaluation import figures, metrics
+from stgan.frame import normalise
 from stgan.models import (
     DISCRIMINATOR_FOLDER,
     GENERATORS,
@@ -27,7 +28,7 @@ from stgan.models import (
     settings_differences,
     widened,
 )
-from stgan.pixels import normalise
+from stgan.training import losses
 from stgan.training.augmentation import augmented
 from stgan.training.config import TrainingConfig
 from stgan.training.distributed import keep_own_buffers

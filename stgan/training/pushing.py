@@ -12,8 +12,8 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 
 from stgan.card import OF_THE_WEIGHTS
-from stgan.connection import explained, explanation
-from stgan.repository import TakenError, check_private, check_same_project, full_name, list_files
+from stgan.hub.errors import explained, explanation
+from stgan.hub.repository import TakenError, check_private, check_same_project, full_name, list_files
 from stgan.training.checkpoints import PARTIAL_PREFIX, PREFIX, CheckpointError, list_checkpoints
 
 STATE_BRANCH = "training-state"  # beside main, so that whoever wants the model does not download the optimizers

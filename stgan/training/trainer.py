@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import TRAINING_FILE, device_name, remove_records, write_card
-from stgan.data import (
+from stgan.data.loading import (
     Batch,
     DataError,
     MemoryBatches,
@@ -36,7 +36,7 @@ from stgan.data import (
     load_into_memory,
     open_split,
 )
-from stgan.metrics import check_judge
+from stgan.evaluation.metrics import check_judge
 from stgan.models import AttributeClassifier, fetch_model_folder
 from stgan.training.alignment import AlignmentObjective
 from stgan.training.checkpoints import (

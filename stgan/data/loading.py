@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from stgan.attributes import index_of
-from stgan.pixels import CELEBA_CROP, CELEBA_SIZE
+from stgan.frame import CELEBA_CROP, CELEBA_SIZE
 
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, 3, S, S), float labels (B, A) in {0, 1}
 

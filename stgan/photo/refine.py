@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from stgan.faces import Alignment, Face, align_face, crop_face, landmarks_in
-from stgan.geometry import as_3x3, box_to_square
+from stgan.frame import normalise
 from stgan.models import FaceAligner
 from stgan.models.aligner import VIEW_CENTRE, VIEW_SHARE
-from stgan.pixels import normalise
+from stgan.photo.faces import Alignment, Face, align_face, crop_face, landmarks_in
+from stgan.photo.geometry import as_3x3, box_to_square
 
 CROP = 170  # side of the crop in which frames are kept here, pixels; any would do
 
@@ -20,7 +20,7 @@ def refined_faces(aligner: FaceAligner, rgb: np.ndarray, faces: Sequence[Face], 
     """The same faces with landmarks where the aligner's frame puts those of the mean face, and with its confidence:
     above a half it takes them for faces.
 
-    :func:`stgan.faces.align_face` gives that frame back. Each look takes an upright view in the frame of the one
+    :func:`stgan.photo.faces.align_face` gives that frame back. Each look takes an upright view in the frame of the one
     before, the first in that of the detector's landmarks or box; all faces are seen in one batch.
 
     Args:

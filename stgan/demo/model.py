@@ -11,7 +11,7 @@ from stgan.card import TRAINING_FILE, training_datasets
 from stgan.editor import BUNDLED, FaceEditor
 from stgan.models import ModelFolderError, fetch_model_folder
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 logger = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from stgan.attributes import DEFAULT_ATTRIBUTES, exclusion_matrix, flipped_labels
+from stgan.frame import normalise, quantise
 from stgan.models import AttributeClassifier, Generator, check_judge
-from stgan.pixels import normalise, quantise
 
 PUBLISHED_INTENSITY = 1.5  # the official code doubles the toggled target: from -0.5 to +1, not to +0.5
 PUBLISHED: dict[str, tuple[float, float, float]] = {

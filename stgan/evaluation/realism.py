@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from stgan.attributes import exclusion_matrix, flipped_labels
-from stgan.metrics import measuring
+from stgan.evaluation.metrics import measuring
+from stgan.frame import normalise, quantise
 from stgan.models import Generator
-from stgan.pixels import normalise, quantise
 
 KID_SUBSET = 1000  # images in each of the 100 draws that KID averages over, as in its paper
 

@@ -1,6 +1,6 @@
 """Find faces in a photograph and bring them into the frame that the models were trained on.
 
-Two steps; :mod:`stgan.paste` is the third:
+Two steps; :mod:`stgan.photo.paste` is the third:
 
 1. :class:`FaceDetector` finds faces (YuNet where its file is at hand, OpenCV's Haar cascades otherwise).
 2. :func:`align_face` gives the similarity that maps the photo onto the model's crop: CelebA's aligned frame
@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from stgan.geometry import as_3x3, box_to_square, extent, transform
-from stgan.pixels import CELEBA_CROP, CELEBA_SIZE, MEAN_LANDMARKS
+from stgan.frame import CELEBA_CROP, CELEBA_SIZE, MEAN_LANDMARKS
+from stgan.photo.geometry import as_3x3, box_to_square, extent, transform
 
 logger = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ class FaceDetector:
 def check_photo(rgb: np.ndarray) -> None:
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(
-            f"A photo is uint8 (H, W, 3), as stgan.photos.open_photo reads it; not {rgb.dtype} {rgb.shape}."
+            f"A photo is uint8 (H, W, 3), as stgan.photo.files.open_photo reads it; not {rgb.dtype} {rgb.shape}."
         )
 
 

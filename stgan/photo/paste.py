@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stgan.faces import Alignment, check_photo, crop_face
-from stgan.geometry import as_3x3, box_to_square, extent, transform
+from stgan.photo.faces import Alignment, check_photo, crop_face
+from stgan.photo.geometry import as_3x3, box_to_square, extent, transform
 
 
 def paste_edit(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stgan.pixels import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
 
 Ellipse = tuple[float, float, float, float]  # middle and half axes (x, y, across, down), see _ellipse
 

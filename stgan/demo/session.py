@@ -11,11 +11,11 @@ from pathlib import Path
 from PIL import Image
 
 from stgan.attributes import HAIR_COLOURS, excluded_by, resolve_ticks
+from stgan.demo.request import EditRequest
 from stgan.editor import FaceEditor, PreparedFace
-from stgan.faces import Face, choose_face, looks_aligned
-from stgan.figures import caption, framed_faces, short_name
-from stgan.photos import Photo, open_photo, save_photo
-from stgan.request import EditRequest
+from stgan.evaluation.figures import caption, framed_faces, short_name
+from stgan.photo.faces import Face, choose_face, looks_aligned
+from stgan.photo.files import Photo, open_photo, save_photo
 
 THUMBNAIL = 160  # pixels
 FRAMED_SIDE = 1024  # pixels, of the photo with its faces framed

@@ -10,10 +10,10 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from stgan.attributes import exclusion_matrix, flipped_labels
-from stgan.faces import Face
-from stgan.metrics import measuring, to_uint8
+from stgan.evaluation.metrics import measuring, to_uint8
+from stgan.frame import normalise
 from stgan.models import Generator
-from stgan.pixels import normalise
+from stgan.photo.faces import Face
 
 SHORT_NAMES = {
     "5_o_Clock_Shadow": "5 o'clock shadow",

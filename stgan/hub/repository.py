@@ -9,7 +9,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.constants import CONFIG_NAME
 from huggingface_hub.hf_api import RepoFile
 
-from stgan.connection import HubError
+from stgan.hub.errors import HubError
 
 CARD = "README.md"
 

@@ -1,0 +1,1 @@
+"""The demo: what a visit holds, the page and its endpoints."""

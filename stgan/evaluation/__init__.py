@@ -1,0 +1,1 @@
+"""How good an editor is, and pictures of what it does."""

@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: its repositories and its errors."""
