@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from scripts import load_script
 
+from stgan import bundle as bundling
 from stgan.editor import FaceEditor
 from stgan.models import STGAN, AttributeClassifier, Discriminator, FaceAligner, load_companion_discriminator
 
 NAMES = ["Eyeglasses", "Male"]
-bundling = load_script("hub/bundle.py")
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ import torch
 from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
-from scripts import load_script
 
-from stgan import FaceEditor
+from stgan import FaceEditor, bundle
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import EVALUATION_FILE, TRAINING_FILE, model_card, write_card
 from stgan.models import STGAN, AttributeClassifier, FaceAligner, load_companion_aligner, load_generator
@@ -26,7 +25,7 @@ BUNDLED = ROOT / "hub" / "stgan-celeba-128"
 
 @pytest.fixture(scope="module")
 def bundler():
-    return load_script("hub/bundle.py")
+    return bundle
 
 
 def test_a_bundle_answers_as_its_parts_do_but_is_half_the_size(bundler, model_folder, tmp_path):
