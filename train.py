@@ -7,7 +7,7 @@ import sys
 import tyro
 
 try:
-    from stgan.data.loading import DataError
+    from stgan.data import DataError
     from stgan.models import ModelFolderError
     from stgan.training import TrainingConfig, TrainingError, recipe_defaults, train
     from stgan.training.checkpoints import CheckpointError

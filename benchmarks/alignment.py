@@ -21,7 +21,7 @@ import tyro
 from PIL import Image
 
 from stgan.attributes import index_of
-from stgan.data.loading import label_value, open_split
+from stgan.data import label_value, open_split
 from stgan.editor import FaceEditor, default_model
 from stgan.frame import CELEBA_CROP, CELEBA_SIZE, normalise
 from stgan.models import FaceAligner

@@ -15,7 +15,7 @@ import tyro
 from torch.utils.benchmark import Timer
 
 from stgan.card import TRAINING_FILE
-from stgan.data.loading import load_into_memory
+from stgan.data import load_into_memory
 from stgan.devices import chosen_device
 from stgan.evaluation.metrics import Evaluation, evaluate
 from stgan.models import AttributeClassifier, Generator, load_generator

@@ -13,7 +13,7 @@ from side_by_side import ROOT
 from torch import Tensor
 from tqdm import tqdm
 
-from stgan.data.loading import load_into_memory
+from stgan.data import load_into_memory
 from stgan.evaluation.metrics import measuring
 from stgan.frame import normalise, quantise
 from stgan.models import CLASSIFIER_FOLDER, AttributeClassifier, Generator, load_generator

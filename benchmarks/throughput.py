@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from stgan.card import device_name
-from stgan.data.loading import MemoryDataset
+from stgan.data import MemoryDataset
 from stgan.training import TrainingConfig, recipe_defaults
 from stgan.training.trainer import Trainer
 

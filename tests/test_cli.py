@@ -16,7 +16,7 @@ from torch import nn
 
 from stgan import FaceEditor, cli
 from stgan.card import split_section
-from stgan.data.loading import load_into_memory
+from stgan.data import load_into_memory
 from stgan.evaluation import command as evaluating
 from stgan.evaluation import metrics
 from stgan.evaluation.figures import caption, contact_sheet, edit_sheet, varied_people

@@ -7,7 +7,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from stgan.data.loading import MemoryDataset
+from stgan.data import MemoryDataset
 from stgan.training import recipe_defaults
 from stgan.training.graphs import EAGER_STEPS, GraphRecorder, RecordingError
 from stgan.training.trainer import Trainer

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from stgan.attributes import edited_labels
-from stgan.data.loading import DataError
+from stgan.data import DataError
 from stgan.evaluation import metrics
 from stgan.evaluation.command import evaluate_folder
 from stgan.frame import normalise

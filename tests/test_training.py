@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from stgan.attributes import exclusion_matrix, flipped_labels
-from stgan.data.loading import DataError, MemoryDataset, load_into_memory
+from stgan.data import DataError, MemoryDataset, load_into_memory
 from stgan.frame import normalise
 from stgan.hub.errors import HubError
 from stgan.models import (

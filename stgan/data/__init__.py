@@ -1,1 +1,25 @@
-"""Labelled images to train on and to measure with."""
+"""Labelled images to train on and to measure with, streamed or held in memory.
+
+Any dataset with an image column and binary columns works. Images come out as uint8 (3, S, S), labels as 0 or 1.
+"""
+
+from stgan.data.errors import DataError, MissingSplitError, SkippedImages
+from stgan.data.memory import MemoryBatches, MemoryDataset, load_into_memory
+from stgan.data.preprocess import Batch, Preprocess, label_value, random_flip
+from stgan.data.sources import open_split
+from stgan.data.stream import StreamBatches
+
+__all__ = [
+    "Batch",
+    "DataError",
+    "MemoryBatches",
+    "MemoryDataset",
+    "MissingSplitError",
+    "Preprocess",
+    "SkippedImages",
+    "StreamBatches",
+    "label_value",
+    "load_into_memory",
+    "open_split",
+    "random_flip",
+]

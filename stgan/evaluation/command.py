@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from stgan.card import EVALUATION_FILE, replace_section, split_section, write_card
-from stgan.data.loading import load_into_memory
+from stgan.data import load_into_memory
 from stgan.devices import chosen_device
 from stgan.evaluation.figures import edit_sheet, varied_people
 from stgan.evaluation.metrics import Evaluation, check_measurement, evaluate
@@ -63,14 +63,14 @@ def evaluate_folder(
         update_card: put the figures into the model folder's card, as text and as ``model-index``.
         document: Markdown file in which the means, beside the published ones, replace what is between the lines
             ``<!-- stgan evaluate -->`` and ``<!-- /stgan evaluate -->``.
-        crop: of the images, see :class:`stgan.data.loading.Preprocess`.
+        crop: of the images, see :class:`stgan.data.Preprocess`.
         realism: also measure FID and KID, which need the extra ``realism`` and download an Inception network.
         workers: processes that decode images.
         progress: show bars.
 
     Raises:
         ModelFolderError: the model or its classifier cannot be loaded, or a card is to be updated on the Hub.
-        stgan.data.loading.DataError: the dataset, the split or a label column is not there.
+        stgan.data.DataError: the dataset, the split or a label column is not there.
         ValueError: the classifier does not know an attribute that the model edits, the document lacks those lines, or
             ``output`` is in the model folder; intensities, batch size or device cannot be used; for ``realism`` the
             extra is not installed or there are too few images. All this is found out before the work.

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 
-from stgan.data.loading import MemoryDataset
+from stgan.data import MemoryDataset
 from stgan.evaluation import figures
 from stgan.evaluation.metrics import to_uint8
 from stgan.frame import CELEBA_CROP, CELEBA_SIZE, MEAN_LANDMARKS, normalise

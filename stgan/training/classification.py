@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
-from stgan.data.loading import MemoryDataset, random_flip
+from stgan.data import MemoryDataset, random_flip
 from stgan.evaluation import metrics
 from stgan.frame import normalise
 from stgan.models import AttributeClassifier

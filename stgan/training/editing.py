@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stgan.attributes import exclusion_matrix, flipped_labels
-from stgan.data.loading import MemoryDataset, random_flip
+from stgan.data import MemoryDataset, random_flip
 from stgan.evaluation import figures, metrics
 from stgan.frame import normalise
 from stgan.models import (

@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import TRAINING_FILE, device_name, remove_records, write_card
-from stgan.data.loading import (
+from stgan.data import (
     Batch,
     DataError,
     MemoryBatches,

@@ -1,0 +1,170 @@
+"""Batches of a dataset that is read during training: nothing is copied to disk or held in memory."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets.distributed import split_dataset_by_node
+from torch import Tensor
+
+from stgan.data.errors import DataError, SkippedImages
+from stgan.data.preprocess import Batch, Preprocess, collate, decode_row
+from stgan.data.sources import check_attributes, image_column, open_split
+
+
+class StreamBatches:
+    """Batches of a streamed dataset, in order. Worker processes read and decode.
+
+    Each epoch shuffles the shards and a buffer of examples from (seed, epoch). A resumed stream reads the epoch again
+    up to the batch where it stopped.
+
+    Args:
+        source, split, attributes, image_size, crop, revision: see :func:`stgan.data.load_into_memory`.
+        batch_size: images per process.
+        seed: of the shuffling.
+        rank, world_size: number of this process, and of all processes. Each reads its own share of the shards.
+        workers: processes that read and decode; 0 decodes in this one.
+        shuffle_buffer: examples in the buffer that is shuffled.
+        max_samples: use only this many examples, the same in every epoch; the processes share them.
+        device: where batches are delivered.
+
+    Raises:
+        DataError: see :func:`stgan.data.open_split`; or an attribute is not a column.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        split: str,
+        attributes: Sequence[str],
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        *,
+        crop: str = "auto",
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int = 2,
+        shuffle_buffer: int = 2_000,
+        max_samples: int | None = None,
+        revision: str | None = None,
+        device: torch.device | str = "cpu",
+    ):
+        dataset = open_split(source, split, streaming=True, revision=revision)
+        check_attributes(dataset, attributes)
+        column = image_column(dataset)
+        dataset = dataset.select_columns([column, *attributes])
+        if dataset.num_shards < max(1, workers) * world_size:
+            dataset = dataset.reshard()  # by row group, so that every worker of every rank has rows to read
+        if max_samples is not None:
+            dataset = dataset.take(max_samples)  # before the shuffle, or every epoch would take different ones
+        dataset = dataset.shuffle(seed=seed, buffer_size=shuffle_buffer)
+        if world_size > 1:  # by shards, even if uneven: split by examples, every rank would read all of them
+            by = "shards" if dataset.num_shards >= world_size else "auto"
+            dataset = split_dataset_by_node(dataset, rank, world_size, strategy=by)
+        self.stream, self.batch_size = dataset, batch_size
+        self.device, self.skipped = torch.device(device), SkippedImages()
+        self.epoch, self.batch = 0, 0
+        self._iterator: Iterator | None = None
+        self.loader = torch.utils.data.DataLoader(
+            _DecodedStream(dataset, column, attributes, Preprocess(image_size, crop), batch_size),
+            batch_size=None,
+            num_workers=min(workers, dataset.num_shards),
+            worker_init_fn=_leave_process_group,
+            pin_memory=self.device.type == "cuda",
+        )
+
+    def draw(self, number: int) -> Batch:
+        """The next batch. ``number`` is ignored, since a stream has one order; ``MemoryBatches`` needs it.
+
+        Raises:
+            DataError: too many images cannot be decoded, a label is invalid, or an epoch does not fill one batch.
+        """
+        if self._iterator is None:
+            self._resume_epoch()
+        batch = self._next_full_batch()
+        while batch is None:
+            self.skipped.check()
+            if self.batch == 0:
+                raise DataError(
+                    f"{self.skipped.seen} images do not fill a batch of {self.batch_size} in any of "
+                    f"{max(1, self.loader.num_workers)} worker(s): lower --batch_size or --dataloader_num_workers, "
+                    "or give more images."
+                )
+            self.epoch, self.batch = self.epoch + 1, 0
+            self._open_epoch()
+            batch = self._next_full_batch()
+        self.batch += 1
+        return tuple(part.to(self.device, non_blocking=True) for part in batch)
+
+    def _open_epoch(self) -> None:
+        self.stream.set_epoch(self.epoch)
+        self._iterator = iter(self.loader)
+
+    def _next_full_batch(self) -> Batch | None:
+        """The next batch, or None at the end of an epoch. A worker's last, smaller batch is counted and dropped."""
+        for decoded in self._iterator:
+            if isinstance(decoded, DataError):
+                raise decoded
+            images, labels, names = decoded
+            self.skipped.add(len(images) + len(names), names)
+            if len(images) == self.batch_size:
+                return images, labels
+        return None
+
+    def _resume_epoch(self) -> None:
+        """Read past the batches that were already drawn, without counting their images again."""
+        counted, self.skipped = self.skipped, SkippedImages()
+        self._open_epoch()
+        for _ in range(self.batch):
+            self._next_full_batch()
+        self.skipped = counted
+
+    def state_dict(self) -> dict[str, Any]:
+        """Position of the stream: the epoch, the batches drawn from it, and the images counted so far."""
+        return {"epoch": self.epoch, "batch": self.batch, "seen": self.skipped.seen, "skipped": self.skipped.names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the position of another stream. The next draw reads up to it."""
+        self.epoch, self.batch, self._iterator = state["epoch"], state["batch"], None
+        self.skipped = SkippedImages(state["seen"], list(state["skipped"]))
+
+
+def _leave_process_group(worker: int) -> None:
+    """Keep a signal to the process group from ending the workers while the trainer still finishes its step."""
+    if hasattr(os, "setsid"):  # not on Windows
+        os.setsid()
+
+
+class _DecodedStream(torch.utils.data.IterableDataset):
+    """Batches of a streamed dataset, as :func:`collate` returns them.
+
+    An undecodable image is reported at once, in a batch of its own. The last batch of an epoch may be smaller. A
+    DataError is yielded as the last item and not raised, because the loader would wrap its message in a traceback.
+    """
+
+    def __init__(self, stream: Any, column: str, attributes: Sequence[str], preprocess: Preprocess, batch_size: int):
+        self.stream, self.column, self.attributes, self.preprocess = stream, column, attributes, preprocess
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, list[str]] | DataError]:
+        try:
+            yield from self._batches()
+        except DataError as error:
+            yield error
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
+        rows: list[tuple[np.ndarray, np.ndarray]] = []
+        for number, row in enumerate(self.stream):
+            decoded = decode_row(row, self.column, self.attributes, self.preprocess, f"example {number}")
+            if isinstance(decoded, str):
+                yield collate([decoded])
+                continue
+            rows.append(decoded)
+            if len(rows) == self.batch_size:
+                yield collate(rows)
+                rows = []
+        yield collate(rows)

@@ -1,0 +1,219 @@
+"""Images and labels come out the same from every layout, and mistakes in a dataset are named."""
+
+import os
+import subprocess
+import sys
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from hub_server import Hub, Repository, StoredFile
+from numbered_data import BITS, numbered_dataset, numbers
+
+from stgan.attributes import CELEBA_ATTRIBUTES
+from stgan.data import DataError, Preprocess, SkippedImages, StreamBatches, load_into_memory, open_split
+
+ATTRIBUTES = ("Black_Hair", "Eyeglasses", "Male")
+LAYOUTS = ("celeba", "celeba_signed", "celeba_numbered", "celeba_download")
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory):
+    return numbered_dataset(tmp_path_factory.mktemp("numbered"))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("split", "stored"), [("train", "train"), ("validation", "valid"), ("test", "test")])
+def test_every_layout_gives_the_same_images_and_labels(layout, split, stored, faces, request):
+    data = load_into_memory(request.getfixturevalue(layout), split, CELEBA_ATTRIBUTES, 32, workers=0)
+    images = np.stack([Preprocess(32)(each) for each in faces[stored].images])
+    labels = [[float(each[name]) for name in CELEBA_ATTRIBUTES] for each in faces[stored].labels]
+    assert data.images.dtype == torch.uint8
+    assert torch.equal(data.images, torch.from_numpy(images))
+    assert torch.equal(data.labels, torch.tensor(labels))
+    assert str(data.skipped) == f"0 of {len(images)} images skipped as undecodable"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_streams_what_it_holds(layout, request):
+    folder = request.getfixturevalue(layout)
+    memory = load_into_memory(folder, "train", ATTRIBUTES, 16, workers=0)
+    stream = StreamBatches(folder, "train", ATTRIBUTES, 16, 12, seed=0, workers=0, shuffle_buffer=8)
+    batches = [stream.draw(n) for n in range(4)]
+
+    def rows(images, labels):
+        flat = torch.cat([images.flatten(1).float(), labels], 1)
+        return sorted(map(tuple, flat.tolist()))
+
+    streamed = rows(torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches]))
+    assert streamed == rows(memory.images, memory.labels)
+    assert stream.epoch == 0
+
+
+@pytest.mark.parametrize("layout", ["celeba", "celeba_signed", "celeba_download"])
+@pytest.mark.parametrize("alias", ["validation", "valid", "val", "dev"])
+def test_a_validation_split_is_found_by_each_of_its_names(layout, alias, request):
+    assert len(open_split(request.getfixturevalue(layout), alias)) == 12
+
+
+def test_decoding_in_workers_keeps_the_order(celeba):
+    alone, together = (load_into_memory(celeba, "train", ATTRIBUTES, 16, workers=workers) for workers in (0, 2))
+    assert torch.equal(alone.images, together.images)
+    assert torch.equal(alone.labels, together.labels)
+
+
+def test_a_limit_takes_the_first_images(celeba):
+    data = load_into_memory(celeba, "train", ATTRIBUTES, 16, workers=0)
+    first = load_into_memory(celeba, "train", ATTRIBUTES, 16, workers=0, max_samples=5)
+    assert torch.equal(first.images, data.images[:5])
+
+
+def test_a_dataset_of_anything_trains_by_its_own_columns(numbered):
+    data = load_into_memory(numbered, "train", BITS, 8, workers=0)
+    assert numbers(data.labels) == list(range(48))
+    assert data.images[5, :, 0, 0].tolist() == [5, 250, 7]
+
+
+@pytest.mark.parametrize("name", ["list_eval_partition", "list_attr_celeba"])
+def test_the_tables_of_a_download_are_found_as_csv_in_a_folder_too(name, celeba_download, tmp_path):
+    """Kaggle's copy: comma-separated, header in both, images one folder deeper."""
+    (tmp_path / "img_align_celeba").mkdir()
+    (tmp_path / "img_align_celeba" / "img_align_celeba").symlink_to(celeba_download / "img_align_celeba")
+    lines = (celeba_download / "list_attr_celeba.txt").read_text().splitlines()[1:]
+    rows = [",".join(line.split()) for line in lines]
+    (tmp_path / "list_attr_celeba.csv").write_text("\n".join([f"image_id,{rows[0]}", *rows[1:]]))
+    rows = [",".join(line.split()) for line in (celeba_download / "list_eval_partition.txt").read_text().splitlines()]
+    (tmp_path / "list_eval_partition.csv").write_text("\n".join(["image_id,partition", *rows]))
+    ours, theirs = (load_into_memory(f, "test", ATTRIBUTES, 16, workers=0) for f in (tmp_path, celeba_download))
+    assert torch.equal(ours.images, theirs.images)
+    assert torch.equal(ours.labels, theirs.labels)
+    (tmp_path / f"{name}.csv").unlink()
+    with pytest.raises(DataError, match=f"no {name}.txt"):
+        open_split(tmp_path, "train")
+
+
+# ----------------------------------------------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize("source", ["/nowhere", "./nowhere", "nowhere", "~/nowhere"])
+def test_a_dataset_that_is_nowhere_says_what_could_be_given(source):
+    with pytest.raises(DataError, match=r"owner/name.*train-\*\.parquet.*list_attr_celeba"):
+        open_split(source, "train")
+
+
+def test_a_hub_dataset_out_of_reach_says_what_to_check():
+    with pytest.raises(DataError, match="'nobody/nothing' could not be opened.*hf auth login"):
+        open_split("nobody/nothing", "train")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_of_a_hub_dataset_only_the_wanted_splits_files_are_read(streaming, numbered, tmp_path):
+    """In a process of its own, for the address of the Hub is fixed at import."""
+    files = sorted(numbered.glob("*.parquet"))
+    hub = Hub().start()
+    hub.repositories["datasets/somebody/numbers"] = repository = Repository(private=False)
+    stored = {"train-0.parquet": files[0], "valid-0.parquet": files[1]}
+    repository.commit("main", {f"data/{name}": StoredFile(file.read_bytes(), True) for name, file in stored.items()})
+    code = (
+        "from stgan.data import open_split\n"
+        f"rows = open_split('somebody/numbers', 'validation', streaming={streaming})\n"
+        f"print(*[sum(row[name] << bit for bit, name in enumerate({BITS!r})) for row in rows])"
+    )
+    settings = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | settings, capture_output=True, text=True, timeout=120
+        )  # fmt: skip
+    finally:
+        hub.shutdown()
+        hub.server_close()
+    assert result.stdout.split() == [str(number) for number in range(24, 48)], result.stderr
+    assert hub.asked("GET", "/resolve/.*valid-0.parquet")
+    assert not hub.asked("GET", "/resolve/.*train-0.parquet")
+
+
+def test_an_empty_folder_is_no_dataset(tmp_path):
+    with pytest.raises(DataError, match="no Parquet files"):
+        open_split(tmp_path, "train")
+
+
+def test_a_split_that_is_missing_names_those_that_are_there(numbered):
+    with pytest.raises(DataError, match="no split 'validation'; the dataset has train"):
+        open_split(numbered, "validation")
+
+
+def test_a_dataset_without_images_names_its_columns(tmp_path):
+    datasets.Dataset.from_dict({"a": [1], "b": [2]}).to_parquet(str(tmp_path / "train.parquet"))
+    with pytest.raises(DataError, match="no image column; its columns are a, b"):
+        open_split(tmp_path, "train")
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["memory", "stream"])
+def test_an_unknown_attribute_names_the_nearest_column(celeba, streaming):
+    with pytest.raises(DataError, match="Eyeglases.*Did you mean Eyeglasses"):
+        read_all(celeba, streaming, attributes=("Eyeglases",))
+
+
+def read_all(folder, streaming, attributes=BITS, batch=4, workers=1):
+    """Read one epoch; returns the skipped images."""
+    if not streaming:
+        return load_into_memory(folder, "train", attributes, 8, workers=workers).skipped
+    stream = StreamBatches(folder, "train", attributes, 8, batch, seed=0, workers=workers)
+    number = 0
+    while stream.epoch == 0:
+        stream.draw(number)
+        number += 1
+    return stream.skipped
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["memory", "stream"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_label_of_seven_is_refused_in_one_line(tmp_path, streaming, workers):
+    numbered_dataset(tmp_path, 8, shards=1, celeb=[1, 0, 7, 1, 1, 1, 1, 1])
+    with pytest.raises(DataError, match="'celeb' holds 7") as refusal:
+        read_all(tmp_path, streaming, ("bit_0", "celeb"), workers=workers)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["memory", "stream"])
+def test_undecodable_images_are_skipped_counted_and_named(tmp_path, streaming):
+    numbered_dataset(tmp_path, 200, shards=1, broken=(3, 150))
+    skipped = read_all(tmp_path, streaming)
+    first_epoch = skipped.names[:2]
+    assert sorted(first_epoch) == ["150.png", "3.png"]
+    assert skipped.seen >= 200
+    assert "images skipped as undecodable (first: " in str(skipped)
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["memory", "stream"])
+def test_more_than_one_in_a_hundred_undecodable_images_stop_the_run(tmp_path, streaming):
+    numbered_dataset(tmp_path, 200, shards=1, broken=(3, 77, 150))
+    with pytest.raises(DataError, match=r"3 of 200 images could not be decoded, more than 1%. The first: .*77\.png"):
+        read_all(tmp_path, streaming)
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["memory", "stream"])
+def test_a_dataset_of_which_nothing_can_be_decoded_says_so(tmp_path, streaming):
+    numbered_dataset(tmp_path, 20, shards=1, broken=range(20))
+    with pytest.raises(DataError, match=r"of 20 images could not be decoded|11 of 11 images could not be decoded"):
+        read_all(tmp_path, streaming)
+
+
+def test_a_long_dataset_is_stopped_early_not_at_its_end():
+    skipped = SkippedImages()
+    skipped.add(500, [f"{i}" for i in range(10)])  # one in a hundred of the first thousand is not passed yet
+    with pytest.raises(DataError, match="11 of 501"):
+        skipped.add(1, ["10"])
+    SkippedImages(seen=5_000).add(1, [f"{i}" for i in range(50)])
+
+
+def test_images_missing_from_a_download_are_skipped_by_name(celeba_download, faces, tmp_path):
+    (tmp_path / "img_align_celeba").mkdir()
+    for name in ("list_attr_celeba.txt", "list_eval_partition.txt"):
+        (tmp_path / name).write_text((celeba_download / name).read_text())
+    for number in range(1, 49):
+        if number != 7:
+            (tmp_path / "img_align_celeba" / f"{number:06}.jpg").write_bytes(faces["train"].images[number - 1])
+    with pytest.raises(DataError, match="1 of 48 images could not be decoded.*000007.jpg"):
+        load_into_memory(tmp_path, "train", ATTRIBUTES, 16, workers=0)
