@@ -17,7 +17,8 @@ from torch.utils.benchmark import Timer
 from stgan.card import TRAINING_FILE
 from stgan.data import load_into_memory
 from stgan.devices import chosen_device
-from stgan.evaluation.metrics import Evaluation, evaluate
+from stgan.evaluation.protocol import evaluate
+from stgan.evaluation.results import Evaluation
 from stgan.models import AttributeClassifier, Generator, load_generator
 
 ROOT = Path(__file__).parent.parent

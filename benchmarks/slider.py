@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from stgan.data import load_into_memory
-from stgan.evaluation.metrics import measuring
+from stgan.evaluation.inference import evaluation_mode
 from stgan.frame import normalise, quantise
 from stgan.models import CLASSIFIER_FOLDER, AttributeClassifier, Generator, load_generator
 
@@ -47,7 +47,7 @@ def seen(generator: Generator, classifier: AttributeClassifier, images: Tensor, 
     count = len(generator.attributes)
     columns = [classifier.attributes.index(name) for name in generator.attributes]
     found = []
-    with measuring(generator, classifier):
+    with evaluation_mode(generator, classifier):
         for batch in tqdm(images.split(batch_size), desc="sliding"):
             features = generator.encode(normalise(batch))
             logits = torch.empty(count, len(INTENSITIES), len(batch))

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from stgan.attributes import index_of
 from stgan.card import TRAINING_FILE, remove_records, write_card
 from stgan.data import load_into_memory
-from stgan.evaluation.metrics import evaluate
+from stgan.evaluation.protocol import evaluate
 from stgan.models import (
     ALIGNER_FOLDER,
     CLASSIFIER_FOLDER,

@@ -18,9 +18,10 @@ from stgan import FaceEditor, cli
 from stgan.card import split_section
 from stgan.data import load_into_memory
 from stgan.evaluation import command as evaluating
-from stgan.evaluation import metrics
 from stgan.evaluation.figures import caption, contact_sheet, edit_sheet, varied_people
+from stgan.evaluation.protocol import evaluate
 from stgan.evaluation.realism import realism
+from stgan.evaluation.tables import comparison_table
 from stgan.models import load_companion_classifier, load_generator
 from stgan.photo.faces import FaceDetector
 
@@ -211,7 +212,7 @@ def test_evaluate_measures_the_split_that_it_is_told(stgan, celeba, model_folder
     generator, judge = load_generator(model), load_companion_classifier(model)
     names = generator.attributes
     data = load_into_memory(str(celeba), "test", names, generator.image_size, max_samples=6, crop="center", workers=0)
-    expected = metrics.evaluate(generator, judge, data.images, data.labels, intensities=(0.5, 1.5))
+    expected = evaluate(generator, judge, data.images, data.labels, intensities=(0.5, 1.5))
     assert expected.summary() in printed
     record = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert record["split"] == "test"
@@ -226,7 +227,7 @@ def test_evaluate_measures_the_split_that_it_is_told(stgan, celeba, model_folder
     people = varied_people(data.labels, evaluating.FIGURE_PEOPLE)
     figure = edit_sheet(generator, data.images[people], data.labels[people], (0.5, 1.5))
     assert np.array_equal(np.asarray(Image.open(out / "edits.png")), np.asarray(figure))
-    assert split_section(document, "stgan evaluate")[1] == expected.comparison().strip()
+    assert split_section(document, "stgan evaluate")[1] == comparison_table(expected).strip()
     card = (model / "README.md").read_text(encoding="utf-8")
     assert "--split test --max-samples 6 --intensities 0.5 1.5 --crop center --realism" in card
     assert not list(model.rglob("*.png"))

@@ -18,8 +18,9 @@ from skimage.data import astronaut
 from stgan import FaceEditor
 from stgan.card import EVALUATION_FILE, FAMILY_FILE, model_card, replace_section, split_section
 from stgan.editor import BUNDLED
-from stgan.evaluation import metrics
 from stgan.evaluation.figures import MARGIN, sample_grid
+from stgan.evaluation.results import ClassifierReport, EditScores, Evaluation, GroupScores
+from stgan.evaluation.tables import PUBLISHED, comparison_table, evaluation_tables
 from stgan.models import STGAN, AttGAN, AttributeClassifier
 from stgan.training.config import TrainingConfig
 
@@ -58,19 +59,17 @@ def test_a_document_without_the_marks_is_left_alone(text, tmp_path):
 def evaluation(**more):
     """What a measurement might have found: .8 and .9 for Male, .6 and .7 for Young."""
     scores = {
-        intensity: metrics.EditScores({"Male": low, "Young": low - 0.2}, {"Male": error, "Young": error}, {"Male": 0.3})
+        intensity: EditScores({"Male": low, "Young": low - 0.2}, {"Male": error, "Young": error}, {"Male": 0.3})
         for intensity, low, error in ((1.0, 0.8, 0.05), (1.5, 0.9, 0.1))
     }
-    judge = metrics.ClassifierReport(
-        {"Male": 0.9, "Young": 0.8}, {"Male": 0.85, "Young": 0.75}, {"Male": 0.5, "Young": 1}
-    )
-    measured = metrics.Evaluation(1234, 30.0, 0.9, scores, judge, 1.0)
+    judge = ClassifierReport({"Male": 0.9, "Young": 0.8}, {"Male": 0.85, "Young": 0.75}, {"Male": 0.5, "Young": 1})
+    measured = Evaluation(1234, 30.0, 0.9, scores, judge, 1.0)
     return replace(measured, **more)
 
 
 def test_every_figure_stands_under_its_heading():
-    group = metrics.GroupScores(7, 0.95, {1.0: 0.41, 1.5: 0.42}, {1.0: 0.01, 1.5: 0.02})
-    text = evaluation(groups={"not Male": group}).to_markdown()
+    group = GroupScores(7, 0.95, {1.0: 0.41, 1.5: 0.42}, {1.0: 0.01, 1.5: 0.02})
+    text = evaluation_tables(evaluation(groups={"not Male": group}))
     tables = {table.split(" | ")[0]: cells(table) for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)}
     head, _, *rows = tables["| attribute"]
     judged = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows}
@@ -113,13 +112,13 @@ def cells(table):
 
 
 def test_the_comparison_holds_the_means_and_what_was_published():
-    head, _, ours, *published = cells(evaluation().comparison())
+    head, _, ours, *published = cells(comparison_table(evaluation()))
     assert head[1:5] == ["PSNR, dB", "SSIM", "edit accuracy ±1", "edit accuracy ±1.5"]
     assert ours == ["this model, 1,234 images", "30.00", "0.900", "0.700", "0.800", "0.050", "0.100"]
     assert [row[1:5] for row in published] == [
-        [f"{psnr:.2f}", f"{ssim:.3f}", "–", f"{accuracy:.3f}"] for psnr, ssim, accuracy in metrics.PUBLISHED.values()
+        [f"{psnr:.2f}", f"{ssim:.3f}", "–", f"{accuracy:.3f}"] for psnr, ssim, accuracy in PUBLISHED.values()
     ]
-    masked = cells(evaluation(rgb_psnr=28.0, rgb_ssim=0.8).comparison())
+    masked = cells(comparison_table(evaluation(rgb_psnr=28.0, rgb_ssim=0.8)))
     assert masked[3] == ["what it paints, without its soft mask", "28.00", "0.800", "–", "–", "–", "–"]
     assert {len(row) for row in masked} == {7}
 

@@ -6,7 +6,8 @@ import torch
 from PIL import ExifTags, Image
 
 from stgan.attributes import CELEBA_ATTRIBUTES, edited_labels
-from stgan.evaluation import figures, metrics
+from stgan.evaluation import figures
+from stgan.evaluation.fidelity import to_uint8
 from stgan.frame import normalise
 from stgan.models import STGAN
 from stgan.photo.faces import Face
@@ -53,10 +54,10 @@ def test_sample_grid_holds_source_reconstruction_and_each_edit(generator, people
     for person in range(3):
         source = normalise(images[person : person + 1])
         assert (shown[person][0] == images[person].permute(1, 2, 0).numpy()).all()
-        assert (shown[person][1] == metrics.to_uint8(generator(source, torch.zeros(1, 3)))[0]).all()
+        assert (shown[person][1] == to_uint8(generator(source, torch.zeros(1, 3)))[0]).all()
         for k, name in enumerate(ATTRIBUTES):
             target = edited_labels(labels[person], {name: not labels[person, k]}, ATTRIBUTES)
-            expected = metrics.to_uint8(generator(source, (target - labels[person])[None] * 1.5))[0]
+            expected = to_uint8(generator(source, (target - labels[person])[None] * 1.5))[0]
             ink = marked(shown[person][2 + k], expected)
             assert ink > 0
             added[bool(target[k])].append(ink)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from stgan.attributes import edited_labels
-from stgan.evaluation.metrics import to_uint8
+from stgan.evaluation.fidelity import to_uint8
 from stgan.evaluation.realism import realism
 from stgan.models import STGAN
 

@@ -12,9 +12,11 @@ from stgan.card import EVALUATION_FILE, replace_section, split_section, write_ca
 from stgan.data import load_into_memory
 from stgan.devices import chosen_device
 from stgan.evaluation.figures import edit_sheet, varied_people
-from stgan.evaluation.metrics import Evaluation, check_measurement, evaluate
+from stgan.evaluation.protocol import check_measurement, evaluate
 from stgan.evaluation.realism import check_enough, inception
 from stgan.evaluation.realism import realism as measure_realism
+from stgan.evaluation.results import Evaluation
+from stgan.evaluation.tables import comparison_table, evaluation_tables
 from stgan.models import (
     CLASSIFIER_FOLDER,
     AttributeClassifier,
@@ -105,7 +107,7 @@ def evaluate_folder(
     print(f"{evaluation.seconds_per_thousand_images:.1f} seconds per thousand images on {device}")
     record = {"model": Path(model).name, "data": str(data), "split": split, "device": str(device)}
     record |= {"classifier": str(classifier or CLASSIFIER_FOLDER), **evaluation.to_dict()}
-    markdown = evaluation.to_markdown()
+    markdown = evaluation_tables(evaluation)
     if realism:
         found = measure_realism(
             generator, dataset.images, dataset.labels,
@@ -123,10 +125,10 @@ def evaluate_folder(
         figure.save(folder / "edits.png")
         print(f"Written to {folder}: {EVALUATION_FILE}, evaluation.md, edits.png")
     if document is not None:
-        replace_section(Path(document), SECTION, evaluation.comparison())
+        replace_section(Path(document), SECTION, comparison_table(evaluation))
         print(f"Updated {document}")
     if update_card:
-        record |= {"headline": evaluation.headline(), "markdown": markdown, "comparison": evaluation.comparison()}
+        record |= {"headline": evaluation.headline(), "markdown": markdown, "comparison": comparison_table(evaluation)}
         options = "" if classifier is None else f" --classifier {classifier}"
         options += "" if max_samples is None else f" --max-samples {max_samples}"
         options += "" if tuple(intensities) == INTENSITIES else f" --intensities {' '.join(map(str, intensities))}"

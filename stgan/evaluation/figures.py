@@ -1,4 +1,4 @@
-"""Pictures of what an editor does: people in rows, edits in columns, on white."""
+"""Sheets that show what an editor does: people in rows, edits in columns, on white."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,8 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from stgan.attributes import exclusion_matrix, flipped_labels
-from stgan.evaluation.metrics import measuring, to_uint8
+from stgan.evaluation.fidelity import to_uint8
+from stgan.evaluation.inference import evaluation_mode
 from stgan.frame import normalise
 from stgan.models import Generator
 from stgan.photo.faces import Face
@@ -52,10 +53,10 @@ def caption(attribute: str, present: bool) -> str:
 def sample_grid(generator: Generator, images: Tensor, labels: Tensor, intensity: float = 1.0) -> Image.Image:
     """Rows are people; columns the source, its reconstruction, and one flipped attribute each.
 
-    A sign in the corner of an edit says whether the attribute was added or taken away.
+    A sign in the corner of an edit shows whether the attribute was added (+) or removed (-).
 
     Args:
-        generator: on any device, in any mode; it is run in evaluation mode and left as it was.
+        generator: on any device, in any mode, which it keeps.
         images: uint8 (N, 3, S, S).
         labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
         intensity: of every edit.
@@ -76,7 +77,7 @@ def comparison_grid(
         intensity: of every edit.
 
     Raises:
-        ValueError: there is no editor, or they are not of the same attributes.
+        ValueError: there is no editor, or their attributes differ.
     """
     if len({generator.attributes for generator in generators.values()}) != 1:
         raise ValueError("A comparison needs editors, all of the same attributes.")
@@ -88,7 +89,7 @@ def comparison_grid(
 def edit_sheet(
     generator: Generator, images: Tensor, labels: Tensor, intensities: Sequence[float] = (1.0, 1.5)
 ) -> Image.Image:
-    """A :func:`sample_grid` for each intensity, one below the other, each with its title."""
+    """A :func:`sample_grid` for each intensity, one below the other, each under its title."""
     grids = [sample_grid(generator, images, labels, intensity) for intensity in intensities]
     titles = [f"One attribute flipped at a time, intensity {intensity:g}" for intensity in intensities]
     font = ImageFont.load_default(size=TITLE_SIZE)
@@ -170,9 +171,9 @@ def save_animation(frames: Sequence[Image.Image], path: str | Path, description:
 
 
 def varied_people(labels: Tensor, count: int) -> list[int]:
-    """Positions of ``count`` people as different from one another as can be, so that a figure shows every kind of edit.
+    """Positions of ``count`` people who differ as much as possible, so that a figure shows every kind of edit.
 
-    The first person, then each time the one whose labels (N, A) differ most from the nearest one taken already.
+    Starts with the first person, then always adds the one whose labels (N, A) differ most from the nearest one chosen.
     """
     labels = labels.cpu().float()
     chosen = [0]
@@ -189,7 +190,7 @@ def _headings(generator: Generator) -> list[str]:
 
 
 def _signs(labels: Tensor) -> list[list[str]]:
-    """For each row of pictures what an edit does to the attributes (N, A): + adds one, - takes it away."""
+    """For each row of pictures what an edit does to the attributes (N, A): + adds one, - removes it."""
     # A hyphen: the font that ships with Pillow has no minus sign.
     return [["", "", *("-" if label > 0.5 else "+" for label in person)] for person in labels.tolist()]
 
@@ -202,7 +203,7 @@ def _edited_rows(generator: Generator, images: Tensor, labels: Tensor, intensity
     targets = [labels]
     for position in range(len(generator.attributes)):
         targets.append(flipped_labels(labels, torch.full((len(labels),), position, device=device), exclusions))
-    with measuring(generator):
+    with evaluation_mode(generator):
         features = generator.encode(normalise(images.to(device)))
         columns = [
             to_uint8(generator.decode(features, generator.condition(labels, target, intensity))) for target in targets
@@ -221,9 +222,9 @@ def _draw_table(
     signs: Sequence[Sequence[str]],
     names: Sequence[str] = (),
 ) -> Image.Image:
-    """Pictures in rows under their headings, on white, each with its sign in the corner where it has one.
+    """Pictures in rows under their headings, on white, each with its sign in the corner.
 
-    Names of the rows, where there are any, stand to the left of them.
+    The rows' names, if given, stand to their left.
     """
     size = rows[0][0].shape[0]
     side = size * max(1, math.ceil(SMALLEST_CELL / size))  # a whole multiple, so that pixels stay pixels
@@ -255,7 +256,7 @@ def _draw_table(
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Words of ``text`` in lines no wider than ``width`` pixels, where the words themselves are not."""
+    """``text`` in lines no wider than ``width`` pixels; a single word that is wider keeps its own line."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from stgan.attributes import exclusion_matrix, flipped_labels
-from stgan.evaluation.metrics import measuring
+from stgan.evaluation.inference import evaluation_mode
 from stgan.frame import normalise, quantise
 from stgan.models import Generator
 
@@ -101,7 +101,7 @@ def realism(
         from torchmetrics.image.kid import KernelInceptionDistance
     exclusions = exclusion_matrix(generator.attributes).to(device)
     real, before, after = [], [], []
-    with measuring(generator, extractor):
+    with evaluation_mode(generator, extractor):
         for rows in tqdm(torch.arange(half).split(batch_size), desc="realism", disable=not progress):
             source, given = images[rows].to(device), labels[rows].to(device, torch.float32)
             flipped = (rows % len(generator.attributes)).to(device)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.data import MemoryDataset, random_flip
-from stgan.evaluation import figures, metrics
+from stgan.evaluation import figures
+from stgan.evaluation.protocol import evaluate
 from stgan.frame import normalise
 from stgan.models import (
     DISCRIMINATOR_FOLDER,
@@ -346,7 +347,7 @@ class EditingObjective:
         attributes = self.plain_generator.attributes
         judge = classifier or _AttributeHead(self.plain_discriminator, attributes)
         device = self.accelerator.device
-        evaluation = metrics.evaluate(
+        evaluation = evaluate(
             self.trained_model.eval(), judge, data.images, data.labels, intensities=(1.0,), device=device
         )
         batches = zip(data.images.split(VALIDATION_BATCH), data.labels.split(VALIDATION_BATCH), strict=True)

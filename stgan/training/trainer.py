@@ -36,8 +36,7 @@ from stgan.data import (
     load_into_memory,
     open_split,
 )
-from stgan.evaluation.metrics import check_judge
-from stgan.models import AttributeClassifier, fetch_model_folder
+from stgan.models import AttributeClassifier, check_judge, fetch_model_folder
 from stgan.training.alignment import AlignmentObjective
 from stgan.training.checkpoints import (
     PARTIAL_PREFIX,

@@ -1,0 +1,174 @@
+"""What an evaluation measured, as plain numbers that turn into JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def mean_of(values: Mapping[str, float]) -> float:
+    """Mean over attributes; there is at least one."""
+    return sum(values.values()) / len(values)
+
+
+@dataclass(frozen=True)
+class ClassifierReport:
+    """How often a classifier is right on real images, per attribute, shares in [0, 1].
+
+    ``balanced_accuracy`` is the mean of the shares right among those with and those without the attribute: .5 for a
+    constant answer, however rare the attribute is. Where only one of the two occurs, it is that one's share.
+
+    ``flipped_accuracy`` is the edit accuracy of real photographs, as if each flip were answered by a photograph of
+    somebody who has the requested value: the share right among those with the attribute, weighted by how many lack it,
+    and the other way round. An edit with a higher score is plainer than most real faces. It holds only attributes that
+    some of the images have and others lack.
+    """
+
+    accuracy: dict[str, float]
+    balanced_accuracy: dict[str, float]
+    flipped_accuracy: dict[str, float]
+
+    @property
+    def mean_accuracy(self) -> float:
+        return mean_of(self.accuracy)
+
+    @property
+    def mean_balanced_accuracy(self) -> float:
+        return mean_of(self.balanced_accuracy)
+
+    @property
+    def mean_flipped_accuracy(self) -> float | None:
+        return mean_of(self.flipped_accuracy) if self.flipped_accuracy else None
+
+    def headline(self) -> dict[str, float]:
+        """The means, for a log or tracker."""
+        return {"accuracy": self.mean_accuracy, "balanced_accuracy": self.mean_balanced_accuracy}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return self.headline() | {
+            "by_attribute": {
+                name: {
+                    "accuracy": self.accuracy[name],
+                    "balanced_accuracy": self.balanced_accuracy[name],
+                    "flipped_accuracy": self.flipped_accuracy.get(name),
+                }
+                for name in self.accuracy
+            }
+        }
+
+
+@dataclass(frozen=True)
+class EditScores:
+    """What edits of one intensity achieve, per flipped attribute, shares in [0, 1].
+
+    ``accuracy``: edited images that show the requested value. ``preservation_error``: predictions of the other
+    attributes that differ from those on the source image; attributes that the edit has to change do not count.
+    ``distance``: how far the edit moves the face, as a share of the mean distance between two people: 0 leaves it as it
+    is, 1 changes it as much as another person's photo would. Empty where the judge shows no features.
+    The standard errors are those of the two means over people: the typical deviation for other people of the same
+    number. None where there is only one image.
+    """
+
+    accuracy: dict[str, float]
+    preservation_error: dict[str, float]
+    distance: dict[str, float]
+    accuracy_standard_error: float | None = None
+    preservation_standard_error: float | None = None
+
+    @property
+    def mean_accuracy(self) -> float:
+        return mean_of(self.accuracy)
+
+    @property
+    def mean_preservation_error(self) -> float:
+        return mean_of(self.preservation_error)
+
+    @property
+    def mean_distance(self) -> float | None:
+        return mean_of(self.distance) if self.distance else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "mean_accuracy": self.mean_accuracy,
+            "mean_preservation_error": self.mean_preservation_error,
+            "mean_distance": self.mean_distance,
+            "accuracy_standard_error": self.accuracy_standard_error,
+            "preservation_standard_error": self.preservation_standard_error,
+            "accuracy": self.accuracy,
+            "preservation_error": self.preservation_error,
+            "distance": self.distance,
+        }
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """Means over the people who have an attribute by their label, or over those who lack it. Shares in [0, 1]."""
+
+    images: int
+    classifier_accuracy: float
+    edit_accuracy: dict[float, float]  # by intensity
+    preservation_error: dict[float, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "images": self.images,
+            "classifier_accuracy": self.classifier_accuracy,
+            "edit_accuracy": {f"{intensity:g}": value for intensity, value in self.edit_accuracy.items()},
+            "preservation_error": {f"{intensity:g}": value for intensity, value in self.preservation_error.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that :func:`stgan.evaluation.protocol.evaluate` measures."""
+
+    images: int
+    psnr: float  # dB, reconstruction at att_diff = 0, mean over images
+    ssim: float  # at most 1, the same images
+    edits: dict[float, EditScores]  # by intensity
+    classifier: ClassifierReport  # of the judge itself, on the real images
+    seconds_per_thousand_images: float  # reconstruction, all edits, judging and scoring
+    rgb_psnr: float | None = None  # of what a soft-mask model paints, before its mask puts the source back
+    rgb_ssim: float | None = None
+    groups: dict[str, GroupScores] = field(default_factory=dict)  # "Male", "not Male", …; empty groups are left out
+
+    def headline(self) -> dict[str, float]:
+        """The means by name, for a log or tracker: ``psnr``, ``ssim``, ``edit_accuracy_1.5``, …"""
+        values = {"psnr": self.psnr, "ssim": self.ssim}
+        if self.rgb_psnr is not None and self.rgb_ssim is not None:
+            values |= {"rgb_psnr": self.rgb_psnr, "rgb_ssim": self.rgb_ssim}
+        for intensity, scores in self.edits.items():
+            values[f"edit_accuracy_{intensity:g}"] = scores.mean_accuracy
+            values[f"preservation_error_{intensity:g}"] = scores.mean_preservation_error
+            if scores.mean_distance is not None:
+                values[f"distance_{intensity:g}"] = scores.mean_distance
+        return values | {"classifier_accuracy": self.classifier.mean_accuracy}
+
+    def summary(self) -> str:
+        """One line."""
+        parts = [f"{self.images} images", f"PSNR {self.psnr:.2f} dB", f"SSIM {self.ssim:.3f}"]
+        if self.rgb_psnr is not None:
+            parts.append(f"painted colours alone {self.rgb_psnr:.2f} dB / {self.rgb_ssim:.3f}")
+        for intensity, scores in self.edits.items():
+            distance = "" if scores.mean_distance is None else f", distance {scores.mean_distance:.3f}"
+            parts.append(
+                f"edit accuracy ±{intensity:g} {scores.mean_accuracy:.3f} "
+                f"(preservation error {scores.mean_preservation_error:.3f}{distance})"
+            )
+        return ", ".join([*parts, f"classifier {self.classifier.mean_accuracy:.3f}"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: finite numbers, text keys, None where a figure does not apply."""
+        return {
+            "images": self.images,
+            "psnr": self.psnr,
+            "ssim": self.ssim,
+            "rgb_psnr": self.rgb_psnr,
+            "rgb_ssim": self.rgb_ssim,
+            "edits": {f"{intensity:g}": scores.to_dict() for intensity, scores in self.edits.items()},
+            "classifier": self.classifier.to_dict(),
+            "groups": {name: scores.to_dict() for name, scores in self.groups.items()},
+            "seconds_per_thousand_images": self.seconds_per_thousand_images,
+        }

@@ -1,0 +1,158 @@
+"""An evaluation as Markdown tables, beside the published figures."""
+
+from collections.abc import Iterable, Sequence
+
+from stgan.attributes import DEFAULT_ATTRIBUTES
+from stgan.evaluation.results import Evaluation
+
+PUBLISHED_INTENSITY = 1.5  # the official code doubles the toggled target: from -0.5 to +1, not to +0.5
+PUBLISHED: dict[str, tuple[float, float, float]] = {
+    "AttGAN, published": (24.07, 0.841, 0.65),
+    "StarGAN, published": (22.80, 0.819, 0.67),
+    "STGAN, published": (31.67, 0.948, 0.8605),
+    "STGAN, best rerun of the official code": (34.15, 0.971, 0.8848),
+}
+"""PSNR in dB, SSIM and mean edit accuracy at that intensity, on CelebA's 19,962 test images at 128 px.
+
+The first three are the STGAN paper's; their edit accuracies are read off its figure.
+"""
+PUBLISHED_EDIT_ACCURACY: dict[str, float] = dict(
+    zip(
+        DEFAULT_ATTRIBUTES,
+        (0.60, 0.97, 0.93, 0.79, 0.90, 0.88, 0.995, 0.96, 0.995, 0.39, 0.93, 0.97, 0.86),
+        strict=True,
+    )
+)
+"""STGAN's, read off the paper's figure (±0.01), at intensity 1.5 on the same images, by the authors' classifier."""
+
+
+def evaluation_tables(evaluation: Evaluation, published: bool = True) -> str:
+    """Tables for a model card: reconstruction, edits by attribute, and by who is edited.
+
+    Args:
+        published: add the paper's figures, for the attributes that it edits too.
+    """
+    parts = [
+        _reconstruction_table(evaluation, published),
+        _edit_table(evaluation, published),
+        _group_table(evaluation),
+        _notes(evaluation, published),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def comparison_table(evaluation: Evaluation) -> str:
+    """A small table for a project's front page: the means beside the published ones."""
+    columns = ["", "PSNR, dB", "SSIM"]
+    for quantity in ("edit accuracy", "preservation error"):
+        columns += [f"{quantity} ±{intensity:g}" for intensity in evaluation.edits]
+    accuracies = [cell(scores.mean_accuracy) for scores in evaluation.edits.values()]
+    errors = [cell(scores.mean_preservation_error) for scores in evaluation.edits.values()]
+    fidelity = [f"{evaluation.psnr:.2f}", f"{evaluation.ssim:.3f}"]
+    rows = [[f"this model, {evaluation.images:,} images", *fidelity, *accuracies, *errors]]
+    if evaluation.rgb_psnr is not None:  # painted colours alone compare with models that have no mask
+        rows.append(
+            ["what it paints, without its soft mask", f"{evaluation.rgb_psnr:.2f}", f"{evaluation.rgb_ssim:.3f}"]
+        )
+    for name, (psnr, ssim, accuracy) in PUBLISHED.items():
+        published = [cell(accuracy if intensity == PUBLISHED_INTENSITY else None) for intensity in evaluation.edits]
+        rows.append([f"{name}, 19,962 test images", f"{psnr:.2f}", f"{ssim:.3f}", *published])
+    return "\n".join([*table(columns, rows), ""])
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; cells that a row lacks are dashes."""
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    return lines + [f"| {' | '.join([*row, *['–'] * (len(columns) - len(row))])} |" for row in rows]
+
+
+def cell(value: float | None, digits: int = 3) -> str:
+    """A figure with that many decimals, or a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _reconstruction_table(evaluation: Evaluation, published: bool) -> list[str]:
+    rows = [["this model", f"{evaluation.psnr:.2f}", f"{evaluation.ssim:.3f}"]]
+    if evaluation.rgb_psnr is not None:
+        rows.append(["this model, painted colours alone", f"{evaluation.rgb_psnr:.2f}", f"{evaluation.rgb_ssim:.3f}"])
+    if published:
+        rows += [[name, f"{psnr:.2f}", f"{ssim:.3f}"] for name, (psnr, ssim, _) in PUBLISHED.items()]
+    return table(["reconstruction (att_diff = 0)", "PSNR, dB", "SSIM"], rows)
+
+
+def _edit_table(evaluation: Evaluation, published: bool) -> list[str]:
+    """Rows are attributes, columns accuracy and preservation error by intensity, the classifier's own, the paper's."""
+    names = list(evaluation.classifier.accuracy)
+    published = published and any(name in PUBLISHED_EDIT_ACCURACY for name in names)
+    columns = {f"edit accuracy ±{i:g}": (s.accuracy, s.mean_accuracy) for i, s in evaluation.edits.items()}
+    if published:
+        # The paper's mean is for its own 13 attributes and no others.
+        mean = PUBLISHED["STGAN, published"][2] if set(names) == set(PUBLISHED_EDIT_ACCURACY) else None
+        columns[f"STGAN, paper, ±{PUBLISHED_INTENSITY:g}"] = (PUBLISHED_EDIT_ACCURACY, mean)
+    report = evaluation.classifier
+    columns["real faces"] = (report.flipped_accuracy, report.mean_flipped_accuracy)
+    for intensity, scores in evaluation.edits.items():
+        columns[f"preservation error ±{intensity:g}"] = (scores.preservation_error, scores.mean_preservation_error)
+        if scores.distance:
+            columns[f"distance ±{intensity:g}"] = (scores.distance, scores.mean_distance)
+    columns["classifier accuracy"] = (report.accuracy, report.mean_accuracy)
+    columns["classifier balanced"] = (report.balanced_accuracy, report.mean_balanced_accuracy)
+    rows = [[name, *(cell(values.get(name)) for values, _ in columns.values())] for name in names]
+    rows.append(["**mean**", *(f"**{cell(mean)}**" for _, mean in columns.values())])
+    return table(["attribute", *columns], rows)
+
+
+def _group_table(evaluation: Evaluation) -> list[str]:
+    """Rows are groups of people by their labels, columns the means of their edits."""
+    if not evaluation.groups:
+        return []
+    columns = ["people labelled", "images"]
+    for quantity in ("edit accuracy", "preservation error"):
+        columns += [f"{quantity} ±{intensity:g}" for intensity in evaluation.edits]
+    rows = []
+    for name, scores in evaluation.groups.items():
+        values = [*scores.edit_accuracy.values(), *scores.preservation_error.values(), scores.classifier_accuracy]
+        rows.append([name, f"{scores.images:,}", *map(cell, values)])
+    return table([*columns, "classifier accuracy"], rows)
+
+
+def _notes(evaluation: Evaluation, published: bool) -> list[str]:
+    lines = [
+        f"Measured on {evaluation.images:,} images, 8-bit RGB, scikit-image defaults. Each attribute is flipped on "
+        "every image; ±1 is intensity 1 of the demo and the library. Edit accuracy: share of results in which a "
+        "separately trained classifier sees the requested value. Real faces: the same share for photographs of people "
+        "who do have that value. Preservation error: share of the other attributes' predictions that the edit changed. "
+        "The classifier's own accuracy on the real images bounds how far either can be trusted.",
+    ]
+    of_accuracy = [scores.accuracy_standard_error for scores in evaluation.edits.values()]
+    of_error = [scores.preservation_standard_error for scores in evaluation.edits.values()]
+    if None not in [*of_accuracy, *of_error]:
+        lines += [
+            "",
+            f"Standard errors, over these people: of mean edit accuracy {_listed(of_accuracy)}, of mean preservation "
+            f"error {_listed(of_error)} ({_listed(evaluation.edits, '±{:g}')}).",
+        ]
+    if any(scores.distance for scores in evaluation.edits.values()):
+        lines += [
+            "",
+            "Distance: how far the edit moves the face in the features of that classifier (LPIPS's form without its "
+            "learned weights), as a share of the mean distance between two people: 0 is the source itself, 1 another "
+            "person. The classifier was trained on attributes, not on identities, so a visible edit cannot be at 0.",
+        ]
+    if evaluation.rgb_psnr is not None:
+        lines += [
+            "",
+            "This model copies the source through a soft mask wherever it does not paint, which makes its "
+            "reconstruction nearly exact. Only the painted colours alone compare with a plain model's.",
+        ]
+    if published:
+        lines += [
+            "",
+            "Published figures are for the 19,962 test images of CelebA at 128 px, judged by the authors' classifier; "
+            f"their edit accuracies are for ±{PUBLISHED_INTENSITY:g} and read off a figure (±0.01).",
+        ]
+    return lines
+
+
+def _listed(values: Iterable[float], form: str = "{:.4f}") -> str:
+    return " and ".join(form.format(value) for value in values)
