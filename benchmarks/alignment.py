@@ -28,7 +28,7 @@ from stgan.models import FaceAligner
 from stgan.photo.faces import Alignment, Face, FaceDetector, align_face, align_whole, crop_face, yunet_path
 from stgan.photo.geometry import transform
 from stgan.photo.refine import refined_faces
-from stgan.training.alignment import EYE_DISTANCE, FRAME_POINTS
+from stgan.training.registration import EYE_DISTANCE, FRAME_POINTS
 
 CANVAS = (560, 480)  # width, height
 FACE = np.array([[88.5, 125.0]])  # middle of the face in the frame

@@ -21,13 +21,8 @@ from stgan.models.aligner import (
 )
 from stgan.photo.faces import Face, FaceDetector, align_face, align_whole, crop_face, landmarks_in
 from stgan.photo.refine import refined_faces
-from stgan.training.alignment import (
-    continued_views,
-    frame_points,
-    hopeless_similarities,
-    photographed,
-    scrambled,
-)
+from stgan.training.registration import frame_points
+from stgan.training.views import degrade, faceless_similarities, shuffle_tiles, views_with_surroundings
 
 
 @pytest.fixture
@@ -114,7 +109,7 @@ def test_a_mirrored_view_is_aligned_as_the_mirror_of_the_view(random):
 
 
 def test_hopeless_views_do_not_show_a_face_that_could_be_aligned(random):
-    a, b = hopeless_similarities(400, random)
+    a, b = faceless_similarities(400, random)
     upright_a, upright_b = UPRIGHT
     turned, scale = torch.angle(a).abs(), a.abs() / abs(upright_a)
     aside = ((upright_b - b) / a).abs()  # where the face's centre is in the view; 1 is its border
@@ -126,7 +121,7 @@ def test_the_crops_border_is_hidden_or_repeated(random):
     images = -torch.ones(64, 3, 32, 32)
     images[::2] = 1  # neighbours in the batch are each other's surroundings
     a, b = torch.full((64,), 1.0 + 0j), torch.full((64,), 0j)
-    views = continued_views(images, a, b, 32, random)
+    views = views_with_surroundings(images, a, b, 32, random)
     foreign = (views - images).abs().amax(dim=1) > 1  # (64, 32, 32)
     assert 0.3 < foreign.any(dim=(1, 2)).float().mean() < 0.9
     assert not foreign[:, 6:26, 6:26].any()
@@ -136,7 +131,7 @@ def test_the_crops_border_is_hidden_or_repeated(random):
 
 def test_light_and_focus_change_and_the_rest_stays_in_range(random):
     views = torch.rand(64, 3, 32, 32, generator=random) * 2 - 1
-    changed = photographed(views, random)
+    changed = degrade(views, random)
     assert changed.shape == views.shape
     assert changed.abs().max() <= 1
     assert (changed - views).abs().mean(dim=(1, 2, 3)).min() > 0
@@ -147,7 +142,7 @@ def test_light_and_focus_change_and_the_rest_stays_in_range(random):
 
 def test_scrambling_keeps_the_tiles_and_not_their_order(random):
     views = torch.arange(2 * 3 * 8 * 8.0).reshape(2, 3, 8, 8)
-    mixed = scrambled(views, random)
+    mixed = shuffle_tiles(views, random)
     assert not torch.equal(mixed, views)
     for before, after in zip(views, mixed, strict=True):
         tiles = [{tuple(t.flatten().tolist()) for t in _tiles(each)} for each in (before, after)]

@@ -1,6 +1,7 @@
 """Training: configuration, objectives, the loop, checkpoints."""
 
+from stgan.training.alarms import TrainingError
 from stgan.training.config import TrainingConfig, recipe_defaults
-from stgan.training.trainer import Trainer, TrainingError, train
+from stgan.training.trainer import Trainer, train
 
 __all__ = ["Trainer", "TrainingConfig", "TrainingError", "recipe_defaults", "train"]

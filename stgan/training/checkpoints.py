@@ -1,4 +1,4 @@
-"""Full training states on disk: written whole or not at all, found again, and thinned out."""
+"""Full training states on disk: written whole or not at all, found again, and removed when too old."""
 
 import json
 import re
@@ -8,6 +8,16 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from stgan.training.config import TrainingConfig
+
+# Settings that the tensors of a checkpoint or the order of its batches depend on.
+RESUME_SETTINGS = (
+    "model", "dataset", "dataset_revision", "attributes", "crop", "image_size", "streaming", "max_train_samples",
+    "batch_size", "seed", "width", "max_width", "layers", "stu_layers", "stu_kernel", "stu_state", "stu_norm",
+    "inject_layers", "label_mode", "soft_mask", "discriminator_width", "discriminator_hidden", "discriminator_norm",
+    "discriminator_conditional", "classifier_width", "aligner_width", "aligner_blocks", "aligner_view",
+    "critic_steps", "use_ema",
+)  # fmt: skip
 PREFIX = "checkpoint-"
 PARTIAL_PREFIX = "partial-"
 ABANDONED_PREFIX = "abandoned-"
@@ -15,17 +25,17 @@ PROGRESS_FILE = "progress.json"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is not there or does not fit the run. The message says what to do."""
+    """A checkpoint does not exist or does not fit the run. The message says what to do."""
 
 
 def list_checkpoints(output_dir: Path) -> list[Path]:
     """Complete checkpoints of a run, oldest first."""
-    found = [
+    complete = [
         path
         for path in output_dir.glob(f"{PREFIX}*")
         if re.fullmatch(rf"{PREFIX}\d+", path.name) and (path / PROGRESS_FILE).is_file()
     ]
-    return sorted(found, key=_step)
+    return sorted(complete, key=_step)
 
 
 def _step(checkpoint: Path) -> int:
@@ -33,7 +43,7 @@ def _step(checkpoint: Path) -> int:
 
 
 def find_checkpoint(output_dir: Path, wanted: str) -> Path | None:
-    """The checkpoint that ``--resume_from_checkpoint`` names; None where ``latest`` finds nothing yet.
+    """The checkpoint that ``--resume_from_checkpoint`` names; None if ``latest`` is asked for and there is none yet.
 
     Raises:
         CheckpointError: a checkpoint named explicitly does not exist.
@@ -43,18 +53,17 @@ def find_checkpoint(output_dir: Path, wanted: str) -> Path | None:
         return checkpoints[-1] if checkpoints else None
     path = output_dir / Path(wanted).name
     if path not in checkpoints:
-        there = ", ".join(checkpoint.name for checkpoint in checkpoints) or "none"
-        raise CheckpointError(f"There is no checkpoint {wanted!r} in {output_dir}; there are: {there}.")
+        available = ", ".join(checkpoint.name for checkpoint in checkpoints) or "none"
+        raise CheckpointError(f"There is no checkpoint {wanted!r} in {output_dir}; there are: {available}.")
     return path
 
 
 def save_checkpoint(accelerator: Accelerator, output_dir: Path, progress: dict[str, Any], limit: int | None) -> Path:
-    """Write networks, optimizers, averages and progress; then remove the oldest beyond ``limit``.
+    """Write networks, optimizers, averages and progress; then remove the oldest checkpoints beyond ``limit``.
 
-    Later ones, of a course that was left by going back to an earlier one, are kept under another name: ``latest`` is
-    the newest of the course that goes on.
+    A run that went back to an earlier checkpoint keeps later ones under another name, so that ``latest`` is its own.
 
-    The state is written beside its final place and renamed, so that a run killed at any moment leaves only whole
+    The state is written to a partial folder and renamed, so that a run killed at any moment leaves only whole
     checkpoints behind.
     """
     final = output_dir / f"{PREFIX}{progress['step']}"
@@ -70,10 +79,10 @@ def save_checkpoint(accelerator: Accelerator, output_dir: Path, progress: dict[s
         partial.rename(final)
         for later in list_checkpoints(output_dir):
             if _step(later) > progress["step"]:
-                left = later.with_name(f"{ABANDONED_PREFIX}{later.name}")
-                shutil.rmtree(left, ignore_errors=True)
-                later.rename(left)
-                accelerator.print(f"{later.name} is later than this one, and of another course: it is {left.name} now.")
+                abandoned = later.with_name(f"{ABANDONED_PREFIX}{later.name}")
+                shutil.rmtree(abandoned, ignore_errors=True)
+                later.rename(abandoned)
+                accelerator.print(f"{later.name} belongs to an abandoned continuation: it is now {abandoned.name}.")
         if limit is not None:
             others = [checkpoint for checkpoint in list_checkpoints(output_dir) if checkpoint != final]
             for old in others[: max(0, len(others) - limit + 1)]:
@@ -83,7 +92,7 @@ def save_checkpoint(accelerator: Accelerator, output_dir: Path, progress: dict[s
 
 
 def _remove(checkpoint: Path) -> None:
-    """Remove a checkpoint; it loses its name first, so that half of one is never taken for a whole."""
+    """Remove a checkpoint. It is renamed first, so that a half-removed one never counts as complete."""
     if checkpoint.exists():
         doomed = checkpoint.with_name(f"{PARTIAL_PREFIX}removed-{checkpoint.name}")
         shutil.rmtree(doomed, ignore_errors=True)
@@ -92,25 +101,33 @@ def _remove(checkpoint: Path) -> None:
 
 
 def load_checkpoint(accelerator: Accelerator, checkpoint: Path, expected: dict[str, Any]) -> dict[str, Any]:
-    """Restore what :func:`save_checkpoint` wrote and return its progress.
+    """Restore a state that :func:`save_checkpoint` wrote, and return its progress.
 
     Args:
-        expected: settings that must be the same for the state to fit.
+        expected: settings that must equal the checkpoint's, as :func:`resume_settings` returns them.
 
     Raises:
-        CheckpointError: settings differ; each is named with both values.
+        CheckpointError: settings differ; the message names each with both values.
     """
     progress = json.loads((checkpoint / PROGRESS_FILE).read_text(encoding="utf-8"))
     saved = progress["config"]
     different = [
         f"{name}: {saved.get(name)!r} there, {value!r} now"
         for name, value in expected.items()
-        if saved.get(name, value) != value  # a setting newer than the checkpoint is left as it is
+        if saved.get(name, value) != value  # a setting newer than the checkpoint is not compared
     ]
     if different:
         raise CheckpointError(
-            f"{checkpoint} was made with other settings ({'; '.join(different)}). Use the same ones, or another "
+            f"{checkpoint} was made with other settings ({'; '.join(different)}). Use the same settings, or another "
             "--output_dir for a new run."
         )
     accelerator.load_state(str(checkpoint))
     return progress
+
+
+def resume_settings(config: TrainingConfig, processes: int) -> dict[str, Any]:
+    """Settings, as JSON holds them, that must not change between two parts of a run."""
+    settings = {name: getattr(config, name) for name in RESUME_SETTINGS}
+    if config.streaming:  # each worker reads its own files
+        settings["dataloader_num_workers"] = config.dataloader_num_workers
+    return json.loads(json.dumps(settings)) | {"processes": processes}

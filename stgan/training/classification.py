@@ -1,4 +1,4 @@
-"""How the attribute classifier is trained: supervised, on slightly displaced faces, since photos are never perfect."""
+"""Training of the attribute classifier: supervised, on slightly displaced faces, as imperfect alignment gives them."""
 
 import math
 from collections.abc import Callable
@@ -8,21 +8,18 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
-from stgan.data import MemoryDataset, random_flip
-from stgan.evaluation.calibration import calibrate_thresholds
-from stgan.evaluation.classifier import classifier_report, predict_probabilities
+from stgan.data.loading import MemoryDataset, random_flip
+from stgan.evaluation import metrics
 from stgan.frame import normalise
 from stgan.models import AttributeClassifier
 from stgan.training import losses
 from stgan.training.config import TrainingConfig
+from stgan.training.objective import Batch, Terms
 from stgan.training.supervised import SupervisedObjective
-
-Batch = tuple[Tensor, Tensor]
-Terms = dict[str, Tensor]
 
 
 class ClassificationObjective(SupervisedObjective):
-    """The classifier and its step."""
+    """The classifier and its training step."""
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
         super().__init__(
@@ -30,7 +27,7 @@ class ClassificationObjective(SupervisedObjective):
         )
 
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
-        """One supervised step; arguments as in the editing objective's."""
+        """One step on randomly displaced images."""
         images, labels = draw()
         images = random_similarity(normalise(images), random)
         if self.config.random_flip:
@@ -42,20 +39,20 @@ class ClassificationObjective(SupervisedObjective):
         return {"loss": loss.detach()}
 
     @torch.no_grad()
-    def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:
-        """Accuracy and balanced accuracy; the model's thresholds are set to what serves these images best."""
+    def validate(self, data: MemoryDataset) -> dict[str, float]:
+        """Accuracy and balanced accuracy. First the model's thresholds are calibrated on these images."""
         model = self.trained_model.eval()
         device = self.accelerator.device
-        probabilities = predict_probabilities(model, data.images, device=device)
-        thresholds = calibrate_thresholds(probabilities, data.labels.cpu())
-        for network in (model, self.plain_network):  # both, or the average would move them back
+        probabilities = metrics.predict_probabilities(model, data.images, device=device)
+        thresholds = metrics.calibrate_thresholds(probabilities, data.labels.cpu())
+        for network in (model, self.plain_network):  # both, or the next average would undo it
             network.thresholds.copy_(thresholds)
-        report = classifier_report(model, data.images, data.labels, device=device)
+        report = metrics.classifier_report(model, data.images, data.labels, device=device)
         self.plain_network.train()
         return report.headline()
 
     def sample_grid(self, data: MemoryDataset) -> None:
-        """A classifier has no samples to show."""
+        """None: a classifier makes no pictures."""
 
 
 def random_similarity(
@@ -65,7 +62,7 @@ def random_similarity(
     log_scale: float = 0.15,
     shift: float = 0.06,
 ) -> Tensor:
-    """Rotate, scale and shift each image (N, 3, S, S) at random, as an imperfect alignment would.
+    """Images (N, 3, S, S), each rotated, scaled and shifted at random.
 
     Args:
         rotation: largest angle, degrees.

@@ -1,50 +1,40 @@
-"""How an attribute editor is trained: generator against discriminator, by the paper's steps or by a shared pass."""
+"""Training of an attribute editor: the steps of generator and discriminator, the paper's or with a shared pass."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
-from stgan.attributes import exclusion_matrix, flipped_labels
-from stgan.data import MemoryDataset, random_flip
-from stgan.evaluation import figures
-from stgan.evaluation.protocol import evaluate
+from stgan.data.loading import MemoryDataset, random_flip
+from stgan.evaluation import figures, metrics
 from stgan.frame import normalise
-from stgan.models import (
-    DISCRIMINATOR_FOLDER,
-    GENERATORS,
-    AttributeClassifier,
-    Discriminator,
-    Edit,
-    EncoderDecoder,
-    Generator,
-    ModelFolderError,
-    PatchDiscriminator,
-    PretrainedModel,
-    load_companion_discriminator,
-    load_generator,
-    settings_differences,
-    widened,
-)
+from stgan.models import DISCRIMINATOR_FOLDER, AttributeClassifier, Edit, Generator, PretrainedModel
 from stgan.training import losses
-from stgan.training.augmentation import augmented
+from stgan.training.adversarial import compute_discriminator_loss, compute_generator_loss
 from stgan.training.config import TrainingConfig
 from stgan.training.distributed import keep_own_buffers
 from stgan.training.ema import ExponentialMovingAverage
 from stgan.training.graphs import GraphRecorder
 from stgan.training.label_rules import LabelRules
+from stgan.training.networks import (
+    build_discriminator,
+    build_generator,
+    load_initial_discriminator,
+    load_initial_weights,
+)
+from stgan.training.objective import Batch, Terms
+from stgan.training.targets import Edits, TargetSampler
 
-ARCHITECTURES = {"stgan": "STGAN", "attgan": "AttGAN", "stargan": "StarGAN"}
-VALIDATION_BATCH = 64  # images that D sees at once there
-Batch = tuple[Tensor, Tensor]  # images (B, 3, S, S) in [-1, 1], labels (B, A) in {0, 1}
-Terms = dict[str, Tensor]  # named loss terms, detached, on the device
+VALIDATION_BATCH = 64  # images in one pass of the discriminator
 
 
 class EditingObjective:
     """Generator, discriminator, their optimizers and the steps that train them.
+
+    An :class:`stgan.training.objective.Objective`. ``plain_generator`` and ``plain_discriminator`` are the networks
+    themselves, ``generator`` and ``discriminator`` the same as prepared for this process.
 
     Args:
         config: of the run.
@@ -72,66 +62,66 @@ class EditingObjective:
             accelerator.prepare(
                 self.plain_generator,
                 self.plain_discriminator,
-                _adam(self.plain_generator, config, self.records_steps),
-                _adam(self.plain_discriminator, config, self.records_steps),
+                self._adam(self.plain_generator),
+                self._adam(self.plain_discriminator),
             )
         )
         keep_own_buffers(self.generator)
         keep_own_buffers(self.discriminator)
-        self.exclusions = exclusion_matrix(attributes).to(device)
-        self.flip_weights = single_flip_weights(config, attributes).to(device)
-        self.label_rules = LabelRules.none(len(attributes)).to(device)  # until the labels were counted
-        self.current_mask_price = torch.zeros((), device=device)  # there, where a recorded step reads it
-        self.cycle = config.model == "stargan"  # its reconstruction goes there and back (CVPR 2018, equation 4)
+        self.sampler = TargetSampler(config, attributes, device)
+        self.label_rules = LabelRules.none(len(attributes)).to(device)  # until the labels are counted
+        self.current_mask_price = torch.zeros((), device=device)  # a tensor, so that a recorded step reads it
+        self.cycle = config.model == "stargan"  # its reconstruction undoes the edit (CVPR 2018, equation 4)
+        self.judge = self._load_judge()
+
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        betas, rate = (self.config.adam_beta1, self.config.adam_beta2), self.config.learning_rate
+        return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True, capturable=self.records_steps)
+
+    def _load_judge(self) -> metrics.Judge | None:
+        """The classifier that measures edit accuracy at validation, where one is configured."""
+        if self.config.classifier is None:
+            return None
+        judge = AttributeClassifier.from_pretrained(self.config.classifier).to(self.accelerator.device)
+        metrics.check_judge(self.plain_generator, judge)
+        return judge
 
     def count_labels(self, labels: Tensor) -> None:
-        """Learn from the training labels (N, A) which of them never go together."""
+        """Learn from the training labels (N, A) which of them never occur together."""
         share = self.config.label_plausibility
         if share:
-            rules = LabelRules.counted(self.plain_generator.attributes, labels, share)
-            self.label_rules = rules.to(self.exclusions.device)
+            rules = LabelRules.from_labels(self.plain_generator.attributes, labels, share)
+            self.label_rules = rules.to(self.accelerator.device)
 
     @property
     def batches_per_step(self) -> int:
-        """Batches drawn for one step."""
         return self.config.critic_steps + 1
 
     @property
     def optimizers(self) -> dict[torch.optim.Optimizer, float]:
-        """Each optimizer with its learning rate before any schedule."""
         generator_rate = self.config.learning_rate
         discriminator_rate = generator_rate * self.config.discriminator_rate_factor
         return {self.generator_optimizer: generator_rate, self.discriminator_optimizer: discriminator_rate}
 
     @property
     def networks(self) -> list[nn.Module]:
-        """Everything that is trained."""
         return [self.plain_generator, self.plain_discriminator]
 
     @property
     def trained_model(self) -> Generator:
-        """What is sampled from and saved: the average where there is one."""
         return self.ema.model if self.ema else self.plain_generator
 
     @property
     def companions(self) -> dict[str, PretrainedModel]:
-        """What is saved in folders beside it: the opponent, without which nobody could train on from here."""
+        """The discriminator, which further training starts from."""
         return {DISCRIMINATOR_FOLDER: self.plain_discriminator}
 
+    # ---------------------------------------------------------------------------------------------------- the steps
+
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
-        """One generator step and the discriminator steps that go with it.
-
-        Args:
-            draw: gives the next batch.
-            random: all random numbers of this step, on the device.
-            step: number of this step, from 0.
-            progress: share of the run that is done, in [0, 1).
-
-        Returns:
-            Loss terms by name, scalars left on the device.
-        """
+        """One generator step and the discriminator steps that belong to it, recorded as a CUDA graph if possible."""
         interval, critic_steps = self.config.penalty_interval, self.config.critic_steps
-        head_start = self._head_start(progress)
+        head_start = progress * self.config.total_images < self.config.discriminator_head_start
         penalties = tuple(number % interval == 0 for number in range(step * critic_steps, (step + 1) * critic_steps))
         penalties = penalties or (step % interval == 0,)
         self.current_mask_price.fill_(self.mask_price(progress))
@@ -150,204 +140,134 @@ class EditingObjective:
     def _separate_steps(
         self, draw: Callable[[], Batch], random: torch.Generator, head_start: bool, penalties: tuple[bool, ...]
     ) -> Terms:
-        """The paper's: a fresh batch for each step of D, ``penalties`` saying which have one, and for that of G."""
+        """The paper's steps: each discriminator step and the generator step take a fresh batch.
+
+        Args:
+            head_start: only the discriminator is trained.
+            penalties: for each discriminator step, whether it has a gradient penalty.
+        """
         for penalise in penalties:
-            images, labels = self._augment(draw(), random)
-            target, intensity = self._draw_targets(labels, random), self._draw_intensities(labels, random)
+            images, labels = self._prepare(draw(), random)
+            edits = self.sampler.draw(labels, random)
             with torch.no_grad():
-                fake = self.generator(images, self._condition(labels, target, intensity), parts=True)
-            judged = self._judged(fake, random)
-            terms = self._discriminator_step(images, labels, judged, target, random, penalise)
+                fake = self.generator(images, self._condition(edits), parts=True)
+            terms = self._discriminator_step(images, self._judged_images(fake, random), edits, random, penalise)
         if head_start:
             return terms
-        images, labels = self._augment(draw(), random)
+        images, labels = self._prepare(draw(), random)
         return terms | self._generator_step(images, labels, random)
 
     def _shared_step(self, batch: Batch, random: torch.Generator, head_start: bool, penalise: bool) -> Terms:
-        """One encoding and one decoding serve both networks: D judges the edits, then G answers the new D."""
-        images, labels = self._augment(batch, random)
-        target, intensity = self._draw_targets(labels, random), self._draw_intensities(labels, random)
+        """One generator pass serves both networks: D judges its edits, then G is trained against the updated D."""
+        images, labels = self._prepare(batch, random)
+        edits = self.sampler.draw(labels, random)
         if head_start:
             with torch.no_grad():
-                fake = self.plain_generator(images, self._condition(labels, target, intensity), parts=True)
-            return self._discriminator_step(images, labels, self._judged(fake, random), target, random, penalise)
+                fake = self.plain_generator(images, self._condition(edits), parts=True)
+            return self._discriminator_step(images, self._judged_images(fake, random), edits, random, penalise)
         rows = 0 if self.cycle else max(1, round(len(images) * self.config.reconstruction_share))
-        conditions = torch.cat([self._condition(labels, target, intensity), self._condition(labels, labels)[:rows]])
-        edit = self.generator(images, conditions, parts=True)
-        fake = Edit(*(part if part is None else part[: len(images)] for part in edit))
-        judged = self._judged(fake, random)
-        terms = self._discriminator_step(images, labels, judged.detach(), target, random, penalise)
-        reconstruction, original = edit.rgb[len(images) :], images[:rows]
+        conditions = torch.cat([self._condition(edits), self._unchanged(labels)[:rows]])
+        decoded = self.generator(images, conditions, parts=True)  # B edits, then R reconstructions
+        fake = Edit(*(part if part is None else part[: len(images)] for part in decoded))
+        judged = self._judged_images(fake, random)
+        terms = self._discriminator_step(images, judged.detach(), edits, random, penalise)
+        reconstruction, original = decoded.rgb[len(images) :], images[:rows]
         if self.cycle:
-            reconstruction, original = self.generator(fake.image, self._way_back(labels, target, intensity)), images
-        return terms | self._update_generator(fake, judged, reconstruction, original, labels, target, intensity, random)
+            reconstruction, original = self.generator(fake.image, self._inverse_condition(edits)), images
+        return terms | self._update_generator(judged, fake.mask, reconstruction, original, edits, random)
 
     def _discriminator_step(
-        self, real: Tensor, labels: Tensor, fake: Tensor, target: Tensor, random: torch.Generator, penalise: bool
+        self, real: Tensor, fake: Tensor, edits: Edits, random: torch.Generator, penalise: bool
     ) -> Terms:
-        config, count = self.config, len(real)
-        target = self.label_rules.told(labels, self.label_rules.completed(labels, target))
-        judged_with = torch.cat([labels, target])
-        if config.mismatch_weight:  # the same look at an image answers for the other set of labels too
-            judged_with = torch.stack([judged_with, torch.cat([target, labels])], dim=1)
-        seen = augmented(torch.cat([real, fake]), config.discriminator_augmentation, random)
-        realness, attribute_logits = self.discriminator(seen, judged_with)
-        if config.mismatch_weight:
-            realness, mismatched = realness.unbind(dim=1)
-        adversarial = {
-            "wgan": losses.wasserstein_discriminator_loss,
-            "logistic": losses.logistic_discriminator_loss,
-        }[config.adversarial_loss](realness[:count], realness[count:])
-        attribute = losses.attribute_loss(attribute_logits[:count], labels, self.label_rules.open_labels(labels))
-        loss = adversarial + config.discriminator_attribute_weight * attribute
-        terms = {"d_adversarial": adversarial.detach(), "d_attribute": attribute.detach()}
-        if config.mismatch_weight:
-            mismatch = losses.mismatch_loss(mismatched[:count], ((labels - target).abs() == 1).any(dim=1))
-            loss = loss + config.mismatch_weight * mismatch
-            terms["d_mismatch"] = mismatch.detach()
-        if penalise:
-            penalty = self._penalty(seen[:count], labels, seen[count:], random)
-            loss = loss + config.penalty_weight * config.penalty_interval * penalty
-            terms["d_penalty"] = penalty.detach()
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
-        self.discriminator_optimizer.step()
+        penalised = self.plain_discriminator if penalise else None
+        loss, terms = compute_discriminator_loss(
+            self.config, self.discriminator, real, fake, edits, self.label_rules, random, penalised
+        )
+        self._descend(self.discriminator_optimizer, loss)
         return terms
 
-    def _penalty(self, real: Tensor, labels: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
-        """Gradient penalty in float32, through the plain network: compiled graphs have no second derivative."""
-
-        def heads(images: Tensor) -> tuple[Tensor, Tensor]:
-            return type(self.plain_discriminator).forward(self.plain_discriminator, images, labels)
-
-        with torch.autocast(real.device.type, enabled=False):
-            if self.config.adversarial_loss == "wgan":
-                return losses.gradient_penalty(lambda images: heads(images)[0], real, fake.float(), random)
-            return losses.r1_penalty(heads, real, self.config.attribute_penalty_share, random) / 2
-
     def _generator_step(self, images: Tensor, labels: Tensor, random: torch.Generator) -> Terms:
-        target, intensity = self._draw_targets(labels, random), self._draw_intensities(labels, random)
-        fake = self.generator(images, self._condition(labels, target, intensity), parts=True)
+        edits = self.sampler.draw(labels, random)
+        fake = self.generator(images, self._condition(edits), parts=True)
         if self.cycle:
-            reconstruction = self.generator(fake.image, self._way_back(labels, target, intensity))
+            reconstruction = self.generator(fake.image, self._inverse_condition(edits))
         else:
             # The two passes stay apart, as in the paper: BatchNorm sees edits and reconstructions separately.
-            reconstruction = self.generator(images, self._condition(labels, labels), parts=True).rgb
-        judged = self._judged(fake, random)
-        return self._update_generator(fake, judged, reconstruction, images, labels, target, intensity, random)
+            reconstruction = self.generator(images, self._unchanged(labels), parts=True).rgb
+        judged = self._judged_images(fake, random)
+        return self._update_generator(judged, fake.mask, reconstruction, images, edits, random)
 
     def _update_generator(
         self,
-        fake: Edit,
-        judged: Tensor,
+        fake: Tensor,
+        mask: Tensor | None,
         reconstruction: Tensor,
         original: Tensor,
-        labels: Tensor,
-        target: Tensor,
-        intensity: Tensor,
+        edits: Edits,
         random: torch.Generator,
     ) -> Terms:
-        config = self.config
-        target = self.label_rules.completed(labels, target)
-        told = self.label_rules.told(labels, target)
-        weights = self.label_rules.edit_weights(
-            labels, target, config.changed_attribute_weight, config.never_shown_attribute_weight
-        )
-        self.plain_discriminator.requires_grad_(False)
-        # The plain discriminator: its weights take no gradient here, so there is nothing for ranks to exchange.
-        seen = augmented(judged, config.discriminator_augmentation, random)
-        realness, attribute_logits = self.plain_discriminator(seen, told)
-        self.plain_discriminator.requires_grad_(True)
-        margin = config.attribute_margin + config.intensity_margin * (intensity - 1)
-        convinced = attribute_logits.float() - margin * (target - labels)  # what is kept has no margin
-        adversarial = {
-            "wgan": losses.wasserstein_generator_loss,
-            "logistic": losses.logistic_generator_loss,
-        }[config.adversarial_loss](realness)
-        terms = {
-            "g_adversarial": adversarial,
-            "g_attribute": losses.attribute_loss(convinced, target, weights),
-            "g_reconstruction": losses.reconstruction_loss(reconstruction, original),
-        }
-        loss = (
-            adversarial
-            + config.attribute_weight * terms["g_attribute"]
-            + config.reconstruction_weight * terms["g_reconstruction"]
-        )
-        if fake.mask is not None:
-            terms["g_mask"] = losses.mask_loss(fake.mask, config.mask_concavity)
-            loss = loss + self.current_mask_price * terms["g_mask"]
-        self.generator_optimizer.zero_grad(set_to_none=True)
+        # The plain discriminator: its weights take no gradient here, so ranks have nothing to exchange.
+        loss, terms = compute_generator_loss(
+            self.config, self.plain_discriminator, fake, mask, reconstruction, original, edits, self.label_rules,
+            random, self.current_mask_price,
+        )  # fmt: skip
+        self._descend(self.generator_optimizer, loss)
+        return terms
+
+    def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        self.generator_optimizer.step()
-        return {name: term.detach() for name, term in terms.items()}
+        optimizer.step()
 
-    def _head_start(self, progress: float) -> bool:
-        """Whether the generator still waits for its discriminator."""
-        return progress * self.config.total_images < self.config.discriminator_head_start
-
-    def mask_price(self, progress: float) -> float:
-        """Price of an open mask: it rises only after the edits have formed, or they never do."""
-        start, end = self.config.mask_ramp
-        return self.config.mask_weight * min(1.0, max(0.0, (progress - start) / (end - start)))
-
-    def update_average(self, images_seen: int, images_per_step: int) -> None:
-        """Move the weights' average on, after a step."""
-        if self.ema:
-            self.ema.update(self.plain_generator, images_seen, images_per_step)
-
-    def _augment(self, batch: Batch, random: torch.Generator) -> Batch:
+    def _prepare(self, batch: Batch, random: torch.Generator) -> Batch:
+        """Images in [-1, 1], mirrored at random where configured, and their labels."""
         images, labels = batch
         images = normalise(images)
         return (random_flip(images, random) if self.config.random_flip else images), labels
 
-    def _judged(self, edit: Edit, random: torch.Generator) -> Tensor:
-        """What the discriminator sees of edits: (B, 3, S, S), some of them as painted."""
+    def _judged_images(self, edit: Edit, random: torch.Generator) -> Tensor:
+        """The images (B, 3, S, S) that the discriminator judges: a share of them as painted, without the soft mask."""
         share = self.config.painted_share
-        if edit.mask is None or share == 0:  # the random numbers of a run without it stay what they were
+        if edit.mask is None or share == 0:  # no draw, so that runs without it keep their random numbers
             return edit.image
         painted = torch.rand(len(edit.image), 1, 1, 1, generator=random, device=edit.image.device) < share
         return torch.where(painted, edit.rgb.to(edit.image.dtype), edit.image)
 
-    def _condition(self, source: Tensor, target: Tensor, intensity: Tensor | float = 1.0) -> Tensor:
-        return self.plain_generator.condition(source, target, intensity)
+    def _condition(self, edits: Edits) -> Tensor:
+        """Conditions (B, A) that ask the generator for these edits."""
+        return self.plain_generator.condition(*edits)
 
-    def _way_back(self, labels: Tensor, target: Tensor, intensity: Tensor) -> Tensor:
-        """Conditions (B, A) that undo edits: differences take as much back as they gave, targets name the labels."""
-        differs = self.plain_generator.label_mode == "difference"
-        return self._condition(target, labels, intensity if differs else 1.0)
+    def _unchanged(self, labels: Tensor) -> Tensor:
+        """Conditions (B, A) that ask for the image itself."""
+        return self.plain_generator.condition(labels, labels, 1.0)
 
-    def _draw_targets(self, labels: Tensor, random: torch.Generator) -> Tensor:
-        """Targets (B, A): a permutation of the batch's labels, or the labels with one attribute flipped."""
-        device = labels.device
-        target = labels[torch.randperm(len(labels), generator=random, device=device)]
-        if self.config.single_flip_share == 0:
-            return target
-        if self.config.single_flip_weights:
-            index = self.flip_weights.multinomial(len(labels), replacement=True, generator=random)
-        else:  # the random numbers of a run without them stay what they were
-            index = torch.randint(labels.shape[1], (len(labels),), generator=random, device=device)
-        single = torch.rand(len(labels), 1, generator=random, device=device) < self.config.single_flip_share
-        return torch.where(single, flipped_labels(labels, index, self.exclusions), target)
+    def _inverse_condition(self, edits: Edits) -> Tensor:
+        """Conditions (B, A) that undo edits. A difference is as intense as the edit; a target is the source labels."""
+        difference = self.plain_generator.label_mode == "difference"
+        return self.plain_generator.condition(edits.target, edits.source, edits.intensity if difference else 1.0)
 
-    def _draw_intensities(self, labels: Tensor, random: torch.Generator) -> Tensor:
-        """Intensities (B, 1) of the edits, uniform in the range that training asks for."""
-        low, high = self.config.intensity_range
-        if low == high:  # the random numbers of a run without a range stay what they were
-            return torch.full((len(labels), 1), low, device=labels.device)
-        return low + (high - low) * torch.rand(len(labels), 1, generator=random, device=labels.device)
+    def mask_price(self, progress: float) -> float:
+        """Weight of the masks' openness at ``progress`` in [0, 1): it rises only once edits have formed."""
+        start, end = self.config.mask_ramp
+        return self.config.mask_weight * min(1.0, max(0.0, (progress - start) / (end - start)))
+
+    def update_average(self, images_seen: int, images_per_step: int) -> None:
+        """Update the moving average of the generator's weights after a step."""
+        if self.ema:
+            self.ema.update(self.plain_generator, images_seen, images_per_step)
+
+    # --------------------------------------------------------------------------------------------------- validation
 
     @torch.no_grad()
-    def validate(self, data: MemoryDataset, classifier: AttributeClassifier | None) -> dict[str, float]:
-        """PSNR, SSIM, edit accuracy and preservation on validation images, by the classifier or else by D's head.
+    def validate(self, data: MemoryDataset) -> dict[str, float]:
+        """PSNR, SSIM, edit accuracy and preservation error, by the judge or else by the discriminator's head.
 
-        And ``d_attribute``, D's attribute loss on them: that on training images far below it says that D has learned
-        those by heart, and no longer teaches the generator anything.
+        ``d_attribute`` is the discriminator's attribute loss on these images. A loss on training images far below it
+        means that the discriminator overfits and no longer guides the generator.
         """
-        attributes = self.plain_generator.attributes
-        judge = classifier or _AttributeHead(self.plain_discriminator, attributes)
+        judge = self.judge or _AttributeHead(self.plain_discriminator, self.plain_generator.attributes)
         device = self.accelerator.device
-        evaluation = evaluate(
+        evaluation = metrics.evaluate(
             self.trained_model.eval(), judge, data.images, data.labels, intensities=(1.0,), device=device
         )
         batches = zip(data.images.split(VALIDATION_BATCH), data.labels.split(VALIDATION_BATCH), strict=True)
@@ -357,20 +277,20 @@ class EditingObjective:
         return evaluation.headline() | {"d_attribute": attribute.item() / len(data)}
 
     def _attribute_loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """D's attribute loss on uint8 images (N, 3, S, S), as training weighs it, summed over them."""
+        """The discriminator's attribute loss on uint8 images (N, 3, S, S), summed over images."""
         logits = self.plain_discriminator(normalise(images))[1]
-        return len(images) * losses.attribute_loss(logits, labels, self.label_rules.open_labels(labels))
+        return len(images) * losses.attribute_loss(logits, labels, self.label_rules.label_weights(labels))
 
     @torch.no_grad()
     def sample_grid(self, data: MemoryDataset, people: int = 8) -> Image.Image:
-        """Rows of people; columns source, reconstruction, one edit each."""
+        """One row per person; columns: source, reconstruction, one edit each."""
         grid = figures.sample_grid(self.trained_model.eval(), data.images[:people], data.labels[:people])
         self.plain_generator.train()
         return grid
 
 
 class _AttributeHead(nn.Module):
-    """D's attribute head in the shape of a classifier, for runs without a separate one. It flatters the generator."""
+    """The discriminator's attribute head as a judge. It overrates the generator that was trained against it."""
 
     def __init__(self, discriminator: nn.Module, attributes: tuple[str, ...]):
         super().__init__()
@@ -379,91 +299,3 @@ class _AttributeHead(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.discriminator(image)[1]
-
-
-def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Generator:
-    """The generator that a configuration describes."""
-    settings: dict[str, Any] = {
-        "attributes": attributes,
-        "image_size": config.image_size,
-        "width": config.width,
-        "soft_mask": config.soft_mask,
-        "use_regions": config.use_regions,
-    }
-    if config.label_mode != "model":
-        settings["label_mode"] = config.label_mode
-    if config.model != "stargan":
-        settings |= {"max_width": config.max_width, "layers": config.layers, "norm_decay": config.norm_decay}
-        settings |= {"inject_layers": config.inject_layers} if config.inject_layers >= 0 else {}
-    if config.model == "stgan":
-        settings |= {name: getattr(config, name) for name in ("stu_layers", "stu_kernel", "stu_state", "stu_norm")}
-        settings |= {"skip_layers": config.stu_layers} if config.stu_layers > 4 else {}  # each unit needs its skip
-    return GENERATORS[ARCHITECTURES[config.model]](**settings)
-
-
-def single_flip_weights(config: TrainingConfig, attributes: tuple[str, ...]) -> Tensor:
-    """Float (A,): how often each attribute is the one that a target flips.
-
-    Raises:
-        ValueError: a weight names an attribute that is not trained.
-    """
-    unknown = sorted(set(config.single_flip_weights) - set(attributes))
-    if unknown:
-        raise ValueError(f"--single_flip_weights name {', '.join(unknown)}; trained are {', '.join(attributes)}.")
-    return torch.tensor([config.single_flip_weights.get(name, 1.0) for name in attributes])
-
-
-def load_initial_weights(generator: Generator, folder_or_hub_id: str) -> None:
-    """Give a new generator the weights of a saved one; a narrower one is widened and edits as before.
-
-    Raises:
-        ModelFolderError: there is none, or its settings are not the generator's; the message names them.
-    """
-    saved = load_generator(folder_or_hub_id)
-    if type(saved) is type(generator) and isinstance(saved, EncoderDecoder):
-        saved = widened(saved, max(generator.config["width"], saved.config["width"]))
-    differences = settings_differences(generator, saved)
-    if differences:
-        raise ModelFolderError(f"--initial_model {folder_or_hub_id} has {differences}: train with its settings.")
-    generator.load_state_dict(saved.state_dict())
-
-
-def load_initial_discriminator(discriminator: Discriminator | PatchDiscriminator, folder_or_hub_id: str) -> str:
-    """Give a new discriminator the weights of the one that goes with a saved generator, where there is one like it.
-
-    Returns:
-        What was done, for the run's log.
-    """
-    saved = load_companion_discriminator(folder_or_hub_id)
-    differences = "no discriminator" if saved is None else settings_differences(discriminator, saved)
-    if differences:
-        return (
-            f"The discriminator starts anew, for --initial_model {folder_or_hub_id} has {differences}: "
-            "--discriminator_head_start gives it time to learn."
-        )
-    discriminator.load_state_dict(saved.state_dict())
-    return f"The discriminator of {folder_or_hub_id} goes on too."
-
-
-def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> Discriminator | PatchDiscriminator:
-    """The discriminator that belongs to a configuration's generator."""
-    if config.model == "stargan":
-        layers = min(6, (config.image_size & -config.image_size).bit_length() - 1)
-        return PatchDiscriminator(
-            attributes, config.image_size, config.discriminator_width, layers, config.discriminator_conditional
-        )
-    return Discriminator(
-        attributes,
-        config.image_size,
-        config.discriminator_width,
-        max_width=16 * config.discriminator_width,
-        layers=config.layers,
-        hidden=config.discriminator_hidden,
-        norm=config.discriminator_norm,
-        conditional=config.discriminator_conditional,
-    )
-
-
-def _adam(network: nn.Module, config: TrainingConfig, recorded: bool) -> torch.optim.Adam:
-    betas, rate = (config.adam_beta1, config.adam_beta2), config.learning_rate
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True, capturable=recorded)

@@ -9,14 +9,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class ExponentialMovingAverage:
-    """Average of a model's weights and running statistics over the images it was trained on.
+    """Moving average of a model's weights and running statistics over the images it was trained on.
 
-    BatchNorm's running statistics belong to the weights that made them, so they are averaged alike; counters are
-    copied. The half-life is counted in images, as in EDM (arXiv 2206.00364), so that it does not change with the
-    batch size, and grows with the run, so that the first samples are not those of the initial weights.
+    BatchNorm's running statistics are averaged like the weights they belong to; counters are copied. The half-life is
+    counted in images, as in EDM (arXiv 2206.00364), so it does not depend on the batch size. It grows with the run, so
+    that early averages do not consist of the initial weights.
 
     Args:
-        model: copied; the copy is ``self.model``, in evaluation mode.
+        model: is copied; ``self.model`` is the average, in evaluation mode.
         half_life: images after which a weight's share has halved.
         ramp: the half-life is at most this share of the images seen so far.
     """
@@ -27,7 +27,7 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, images_seen: int, images_per_step: int) -> None:
-        """Move the average toward ``model`` after a step of ``images_per_step`` images."""
+        """Update the average after a step of ``images_per_step`` images."""
         half_life = max(1.0, min(self.half_life, images_seen * self.ramp))
         average = get_ema_multi_avg_fn(0.5 ** (images_per_step / half_life))
         pairs = [(ours, theirs.detach()) for ours, theirs in zip(_tensors(self.model), _tensors(model), strict=True)]

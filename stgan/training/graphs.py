@@ -1,36 +1,35 @@
-"""Steps on a GPU without waiting for Python: each kind of step is recorded once as a CUDA graph and then replayed.
+"""CUDA graphs: each kind of step is recorded once and then replayed, without waiting for Python.
 
-A step of small networks is well over a thousand small kernels, and launching them one by one takes longer than running
-them. A graph launches all of them at once.
+A step of small networks consists of more than a thousand small kernels. Launching them one by one takes longer than
+running them; a graph launches them all at once.
 """
 
 from collections.abc import Callable, Hashable
 
 import torch
-from torch import Tensor
 
-Batch = tuple[Tensor, Tensor]
-Terms = dict[str, Tensor]
+from stgan.training.objective import Batch, Terms
+
 Step = Callable[[Callable[[], Batch]], Terms]
 
-EAGER_STEPS = 3  # of each kind before it is recorded: libraries choose their kernels, optimizers make their state
+EAGER_STEPS = 3  # of each kind before recording: libraries choose kernels, optimizers create their state
 
 
 class RecordingError(ValueError):
-    """A step that cannot be recorded. The message says why, and how to do without."""
+    """A step cannot be recorded. The message says why, and how to train without CUDA graphs."""
 
 
 class GraphRecorder:
-    """Runs steps on one CUDA device; from the fourth of a kind on as a replay, with the same results.
+    """Runs steps on one CUDA device. From the fourth of a kind on it replays them, with the same results.
 
     Args:
-        generator: the random numbers of the steps; may be seeded anew before each of them.
+        random: source of the steps' random numbers; may be seeded before each step.
     """
 
-    def __init__(self, generator: torch.Generator):
-        self.generator = generator
-        self.stream = torch.cuda.Stream(generator.device)  # no graph can be recorded on the default one
-        self.seen: dict[Hashable, int] = {}
+    def __init__(self, random: torch.Generator):
+        self.random = random
+        self.stream = torch.cuda.Stream(random.device)  # graphs cannot be recorded on the default stream
+        self.eager_steps: dict[Hashable, int] = {}
         self.recorded: dict[Hashable, _Recorded] = {}
         self.pool = torch.cuda.graph_pool_handle()
 
@@ -38,22 +37,22 @@ class GraphRecorder:
         """One step.
 
         Args:
-            kind: steps of one kind launch the same kernels; whatever else changes is on the device.
-            batches: that the step draws, in this order; of one size at all steps of a kind.
+            kind: steps of one kind launch the same kernels; anything that differs between them is on the device.
+            batches: drawn by the step, in this order; of the same size for all steps of a kind.
             step: takes ``draw`` and returns named terms, scalars on the device. It must not wait for the device.
 
         Returns:
             The step's terms.
 
         Raises:
-            RecordingError: the step does what no graph can hold, as waiting for the device.
+            RecordingError: the step does what a graph cannot, such as waiting for the device.
         """
-        if kind not in self.recorded and self.seen.get(kind, 0) >= EAGER_STEPS:
+        if kind not in self.recorded and self.eager_steps.get(kind, 0) >= EAGER_STEPS:
             self.recorded[kind] = _Recorded(self, batches, step)
         if kind in self.recorded:
             return self.recorded[kind].replay(batches)
-        self.seen[kind] = self.seen.get(kind, 0) + 1
-        current = torch.cuda.current_stream(self.generator.device)
+        self.eager_steps[kind] = self.eager_steps.get(kind, 0) + 1
+        current = torch.cuda.current_stream(self.random.device)
         self.stream.wait_stream(current)
         with torch.cuda.stream(self.stream):
             terms = step(iter(batches).__next__)
@@ -62,12 +61,12 @@ class GraphRecorder:
 
 
 class _Recorded:
-    """One kind of step as a graph, with the memory that it reads its batches from."""
+    """The graph of one kind of step, with the memory that it reads its batches from."""
 
     def __init__(self, recorder: GraphRecorder, batches: list[Batch], step: Step):
         self.inputs = [tuple(part.clone() for part in batch) for batch in batches]
         self.graph = torch.cuda.CUDAGraph()
-        self.graph.register_generator_state(recorder.generator)
+        self.graph.register_generator_state(recorder.random)
         try:
             with torch.cuda.graph(self.graph, pool=recorder.pool, stream=recorder.stream):
                 terms = step(iter(self.inputs).__next__)

@@ -1,8 +1,8 @@
-"""What labels say of one another: which the data never show together, and which an edit makes untrue or calls for.
+"""Relations between labels: pairs that the data never show, and labels that an edit invalidates or requires.
 
-Edits ask for label vectors that no photograph has: a woman with a mustache, a bald head with black hair. A
-discriminator that has learned every label from whole faces knows no such picture, and the generator breaks the face
-instead of editing it. Others ask for less than a picture needs: hair that is not brown needs another colour.
+Some edits ask for label vectors that no photograph has: a woman with a mustache, a bald head with black hair. A
+discriminator that learned each label from whole faces has never seen such a picture, and the generator destroys the
+face instead of editing it. Other edits ask for too little: hair that is no longer brown needs another colour.
 """
 
 from dataclasses import dataclass, fields
@@ -15,19 +15,19 @@ from stgan.attributes import contradiction_matrix, exclusion_matrix, replacement
 
 @dataclass
 class LabelRules:
-    """Which labels of a face, or of an edit, a discriminator can be told and can learn from.
+    """Decides which labels of a face or an edit the discriminator conditions on and learns from.
 
-    Made by :meth:`none`, under which every label counts, or :meth:`counted`.
+    :meth:`none` makes rules under which every label counts, :meth:`from_labels` those of a dataset.
     """
 
-    # Float (2A, 2A) in {0, 1}, rows and columns first the absence, then the presence of each attribute: two that the
-    # data never show together, though their names allow it.
+    # Float (2A, 2A) in {0, 1}, rows and columns: absence, then presence of each attribute. 1 for two labels that the
+    # data never show together, although their names do not exclude each other.
     clashes: Tensor
-    # Float (A, A) in {0, 1}: two attributes that cannot both be present, and yet an edit to one keeps the other.
+    # Float (A, A) in {0, 1}: two attributes that cannot both be present, although an edit to one keeps the other.
     contradictions: Tensor
-    # Float (A, A) in {0, 1}: [i, j], attribute j comes in the place of i when an edit takes i away ...
+    # Float (A, A) in {0, 1}: at [i, j], attribute j replaces i when an edit removes i.
     replacements: Tensor
-    # ... and [i, j], it need not where j is there already, which i excludes.
+    # Float (A, A) in {0, 1}: at [i, j], i and j exclude each other, so i needs no replacement where j is present.
     exclusions: Tensor
 
     @classmethod
@@ -37,13 +37,13 @@ class LabelRules:
         return cls(none.repeat(2, 2), none, none, none)
 
     @classmethod
-    def counted(cls, attributes: tuple[str, ...], labels: Tensor, share: float) -> "LabelRules":
-        """Rules of a data set.
+    def from_labels(cls, attributes: tuple[str, ...], labels: Tensor, share: float) -> "LabelRules":
+        """Rules of a dataset.
 
         Args:
             attributes: names of the A attributes.
             labels: float (N, A) in {0, 1}, of all training images.
-            share: of what chance would give, below which two labels are never shown together.
+            share: two labels clash if they occur together less than this share as often as by chance.
         """
         count = len(attributes)
         contradictions, exclusions = contradiction_matrix(attributes), exclusion_matrix(attributes)
@@ -53,73 +53,73 @@ class LabelRules:
         return cls(*(rule.float() for rule in rules))
 
     def to(self, device: torch.device) -> "LabelRules":
-        """The same rules there."""
+        """The same rules on a device."""
         return LabelRules(*(getattr(self, rule.name).to(device) for rule in fields(self)))
 
-    def open_labels(self, labels: Tensor) -> Tensor:
-        """Float (N, A): 1 where the rest of a face leaves a label open, 0 where it follows from another.
+    def label_weights(self, labels: Tensor) -> Tensor:
+        """Float (N, A): 0 for labels of real faces that follow from another label, 1 for the others.
 
-        That a woman has no mustache is no news. Whoever learns it learns to look for a woman, and will not see a
-        mustache on one; whoever learns mustaches from men alone can only look at the lip.
+        No woman in the data has a mustache. A discriminator that learns "no mustache" from women learns to recognise
+        women, and misses a mustache on one; from men alone, it learns to look at the lip.
         """
         present = torch.cat([1 - labels, labels], dim=1)
         never_absent, never_present = (present @ self.clashes > 0).chunk(2, dim=1)
         return 1 - torch.where(labels > 0, never_absent, never_present).float()
 
-    def completed(self, labels: Tensor, target: Tensor) -> Tensor:
-        """Targets (N, A) with what must come where edits take something away and name nothing for its place.
+    def complete_targets(self, labels: Tensor, target: Tensor) -> Tensor:
+        """Targets (N, A) with replacements for attributes that an edit removes without naming another.
 
-        The generator is not asked for it, its judges are: hair that is no longer brown, and nothing else, is blue.
+        Only the losses use them; the generator is given the original target. Hair that merely stops being brown could
+        otherwise turn blue.
         """
-        taken = labels > target
-        vacated = taken & (target @ self.exclusions.T == 0)
-        barred = taken | (target @ self.contradictions > 0)  # a bald head needs no colour
-        return torch.where((vacated.float() @ self.replacements > 0) & ~barred, 1.0, target)
+        removed = labels > target
+        unreplaced = removed & (target @ self.exclusions.T == 0)
+        barred = removed | (target @ self.contradictions > 0)  # a bald head needs no colour
+        return torch.where((unreplaced.float() @ self.replacements > 0) & ~barred, 1.0, target)
 
-    def told(self, labels: Tensor, target: Tensor) -> Tensor:
-        """Targets (N, A) of edits as a discriminator judges their realness by: 0.5, unknown, where none is real.
+    def discriminator_targets(self, labels: Tensor, target: Tensor) -> Tensor:
+        """Targets (N, A) of edits that the discriminator judges realness by; 0.5 is unknown.
 
-        Unknown are both of two labels that clash, and the kept one of two that contradict each other.
+        Unknown are both labels of a clash, and the kept label of a contradiction.
         """
-        return torch.where(self._never_shown(target) | self._untrue(labels, target), 0.5, target)
+        return torch.where(self._never_shown(target) | self._invalidated(labels, target), 0.5, target)
 
     def edit_weights(self, labels: Tensor, target: Tensor, changed: float, never_shown: float) -> Tensor:
-        """Weights (N, A) of the attribute loss on edits: 1 of what is kept, 0 of what became untrue.
+        """Weights (N, A) of the attribute loss on edits: 1 for kept attributes, 0 for invalidated ones.
 
         Args:
             labels, target: (N, A) before and after.
-            changed: of what an edit changes.
-            never_shown: of what it changes to something that the data never show on such a face. Nothing teaches the
-                generator what that looks like, and the attribute head is hard to convince of it: asked for like the
-                rest, it costs the face.
+            changed: weight of attributes that the edit changes.
+            never_shown: weight of those that it changes to a value that clashes with the rest of the face. No data
+                teach the generator how that looks, and the attribute head is hard to convince: at full weight, such
+                edits destroy the face.
         """
-        asked = torch.where(self._never_shown(target), never_shown, changed)
-        return torch.where(labels == target, 1.0, asked).masked_fill(self._untrue(labels, target), 0.0)
+        requested = torch.where(self._never_shown(target), never_shown, changed)
+        return torch.where(labels == target, 1.0, requested).masked_fill(self._invalidated(labels, target), 0.0)
 
     def _never_shown(self, target: Tensor) -> Tensor:
-        """Bool (N, A): both of any two labels that clash."""
+        """Bool (N, A): both labels of every clash."""
         present = torch.cat([1 - target, target], dim=1)
         absent_clashes, present_clashes = (present * (present @ self.clashes) > 0).chunk(2, dim=1)
         return absent_clashes | present_clashes
 
-    def _untrue(self, labels: Tensor, target: Tensor) -> Tensor:
-        """Bool (N, A): what is present before and after, while the edit adds what contradicts it."""
+    def _invalidated(self, labels: Tensor, target: Tensor) -> Tensor:
+        """Bool (N, A): attributes present before and after, although the edit adds one that contradicts them."""
         added = (target > labels).float()
         return (added @ self.contradictions > 0) & (labels > 0) & (target > 0)
 
 
 def plausible_pairs(labels: Tensor, share: float) -> Tensor:
-    """Which two labels go together in the data at least ``share`` times as often as if they were independent.
+    """Pairs of labels that occur together at least ``share`` times as often as if they were independent.
 
     Args:
         labels: float (N, A) in {0, 1}.
-        share: 0 allows everything that is there.
+        share: at 0 every pair is plausible.
 
     Returns:
-        bool (2A, 2A), rows and columns: first the absence, then the presence of each attribute. A label goes with
-        itself.
+        bool (2A, 2A), rows and columns: absence, then presence of each attribute. True on the diagonal.
     """
     values = torch.cat([1 - labels, labels], dim=1)
-    alone = values.mean(dim=0)
+    single = values.mean(dim=0)
     together = values.T @ values / len(values)
-    return (together >= share * torch.outer(alone, alone)) | torch.eye(len(alone), dtype=torch.bool)
+    return (together >= share * torch.outer(single, single)) | torch.eye(len(single), dtype=torch.bool)

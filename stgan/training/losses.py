@@ -1,4 +1,4 @@
-"""Losses of the family, one function each. All take and return float32 and average over everything they see."""
+"""The losses, one function each. Each computes in float32 and averages over all its elements."""
 
 from collections.abc import Callable
 
@@ -18,19 +18,18 @@ def wasserstein_generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 def logistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Binary cross-entropy of telling real from edited (Goodfellow et al. 2014)."""
+    """Binary cross-entropy of real against edited images (Goodfellow et al. 2014)."""
     return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
 
 
 def mismatch_loss(mismatched_logits: Tensor, mismatched: Tensor) -> Tensor:
-    """A real image passed off under labels that are not its own is no real pair (GAN-CLS, arXiv 1605.05396).
+    """Real images with wrong labels count as fakes (GAN-CLS, arXiv 1605.05396).
 
-    Without it the discriminator learns only from edits what labels ask for, and an edit that changes nothing is as
-    real as its source. With it, that very pair is its example of a fake.
+    Without this loss, an edit that changes nothing looks as real to the discriminator as its source.
 
     Args:
         mismatched_logits: realness (N,) of real images with the targets of their edits.
-        mismatched: (N,), whether those targets differ from the images' labels; the others do not count.
+        mismatched: bool (N,), whether those targets differ from the images' labels; other images do not count.
     """
     return (F.softplus(mismatched_logits.float()) * mismatched).mean()
 
@@ -40,44 +39,42 @@ def logistic_generator_loss(fake_logits: Tensor) -> Tensor:
     return F.softplus(-fake_logits.float()).mean()
 
 
-def gradient_penalty(
-    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: torch.Generator
-) -> Tensor:
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
     """WGAN-GP: mean squared distance of the gradient's norm from 1 at one random point per sample between the two.
 
-    Source: arXiv 1704.00028. Call it outside autocast: half precision ruins the norm.
+    Source: arXiv 1704.00028. Call it outside autocast: half precision makes the norm inaccurate.
 
     Args:
         critic: images to realness logits (N,).
         real, fake: float32 images (N, 3, S, S).
-        generator: random numbers, on the images' device.
+        random: on the images' device.
     """
-    share = torch.rand(len(real), 1, 1, 1, generator=generator, device=real.device)
+    share = torch.rand(len(real), 1, 1, 1, generator=random, device=real.device)
     point = torch.lerp(real, fake.detach(), share).requires_grad_()
     norm = _input_gradient(critic, point).flatten(1).norm(dim=1)
     return (norm - 1).square().mean()
 
 
 def r1_penalty(
-    heads: Callable[[Tensor], tuple[Tensor, Tensor]], real: Tensor, attribute_share: float, generator: torch.Generator
+    heads: Callable[[Tensor], tuple[Tensor, Tensor]], real: Tensor, attribute_share: float, random: torch.Generator
 ) -> Tensor:
-    """Mean squared norm of D's gradient at real images (Mescheder et al. 2018, arXiv 1801.04406). Outside autocast.
+    """R1: mean squared norm of D's gradient at real images (Mescheder et al. 2018, arXiv 1801.04406).
 
-    With an ``attribute_share`` above 0 the attribute logits are penalised too. One gradient serves all: that of
-    realness plus the logits with random signs, whose squared norm is in expectation the sum of the single ones.
+    Call it outside autocast. With an ``attribute_share`` above 0 the attribute logits are penalised too. One gradient
+    is enough: realness plus the logits with random signs has, in expectation, the sum of all squared norms.
 
     Args:
         heads: images to realness logits (N,) and attribute logits (N, A).
         real: float32 images (N, 3, S, S).
-        attribute_share: weight of each attribute's squared norm beside realness's.
-        generator: random numbers, on the images' device.
+        attribute_share: weight of each attribute's squared norm, where realness's is 1.
+        random: on the images' device.
     """
 
     def critic(images: Tensor) -> Tensor:
         realness, attributes = heads(images)
         if attribute_share == 0:
             return realness
-        coins = torch.rand(attributes.shape, generator=generator, device=attributes.device) < 0.5
+        coins = torch.rand(attributes.shape, generator=random, device=attributes.device) < 0.5
         return realness + attribute_share**0.5 * torch.where(coins, attributes, -attributes).sum(dim=1)
 
     point = real.detach().requires_grad_()
@@ -92,7 +89,7 @@ def _input_gradient(critic: Callable[[Tensor], Tensor], point: Tensor) -> Tensor
 def attribute_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Binary cross-entropy of attribute logits (N, A) with labels in [0, 1], mean over samples *and* attributes.
 
-    ``weights`` (N, A) multiply the single terms; the mean still divides by their number.
+    ``weights`` (N, A) multiply the terms; the mean still divides by N * A.
     """
     return F.binary_cross_entropy_with_logits(logits.float(), labels, weights)
 
@@ -103,9 +100,9 @@ def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 def mask_loss(mask: Tensor, concavity: float = 0.0) -> Tensor:
-    """Mean of m + concavity * m * (1 - m) over soft masks m in [0, 1]: at a concavity of 0 their mean openness.
+    """Mean of m + concavity * m * (1 - m) over soft masks m in [0, 1]; at a concavity of 0, their mean openness.
 
-    A concavity changes nothing for what is open or closed, and costs more for what is between.
+    A concavity above 0 raises the loss of half-open masks and leaves that of open and closed ones as it is.
     """
     mask = mask.float()
     return (mask + concavity * mask * (1 - mask)).mean()

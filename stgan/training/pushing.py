@@ -1,4 +1,4 @@
-"""What a run puts on the Hub while it goes on, and how another run, on another machine, continues from there."""
+"""Uploads to the Hub during a run, and downloads of training states that runs on other machines continue from."""
 
 import os
 import shutil
@@ -16,38 +16,38 @@ from stgan.hub.errors import explained, explanation
 from stgan.hub.repository import TakenError, check_private, check_same_project, full_name, list_files
 from stgan.training.checkpoints import PARTIAL_PREFIX, PREFIX, CheckpointError, list_checkpoints
 
-STATE_BRANCH = "training-state"  # beside main, so that whoever wants the model does not download the optimizers
+STATE_BRANCH = "training-state"  # apart from main, so that a download of the model does not include the optimizers
 MODEL_PATTERNS = ["*.json", "*.md", "*.safetensors"]
-STALE_PATTERNS = [f"{name}*" for name in OF_THE_WEIGHTS]  # of weights that came before
+STALE_PATTERNS = [f"{name}*" for name in OF_THE_WEIGHTS]  # they describe earlier weights
 
 
 class BackgroundPush:
-    """Uploads in a thread of its own, one after the other. A Hub that fails never stops or delays a run.
+    """Uploads in a background thread, one after another. A failing Hub never stops or delays a run.
 
-    Where the Hub can be asked, it is asked before the run, and from then on ``name`` has its owner in it.
+    If the Hub can be reached, the repository is checked before the run, and ``name`` becomes ``owner/name``.
 
     Args:
-        name: repository, ``owner/name`` or a name of the account's own.
+        name: repository, ``owner/name`` or a name in the user's own account.
         private: create it as private.
         say: prints a line.
 
     Raises:
-        TakenError: the repository is another project's, or public where a private one is wanted.
+        TakenError: the repository belongs to another project, or is public although ``private`` is set.
     """
 
     def __init__(self, name: str, private: bool, say: Callable[[str], Any]):
         self.name, self.private, self.say = name, private, say
         self.executor = ThreadPoolExecutor(1, thread_name_prefix="push")
         self.numbers = count()
-        self.newest: dict[str, tuple[Future, Path]] = {}  # of each kind
+        self.newest: dict[str, tuple[Future, Path]] = {}  # upload and its copy, by kind
         try:
-            self._look()
+            self._check_repository()
         except TakenError:
             raise
         except Exception as error:
-            say(f"Could not look at {name} on the Hub: {explanation(error, name)} Training goes on without.")
+            say(f"Could not check {name} on the Hub: {explanation(error, name)} Training continues.")
 
-    def _look(self) -> None:
+    def _check_repository(self) -> None:
         api = HfApi()
         self.name = full_name(api, self.name)
         if api.repo_exists(self.name):
@@ -60,17 +60,17 @@ class BackgroundPush:
         self._submit("model", folder, message)
 
     def state(self, checkpoint: Path, message: str) -> None:
-        """Upload a full training state to a branch of its own, in place of the one there."""
+        """Upload a full training state to its own branch, in place of the previous one."""
         self._submit("state", checkpoint, message)
 
     def finish(self) -> None:
-        """Wait for what is under way."""
+        """Wait for uploads in progress."""
         self.executor.shutdown(wait=True)
 
     def _submit(self, kind: str, folder: Path, message: str) -> None:
-        """Upload what the folder holds now: it may hold something newer, or be gone, by the time it is sent."""
+        """Upload a copy of the folder: the original may change or disappear before it is sent."""
         previous, copy = self.newest.get(kind, (None, None))
-        if previous is not None and previous.cancel():  # still waiting behind a slow upload: this one is newer
+        if previous is not None and previous.cancel():  # still queued behind a slow upload: this one is newer
             shutil.rmtree(copy, ignore_errors=True)
         copy = folder.parent / f"{PARTIAL_PREFIX}push-{next(self.numbers)}"
         target = copy / folder.name if kind == "state" else copy
@@ -86,14 +86,14 @@ class BackgroundPush:
                 api.create_branch(repo_id, branch=STATE_BRANCH, exist_ok=True)
                 where = {"revision": STATE_BRANCH, "delete_patterns": f"{PREFIX}*"}
             api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message, **where)
-        except Exception as error:  # whatever a network can do
-            self.say(f"Could not push to {self.name}: {explanation(error, self.name)} Training goes on without.")
+        except Exception as error:  # networks fail in many ways
+            self.say(f"Could not push to {self.name}: {explanation(error, self.name)} Training continues.")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _link_or_copy(source: str, target: str) -> None:
-    """A second name for a file, since models and checkpoints are replaced, never written into; a copy where need be."""
+    """Hard-link a file: models and checkpoints are replaced, never modified. Copy it where links are not supported."""
     try:
         os.link(source, target)
     except OSError:
@@ -101,7 +101,7 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def fetch_state(wanted: str, output_dir: Path) -> str:
-    """Download a training state that a run pushed, unless it is in the output folder already.
+    """Download a training state that a run pushed, unless the output folder already has it.
 
     Args:
         wanted: ``owner/name@revision``.
@@ -111,20 +111,20 @@ def fetch_state(wanted: str, output_dir: Path) -> str:
         The name of the checkpoint in ``output_dir``.
 
     Raises:
-        HubError: it cannot be had; the message says why.
-        CheckpointError: there is no training state.
+        HubError: it could not be downloaded; the message says why.
+        CheckpointError: the repository holds no training state.
     """
     repo_id, revision = wanted.split("@", 1)
     partial = output_dir / f"{PARTIAL_PREFIX}download"
     with explained(wanted):
         snapshot_download(repo_id, revision=revision, allow_patterns=f"{PREFIX}*/*", local_dir=partial)
-    there = list_checkpoints(partial)
-    if not there:
+    checkpoints = list_checkpoints(partial)
+    if not checkpoints:
         raise CheckpointError(
-            f"{wanted} holds no training state: one is pushed by --push_state_every, to the branch {STATE_BRANCH}."
+            f"{wanted} holds no training state: --push_state_every pushes one, to the branch {STATE_BRANCH}."
         )
-    final = output_dir / there[-1].name
+    final = output_dir / checkpoints[-1].name
     if not final.exists():
-        there[-1].rename(final)
+        checkpoints[-1].rename(final)
     shutil.rmtree(partial)
     return final.name

@@ -1,4 +1,4 @@
-"""What objectives share that train one network on its own: the network, its average, its optimizer."""
+"""The shared part of objectives that train one network: the network, its moving average and its optimizer."""
 
 import torch
 from accelerate import Accelerator
@@ -11,12 +11,12 @@ from stgan.training.ema import ExponentialMovingAverage
 
 
 class SupervisedObjective:
-    """One network with AdamW. Subclasses add ``step``, ``validate`` and ``sample_grid``.
+    """One network with AdamW. A subclass with ``step``, ``validate`` and ``sample_grid`` is an objective.
 
-    The same shape as :class:`stgan.training.editing.EditingObjective`.
+    See :class:`stgan.training.objective.Objective`.
 
     Args:
-        network: what is trained; ``self.network`` is the same as prepared for this process.
+        network: to train. ``plain_network`` is the same, ``network`` the same as prepared for this process.
         config, accelerator: of the run.
     """
 
@@ -41,28 +41,24 @@ class SupervisedObjective:
 
     @property
     def optimizers(self) -> dict[torch.optim.Optimizer, float]:
-        """The optimizer with its learning rate before any schedule."""
         return {self.optimizer: self.config.learning_rate}
 
     @property
     def networks(self) -> list[nn.Module]:
-        """Everything that is trained."""
         return [self.plain_network]
 
     @property
     def trained_model(self) -> PretrainedModel:
-        """What is measured and saved: the average where there is one."""
         return self.ema.model if self.ema else self.plain_network
 
     @property
     def companions(self) -> dict[str, PretrainedModel]:
-        """What is saved in folders beside it."""
         return {}
 
     def count_labels(self, labels: Tensor) -> None:
-        """Nothing here depends on how often labels are."""
+        """No statistics are needed."""
 
     def update_average(self, images_seen: int, images_per_step: int) -> None:
-        """Move the weights' average on, after a step."""
+        """Update the moving average of the weights after a step."""
         if self.ema:
             self.ema.update(self.plain_network, images_seen, images_per_step)

@@ -1,4 +1,4 @@
-"""Recorded steps against the same steps launched one by one. On a GPU: a CPU has no graphs."""
+"""Recorded steps against the same steps launched one by one. Most need a GPU: a CPU has no graphs."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -10,6 +10,7 @@ from accelerate.state import AcceleratorState
 from stgan.data import MemoryDataset
 from stgan.training import recipe_defaults
 from stgan.training.graphs import EAGER_STEPS, GraphRecorder, RecordingError
+from stgan.training.splits import Splits
 from stgan.training.trainer import Trainer
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -53,7 +54,7 @@ def test_a_run_of_recorded_steps_ends_where_the_same_run_without_does(critic_ste
     """Head start, steps with and without penalty, a mask price and a learning rate that change all the while."""
     labels = (torch.rand(64, 13, generator=torch.Generator().manual_seed(0)) < 0.5).float()
     images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    monkeypatch.setattr(Trainer, "_load", lambda *_, **__: MemoryDataset(images, labels))
+    monkeypatch.setattr(Splits, "load", lambda *_, **__: MemoryDataset(images, labels))
     monkeypatch.setattr(Trainer, "_validate", lambda self: self._write_model({}))
     ends, losses = [], []
     for cuda_graphs in (False, True):

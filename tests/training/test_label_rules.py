@@ -1,4 +1,4 @@
-"""What labels say of one another, against loops over names."""
+"""Relations between labels, against loops over names."""
 
 import itertools
 
@@ -26,7 +26,7 @@ def possible(row):
 
 
 FACES = torch.stack([row for row in EVERY if possible(row)])
-RULES = LabelRules.counted(NAMES, FACES, 0.05)
+RULES = LabelRules.from_labels(NAMES, FACES, 0.05)
 
 
 def shown(values):
@@ -41,7 +41,7 @@ def clash(one, its_value, other, other_value):
     return not named and not shown({one: its_value, other: other_value})
 
 
-def test_labels_go_together_as_often_as_counting_says():
+def test_plausible_pairs_agree_with_counting():
     labels = (torch.rand(50, 3, generator=torch.Generator().manual_seed(0)) < torch.tensor([0.1, 0.5, 0.8])).float()
     for share in (0.0, 0.5, 1.0):
         pairs = plausible_pairs(labels, share)
@@ -53,7 +53,7 @@ def test_labels_go_together_as_often_as_counting_says():
             assert pairs[a + 3 * has_a, b + 3 * has_b] == expected
 
 
-def test_what_contradicts_what_is_mutual_and_known_by_name():
+def test_contradictions_are_mutual_and_known_by_name():
     matrix = contradiction_matrix(CELEBA_ATTRIBUTES)
     assert torch.equal(matrix, matrix.T)
     pairs = {frozenset((CELEBA_ATTRIBUTES[i], CELEBA_ATTRIBUTES[j])) for i, j in matrix.nonzero().tolist()}
@@ -63,7 +63,7 @@ def test_what_contradicts_what_is_mutual_and_known_by_name():
     assert not contradiction_matrix(("Bald", "No_Beard", "Male")).any()  # only of what the model has
 
 
-def test_of_what_can_take_a_places_the_nearest_that_the_model_knows_does():
+def test_the_nearest_attribute_of_the_model_is_the_replacement():
     def taking(names):
         matrix = replacement_matrix(names)
         assert (matrix.sum(dim=1) <= 1).all()
@@ -77,7 +77,7 @@ def test_of_what_can_take_a_places_the_nearest_that_the_model_knows_does():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "completed"),
+    ("before", "after", "complete"),
     [
         ({"Brown_Hair"}, set(), {"Black_Hair"}),
         ({"Black_Hair", "Male"}, {"Male"}, {"Brown_Hair", "Male"}),
@@ -90,19 +90,19 @@ def test_of_what_can_take_a_places_the_nearest_that_the_model_knows_does():
         ({"Male"}, set(), set()),
     ],
 )
-def test_hair_that_loses_its_colour_has_another(before, after, completed):
+def test_hair_that_loses_its_colour_gets_another(before, after, complete):
     names = ("Bald", "Black_Hair", "Blond_Hair", "Brown_Hair", "Male")
-    rules = LabelRules.counted(names, torch.tensor(list(itertools.product((0.0, 1.0), repeat=5))), 0.05)
+    rules = LabelRules.from_labels(names, torch.tensor(list(itertools.product((0.0, 1.0), repeat=5))), 0.05)
     labels, target, expected = (
-        torch.tensor([[float(name in present) for name in names]]) for present in (before, after, completed)
+        torch.tensor([[float(name in present) for name in names]]) for present in (before, after, complete)
     )
-    assert torch.equal(rules.completed(labels, target), expected)
-    assert torch.equal(rules.completed(labels, expected), expected)
-    assert torch.equal(LabelRules.none(5).completed(labels, target), target)
+    assert torch.equal(rules.complete_targets(labels, target), expected)
+    assert torch.equal(rules.complete_targets(labels, expected), expected)
+    assert torch.equal(LabelRules.none(5).complete_targets(labels, target), target)
 
 
-def test_a_label_that_follows_from_another_is_not_learned_from_that_face():
-    learned = RULES.open_labels(FACES)
+def test_a_label_that_follows_from_another_has_no_weight():
+    learned = RULES.label_weights(FACES)
     for row, weights in zip(FACES, learned, strict=True):
         values = dict(zip(NAMES, row.tolist(), strict=True))
         for name, weight in zip(NAMES, weights.tolist(), strict=True):
@@ -116,25 +116,25 @@ def test_a_label_that_follows_from_another_is_not_learned_from_that_face():
     assert learned[clean_men].all()
 
 
-def test_a_discriminator_is_told_nothing_that_no_real_face_has():
+def test_the_discriminator_conditions_on_no_label_that_no_real_face_has():
     for labels, target in itertools.product(FACES, EVERY):
         before, after = (dict(zip(NAMES, row.tolist(), strict=True)) for row in (labels, target))
-        told = RULES.told(labels[None], target[None])[0].tolist()
+        known = RULES.discriminator_targets(labels[None], target[None])[0].tolist()
         weights = RULES.edit_weights(labels[None], target[None], 3.0, 2.0)[0].tolist()
-        for name, told_value, weight in zip(NAMES, told, weights, strict=True):
+        for name, known_value, weight in zip(NAMES, known, weights, strict=True):
             others = [other for other in NAMES if other != name]
             clashes = any(clash(name, after[name], other, after[other]) for other in others)
             kept = before[name] == after[name] == 1
             untrue = kept and any(contradict(name, other) and after[other] > before[other] for other in others)
-            assert told_value == (0.5 if clashes or untrue else after[name])
+            assert known_value == (0.5 if clashes or untrue else after[name])
             assert weight == (0 if untrue else 1 if before[name] == after[name] else 2 if clashes else 3)
 
 
 @pytest.mark.parametrize("counted", [False, True])
-def test_without_rules_or_where_the_data_show_everything_each_label_counts(counted):
+def test_without_rules_or_without_clashes_every_label_counts(counted):
     names = ("Eyeglasses", "Male", "Young", "Smiling", "Pale_Skin", "Bangs")  # nothing contradicts
-    rules = LabelRules.counted(names, EVERY, 0.05) if counted else LabelRules.none(6)
+    rules = LabelRules.from_labels(names, EVERY, 0.05) if counted else LabelRules.none(6)
     labels, target = EVERY.repeat_interleave(64, dim=0), EVERY.repeat(64, 1)
-    assert rules.open_labels(labels).all()
-    assert torch.equal(rules.told(labels, target), target)
+    assert rules.label_weights(labels).all()
+    assert torch.equal(rules.discriminator_targets(labels, target), target)
     assert torch.equal(rules.edit_weights(labels, target, 3.0, 2.0), torch.where(labels == target, 1.0, 3.0))

@@ -1,10 +1,10 @@
-"""A discriminator sees images a little elsewhere and of other colours, all of them alike."""
+"""Augmentation for the discriminator, against cropping and mixing colours by hand."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from stgan.training.augmentation import BRIGHTNESS, CONTRAST, SATURATION, SHIFT, augmented
+from stgan.training.augmentation import BRIGHTNESS, CONTRAST, SATURATION, SHIFT, augment
 
 SIZE = 32
 REACH = int(SHIFT * SIZE)
@@ -17,7 +17,7 @@ def images():
 
 def test_augmentation_is_what_its_steps_are_one_image_at_a_time(images):
     """Against cropping a padded picture, and colours mixed by hand."""
-    ours = augmented(images, 0.7, torch.Generator().manual_seed(0))
+    ours = augment(images, 0.7, torch.Generator().manual_seed(0))
     draws = torch.rand(6, len(images), generator=torch.Generator().manual_seed(0))
     assert 0.5 < (draws[0] < 0.7).float().mean() < 0.9
     for image, seen, (chance, *numbers) in zip(images, ours, draws.T.tolist(), strict=True):
@@ -34,14 +34,14 @@ def test_augmentation_is_what_its_steps_are_one_image_at_a_time(images):
 def test_without_a_share_nothing_changes_and_nothing_is_drawn(images):
     random = torch.Generator().manual_seed(0)
     before = random.get_state()
-    assert augmented(images, 0.0, random) is images
+    assert augment(images, 0.0, random) is images
     assert torch.equal(random.get_state(), before)
 
 
 def test_gradients_pass_to_every_pixel_that_is_seen(images):
     """A pixel at the border counts as often as it is repeated: in all, what comes out weighs what went in."""
     images.requires_grad_()
-    seen = augmented(images, 1.0, torch.Generator().manual_seed(0))
+    seen = augment(images, 1.0, torch.Generator().manual_seed(0))
     (gradient,) = torch.autograd.grad(seen.sum(), images)
     torch.testing.assert_close(gradient.sum(dim=(1, 2, 3)), torch.full((64,), 3.0 * SIZE**2), rtol=0.05, atol=0)
     assert seen.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,103 @@
+"""The history of a model's weights: images, steps, minutes, devices and commands of every run that trained them."""
+
+import json
+import time
+from dataclasses import asdict
+from typing import Any
+
+from stgan.card import TRAINING_FILE
+from stgan.models import fetch_model_folder
+from stgan.training.config import TrainingConfig
+
+DEVICE_SEPARATOR = ", then "  # between the devices that trained a model one after another
+
+
+class History:
+    """What the weights have been through, this run included.
+
+    Args:
+        initial_model: folder or Hub id of the model that the run starts from; its record is continued.
+        command: command line of this run.
+        device: name of this run's device.
+    """
+
+    def __init__(self, initial_model: str | None, command: str, device: str):
+        record = _training_record(initial_model)
+        self.command, self.device = command, device
+        self.initial_images: int = record.get("images_seen", 0)
+        self.initial_steps: int = record.get("steps", 0)
+        self.earlier_minutes: float = record.get("minutes", 0.0)
+        self.devices = _append_device(record.get("device", ""), device)
+        self.commands = [*record.get("commands", []), {"from_image": self.initial_images, "command": command}]
+        self.trained_config: dict[str, Any] | None = None  # of a checkpoint that was complete already
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Count minutes from now on."""
+        self.started = time.monotonic()
+
+    @property
+    def minutes(self) -> float:
+        """Training time so far, validation and earlier runs included."""
+        return self.earlier_minutes + (time.monotonic() - self.started) / 60
+
+    def resume(self, progress: dict[str, Any], config: TrainingConfig, complete: bool) -> None:
+        """Continue the history of a checkpoint.
+
+        Args:
+            progress: contents of the checkpoint's progress file.
+            config: of this run.
+            complete: no step is left, so this run's command, device and settings train nothing.
+        """
+        self.initial_images, self.initial_steps = (progress.get(f"initial_{unit}", 0) for unit in ("images", "steps"))
+        self.earlier_minutes = progress.get("minutes", 0.0)
+        devices, self.commands = progress.get("devices", ""), progress["commands"]
+        if complete:
+            self.devices = devices or self.devices
+            self.trained_config = {name: progress["config"].get(name, now) for name, now in asdict(config).items()}
+            return
+        self.devices = _append_device(devices, self.device)
+        if self.commands[-1]["command"] != self.command:
+            images = self.initial_images + progress["images_seen"]
+            self.commands = [*self.commands, {"from_image": images, "command": self.command}]
+
+    def progress(self) -> dict[str, Any]:
+        """Entries for a checkpoint's progress file."""
+        return {
+            "initial_images": self.initial_images,
+            "initial_steps": self.initial_steps,
+            "minutes": self.minutes,
+            "devices": self.devices,
+            "commands": self.commands,
+        }
+
+    def record(
+        self, images: int, steps: int, config: TrainingConfig, attributes: tuple[str, ...], **facts: Any
+    ) -> dict[str, Any]:
+        """Contents of the model folder's training record.
+
+        Args:
+            images, steps, config, attributes: of this run so far.
+            **facts: further entries.
+        """
+        return {
+            "commands": self.commands,
+            "images_seen": self.initial_images + images,
+            "steps": self.initial_steps + steps,
+            "minutes": round(self.minutes, 1),
+            "device": self.devices,
+            **facts,
+            "config": (self.trained_config or asdict(config)) | {"attributes": list(attributes)},
+        }
+
+
+def _training_record(initial_model: str | None) -> dict[str, Any]:
+    if initial_model is None:
+        return {}
+    file = fetch_model_folder(initial_model, companions=(), records=(TRAINING_FILE,)) / TRAINING_FILE
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _append_device(devices: str, device: str) -> str:
+    names = devices.split(DEVICE_SEPARATOR) if devices else []
+    return DEVICE_SEPARATOR.join(names if names[-1:] == [device] else [*names, device])

@@ -1,0 +1,117 @@
+"""The data of a run: training batches, and validation images from a split of their own or held out of train."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from stgan.data.loading import (
+    DataError,
+    MemoryBatches,
+    MemoryDataset,
+    MissingSplitError,
+    StreamBatches,
+    load_into_memory,
+    open_split,
+)
+from stgan.training.config import TrainingConfig
+
+MAX_HELD_OUT_SHARE = 0.1  # of the training split, where the dataset has no validation split
+
+
+class Splits:
+    """Loads the splits that a run needs.
+
+    Args:
+        config: of the run.
+        attributes: names of the A label columns.
+        accelerator: of the run.
+    """
+
+    def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
+        self.config, self.attributes, self.accelerator = config, attributes, accelerator
+        self.held_out = 0  # images at the start of the training split that are used for validation
+        self.training_images: int | None = None  # unknown for a stream
+
+    def load_validation(self) -> MemoryDataset:
+        """The validation split, or the first images of train, which are then held out of training.
+
+        Raises:
+            DataError: there is no validation split and the training split is streamed.
+        """
+        config = self.config
+        try:
+            return self.load("validation", max_samples=config.max_validation_samples)
+        except MissingSplitError as error:
+            if config.streaming:
+                raise DataError(f"{error} Without --streaming, images of train are held out instead.") from error
+        images = len(open_split(config.dataset, "train", revision=config.dataset_revision))
+        self.held_out = min(config.max_validation_samples, math.ceil(MAX_HELD_OUT_SHARE * images))
+        self.accelerator.print(f"No validation split: the first {self.held_out} images of train are held out for it.")
+        return self.load("train", max_samples=self.held_out)
+
+    def open_batches(self, count_labels: Callable[[Tensor], None]) -> MemoryBatches | StreamBatches:
+        """Training batches of this process, after :meth:`load_validation`.
+
+        Args:
+            count_labels: receives all training labels (N, A), unless they are streamed.
+        """
+        config, accelerator = self.config, self.accelerator
+        device = accelerator.device
+        ranks = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
+        if config.streaming:
+            return StreamBatches(
+                config.dataset, "train", self.attributes, config.image_size, config.batch_size, config.seed,
+                crop=config.crop, workers=config.dataloader_num_workers, max_samples=config.max_train_samples,
+                revision=config.dataset_revision, device=device, **ranks,
+            )  # fmt: skip
+        data = self.load("train", max_samples=config.max_train_samples, skip_samples=self.held_out)
+        accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
+        self.training_images = len(data)
+        count_labels(data.labels)
+        weights = rare_attribute_weights(data.labels, config.rare_attribute_power)
+        if _fits_on_device(data, device, config.device_data_share):
+            data = data.to(device)
+        return MemoryBatches(data, config.batch_size, config.seed, weights=weights, device=device, **ranks)
+
+    def load(self, split: str, **limits: Any) -> MemoryDataset:
+        """A split in memory. The main process reads it first and fills the cache for the others."""
+        config, accelerator = self.config, self.accelerator
+        with accelerator.main_process_first():
+            try:
+                return load_into_memory(
+                    config.dataset, split, self.attributes, config.image_size, crop=config.crop, **limits,
+                    workers=config.dataloader_num_workers, revision=config.dataset_revision,
+                    progress=accelerator.is_main_process and split == "train",
+                )  # fmt: skip
+            except MissingSplitError as error:  # raised in here, it would leave the others waiting at a barrier
+                missing = error
+        raise missing
+
+
+def _fits_on_device(data: MemoryDataset, device: torch.device, share: float) -> bool:
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return data.images.numel() < share * free
+
+
+def rare_attribute_weights(labels: Tensor, power: float) -> Tensor | None:
+    """Sampling weight of each image, so that rare attributes are drawn more often.
+
+    Args:
+        labels: float (N, A) in {0, 1}.
+        power: 0 changes nothing (returns None). At 1, an image's weight is 0.5 / p, where p is the share of the data
+            that has the rarest of its values.
+
+    Returns:
+        float (N,).
+    """
+    if power == 0:
+        return None
+    frequency = labels.mean(dim=0).clamp(1e-4, 1 - 1e-4)
+    rarity = torch.where(labels > 0, 0.5 / frequency, 0.5 / (1 - frequency)).amax(dim=1)
+    return rarity.clamp(min=1.0).pow(power)

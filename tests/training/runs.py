@@ -1,0 +1,142 @@
+"""Tiny training runs, started in this process or in their own, and comparisons of their checkpoints."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
+from scripts import load_script
+
+from stgan.training import Trainer
+from stgan.training.checkpoints import list_checkpoints
+from stgan.training.editing import EditingObjective
+
+ROOT = Path(__file__).parents[2]
+
+NAMES = ("Black_Hair", "Blond_Hair", "Eyeglasses", "Male")
+
+TINY = {
+    "attributes": NAMES, "image_size": 32, "width": 4, "max_width": 16, "layers": 3, "stu_layers": 2,
+    "discriminator_width": 4, "discriminator_hidden": 8, "classifier_width": 4,
+    "aligner_width": 4, "aligner_blocks": 1, "aligner_view": 24,
+    "batch_size": 4,
+    "dataloader_num_workers": 0, "max_validation_samples": 6, "mixed_precision": "no", "report_to": "none",
+    "logging_steps": 1,
+}  # fmt: skip
+
+train_script = load_script("train.py")
+
+
+def arguments(**settings):
+    """Settings as words of a command line."""
+    words = []
+    for name, value in settings.items():
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no_{name}")
+        else:
+            if isinstance(value, dict):
+                value = sum(value.items(), ())
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{name}", *map(str, values)]
+    return words
+
+
+def command(dataset, output, run="stgan-fast", steps=4, **settings):
+    """A command line for a few steps of a tiny model."""
+    model, recipe = run.split("-")
+    batches = 6 if recipe == "paper" and model != "classifier" else 1
+    images = steps * settings.get("batch_size", TINY["batch_size"]) * settings.get("critic_steps", batches - 1)
+    images += steps * settings.get("batch_size", TINY["batch_size"])
+    fixed = {"model": model, "recipe": recipe, "dataset": dataset, "output_dir": output, "total_images": images}
+    return arguments(**fixed | TINY | settings)
+
+
+def trainer(dataset, output, run="stgan-fast", steps=4, **settings):
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Trainer(train_script.parse(command(dataset, output, run, steps, **settings)), "train.py …")
+
+
+def trained(*args, **settings):
+    """A finished run."""
+    run = trainer(*args, **settings)
+    run.train()
+    return run
+
+
+def objective(tmp_path, **settings):
+    """An editing objective without a run."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return EditingObjective(train_script.parse(command("none", tmp_path, **settings)), NAMES, Accelerator())
+
+
+def only_train(dataset, folder):
+    """A copy of a dataset without its other splits."""
+    only = folder / "only-train"
+    only.mkdir()
+    for file in Path(dataset).rglob("train-*.parquet"):
+        shutil.copy(file, only)
+    return only
+
+
+def tensors_of(checkpoint):
+    """Every tensor and number of a full state: weights, running statistics, averages, optimizers."""
+    leaves = {}
+
+    def collect(name, value):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                collect(f"{name}/{key}", inner)
+        elif isinstance(value, (list, tuple)):
+            for key, inner in enumerate(value):
+                collect(f"{name}/{key}", inner)
+        else:
+            leaves[name] = value
+
+    for file in sorted(checkpoint.iterdir()):
+        if file.suffix == ".safetensors":
+            collect(file.name, load_file(file))
+        elif file.suffix in (".bin", ".pkl") and not file.name.startswith("random_states"):
+            collect(file.name, torch.load(file, weights_only=True))
+    return leaves
+
+
+def assert_same_state(ours, theirs):
+    ours, theirs = tensors_of(ours), tensors_of(theirs)
+    assert ours.keys() == theirs.keys()
+    assert len(ours) > 20
+    for name, value in ours.items():
+        same = torch.equal(value, theirs[name]) if isinstance(value, torch.Tensor) else value == theirs[name]
+        assert same, name
+
+
+def last_checkpoint(output):
+    return list_checkpoints(Path(output))[-1]
+
+
+KEEP_ALL = {"checkpointing_steps": 1, "checkpoints_total_limit": 100, "validation_steps": 2}
+
+
+def start(words, launcher=(sys.executable,), **options):
+    """``python train.py …`` in a process group of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("env", {})
+    return subprocess.Popen(
+        [*launcher, str(ROOT / "train.py"), *words], env=environment, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=options["cwd"],
+    )  # fmt: skip
+
+
+def wait_for(output, step, process):
+    """Until a checkpoint of that step, or of a later one, is there."""
+    deadline = time.monotonic() + 180
+    while not any(int(path.name.removeprefix("checkpoint-")) >= step for path in list_checkpoints(output)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"no checkpoint of step {step}:\n{process.communicate()[0]}")
+        time.sleep(0.005)

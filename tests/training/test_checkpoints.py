@@ -1,0 +1,79 @@
+"""Checkpoints are written whole or not at all, found again and limited in number."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from runs import KEEP_ALL, assert_same_state, trained, trainer
+
+from stgan.training.checkpoints import CheckpointError, list_checkpoints
+
+
+def test_a_checkpoint_that_is_not_there_names_those_that_are(uninterrupted, celeba, tmp_path):
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
+    with pytest.raises(CheckpointError, match="no checkpoint 'checkpoint-5'.*there are: checkpoint-6"):
+        trained(celeba, tmp_path, resume_from_checkpoint="checkpoint-5")
+
+
+def test_half_a_checkpoint_is_cleared_away_and_never_resumed_from(uninterrupted, celeba, tmp_path):
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-4", tmp_path / "checkpoint-4")
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-5", tmp_path / "partial-checkpoint-5")
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
+    (tmp_path / "checkpoint-6" / "progress.json").unlink()  # as an older version, killed while removing, left it
+    resumed = trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert resumed.step == 6
+    assert not list(tmp_path.glob("partial-*"))
+    assert_same_state(tmp_path / "checkpoint-5", uninterrupted("stgan-fast") / "checkpoint-5")
+
+
+class Killed(BaseException):
+    """Stands for a kill at a chosen moment: nothing catches it."""
+
+
+@pytest.mark.parametrize("moment", ["writing", "removing"])
+def test_a_save_cut_off_at_its_worst_moment_costs_nothing(moment, uninterrupted, celeba, tmp_path, monkeypatch):
+    run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=1, checkpoints_total_limit=1, validation_steps=2)
+    save_state, removed = run.accelerator.save_state, []
+
+    def half_save(folder):
+        save_state(folder)
+        if run.step == 4:
+            (Path(folder) / "model.safetensors").unlink()
+            raise Killed
+
+    def half_remove(folder, **options):
+        if "removed-checkpoint" in folder.name and folder.exists():
+            removed.append(folder)
+            if len(removed) == 2:
+                next(folder.glob("*.safetensors")).unlink()
+                raise Killed
+        rmtree(folder, **options)
+
+    rmtree = shutil.rmtree
+    if moment == "writing":
+        run.accelerator.save_state = half_save
+    else:
+        monkeypatch.setattr("stgan.training.checkpoints.shutil.rmtree", half_remove)
+    with pytest.raises(Killed):
+        run.train()
+    monkeypatch.undo()
+    left = [path.name for path in list_checkpoints(tmp_path)]
+    assert len(left) == 1
+    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
+
+
+def test_only_the_newest_checkpoints_are_kept(celeba, tmp_path):
+    trained(celeba, tmp_path, steps=5, checkpointing_steps=1, checkpoints_total_limit=2)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-5"]
+
+
+def test_a_run_that_goes_back_goes_on_from_there(uninterrupted, celeba, tmp_path):
+    for step in (2, 5, 6):
+        shutil.copytree(uninterrupted("stgan-fast") / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
+    options = {"checkpoints_total_limit": 2, "learning_rate": 1e-5}
+    trained(celeba, tmp_path, steps=3, resume_from_checkpoint="checkpoint-2", **options)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
+    assert_same_state(tmp_path / "abandoned-checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")  # not lost
+    trained(celeba, tmp_path, steps=4, resume_from_checkpoint="latest", **options)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-3", "checkpoint-4"]

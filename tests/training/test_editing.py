@@ -1,0 +1,119 @@
+"""The steps of an editor: masks, augmentation, the shared pass, the head start, validation."""
+
+import pytest
+import torch
+from runs import NAMES, objective
+
+from stgan.data.loading import MemoryDataset
+from stgan.training.losses import attribute_loss
+
+
+def test_a_mask_gets_its_price_between_the_ramps_ends(tmp_path):
+    editing = objective(tmp_path, mask_weight=2.0, mask_ramp=(0.2, 0.6))
+    prices = [editing.mask_price(progress) for progress in (0, 0.2, 0.4, 0.6, 0.99)]
+    assert prices == pytest.approx([0, 0, 1, 2, 2])
+
+
+@pytest.mark.parametrize("concavity", [0.0, 0.5])
+def test_a_half_open_mask_costs_more_where_the_price_is_concave(concavity, tmp_path):
+    editing = objective(tmp_path, soft_mask=True, mask_concavity=concavity)
+    drawn, decode = [], editing.plain_generator.decode_parts
+    editing.plain_generator.decode_parts = lambda *words: drawn.append(decode(*words)) or drawn[-1]
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, 2, (8, 4)).float()
+    terms = editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 0, 0.5)
+    mask = drawn[0].mask[:8].detach()
+    assert terms["g_mask"].item() == pytest.approx((mask + concavity * (mask - mask.square())).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("critic_steps", [0, 1])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("progress", [0.0, 0.5])
+def test_a_share_of_the_edits_is_judged_without_the_mask(progress, share, critic_steps, tmp_path):
+    """By both networks alike, and in D's head start too."""
+    editing = objective(
+        tmp_path, critic_steps=critic_steps, painted_share=share, soft_mask=True, discriminator_augmentation=0.0,
+        discriminator_head_start=25, total_images=100, batch_size=64,
+    )  # fmt: skip
+    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, 2, (64, 4)).float()
+    drawn, judged = [], []
+    decode = editing.plain_generator.decode_parts
+    editing.plain_generator.decode_parts = lambda *words: drawn.append(decode(*words)) or drawn[-1]
+    editing.plain_discriminator.register_forward_pre_hook(lambda _, inputs: judged.append(inputs[0][-64:].detach()))
+    editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, progress)
+    looks = 1 if progress == 0 else 2
+    assert len(judged) == looks
+    for look, seen in enumerate(judged):
+        edit = drawn[look * critic_steps]  # without critic steps one pass serves both
+        painted = (seen == edit.rgb[:64]).flatten(1).all(dim=1)
+        composed = (seen == edit.image[:64]).flatten(1).all(dim=1)
+        assert (painted ^ composed).all()
+        assert painted.float().mean() == pytest.approx(share, abs=0.2)
+    if looks == 2 and critic_steps == 0:
+        assert judged[0].equal(judged[1])
+
+
+@pytest.mark.parametrize("critic_steps", [0, 1])
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_discriminator_alone_sees_augmented_images_real_and_edited_alike(share, critic_steps, tmp_path):
+    editing = objective(tmp_path, critic_steps=critic_steps, discriminator_augmentation=share, painted_share=0.0)
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, 2, (8, 4)).float()
+    edited, seen, encoded = [], [], []
+    decode, encode = editing.plain_generator.decode_parts, editing.plain_generator.encode
+    editing.plain_generator.decode_parts = lambda *words: edited.append(decode(*words)) or edited[-1]
+    editing.plain_generator.encode = lambda image: encoded.append(image) or encode(image)
+    editing.plain_discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, 0.5)
+    for look, edit in ((seen[0], edited[0]), (seen[1], edited[critic_steps])):
+        shown = (look[-8:] == edit.image[:8]).flatten(1).all(dim=1)
+        assert shown.all() if share == 0 else not shown.any()
+    real = torch.stack([encoded[0], encoded[0].flip(-1)])
+    assert (seen[0][:8] == real).flatten(2).all(dim=2).any(dim=0).equal(torch.full((8,), share == 0))
+
+
+@pytest.mark.parametrize(("share", "rows"), [(1.0, 8), (0.5, 4), (0.01, 1)])
+def test_a_share_of_the_batch_is_reconstructed_in_the_shared_pass(share, rows, tmp_path, monkeypatch):
+    editing = objective(tmp_path, reconstruction_share=share)
+    seen, forward = [], editing.generator.forward
+    recorded = lambda images, condition, **more: seen.append(condition) or forward(images, condition, **more)  # noqa: E731
+    monkeypatch.setattr(editing.generator, "forward", recorded)
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.randint(0, 2, (8, 4)).float()
+    editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 0, 0.0)
+    assert len(seen) == 1
+    assert len(seen[0]) == 8 + rows
+    assert not seen[0][8:].any()  # att_diff = 0 asks for the same image
+
+
+@pytest.mark.parametrize("critic_steps", [0, 2])
+def test_only_the_discriminator_learns_during_its_head_start(critic_steps, tmp_path):
+    editing = objective(tmp_path, critic_steps=critic_steps, discriminator_head_start=25, total_images=100)
+    images, labels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.eye(4)
+
+    def learning(progress):
+        """Which networks one step changes: generator, discriminator."""
+        before = [[parameter.clone() for parameter in network.parameters()] for network in editing.networks]
+        editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 0, progress)
+        return [
+            any(not new.equal(old) for new, old in zip(network.parameters(), parameters, strict=True))
+            for network, parameters in zip(editing.networks, before, strict=True)
+        ]
+
+    assert learning(0.0) == learning(0.24) == [False, True]
+    assert learning(0.25) == [True, True]
+
+
+def test_validation_measures_the_discriminators_attribute_loss(tmp_path):
+    editing = objective(tmp_path)
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (70, 3, 32, 32), dtype=torch.uint8, generator=random)  # more than one batch
+    labels = (torch.rand(70, len(NAMES), generator=random) < 0.5).float()
+    editing.count_labels(labels)
+    figures = editing.validate(MemoryDataset(images, labels))
+    with torch.no_grad():
+        logits = editing.plain_discriminator(images / 127.5 - 1)[1]
+    expected = attribute_loss(logits, labels, editing.label_rules.label_weights(labels))
+    assert figures["d_attribute"] == pytest.approx(expected.item(), rel=1e-5)
+    assert editing.plain_discriminator.training

@@ -1,0 +1,64 @@
+"""A model keeps the record of every run that trained it."""
+
+import json
+
+from runs import TINY, trained, trainer
+
+from stgan.training import Trainer
+
+
+def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):
+    trained(celeba, tmp_path / "first", steps=2)
+    trained(celeba, tmp_path / "second", steps=4, initial_model=tmp_path / "first" / "model", checkpointing_steps=2)
+    for options in ({}, {"learning_rate": 1e-5, "resume_from_checkpoint": "checkpoint-2"}):
+        if options:  # going on without --initial_model, as one does elsewhere, loses nothing
+            trained(celeba, tmp_path / "second", steps=4, **options)
+        record = json.loads((tmp_path / "second" / "model" / "training.json").read_text(encoding="utf-8"))
+        assert record["images_seen"] == (2 + 4) * TINY["batch_size"]
+        assert record["steps"] == 2 + 4
+        assert [entry["from_image"] for entry in record["commands"]] == [0, 8]
+
+
+def test_the_history_of_a_model_comes_from_the_hub_too(hub, celeba, tmp_path):
+    trained(celeba, tmp_path / "face-editor", steps=2, push_to_hub=True)
+    (tmp_path / "face-editor").rename(tmp_path / "elsewhere")
+    run = trainer(celeba, tmp_path / "second", steps=1, initial_model="somebody/face-editor")
+    record = json.loads((tmp_path / "elsewhere" / "model" / "training.json").read_text(encoding="utf-8"))
+    assert (run.history.initial_images, run.history.initial_steps) == (record["images_seen"], record["steps"]) == (8, 2)
+    assert run.history.commands[:-1] == record["commands"]
+
+
+def test_a_model_says_on_which_devices_it_was_trained_one_after_another(celeba, tmp_path, monkeypatch):
+    more = {"steps": 5, "initial_model": tmp_path / "first" / "model", "checkpointing_steps": 2}
+    again = {**more, "resume_from_checkpoint": "latest"}
+    runs = [
+        ("a GPU", "first", {"steps": 2}, "a GPU"),
+        ("a GPU", "same", more, "a GPU"),
+        ("a CPU", "second", more, "a GPU, then a CPU"),
+        ("another", "second", {**more, "resume_from_checkpoint": "checkpoint-4"}, "a GPU, then a CPU, then another"),
+        ("a laptop", "second", again, "a GPU, then a CPU, then another"),  # nothing is left to train
+    ]
+    for device, folder, settings, expected in runs:
+        monkeypatch.setattr("stgan.training.trainer.device_name", lambda _, device=device: device)
+        trained(celeba, tmp_path / folder, **settings)
+        record = json.loads((tmp_path / folder / "model" / "training.json").read_text(encoding="utf-8"))
+        assert record["device"] == expected
+
+
+def test_a_model_says_how_many_minutes_its_training_took_over_all_its_runs(celeba, tmp_path, monkeypatch):
+    """On a clock that only a step moves, by a minute; what is done twice after going back counts twice."""
+    now = [0.0]
+    monkeypatch.setattr("stgan.training.history.time.monotonic", lambda: now[0])
+    step = Trainer._train_step
+    monkeypatch.setattr(Trainer, "_train_step", lambda run: (now.__setitem__(0, now[0] + 60), step(run))[1])
+    more = {"steps": 5, "initial_model": tmp_path / "first" / "model", "checkpointing_steps": 2}
+    runs = [
+        ("first", {"steps": 2}, 2),
+        ("second", more, 2 + 5),
+        ("second", {**more, "resume_from_checkpoint": "checkpoint-4"}, 2 + 4 + 1),
+    ]
+    for folder, settings, minutes in runs:
+        trained(celeba, tmp_path / folder, **settings)
+        record = json.loads((tmp_path / folder / "model" / "training.json").read_text(encoding="utf-8"))
+        assert record["minutes"] == minutes
+        now[0] += 1e6  # nobody trains between two runs

@@ -1,0 +1,181 @@
+"""Every model trains by every recipe and leaves a folder that loads."""
+
+import copy
+import json
+import math
+import warnings
+
+import pytest
+import torch
+from runs import NAMES, trained, trainer
+
+from stgan.frame import normalise
+from stgan.models import AttributeClassifier, FaceAligner, load_generator
+from stgan.training import recipe_defaults
+from stgan.training.checkpoints import list_checkpoints
+from stgan.training.precision import resolve_precision
+
+RUNS = [
+    "stgan-fast", "stgan-paper", "attgan-fast", "attgan-paper", "stargan-fast", "stargan-paper", "classifier-fast",
+    "aligner-fast",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_model_trains_by_every_recipe_and_leaves_a_folder_that_loads(run, celeba, tmp_path):
+    finished = trained(celeba, tmp_path, run, steps=3)
+    folder = tmp_path / "model"
+    edits = run.split("-")[0] not in ("classifier", "aligner")
+    assert {file.name for file in folder.iterdir()} == {
+        "config.json", "model.safetensors", "README.md", "training.json", *(["discriminator"] if edits else []),
+    }  # fmt: skip
+    load = {"classifier": AttributeClassifier.from_pretrained, "aligner": FaceAligner.from_pretrained}
+    model = load.get(run.split("-")[0], load_generator)(folder)
+    if not run.startswith("aligner"):
+        assert model.attributes == NAMES
+    for name, value in finished.objective.trained_model.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+        assert value.isfinite().all()
+    images = normalise(finished.validation_data.images)
+    with torch.no_grad():
+        if run.startswith("aligner"):
+            answer = torch.view_as_real(model(images[:, :, :24, :24]).a)
+        else:
+            answer = model(images) if run.startswith("classifier") else model(images, torch.zeros(6, 4))
+    assert answer.isfinite().all()
+    record = json.loads((folder / "training.json").read_text())
+    assert (record["steps"], record["images_seen"]) == (3, finished.config.total_images)
+    assert record["config"]["attributes"] == list(NAMES)
+    assert all(math.isfinite(value) for value in record["validation"].values())
+    assert "train.py …" in (folder / "README.md").read_text()
+    grids = [file.name for file in tmp_path.glob("samples/*.png")]
+    assert grids == ([] if run.startswith("classifier") else ["step-0000003.png"])
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-3"]
+    assert not list(tmp_path.glob("partial-*"))
+
+
+def test_every_weight_of_both_networks_is_trained(celeba, tmp_path):
+    run = trainer(celeba, tmp_path, "stgan-paper", steps=2)
+    before = {}
+    run._run_steps, run_steps = lambda: before.update(states(run)), run._run_steps
+    run._finish, finish = lambda: None, run._finish
+    run.train()
+    run_steps()
+    for network, state in states(run).items():
+        for name, value in state.items():
+            if value.is_floating_point() and name != "adversarial_head.2.bias":  # cancels in E[D(fake)] - E[D(real)]
+                assert not torch.equal(value, before[network][name]), f"{network} {name}"
+    finish()
+
+
+def states(run):
+    return {type(network).__name__: copy.deepcopy(network.state_dict()) for network in run.objective.networks}
+
+
+def test_a_generator_learns_to_reconstruct(celeba, tmp_path):
+    losses = []
+    run = trainer(celeba, tmp_path, "stgan-paper", steps=60, critic_steps=1, learning_rate=2e-3)
+    run._log = lambda terms, bar: losses.append(terms["g_reconstruction"])
+    run.train()
+    assert sum(losses[-10:]) < 0.85 * sum(losses[:10])
+
+
+def test_the_run_says_nothing_about_its_libraries(celeba, tmp_path):
+    """No deprecation or other warning at the start of a run that nobody can do anything about."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trained(celeba, tmp_path, steps=1)
+    ours = [str(warning.message) for warning in caught if not issubclass(warning.category, ResourceWarning)]
+    assert ours == []
+
+
+def test_the_optimizers_get_the_schedules_rate(celeba, tmp_path):
+    rate = {"learning_rate": 5e-4, "discriminator_rate_factor": 3.0}
+    run = trainer(celeba, tmp_path, steps=4, lr_schedule="linear", decay_start=0.0, **rate)
+    rates = []
+    step = run._train_step
+
+    def recorded_step():
+        terms = step()
+        objective = run.objective
+        optimizers = (objective.generator_optimizer, objective.discriminator_optimizer)
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers])
+        return terms
+
+    run._train_step = recorded_step
+    run.train()
+    for step_number, (generator_rate, discriminator_rate) in enumerate(rates):
+        assert generator_rate == pytest.approx(5e-4 * (1 - step_number / 4))
+        assert discriminator_rate == pytest.approx(3 * generator_rate)
+
+
+def test_what_is_of_other_weights_leaves_the_model_folder(celeba, tmp_path):
+    trained(celeba, tmp_path, steps=2, checkpointing_steps=2)
+    written = {path.name for path in (tmp_path / "model").iterdir()}
+    (tmp_path / "model" / "evaluation.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "model" / "edits.png").write_bytes(b"a picture")
+    (tmp_path / "model" / "onnx").mkdir()
+    trained(celeba, tmp_path, steps=3, resume_from_checkpoint="latest")
+    assert {path.name for path in (tmp_path / "model").iterdir()} == written
+
+
+def test_what_is_logged_reaches_tensorboard(celeba, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trained(celeba, tmp_path, steps=4, logging_steps=2, report_to="tensorboard", penalty_interval=1)
+    (file,) = (tmp_path / "logs" / "stgan").glob("events*")
+    events = EventAccumulator(str(file)).Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {"d_adversarial", "g_reconstruction", "learning_rate", "validation/psnr", "validation/ssim"} <= tags
+    assert [event.step for event in events.Scalars("g_reconstruction")] == [2, 4]
+
+
+def test_a_run_in_bfloat16_keeps_its_losses_and_weights_in_full_precision(celeba, tmp_path, monkeypatch):
+    tell(monkeypatch, {"avx512_bf16": True})
+    run = trainer(celeba, tmp_path, steps=2, mixed_precision="bf16", penalty_interval=1)
+    terms = []
+    step = run._train_step
+    run._train_step = lambda: terms.append(step()) or terms[-1]
+    run.train()
+    assert all(term.dtype == torch.float32 for each in terms for term in each.values())
+    assert "d_penalty" in terms[0]
+    assert all(p.dtype == torch.float32 for network in run.objective.networks for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "instructions", "taken"),
+    [
+        ("auto", "cpu", {"avx2": True, "avx512_f": True, "avx512_bf16": False}, "no"),
+        ("auto", "cpu", {"avx2": True, "avx512_bf16": True}, "bf16"),
+        ("auto", "cpu", {"neon": True, "bf16": True}, "bf16"),
+        ("auto", "cpu", None, "no"),  # a torch that cannot tell
+        ("auto", "cuda", {}, "bf16"),
+        ("auto", "mps", {"bf16": True}, "no"),
+        ("bf16", "mps", {}, "bf16"),
+        ("bf16", "cpu", {"avx512_bf16": True}, "bf16"),
+        ("no", "cuda", {}, "no"),
+    ],
+)
+def test_bf16_is_taken_where_there_are_instructions_for_it(wanted, device, instructions, taken, monkeypatch):
+    tell(monkeypatch, instructions)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert resolve_precision(wanted, torch.device(device)) == taken
+
+
+def tell(monkeypatch, instructions):
+    """Let torch say that the processor has these instructions, or not know."""
+    if instructions is None:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
+
+
+def test_who_asks_for_bf16_without_instructions_gets_it_and_is_told(celeba, tmp_path, monkeypatch):
+    tell(monkeypatch, {"avx2": True})
+    with pytest.warns(UserWarning, match="--mixed_precision no"):
+        slow = trainer(celeba, tmp_path, mixed_precision="bf16")
+    assert slow.accelerator.mixed_precision == "bf16"
+    assert trainer(celeba, tmp_path, mixed_precision="auto").accelerator.mixed_precision == "no"
+    assert recipe_defaults("stgan", "fast").mixed_precision == "auto"

@@ -1,0 +1,81 @@
+"""Models and training states go to the Hub during a run, and runs continue from there."""
+
+import json
+
+import pytest
+from hub_server import Failure, Repository, StoredFile
+from runs import assert_same_state, last_checkpoint, trained
+
+from stgan.hub.errors import HubError
+from stgan.training.checkpoints import CheckpointError
+
+
+def test_each_validation_goes_up_to_the_hub_with_its_card(hub, celeba, tmp_path):
+    trained(celeba, tmp_path / "face-editor", steps=4, validation_steps=2, push_to_hub=True, hub_private=True)
+    repository = hub.repositories["models/somebody/face-editor"]
+    assert repository.private
+    shown = [json.loads(files["training.json"].data)["images_seen"] for _, files in repository.commits[1:]]
+    assert shown[-1] == 16
+    there = hub.files("models/somebody/face-editor")
+    assert {path: (tmp_path / "face-editor" / "model" / path).read_bytes() for path in there} == there
+    opponent = {"discriminator/config.json", "discriminator/model.safetensors"}
+    assert there.keys() == {"README.md", "config.json", "model.safetensors", "training.json"} | opponent
+    assert not list((tmp_path / "face-editor").glob("partial-*"))
+
+
+def test_a_pushed_card_names_its_repository_and_nothing_of_former_weights_stays(hub, celeba, tmp_path):
+    trained(celeba, tmp_path / "face-editor", steps=2, push_to_hub=True)
+    repository = hub.repositories["models/somebody/face-editor"]
+    stale = {name: StoredFile(b"of former weights", large=False) for name in ("onnx/decode.onnx", "evaluation.json")}
+    repository.commit("main", dict(repository.commits[-1][1]) | stale)
+    trained(celeba, tmp_path / "face-editor", steps=3, push_to_hub=True)
+    there = hub.files("models/somebody/face-editor")
+    assert there.keys().isdisjoint(stale)
+    assert b'from_pretrained("somebody/face-editor")' in there["README.md"]
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "said"),
+    [
+        ({"config.json": b'{"model_type": "bert"}', "model.safetensors": b"bert"}, {}, "taken by something else"),
+        ({"weights.bin": b"work"}, {}, "taken by something else"),
+        ({}, {"hub_private": True}, "there already and public"),
+    ],
+)
+def test_a_run_does_not_begin_that_would_push_into_what_is_not_its_own(files, options, said, hub, celeba, tmp_path):
+    repository = hub.repositories["models/somebody/mine"] = Repository(private=False)
+    repository.commit("main", {name: StoredFile(data, large=False) for name, data in files.items()})
+    with pytest.raises(HubError, match=said):
+        trained(celeba, tmp_path, steps=1, push_to_hub=True, hub_model_id="mine", **options)
+    assert hub.files("models/somebody/mine") == files
+
+
+def test_a_run_continues_from_the_hub_as_it_would_have_gone_on(hub, celeba, tmp_path):
+    settings = {"checkpointing_steps": 2, "checkpoints_total_limit": 1}
+    trained(celeba, tmp_path / "first", steps=4, push_to_hub=True, hub_model_id="mine", push_state_every=1, **settings)
+    on_hub = hub.files("models/somebody/mine", "training-state")
+    assert {path.split("/")[0] for path in on_hub if path.startswith("checkpoint-")} == {"checkpoint-4"}
+    assert not any(path.startswith("checkpoint-") for path in hub.files("models/somebody/mine"))
+    resumed = trained(
+        celeba, tmp_path / "second", steps=8, resume_from_checkpoint="somebody/mine@training-state", **settings
+    )
+    assert resumed.step == 8
+    straight = trained(celeba, tmp_path / "first", steps=8, resume_from_checkpoint="latest", **settings)
+    assert straight.step == 8
+    assert_same_state(last_checkpoint(tmp_path / "second"), last_checkpoint(tmp_path / "first"))
+
+
+def test_a_run_without_a_state_on_the_hub_says_so(hub, celeba, tmp_path):
+    trained(celeba, tmp_path / "first", steps=2, push_to_hub=True, hub_model_id="mine")
+    with pytest.raises(CheckpointError, match="--push_state_every"):
+        trained(celeba, tmp_path / "second", steps=2, resume_from_checkpoint="somebody/mine@main")
+    with pytest.raises(HubError, match="check the names"):
+        trained(celeba, tmp_path / "second", steps=2, resume_from_checkpoint="somebody/other@main")
+
+
+def test_an_upload_that_fails_is_reported_and_the_run_goes_on(hub, celeba, tmp_path, capsys):
+    hub.failures.append(Failure("POST", "/commit/", times=10))
+    assert trained(celeba, tmp_path, steps=2, push_to_hub=True, hub_model_id="mine").step == 2
+    said = capsys.readouterr().out
+    assert "Could not push to somebody/mine: The connection to the Hub was lost" in said
+    assert "Training continues" in said

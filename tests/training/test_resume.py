@@ -1,0 +1,88 @@
+"""A resumed run ends as one that never stopped."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from runs import KEEP_ALL, assert_same_state, trained
+from safetensors.torch import load_file
+
+from stgan.models import load_generator
+from stgan.training.checkpoints import CheckpointError
+
+
+@pytest.mark.parametrize("run", ["stgan-fast", "stgan-paper", "stargan-fast", "classifier-fast", "aligner-fast"])
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_run_resumed_from_a_checkpoint_ends_as_one_that_never_stopped(run, step, uninterrupted, celeba, tmp_path):
+    whole = uninterrupted(run)
+    shutil.copytree(whole / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
+    resumed = trained(celeba, tmp_path, run, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert resumed.step == 6
+    for later in range(step + 1, 7):
+        assert_same_state(tmp_path / f"checkpoint-{later}", whole / f"checkpoint-{later}")
+    ours, theirs = (load_file(output / "model" / "model.safetensors") for output in (tmp_path, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_checkpoint_of_steps_recorded_on_a_gpu_goes_on_where_none_are_recorded(uninterrupted, celeba, tmp_path):
+    """There the learning rate is a number on the device, and Adam is told so; a CPU refuses that."""
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-3", tmp_path / "checkpoint-3")
+    optimizers = list((tmp_path / "checkpoint-3").glob("optimizer*.bin"))
+    assert len(optimizers) == 2
+    for file in optimizers:
+        state = torch.load(file, weights_only=True)
+        for group in state["param_groups"]:
+            group |= {"capturable": True, "lr": torch.tensor(group["lr"])}
+        torch.save(state, file)
+    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_streamed_run_resumes_exactly_too(workers, celeba, tmp_path):
+    settings = {"streaming": True, "steps": 16, "dataloader_num_workers": workers, "batch_size": 5}
+    settings |= {"checkpointing_steps": 7, "checkpoints_total_limit": 100}
+    trained(celeba, tmp_path / "whole", **settings)
+    shutil.copytree(tmp_path / "whole" / "checkpoint-7", tmp_path / "resumed" / "checkpoint-7")
+    resumed = trained(celeba, tmp_path / "resumed", resume_from_checkpoint="latest", **settings)
+    assert resumed.batches.epoch > 0
+    with pytest.raises(CheckpointError, match=f"dataloader_num_workers: {workers} there, {workers + 1} now"):
+        trained(
+            celeba, tmp_path / "whole", resume_from_checkpoint="latest",
+            **settings | {"dataloader_num_workers": workers + 1},
+        )  # fmt: skip
+    assert_same_state(tmp_path / "resumed" / "checkpoint-16", tmp_path / "whole" / "checkpoint-16")
+
+
+def test_resuming_a_finished_run_changes_nothing(uninterrupted, celeba, tmp_path):
+    shutil.copytree(uninterrupted("stgan-fast"), tmp_path / "again")
+    before = (tmp_path / "again" / "checkpoint-6" / "progress.json").stat().st_mtime_ns
+    record = json.loads((tmp_path / "again" / "model" / "training.json").read_text(encoding="utf-8"))
+    others = {"attribute_weight": 1.0, "resume_from_checkpoint": "latest", **KEEP_ALL}
+    trained(celeba, tmp_path / "again", steps=4, **others)
+    assert (tmp_path / "again" / "checkpoint-6" / "progress.json").stat().st_mtime_ns == before
+    load_generator(tmp_path / "again" / "model")
+    after = json.loads((tmp_path / "again" / "model" / "training.json").read_text(encoding="utf-8"))
+    assert (after["config"], after["commands"]) == (record["config"], record["commands"])  # nothing was trained so
+
+
+def test_resuming_where_nothing_was_begins(celeba, tmp_path, capsys):
+    assert trained(celeba, tmp_path, steps=1, resume_from_checkpoint="latest").step == 1
+    assert "starting from the beginning" in capsys.readouterr().out
+
+
+def test_resuming_with_other_settings_names_what_differs(uninterrupted, celeba, tmp_path):
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
+    with pytest.raises(CheckpointError, match="width: 4 there, 8 now; .*seed: 0 there, 5 now|seed.*width") as refusal:
+        trained(celeba, tmp_path, steps=8, resume_from_checkpoint="latest", width=8, seed=5)
+    assert "another --output_dir" in str(refusal.value)
+
+
+def test_a_learning_rate_may_change_between_two_parts_of_a_run(uninterrupted, celeba, tmp_path):
+    shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
+    settings = {"learning_rate": 1e-5, "adam_beta1": 0.3, "lr_schedule": "constant"}
+    resumed = trained(celeba, tmp_path, steps=7, resume_from_checkpoint="latest", **settings)
+    rates = [group["lr"] for group in resumed.objective.generator_optimizer.param_groups]
+    assert rates == [1e-5]
+    assert resumed.objective.generator_optimizer.param_groups[0]["betas"][0] == 0.3

@@ -1,0 +1,59 @@
+"""The learning rate and the moving average, against their formulas."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from stgan.training import TrainingConfig
+from stgan.training.ema import ExponentialMovingAverage
+from stgan.training.schedule import learning_rate_factor
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("drop", [1, 1, 0.1, 0.1]),
+        ("linear", [1, 1, 1, 0.5]),
+        ("cosine", [1, 1, 1, 0.5]),
+    ],
+)
+def test_learning_rate_schedules(schedule, expected):
+    config = TrainingConfig(lr_schedule=schedule, decay_start=0.5)
+    factors = [learning_rate_factor(config, 0, progress) for progress in (0, 0.49, 0.5, 0.75)]
+    assert factors == pytest.approx(expected)
+    end = learning_rate_factor(config, 0, 0.999_999)
+    assert end == pytest.approx({"constant": 1, "drop": 0.1}.get(schedule, 0), abs=1e-5)
+
+
+def test_the_learning_rate_rises_over_the_first_images():
+    config = TrainingConfig(warmup_images=320, batch_size=32)
+    assert [learning_rate_factor(config, images, 0) for images in (0, 32, 288, 320, 9_999)] == pytest.approx(
+        [0.1, 0.2, 1, 1, 1]
+    )
+
+
+def test_the_average_is_the_weighted_sum_of_all_weights_it_has_seen():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    average = ExponentialMovingAverage(model, half_life=50, ramp=0.5)
+    history, decays = [copy.deepcopy(model.state_dict())], []
+    for step in range(1, 30):
+        with torch.no_grad():
+            for value in model.state_dict().values():
+                value.add_(1) if not value.is_floating_point() else value.normal_()
+        average.update(model, images_seen=8 * step, images_per_step=8)
+        history.append(copy.deepcopy(model.state_dict()))
+        decays.append(0.5 ** (8 / max(1, min(50, 0.5 * 8 * step))))
+    for name, value in average.model.state_dict().items():
+        if not value.is_floating_point():
+            assert torch.equal(value, history[-1][name])
+            continue
+        expected = history[0][name] * math.prod(decays)
+        for k in range(1, 30):
+            expected = expected + history[k][name] * (1 - decays[k - 1]) * math.prod(decays[k:])
+        torch.testing.assert_close(value, expected)
+    assert not average.model.training
+    assert not any(p.requires_grad for p in average.model.parameters())

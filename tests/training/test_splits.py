@@ -1,0 +1,54 @@
+"""Training and validation images of a run."""
+
+import math
+from dataclasses import fields
+
+import pytest
+import torch
+from runs import NAMES, only_train, trained
+
+from stgan.data.loading import DataError, load_into_memory
+from stgan.training.checkpoints import CheckpointError
+from stgan.training.label_rules import LabelRules
+from stgan.training.splits import rare_attribute_weights
+
+
+def test_without_a_validation_split_images_of_train_are_held_out(celeba, tmp_path, capsys):
+    folder = only_train(celeba, tmp_path)
+    whole = load_into_memory(folder, "train", NAMES, 32, workers=0)
+    run = trained(folder, tmp_path / "run", steps=1)
+    held_out = math.ceil(len(whole) / 10)
+    assert f"the first {held_out} images of train are held out" in capsys.readouterr().out
+    assert torch.equal(run.validation_data.images, whole.images[:held_out])
+    assert torch.equal(run.batches.dataset.images, whole.images[held_out:])
+    with pytest.raises(CheckpointError, match=f"held {held_out} training images out .* would hold out 2"):
+        trained(folder, tmp_path / "run", steps=2, max_validation_samples=2, resume_from_checkpoint="latest")
+    streaming = {"streaming": True, "rare_attribute_power": 0.0, "label_plausibility": 0.0}
+    with pytest.raises(DataError, match="no split 'validation'.*Without --streaming"):
+        trained(folder, tmp_path / "streamed", steps=1, **streaming)
+
+
+def test_a_run_counts_its_labels_and_draws_by_them(celeba, tmp_path):
+    run = trained(celeba, tmp_path, steps=1, label_plausibility=0.9, rare_attribute_power=0.5)
+    labels = load_into_memory(celeba, "train", NAMES, 32, workers=0).labels
+    counted = LabelRules.from_labels(NAMES, labels, 0.9)
+    assert not torch.equal(counted.clashes, LabelRules.none(4).clashes)
+    for rule in fields(LabelRules):
+        assert torch.equal(getattr(run.objective.label_rules, rule.name).cpu(), getattr(counted, rule.name))
+    assert torch.equal(run.batches.weights, rare_attribute_weights(labels, 0.5))
+
+
+def test_rare_attributes_are_drawn_more_often_by_their_rarest_value():
+    labels = torch.tensor([[1.0, 0], [0, 0], [0, 0], [0, 1]])
+    assert rare_attribute_weights(labels, 0) is None
+    weights = rare_attribute_weights(labels, 1.0)
+    assert weights.tolist() == pytest.approx([2, 1, 1, 2])
+    assert rare_attribute_weights(labels, 0.5).tolist() == pytest.approx([2**0.5, 1, 1, 2**0.5])
+    with_constant_column = torch.cat([labels, torch.ones(4, 1)], 1)
+    assert rare_attribute_weights(with_constant_column, 1.0).tolist() == pytest.approx([2, 1, 1, 2])
+
+
+def test_the_validation_set_is_what_was_asked_for(celeba, tmp_path):
+    run = trained(celeba, tmp_path, steps=1)
+    expected = load_into_memory(celeba, "valid", NAMES, 32, max_samples=6, workers=0)
+    assert torch.equal(run.validation_data.images, expected.images)

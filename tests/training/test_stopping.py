@@ -1,0 +1,131 @@
+"""Signals and kills stop a run without losing work."""
+
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import pytest
+from runs import KEEP_ALL, assert_same_state, command, last_checkpoint, start, trained, trainer, wait_for
+
+from stgan.models import load_generator
+from stgan.training.checkpoints import list_checkpoints
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_passed_on_while_the_run_is_saved_does_not_stop_the_saving(number, celeba, tmp_path, monkeypatch):
+    run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=100)
+    step, save = run._train_step, run.accelerator.save_state
+
+    def signalled(work):
+        def do(*words):
+            os.kill(os.getpid(), number)
+            return work(*words)
+
+        return do
+
+    run._train_step = lambda: (signalled(step) if run.step == 3 else step)()
+    monkeypatch.setattr(run.accelerator, "save_state", signalled(save))
+    run.train()
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4"]
+    load_generator(tmp_path / "model")
+
+
+SIGNALS = [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)]
+
+
+@pytest.mark.parametrize("numbers", SIGNALS, ids=lambda numbers: "+".join(number.name for number in numbers))
+def test_a_signal_ends_the_step_saves_and_the_resumed_run_is_the_uninterrupted_one(
+    numbers, uninterrupted, celeba, tmp_path, capsys
+):
+    """Two at once are one that a launcher has passed on."""
+    run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=2)
+    step = run._train_step
+
+    def signalled_step():
+        for number in numbers if run.step == 3 else ():
+            os.kill(os.getpid(), number)
+        return step()
+
+    run._train_step = signalled_step
+    run.train()
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4"]
+    assert "Stopped after step 4 of 6" in capsys.readouterr().out
+    load_generator(tmp_path / "model")
+    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
+
+
+def test_a_second_signal_later_on_stops_at_once(celeba, tmp_path, monkeypatch):
+    monkeypatch.setattr("stgan.training.stopping.SECOND_SIGNAL_SECONDS", 0.05)
+    run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=2)
+
+    def stuck_step():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the second signal was not heard")
+
+    run._train_step = stuck_step
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.train()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not list_checkpoints(tmp_path)
+
+
+def test_signal_handlers_are_given_back(celeba, tmp_path):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    trained(celeba, tmp_path, steps=1)
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_a_run_killed_at_any_moment_resumes_as_if_it_had_not_been(celeba, tmp_path):
+    """kill -9 while it trains and saves; what it leaves half-written is never used."""
+    settings = {"steps": 40, "checkpointing_steps": 1, "checkpoints_total_limit": 3}
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = start(command(celeba, killed, **settings), cwd=tmp_path)
+    wait_for(killed, 5, process)
+    time.sleep(0.03)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert int(last_checkpoint(killed).name.removeprefix("checkpoint-")) < 40
+    resumed = trained(celeba, killed, resume_from_checkpoint="latest", **settings)
+    assert resumed.step == 40
+    assert not list(killed.glob("partial-*"))
+    trained(celeba, whole, **settings)
+    assert_same_state(last_checkpoint(killed), last_checkpoint(whole))
+
+
+@pytest.fixture(scope="module")
+def stopped_stream(celeba, tmp_path_factory):
+    """A streamed run, its Hub out of reach, whose whole process group gets SIGTERM."""
+    output = tmp_path_factory.mktemp("stopped") / "run"
+    words = command(
+        celeba, output, steps=100_000, streaming=True, dataloader_num_workers=2, checkpointing_steps=2,
+        validation_steps=2, push_to_hub=True, hub_model_id="nobody/nothing", checkpoints_total_limit=2,
+    )  # fmt: skip
+    unreachable = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_none"}
+    process = start(words, cwd=output.parent, env=unreachable)
+    wait_for(output, 4, process)
+    os.killpg(process.pid, signal.SIGTERM)
+    text, _ = process.communicate(timeout=120)
+    return SimpleNamespace(output=output, text=text, code=process.returncode, words=words)
+
+
+def test_sigterm_to_the_whole_group_saves_and_exits_cleanly_even_with_workers(stopped_stream):
+    assert stopped_stream.code == 0, stopped_stream.text
+    assert "Everything is saved: continue with --resume_from_checkpoint latest." in stopped_stream.text
+    stopped_at = int(stopped_stream.text.split("Stopped after step ")[1].split()[0])
+    assert last_checkpoint(stopped_stream.output).name == f"checkpoint-{stopped_at}"
+    assert not list(stopped_stream.output.glob("partial-*"))
+    load_generator(stopped_stream.output / "model")
+
+
+def test_a_hub_out_of_reach_never_stops_a_run(stopped_stream):
+    assert "Could not push to nobody/nothing" in stopped_stream.text
+    assert "Training continues" in stopped_stream.text
+    assert stopped_stream.code == 0
