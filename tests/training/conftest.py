@@ -1,8 +1,14 @@
 """Fixtures of the training tests: a fresh accelerate for each test, and finished runs that several tests read."""
 
+import functools
+
 import pytest
 from accelerate.state import AcceleratorState
 from runs import KEEP_ALL, trained
+
+from stgan.data.loading import load_into_memory
+
+load_once = functools.cache(load_into_memory)
 
 
 @pytest.fixture(autouse=True)
@@ -10,6 +16,12 @@ def _fresh_accelerate():
     """Each run of a test counts as a process of its own for accelerate."""
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(autouse=True)
+def _decoded_once(monkeypatch):
+    """Runs of this process share decoded images: tests/test_data.py is about reading them."""
+    monkeypatch.setattr("stgan.training.splits.load_into_memory", load_once)
 
 
 @pytest.fixture(scope="session")

@@ -23,19 +23,19 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     labels = torch.tensor([[0.0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 1, 0]])
     target = torch.tensor([[0.0, 0, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 1]])
-    told = torch.tensor([[0.0, 0, 0.5, 0.5], [1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0.5, 0.5]])  # row 2: the other colour
+    known = torch.tensor([[0.0, 0, 0.5, 0.5], [1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0.5, 0.5]])  # row 2: the other colour
     counted = torch.tensor([[a, b, c, d] for a in (0, 1) for b in (0, 1) for c, d in ((0, 0), (0, 1), (1, 0))])
     editing.count_labels(counted.float())
 
     editing.sampler.draw_targets = lambda labels, random: target
-    seen, conditions, condition = [], [], editing.plain_generator.condition
-    editing.plain_discriminator.register_forward_hook(lambda _, inputs, outputs: seen.append((inputs[1], outputs)))
-    editing.plain_generator.condition = lambda *words: conditions.append(words[1]) or condition(*words)
+    passes, targets, condition = [], [], editing.plain_generator.condition
+    editing.plain_discriminator.register_forward_hook(lambda _, inputs, outputs: passes.append((inputs[1], outputs)))
+    editing.plain_generator.condition = lambda *words: targets.append(words[1]) or condition(*words)
     terms = editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, 0.5)
-    (with_labels, (realness, seen_logits)), (asked, (_, logits)) = seen
-    assert with_labels[:, 0].equal(torch.cat([labels, told]))
-    assert asked.equal(told)
-    assert conditions[0].equal(target)  # the generator is asked for no more than an editor asks for
+    (conditions, (realness, real_logits)), (edit_conditions, (_, logits)) = passes
+    assert conditions[:, 0].equal(torch.cat([labels, known]))
+    assert edit_conditions.equal(known)
+    assert targets[0].equal(target)  # the generator gets the original targets, as in an editor
     target = target.clone()
     target[2, 1] = 1
     wrong = F.softplus(realness[1:4, 1]).sum() / 4  # the first differs in nothing but what is unknown
@@ -48,7 +48,7 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
     # Asked for what nobody has: glasses for the man in the first row; a man of whom glasses are in the last.
     expected = expected - (entropy[0, 2] + entropy[3, 3]) / 16
     assert terms["g_attribute"].item() == pytest.approx(expected.item(), rel=1e-5)
-    entropy = F.binary_cross_entropy_with_logits(seen_logits[:4], labels, reduction="none")
+    entropy = F.binary_cross_entropy_with_logits(real_logits[:4], labels, reduction="none")
     entropy[labels[:, 3] == 1, 2] = 0  # a man has no glasses: no news
     entropy[labels[:, 2] == 1, 3] = 0
     expected = entropy.sum() / 16

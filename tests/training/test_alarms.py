@@ -43,7 +43,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_sound_checkpoint(broken, c
     assert all(value.isfinite().all() for value in load_file(tmp_path / "checkpoint-4" / "model.safetensors").values())
 
 
-def test_a_diverged_model_takes_no_sound_ones_place(celeba, tmp_path):
+def test_a_diverged_model_does_not_replace_a_sound_one(celeba, tmp_path):
     run = trainer(celeba, tmp_path, steps=9, validation_steps=2, checkpointing_steps=2, logging_steps=100)
     break_weights(run, at=4)
     with pytest.raises(TrainingError, match="weights became infinite"):

@@ -15,7 +15,7 @@ def images():
     return torch.rand(64, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-def test_augmentation_is_what_its_steps_are_one_image_at_a_time(images):
+def test_augmentation_equals_its_steps_one_image_at_a_time(images):
     """Against cropping a padded picture, and colours mixed by hand."""
     ours = augment(images, 0.7, torch.Generator().manual_seed(0))
     draws = torch.rand(6, len(images), generator=torch.Generator().manual_seed(0))
@@ -38,7 +38,7 @@ def test_without_a_share_nothing_changes_and_nothing_is_drawn(images):
     assert torch.equal(random.get_state(), before)
 
 
-def test_gradients_pass_to_every_pixel_that_is_seen(images):
+def test_gradients_reach_every_visible_pixel(images):
     """A pixel at the border counts as often as it is repeated: in all, what comes out weighs what went in."""
     images.requires_grad_()
     seen = augment(images, 1.0, torch.Generator().manual_seed(0))

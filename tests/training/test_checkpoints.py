@@ -9,13 +9,13 @@ from runs import KEEP_ALL, assert_same_state, trained, trainer
 from stgan.training.checkpoints import CheckpointError, list_checkpoints
 
 
-def test_a_checkpoint_that_is_not_there_names_those_that_are(uninterrupted, celeba, tmp_path):
+def test_a_missing_checkpoint_is_answered_with_the_existing_ones(uninterrupted, celeba, tmp_path):
     shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
     with pytest.raises(CheckpointError, match="no checkpoint 'checkpoint-5'.*there are: checkpoint-6"):
         trained(celeba, tmp_path, resume_from_checkpoint="checkpoint-5")
 
 
-def test_half_a_checkpoint_is_cleared_away_and_never_resumed_from(uninterrupted, celeba, tmp_path):
+def test_half_a_checkpoint_is_removed_and_never_resumed_from(uninterrupted, celeba, tmp_path):
     shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-4", tmp_path / "checkpoint-4")
     shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-5", tmp_path / "partial-checkpoint-5")
     shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
@@ -31,7 +31,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("moment", ["writing", "removing"])
-def test_a_save_cut_off_at_its_worst_moment_costs_nothing(moment, uninterrupted, celeba, tmp_path, monkeypatch):
+def test_a_save_killed_at_its_worst_moment_loses_nothing(moment, uninterrupted, celeba, tmp_path, monkeypatch):
     run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=1, checkpoints_total_limit=1, validation_steps=2)
     save_state, removed = run.accelerator.save_state, []
 
@@ -68,7 +68,7 @@ def test_only_the_newest_checkpoints_are_kept(celeba, tmp_path):
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-5"]
 
 
-def test_a_run_that_goes_back_goes_on_from_there(uninterrupted, celeba, tmp_path):
+def test_a_run_that_goes_back_to_a_checkpoint_continues_from_it(uninterrupted, celeba, tmp_path):
     for step in (2, 5, 6):
         shutil.copytree(uninterrupted("stgan-fast") / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
     options = {"checkpoints_total_limit": 2, "learning_rate": 1e-5}

@@ -15,7 +15,7 @@ from stgan.training.losses import attribute_loss
 from stgan.training.schedule import learning_rate_factor
 
 
-def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(celeba, tmp_path):
+def test_a_judge_without_the_attributes_is_refused_before_training(celeba, tmp_path):
     AttributeClassifier(("Male",), 32, 4).save_pretrained(tmp_path / "judge")
     with pytest.raises(ValueError, match="Black_Hair"):
         trained(celeba, tmp_path / "run", classifier=tmp_path / "judge")
@@ -23,7 +23,7 @@ def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(ce
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"dataset": "/nowhere"}, "No dataset at /nowhere"),
         ({"attributes": ("Eyeglases",)}, "Did you mean Eyeglasses"),
@@ -55,7 +55,7 @@ def test_a_judge_that_does_not_know_the_attributes_is_refused_before_the_work(ce
     ],
     ids=lambda case: next(iter(case)) if isinstance(case, dict) else "",
 )
-def test_a_mistake_ends_with_one_clear_sentence_and_no_trace(settings, said, celeba, tmp_path, monkeypatch, capsys):
+def test_a_mistake_ends_with_one_clear_sentence_and_no_trace(settings, message, celeba, tmp_path, monkeypatch, capsys):
     fixed = {"dataset": celeba, "output_dir": tmp_path, "total_images": 8}
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments(**fixed | TINY | settings)])
     with pytest.raises(SystemExit) as ending:
@@ -63,11 +63,11 @@ def test_a_mistake_ends_with_one_clear_sentence_and_no_trace(settings, said, cel
     printed = capsys.readouterr()
     text = f"{printed.out}{printed.err}{ending.value.code}"
     assert ending.value.code not in (0, None)
-    assert said in " ".join(text.replace("│", " ").split())
+    assert message in " ".join(text.replace("│", " ").split())
     assert "Traceback" not in text
 
 
-def test_the_papers_recipe_is_the_papers():
+def test_the_papers_recipe_has_the_papers_numbers():
     config = recipe_defaults("stgan", "paper")
     steps = config.total_images / (config.batch_size * (config.critic_steps + 1))
     assert steps == 200 * 947 == 200 * (182_000 // (32 * 6))
@@ -84,7 +84,7 @@ def test_the_papers_recipe_is_the_papers():
     assert (config.penalty_interval, config.norm_decay, config.mixed_precision) == (1, 0.999, "no")
 
 
-def test_regions_are_for_those_who_are_asked_by_differences(capsys):
+def test_regions_need_labels_given_as_differences(capsys):
     fast = {model: recipe_defaults(model, "fast").use_regions for model in ("stgan", "attgan", "stargan")}
     assert fast == {"stgan": True, "attgan": False, "stargan": False}
     assert train_script.parse(arguments(model="attgan", recipe="fast", label_mode="difference", use_regions=True))

@@ -8,14 +8,14 @@ from stgan.data.loading import MemoryDataset
 from stgan.training.losses import attribute_loss
 
 
-def test_a_mask_gets_its_price_between_the_ramps_ends(tmp_path):
+def test_the_masks_price_rises_between_the_ramps_ends(tmp_path):
     editing = objective(tmp_path, mask_weight=2.0, mask_ramp=(0.2, 0.6))
     prices = [editing.mask_price(progress) for progress in (0, 0.2, 0.4, 0.6, 0.99)]
     assert prices == pytest.approx([0, 0, 1, 2, 2])
 
 
 @pytest.mark.parametrize("concavity", [0.0, 0.5])
-def test_a_half_open_mask_costs_more_where_the_price_is_concave(concavity, tmp_path):
+def test_a_half_open_mask_costs_more_with_concavity(concavity, tmp_path):
     editing = objective(tmp_path, soft_mask=True, mask_concavity=concavity)
     drawn, decode = [], editing.plain_generator.decode_parts
     editing.plain_generator.decode_parts = lambda *words: drawn.append(decode(*words)) or drawn[-1]

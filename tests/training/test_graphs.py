@@ -26,7 +26,7 @@ def gpu(monkeypatch):
 
 
 @on_a_gpu
-def test_a_replayed_step_is_the_step_with_its_own_batch_and_random_numbers():
+def test_a_replayed_step_uses_its_own_batch_and_random_numbers():
     random = torch.Generator("cuda")
     recorder = GraphRecorder(random)
     total = torch.zeros((), device="cuda")
@@ -50,7 +50,7 @@ def test_a_replayed_step_is_the_step_with_its_own_batch_and_random_numbers():
 
 @on_a_gpu
 @pytest.mark.parametrize("critic_steps", [0, 2])
-def test_a_run_of_recorded_steps_ends_where_the_same_run_without_does(critic_steps, gpu, tmp_path, monkeypatch):
+def test_a_run_with_recorded_steps_ends_where_one_without_does(critic_steps, gpu, tmp_path, monkeypatch):
     """Head start, steps with and without penalty, a mask price and a learning rate that change all the while."""
     labels = (torch.rand(64, 13, generator=torch.Generator().manual_seed(0)) < 0.5).float()
     images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
@@ -89,7 +89,7 @@ def test_a_run_of_recorded_steps_ends_where_the_same_run_without_does(critic_ste
         (torch.OutOfMemoryError("out of memory"), torch.OutOfMemoryError, "out of memory"),  # needs another cure
     ],
 )
-def test_a_step_that_cannot_be_recorded_is_refused_with_the_way_out(error, expected, message, monkeypatch):
+def test_a_step_that_cannot_be_recorded_is_refused_with_a_remedy(error, expected, message, monkeypatch):
     """As torch refuses it, on a GPU that is only made up: the first steps have run by then."""
     stream = SimpleNamespace(wait_stream=lambda other: None)
     graph = SimpleNamespace(register_generator_state=lambda generator: None)

@@ -28,7 +28,7 @@ def test_the_history_of_a_model_comes_from_the_hub_too(hub, celeba, tmp_path):
     assert run.history.commands[:-1] == record["commands"]
 
 
-def test_a_model_says_on_which_devices_it_was_trained_one_after_another(celeba, tmp_path, monkeypatch):
+def test_the_record_lists_the_devices_of_all_runs(celeba, tmp_path, monkeypatch):
     more = {"steps": 5, "initial_model": tmp_path / "first" / "model", "checkpointing_steps": 2}
     again = {**more, "resume_from_checkpoint": "latest"}
     runs = [
@@ -45,7 +45,7 @@ def test_a_model_says_on_which_devices_it_was_trained_one_after_another(celeba, 
         assert record["device"] == expected
 
 
-def test_a_model_says_how_many_minutes_its_training_took_over_all_its_runs(celeba, tmp_path, monkeypatch):
+def test_the_record_adds_up_the_minutes_of_all_runs(celeba, tmp_path, monkeypatch):
     """On a clock that only a step moves, by a minute; what is done twice after going back counts twice."""
     now = [0.0]
     monkeypatch.setattr("stgan.training.history.time.monotonic", lambda: now[0])

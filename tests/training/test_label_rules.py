@@ -1,5 +1,6 @@
 """Relations between labels, against loops over names."""
 
+import functools
 import itertools
 
 import pytest
@@ -35,6 +36,7 @@ def shown(values):
     return bool((rows == torch.tensor(list(values.values()))).all(dim=1).any())
 
 
+@functools.cache
 def clash(one, its_value, other, other_value):
     """Whether the data never show the two, though their names allow it."""
     named = its_value and other_value and (other in excluded_by(one) or contradict(one, other))
@@ -117,11 +119,12 @@ def test_a_label_that_follows_from_another_has_no_weight():
 
 
 def test_the_discriminator_conditions_on_no_label_that_no_real_face_has():
-    for labels, target in itertools.product(FACES, EVERY):
-        before, after = (dict(zip(NAMES, row.tolist(), strict=True)) for row in (labels, target))
-        known = RULES.discriminator_targets(labels[None], target[None])[0].tolist()
-        weights = RULES.edit_weights(labels[None], target[None], 3.0, 2.0)[0].tolist()
-        for name, known_value, weight in zip(NAMES, known, weights, strict=True):
+    labels, target = FACES.repeat_interleave(len(EVERY), dim=0), EVERY.repeat(len(FACES), 1)
+    known = RULES.discriminator_targets(labels, target)
+    weights = RULES.edit_weights(labels, target, 3.0, 2.0)
+    for row in zip(*(each.tolist() for each in (labels, target, known, weights)), strict=True):
+        before, after, *_ = (dict(zip(NAMES, values, strict=True)) for values in row)
+        for name, known_value, weight in zip(NAMES, *row[2:], strict=True):
             others = [other for other in NAMES if other != name]
             clashes = any(clash(name, after[name], other, after[other]) for other in others)
             kept = before[name] == after[name] == 1

@@ -80,7 +80,7 @@ def test_a_generator_learns_to_reconstruct(celeba, tmp_path):
     assert sum(losses[-10:]) < 0.85 * sum(losses[:10])
 
 
-def test_the_run_says_nothing_about_its_libraries(celeba, tmp_path):
+def test_a_run_prints_no_warnings(celeba, tmp_path):
     """No deprecation or other warning at the start of a run that nobody can do anything about."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -109,7 +109,7 @@ def test_the_optimizers_get_the_schedules_rate(celeba, tmp_path):
         assert discriminator_rate == pytest.approx(3 * generator_rate)
 
 
-def test_what_is_of_other_weights_leaves_the_model_folder(celeba, tmp_path):
+def test_records_of_other_weights_leave_the_model_folder(celeba, tmp_path):
     trained(celeba, tmp_path, steps=2, checkpointing_steps=2)
     written = {path.name for path in (tmp_path / "model").iterdir()}
     (tmp_path / "model" / "evaluation.json").write_text("{}", encoding="utf-8")
@@ -119,7 +119,7 @@ def test_what_is_of_other_weights_leaves_the_model_folder(celeba, tmp_path):
     assert {path.name for path in (tmp_path / "model").iterdir()} == written
 
 
-def test_what_is_logged_reaches_tensorboard(celeba, tmp_path):
+def test_logged_losses_reach_tensorboard(celeba, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     trained(celeba, tmp_path, steps=4, logging_steps=2, report_to="tensorboard", penalty_interval=1)
@@ -156,7 +156,7 @@ def test_a_run_in_bfloat16_keeps_its_losses_and_weights_in_full_precision(celeba
         ("no", "cuda", {}, "no"),
     ],
 )
-def test_bf16_is_taken_where_there_are_instructions_for_it(wanted, device, instructions, taken, monkeypatch):
+def test_auto_means_bf16_where_there_are_instructions_for_it(wanted, device, instructions, taken, monkeypatch):
     tell(monkeypatch, instructions)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
     with warnings.catch_warnings():
@@ -172,7 +172,7 @@ def tell(monkeypatch, instructions):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
 
 
-def test_who_asks_for_bf16_without_instructions_gets_it_and_is_told(celeba, tmp_path, monkeypatch):
+def test_bf16_without_instructions_is_used_with_a_warning(celeba, tmp_path, monkeypatch):
     tell(monkeypatch, {"avx2": True})
     with pytest.warns(UserWarning, match="--mixed_precision no"):
         slow = trainer(celeba, tmp_path, mixed_precision="bf16")

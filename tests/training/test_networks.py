@@ -42,16 +42,16 @@ def test_a_generator_that_starts_wider_than_the_saved_one_edits_as_it_did(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [({"width": 2}, "width 4 instead of 2"), ({"run": "attgan-fast"}, "architecture STGAN instead of AttGAN")],
 )
-def test_a_generator_that_differs_from_its_initial_model_is_told_how(settings, said, tmp_path):
+def test_differences_from_the_initial_model_are_named(settings, message, tmp_path):
     objective(tmp_path).trained_model.save_pretrained(tmp_path / "saved")
-    with pytest.raises(ModelFolderError, match=said):
+    with pytest.raises(ModelFolderError, match=message):
         objective(tmp_path, initial_model=tmp_path / "saved", **settings)
 
 
-def test_a_run_takes_over_the_discriminator_that_the_last_one_left(celeba, tmp_path, capsys):
+def test_a_run_starts_from_the_discriminator_of_its_initial_model(celeba, tmp_path, capsys):
     for number in (1, 2):  # written over, too
         trained(celeba, tmp_path / "first", steps=number, resume_from_checkpoint="latest")
     left = tmp_path / "first" / "model"
@@ -67,8 +67,8 @@ def test_a_run_takes_over_the_discriminator_that_the_last_one_left(celeba, tmp_p
     assert "starts from that of" in capsys.readouterr().out
     other = objective(tmp_path, initial_model=left, discriminator_width=width + 2)
     assert states_equal(other.plain_generator, started.plain_generator)
-    assert "starts from random weights" in (said := capsys.readouterr().out)
-    assert f"width {width} instead of {width + 2}" in said
+    assert "starts from random weights" in (text := capsys.readouterr().out)
+    assert f"width {width} instead of {width + 2}" in text
     shutil.rmtree(left / "discriminator")
     objective(tmp_path, initial_model=left)
     assert "has no discriminator: --discriminator_head_start" in capsys.readouterr().out

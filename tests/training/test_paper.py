@@ -42,7 +42,7 @@ def plain_step(generator, discriminator, draw, random):
     generator_adam.step()
 
 
-def test_a_step_of_the_paper_is_its_losses_and_adam_written_out(celeba, tmp_path):
+def test_a_step_of_the_paper_equals_its_losses_and_adam_written_out(celeba, tmp_path):
     run = trainer(celeba, tmp_path, "stgan-paper", steps=1, critic_steps=1)
     copies = []
 

@@ -10,7 +10,7 @@ from stgan.hub.errors import HubError
 from stgan.training.checkpoints import CheckpointError
 
 
-def test_each_validation_goes_up_to_the_hub_with_its_card(hub, celeba, tmp_path):
+def test_each_validation_pushes_the_model_with_its_card(hub, celeba, tmp_path):
     trained(celeba, tmp_path / "face-editor", steps=4, validation_steps=2, push_to_hub=True, hub_private=True)
     repository = hub.repositories["models/somebody/face-editor"]
     assert repository.private
@@ -23,7 +23,7 @@ def test_each_validation_goes_up_to_the_hub_with_its_card(hub, celeba, tmp_path)
     assert not list((tmp_path / "face-editor").glob("partial-*"))
 
 
-def test_a_pushed_card_names_its_repository_and_nothing_of_former_weights_stays(hub, celeba, tmp_path):
+def test_a_pushed_card_names_its_repository_and_records_of_earlier_weights_go(hub, celeba, tmp_path):
     trained(celeba, tmp_path / "face-editor", steps=2, push_to_hub=True)
     repository = hub.repositories["models/somebody/face-editor"]
     stale = {name: StoredFile(b"of former weights", large=False) for name in ("onnx/decode.onnx", "evaluation.json")}
@@ -35,22 +35,22 @@ def test_a_pushed_card_names_its_repository_and_nothing_of_former_weights_stays(
 
 
 @pytest.mark.parametrize(
-    ("files", "options", "said"),
+    ("files", "options", "message"),
     [
         ({"config.json": b'{"model_type": "bert"}', "model.safetensors": b"bert"}, {}, "taken by something else"),
         ({"weights.bin": b"work"}, {}, "taken by something else"),
         ({}, {"hub_private": True}, "there already and public"),
     ],
 )
-def test_a_run_does_not_begin_that_would_push_into_what_is_not_its_own(files, options, said, hub, celeba, tmp_path):
+def test_a_run_that_would_push_into_a_foreign_repository_does_not_start(files, options, message, hub, celeba, tmp_path):
     repository = hub.repositories["models/somebody/mine"] = Repository(private=False)
     repository.commit("main", {name: StoredFile(data, large=False) for name, data in files.items()})
-    with pytest.raises(HubError, match=said):
+    with pytest.raises(HubError, match=message):
         trained(celeba, tmp_path, steps=1, push_to_hub=True, hub_model_id="mine", **options)
     assert hub.files("models/somebody/mine") == files
 
 
-def test_a_run_continues_from_the_hub_as_it_would_have_gone_on(hub, celeba, tmp_path):
+def test_a_run_resumed_from_the_hub_equals_one_resumed_locally(hub, celeba, tmp_path):
     settings = {"checkpointing_steps": 2, "checkpoints_total_limit": 1}
     trained(celeba, tmp_path / "first", steps=4, push_to_hub=True, hub_model_id="mine", push_state_every=1, **settings)
     on_hub = hub.files("models/somebody/mine", "training-state")
@@ -65,7 +65,7 @@ def test_a_run_continues_from_the_hub_as_it_would_have_gone_on(hub, celeba, tmp_
     assert_same_state(last_checkpoint(tmp_path / "second"), last_checkpoint(tmp_path / "first"))
 
 
-def test_a_run_without_a_state_on_the_hub_says_so(hub, celeba, tmp_path):
+def test_a_hub_repository_without_a_state_is_refused(hub, celeba, tmp_path):
     trained(celeba, tmp_path / "first", steps=2, push_to_hub=True, hub_model_id="mine")
     with pytest.raises(CheckpointError, match="--push_state_every"):
         trained(celeba, tmp_path / "second", steps=2, resume_from_checkpoint="somebody/mine@main")
@@ -73,9 +73,9 @@ def test_a_run_without_a_state_on_the_hub_says_so(hub, celeba, tmp_path):
         trained(celeba, tmp_path / "second", steps=2, resume_from_checkpoint="somebody/other@main")
 
 
-def test_an_upload_that_fails_is_reported_and_the_run_goes_on(hub, celeba, tmp_path, capsys):
+def test_a_failed_upload_is_reported_and_the_run_continues(hub, celeba, tmp_path, capsys):
     hub.failures.append(Failure("POST", "/commit/", times=10))
     assert trained(celeba, tmp_path, steps=2, push_to_hub=True, hub_model_id="mine").step == 2
-    said = capsys.readouterr().out
-    assert "Could not push to somebody/mine: The connection to the Hub was lost" in said
-    assert "Training continues" in said
+    text = capsys.readouterr().out
+    assert "Could not push to somebody/mine: The connection to the Hub was lost" in text
+    assert "Training continues" in text

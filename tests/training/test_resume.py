@@ -25,8 +25,8 @@ def test_a_run_resumed_from_a_checkpoint_ends_as_one_that_never_stopped(run, ste
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_a_checkpoint_of_steps_recorded_on_a_gpu_goes_on_where_none_are_recorded(uninterrupted, celeba, tmp_path):
-    """There the learning rate is a number on the device, and Adam is told so; a CPU refuses that."""
+def test_a_checkpoint_of_recorded_steps_resumes_where_none_are_recorded(uninterrupted, celeba, tmp_path):
+    """Recorded steps keep the learning rate in a tensor and make Adam capturable, which a CPU refuses."""
     shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-3", tmp_path / "checkpoint-3")
     optimizers = list((tmp_path / "checkpoint-3").glob("optimizer*.bin"))
     assert len(optimizers) == 2
@@ -41,7 +41,7 @@ def test_a_checkpoint_of_steps_recorded_on_a_gpu_goes_on_where_none_are_recorded
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_streamed_run_resumes_exactly_too(workers, celeba, tmp_path):
-    settings = {"streaming": True, "steps": 16, "dataloader_num_workers": workers, "batch_size": 5}
+    settings = {"streaming": True, "steps": 12, "dataloader_num_workers": workers, "batch_size": 5}
     settings |= {"checkpointing_steps": 7, "checkpoints_total_limit": 100}
     trained(celeba, tmp_path / "whole", **settings)
     shutil.copytree(tmp_path / "whole" / "checkpoint-7", tmp_path / "resumed" / "checkpoint-7")
@@ -52,7 +52,7 @@ def test_a_streamed_run_resumes_exactly_too(workers, celeba, tmp_path):
             celeba, tmp_path / "whole", resume_from_checkpoint="latest",
             **settings | {"dataloader_num_workers": workers + 1},
         )  # fmt: skip
-    assert_same_state(tmp_path / "resumed" / "checkpoint-16", tmp_path / "whole" / "checkpoint-16")
+    assert_same_state(tmp_path / "resumed" / "checkpoint-12", tmp_path / "whole" / "checkpoint-12")
 
 
 def test_resuming_a_finished_run_changes_nothing(uninterrupted, celeba, tmp_path):
@@ -67,12 +67,12 @@ def test_resuming_a_finished_run_changes_nothing(uninterrupted, celeba, tmp_path
     assert (after["config"], after["commands"]) == (record["config"], record["commands"])  # nothing was trained so
 
 
-def test_resuming_where_nothing_was_begins(celeba, tmp_path, capsys):
+def test_resuming_without_a_checkpoint_starts_from_the_beginning(celeba, tmp_path, capsys):
     assert trained(celeba, tmp_path, steps=1, resume_from_checkpoint="latest").step == 1
     assert "starting from the beginning" in capsys.readouterr().out
 
 
-def test_resuming_with_other_settings_names_what_differs(uninterrupted, celeba, tmp_path):
+def test_resuming_with_other_settings_names_the_differences(uninterrupted, celeba, tmp_path):
     shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
     with pytest.raises(CheckpointError, match="width: 4 there, 8 now; .*seed: 0 there, 5 now|seed.*width") as refusal:
         trained(celeba, tmp_path, steps=8, resume_from_checkpoint="latest", width=8, seed=5)

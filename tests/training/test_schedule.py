@@ -36,7 +36,7 @@ def test_the_learning_rate_rises_over_the_first_images():
     )
 
 
-def test_the_average_is_the_weighted_sum_of_all_weights_it_has_seen():
+def test_the_average_is_the_weighted_sum_of_all_earlier_weights():
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     average = ExponentialMovingAverage(model, half_life=50, ramp=0.5)
     history, decays = [copy.deepcopy(model.state_dict())], []

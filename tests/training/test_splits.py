@@ -48,7 +48,7 @@ def test_rare_attributes_are_drawn_more_often_by_their_rarest_value():
     assert rare_attribute_weights(with_constant_column, 1.0).tolist() == pytest.approx([2, 1, 1, 2])
 
 
-def test_the_validation_set_is_what_was_asked_for(celeba, tmp_path):
+def test_the_validation_set_has_the_requested_images(celeba, tmp_path):
     run = trained(celeba, tmp_path, steps=1)
     expected = load_into_memory(celeba, "valid", NAMES, 32, max_samples=6, workers=0)
     assert torch.equal(run.validation_data.images, expected.images)

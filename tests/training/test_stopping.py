@@ -13,7 +13,7 @@ from stgan.training.checkpoints import list_checkpoints
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_a_signal_passed_on_while_the_run_is_saved_does_not_stop_the_saving(number, celeba, tmp_path, monkeypatch):
+def test_a_repeated_signal_does_not_stop_the_saving(number, celeba, tmp_path, monkeypatch):
     run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=100)
     step, save = run._train_step, run.accelerator.save_state
 
@@ -35,7 +35,7 @@ SIGNALS = [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM)
 
 
 @pytest.mark.parametrize("numbers", SIGNALS, ids=lambda numbers: "+".join(number.name for number in numbers))
-def test_a_signal_ends_the_step_saves_and_the_resumed_run_is_the_uninterrupted_one(
+def test_a_signal_saves_after_the_step_and_the_resumed_run_equals_the_uninterrupted_one(
     numbers, uninterrupted, celeba, tmp_path, capsys
 ):
     """Two at once are one that a launcher has passed on."""
@@ -56,7 +56,7 @@ def test_a_signal_ends_the_step_saves_and_the_resumed_run_is_the_uninterrupted_o
     assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
 
 
-def test_a_second_signal_later_on_stops_at_once(celeba, tmp_path, monkeypatch):
+def test_a_later_second_signal_stops_at_once(celeba, tmp_path, monkeypatch):
     monkeypatch.setattr("stgan.training.stopping.SECOND_SIGNAL_SECONDS", 0.05)
     run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=2)
 
@@ -77,7 +77,7 @@ def test_a_second_signal_later_on_stops_at_once(celeba, tmp_path, monkeypatch):
     assert not list_checkpoints(tmp_path)
 
 
-def test_signal_handlers_are_given_back(celeba, tmp_path):
+def test_signal_handlers_are_restored(celeba, tmp_path):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     trained(celeba, tmp_path, steps=1)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
@@ -93,6 +93,7 @@ def test_a_run_killed_at_any_moment_resumes_as_if_it_had_not_been(celeba, tmp_pa
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert int(last_checkpoint(killed).name.removeprefix("checkpoint-")) < 40
+    settings["checkpointing_steps"] = 100
     resumed = trained(celeba, killed, resume_from_checkpoint="latest", **settings)
     assert resumed.step == 40
     assert not list(killed.glob("partial-*"))
@@ -125,7 +126,7 @@ def test_sigterm_to_the_whole_group_saves_and_exits_cleanly_even_with_workers(st
     load_generator(stopped_stream.output / "model")
 
 
-def test_a_hub_out_of_reach_never_stops_a_run(stopped_stream):
+def test_an_unreachable_hub_never_stops_a_run(stopped_stream):
     assert "Could not push to nobody/nothing" in stopped_stream.text
     assert "Training continues" in stopped_stream.text
     assert stopped_stream.code == 0

@@ -9,7 +9,7 @@ from stgan.models import AttributeClassifier, FaceAligner
 from stgan.training.classification import random_similarity
 
 
-def test_a_classifier_learns_what_is_there_to_see(celeba, tmp_path):
+def test_a_classifier_learns_visible_attributes(celeba, tmp_path):
     finished = trained(
         celeba, tmp_path, "classifier-fast", steps=150, batch_size=16, attributes=("Eyeglasses", "Pale_Skin"),
         max_validation_samples=12, warmup_images=160, logging_steps=50, checkpointing_steps=1_000, ema_half_life=160,
@@ -31,7 +31,7 @@ def test_an_aligner_learns_the_way_back(celeba, tmp_path):
     assert trained_figures["error_3"] < trained_figures["error_1"]
 
 
-def test_a_displaced_face_is_the_same_face_when_nothing_is_displaced():
+def test_a_random_similarity_of_zero_changes_nothing():
     images = torch.rand(3, 3, 16, 16) * 2 - 1
     still = random_similarity(images, torch.Generator().manual_seed(0), rotation=0, log_scale=0, shift=0)
     torch.testing.assert_close(still, images, atol=1e-5, rtol=1e-5)

@@ -20,20 +20,20 @@ def test_targets_permute_the_batchs_labels_or_flip_one_of_them(tmp_path):
     assert (chosen.sum(1) > 5).all()
 
 
-def test_an_attribute_of_more_weight_is_flipped_oftener(tmp_path):
+def test_attributes_are_flipped_as_often_as_their_weights_say(tmp_path):
     editing = objective(tmp_path, single_flip_share=1.0, single_flip_weights={NAMES[1]: 5.0, NAMES[2]: 2.0})
     target = editing.sampler.draw_targets(torch.zeros(4000, 4), torch.Generator().manual_seed(1))
     assert target.mean(0).tolist() == pytest.approx([1 / 9, 5 / 9, 2 / 9, 1 / 9], abs=0.03)
 
 
-def test_weights_of_flips_of_what_is_not_trained_are_refused(tmp_path):
+def test_flip_weights_of_unknown_attributes_are_refused(tmp_path):
     with pytest.raises(ValueError, match="name Hat; trained are"):
         objective(tmp_path, single_flip_weights={"Hat": 2.0})
 
 
 @pytest.mark.parametrize(("model", "back"), [("stgan", None), ("stargan", "intensity"), ("stargan", "label")])
 @pytest.mark.parametrize("critic_steps", [0, 1])
-def test_edits_are_asked_for_at_intensities_from_a_range(critic_steps, model, back, tmp_path, monkeypatch):
+def test_intensities_are_drawn_from_the_range(critic_steps, model, back, tmp_path, monkeypatch):
     """A difference is taken back as far as it went; back to a target is back to the labels, from wherever."""
     mode = "difference" if back == "intensity" else "target" if back == "label" else "model"
     editing = objective(
@@ -41,16 +41,18 @@ def test_edits_are_asked_for_at_intensities_from_a_range(critic_steps, model, ba
     )
     labels = torch.randint(0, 2, (64, 4), generator=torch.Generator().manual_seed(0)).float()
     images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
-    asked, condition = [], editing.plain_generator.condition
-    monkeypatch.setattr(editing.plain_generator, "condition", lambda *words: asked.append(words) or condition(*words))
+    requests, condition = [], editing.plain_generator.condition
+    monkeypatch.setattr(
+        editing.plain_generator, "condition", lambda *words: requests.append(words) or condition(*words)
+    )
     editing.step(lambda: (images, labels), torch.Generator().manual_seed(1), 1, 0.5)
-    forth = [intensity for source, target, intensity in asked if source is labels and target is not labels]
+    forth = [intensity for source, target, intensity in requests if source is labels and target is not labels]
     assert len(forth) == 1 + critic_steps
     for intensity in forth:
         assert intensity.shape == (64, 1)
         assert 1 <= intensity.min() < 1.1 < 1.7 < intensity.max() <= 1.8
         assert 1.3 < intensity.mean() < 1.5
-    ways_back = [intensity for source, target, intensity in asked if target is labels and source is not labels]
+    ways_back = [intensity for source, target, intensity in requests if target is labels and source is not labels]
     assert len(ways_back) == (back is not None)
     for intensity in ways_back:
         assert intensity is forth[-1] if back == "intensity" else intensity == 1
