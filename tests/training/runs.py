@@ -58,9 +58,14 @@ def command(dataset, output, run="stgan-fast", steps=4, **settings):
     return arguments(**fixed | TINY | settings)
 
 
-def trainer(dataset, output, run="stgan-fast", steps=4, **settings):
+def settings(output, run="stgan-fast", **options):
+    """The configuration of a tiny run that needs no dataset."""
+    return train_script.parse(command("none", output, run, **options))
+
+
+def trainer(dataset, output, run="stgan-fast", steps=4, **options):
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Trainer(train_script.parse(command(dataset, output, run, steps, **settings)), "train.py …")
+    return Trainer(train_script.parse(command(dataset, output, run, steps, **options)), "train.py …")
 
 
 def trained(*args, **settings):
@@ -70,10 +75,22 @@ def trained(*args, **settings):
     return run
 
 
-def objective(tmp_path, **settings):
+def random_batch(count):
+    """Images uint8 (count, 3, 32, 32) and labels (count, 4)."""
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=random)
+    return images, torch.randint(0, 2, (count, 4), generator=random).float()
+
+
+def take_step(objective, images, labels, step=0, progress=0.5):
+    """One step of an objective on one batch; returns its terms."""
+    return objective.step(lambda: (images, labels), torch.Generator().manual_seed(0), step, progress)
+
+
+def objective(tmp_path, **options):
     """An editing objective without a run."""
     AcceleratorState._reset_state(reset_partial_state=True)
-    return EditingObjective(train_script.parse(command("none", tmp_path, **settings)), NAMES, Accelerator())
+    return EditingObjective(settings(tmp_path, **options), NAMES, Accelerator())
 
 
 def only_train(dataset, folder):

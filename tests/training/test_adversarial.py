@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from runs import NAMES, TINY, objective
+from runs import NAMES, objective, random_batch, settings, take_step
 from torch.nn import functional as F
 
-from stgan.training import TrainingConfig
 from stgan.training.adversarial import compute_discriminator_loss, compute_generator_loss
 from stgan.training.label_rules import LabelRules
 from stgan.training.networks import build_discriminator
@@ -20,7 +19,7 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
         discriminator_conditional=True, mismatch_weight=1.0, adversarial_loss="logistic", attribute_margin=0.7,
         intensity_range=(1.5, 1.5), intensity_margin=0.8, never_shown_attribute_weight=2.0,
     )  # fmt: skip
-    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    images, _ = random_batch(4)
     labels = torch.tensor([[0.0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 1, 0]])
     target = torch.tensor([[0.0, 0, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0], [1, 0, 1, 1]])
     known = torch.tensor([[0.0, 0, 0.5, 0.5], [1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0.5, 0.5]])  # row 2: the other colour
@@ -31,7 +30,7 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
     passes, targets, condition = [], [], editing.plain_generator.condition
     editing.plain_discriminator.register_forward_hook(lambda _, inputs, outputs: passes.append((inputs[1], outputs)))
     editing.plain_generator.condition = lambda *words: targets.append(words[1]) or condition(*words)
-    terms = editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, 0.5)
+    terms = take_step(editing, images, labels, 1, 0.5)
     (conditions, (realness, real_logits)), (edit_conditions, (_, logits)) = passes
     assert conditions[:, 0].equal(torch.cat([labels, known]))
     assert edit_conditions.equal(known)
@@ -61,19 +60,16 @@ def test_a_conditional_discriminator_sees_images_with_their_labels_and_edits_wit
     real, edited, seen = torch.eye(4), 1 - torch.eye(4), []
     editing.sampler.draw_targets = lambda labels, random: edited
     editing.plain_discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
-    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    editing.step(lambda: (images, real), torch.Generator().manual_seed(0), 1, 0.0)
+    images, _ = random_batch(4)
+    take_step(editing, images, real, 1, 0.0)
     assert [len(labels) for labels in seen] == [8, 4]
     assert seen[0].equal(torch.cat([real, edited]))
     assert seen[1].equal(edited)
 
 
-def test_real_images_with_the_targets_of_their_edits_count_as_fakes():
+def test_real_images_with_the_targets_of_their_edits_count_as_fakes(tmp_path):
     """The gradient of the discriminator's loss, against that of the three terms from three passes of their own."""
-    config = TrainingConfig(
-        **TINY, discriminator_conditional=True, mismatch_weight=0.5, adversarial_loss="logistic",
-        discriminator_norm="none",
-    )  # fmt: skip
+    config = settings(tmp_path, mismatch_weight=0.5, discriminator_augmentation=0.0)
     discriminator, real, fake = build_discriminator(config, NAMES), torch.rand(4, 3, 32, 32), torch.rand(4, 3, 32, 32)
     labels, target = torch.eye(4), torch.eye(4)[[1, 0, 2, 2]]  # the third asks for what it has
     edits = Edits(labels, target, torch.ones(4, 1))
@@ -95,8 +91,8 @@ def test_real_images_with_the_targets_of_their_edits_count_as_fakes():
 
 
 @pytest.mark.parametrize("adversarial_loss", ["wgan", "logistic"])
-def test_the_generators_loss_is_the_sum_of_its_terms_and_trains_no_discriminator(adversarial_loss):
-    config = TrainingConfig(**TINY, adversarial_loss=adversarial_loss)
+def test_the_generators_loss_is_the_sum_of_its_terms_and_trains_no_discriminator(adversarial_loss, tmp_path):
+    config = settings(tmp_path, "stgan-paper", adversarial_loss=adversarial_loss)
     discriminator = build_discriminator(config, NAMES)
     fake, original = torch.rand(4, 3, 32, 32, requires_grad=True), torch.rand(4, 3, 32, 32)
     mask, edits = torch.rand(4, 1, 32, 32), Edits(torch.eye(4), torch.eye(4)[[1, 0, 2, 2]], torch.ones(4, 1))
@@ -115,31 +111,27 @@ def test_the_generators_loss_is_the_sum_of_its_terms_and_trains_no_discriminator
 @pytest.mark.parametrize("critic_steps", [0, 1])
 def test_attributes_that_an_edit_changes_weigh_more(critic_steps, tmp_path):
     """With a weight of 3, the loss is that of all attributes and twice that of the changed ones."""
-    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    images, _ = random_batch(4)
     labels, target, seen = torch.eye(4), torch.eye(4)[[1, 0, 2, 2]], []
     editing = objective(
-        tmp_path,
-        critic_steps=critic_steps,
-        changed_attribute_weight=3.0,
-        attribute_margin=0.0,
+        tmp_path, critic_steps=critic_steps, changed_attribute_weight=3.0, attribute_margin=0.0,
         never_shown_attribute_weight=3.0,
-    )
+    )  # fmt: skip
     editing.sampler.draw_targets = lambda labels, random: target
     editing.plain_discriminator.register_forward_hook(lambda module, inputs, outputs: seen.append(outputs[1].detach()))
-    terms = editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, 0.5)
+    terms = take_step(editing, images, labels, 1, 0.5)
     entropy = F.binary_cross_entropy_with_logits(seen[-1], target, reduction="none")  # G's look comes last
     expected = (entropy.sum() + 2 * entropy[labels != target].sum()) / 16
     assert terms["g_attribute"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_penalty_every_eighth_step_weighs_eight_times_as_much(tmp_path):
-    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([[0.0, 1, 0, 1]] * 4)
+    images, labels = random_batch(4)
     gradients = {}
     for weight, interval in ((0.0, 1), (5.0, 1), (5.0, 8)):
         torch.manual_seed(0)
         editing = objective(tmp_path, penalty_weight=weight, penalty_interval=interval)
-        editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 0, 0.5)
+        take_step(editing, images, labels, 0, 0.5)
         trunk = editing.plain_discriminator.trunk[0][0].weight
         gradients[weight, interval] = trunk.grad.clone()
     once = gradients[5.0, 1] - gradients[0.0, 1]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from runs import NAMES, objective
+from runs import NAMES, objective, random_batch, take_step
 
 from stgan.data.loading import MemoryDataset
 from stgan.training.losses import attribute_loss
@@ -19,9 +19,8 @@ def test_a_half_open_mask_costs_more_with_concavity(concavity, tmp_path):
     editing = objective(tmp_path, soft_mask=True, mask_concavity=concavity)
     drawn, decode = [], editing.plain_generator.decode_parts
     editing.plain_generator.decode_parts = lambda *words: drawn.append(decode(*words)) or drawn[-1]
-    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
-    labels = torch.randint(0, 2, (8, 4)).float()
-    terms = editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 0, 0.5)
+    images, labels = random_batch(8)
+    terms = take_step(editing, images, labels, 0, 0.5)
     mask = drawn[0].mask[:8].detach()
     assert terms["g_mask"].item() == pytest.approx((mask + concavity * (mask - mask.square())).mean().item(), rel=1e-5)
 
@@ -35,13 +34,12 @@ def test_a_share_of_the_edits_is_judged_without_the_mask(progress, share, critic
         tmp_path, critic_steps=critic_steps, painted_share=share, soft_mask=True, discriminator_augmentation=0.0,
         discriminator_head_start=25, total_images=100, batch_size=64,
     )  # fmt: skip
-    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
-    labels = torch.randint(0, 2, (64, 4)).float()
+    images, labels = random_batch(64)
     drawn, judged = [], []
     decode = editing.plain_generator.decode_parts
     editing.plain_generator.decode_parts = lambda *words: drawn.append(decode(*words)) or drawn[-1]
     editing.plain_discriminator.register_forward_pre_hook(lambda _, inputs: judged.append(inputs[0][-64:].detach()))
-    editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, progress)
+    take_step(editing, images, labels, 1, progress)
     looks = 1 if progress == 0 else 2
     assert len(judged) == looks
     for look, seen in enumerate(judged):
@@ -58,14 +56,13 @@ def test_a_share_of_the_edits_is_judged_without_the_mask(progress, share, critic
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_discriminator_alone_sees_augmented_images_real_and_edited_alike(share, critic_steps, tmp_path):
     editing = objective(tmp_path, critic_steps=critic_steps, discriminator_augmentation=share, painted_share=0.0)
-    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
-    labels = torch.randint(0, 2, (8, 4)).float()
+    images, labels = random_batch(8)
     edited, seen, encoded = [], [], []
     decode, encode = editing.plain_generator.decode_parts, editing.plain_generator.encode
     editing.plain_generator.decode_parts = lambda *words: edited.append(decode(*words)) or edited[-1]
     editing.plain_generator.encode = lambda image: encoded.append(image) or encode(image)
     editing.plain_discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
-    editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 1, 0.5)
+    take_step(editing, images, labels, 1, 0.5)
     for look, edit in ((seen[0], edited[0]), (seen[1], edited[critic_steps])):
         shown = (look[-8:] == edit.image[:8]).flatten(1).all(dim=1)
         assert shown.all() if share == 0 else not shown.any()
@@ -79,9 +76,8 @@ def test_a_share_of_the_batch_is_reconstructed_in_the_shared_pass(share, rows, t
     seen, forward = [], editing.generator.forward
     recorded = lambda images, condition, **more: seen.append(condition) or forward(images, condition, **more)  # noqa: E731
     monkeypatch.setattr(editing.generator, "forward", recorded)
-    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
-    labels = torch.randint(0, 2, (8, 4)).float()
-    editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 0, 0.0)
+    images, labels = random_batch(8)
+    take_step(editing, images, labels, 0, 0.0)
     assert len(seen) == 1
     assert len(seen[0]) == 8 + rows
     assert not seen[0][8:].any()  # att_diff = 0 asks for the same image
@@ -90,12 +86,12 @@ def test_a_share_of_the_batch_is_reconstructed_in_the_shared_pass(share, rows, t
 @pytest.mark.parametrize("critic_steps", [0, 2])
 def test_only_the_discriminator_learns_during_its_head_start(critic_steps, tmp_path):
     editing = objective(tmp_path, critic_steps=critic_steps, discriminator_head_start=25, total_images=100)
-    images, labels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), torch.eye(4)
+    images, labels = random_batch(4)
 
     def learning(progress):
         """Which networks one step changes: generator, discriminator."""
         before = [[parameter.clone() for parameter in network.parameters()] for network in editing.networks]
-        editing.step(lambda: (images, labels), torch.Generator().manual_seed(0), 0, progress)
+        take_step(editing, images, labels, 0, progress)
         return [
             any(not new.equal(old) for new, old in zip(network.parameters(), parameters, strict=True))
             for network, parameters in zip(editing.networks, before, strict=True)

@@ -13,7 +13,10 @@ from stgan.frame import normalise
 from stgan.models import AttributeClassifier, FaceAligner, load_generator
 from stgan.training import recipe_defaults
 from stgan.training.checkpoints import list_checkpoints
+from stgan.training.losses import attribute_loss
 from stgan.training.precision import resolve_precision
+from stgan.training.supervised import SupervisedObjective
+from stgan.training.trainer import OBJECTIVES
 
 RUNS = [
     "stgan-fast", "stgan-paper", "attgan-fast", "attgan-paper", "stargan-fast", "stargan-paper", "classifier-fast",
@@ -52,6 +55,36 @@ def test_every_model_trains_by_every_recipe_and_leaves_a_folder_that_loads(run, 
     assert grids == ([] if run.startswith("classifier") else ["step-0000003.png"])
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-3"]
     assert not list(tmp_path.glob("partial-*"))
+
+
+class Brightness(SupervisedObjective):
+    """A new objective: it predicts labels from mean colours."""
+
+    def __init__(self, config, attributes, accelerator):
+        super().__init__(AttributeClassifier(attributes, config.image_size, 4), config, accelerator)
+
+    def step(self, draw, random, step, progress):
+        images, labels = draw()
+        colours = normalise(images).mean(dim=(2, 3), keepdim=True).expand(images.shape)
+        loss = attribute_loss(self.network(colours), labels)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        return {"loss": loss.detach()}
+
+    def validate(self, data):
+        return {"images": float(len(data))}
+
+    def sample_grid(self, data):
+        return None
+
+
+def test_a_new_objective_is_a_class_and_a_row_in_the_registry(celeba, tmp_path, monkeypatch):
+    monkeypatch.setitem(OBJECTIVES, "classifier", Brightness)
+    run = trained(celeba, tmp_path, "classifier-fast", steps=2)
+    assert isinstance(run.objective, Brightness)
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["validation"] == {"images": 6.0}
+    assert AttributeClassifier.from_pretrained(tmp_path / "model").attributes == NAMES
 
 
 def test_every_weight_of_both_networks_is_trained(celeba, tmp_path):

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from runs import NAMES, objective
+from runs import NAMES, objective, random_batch, take_step
 
 from stgan.attributes import exclusion_matrix, flipped_labels
 
 
 def test_targets_permute_the_batchs_labels_or_flip_one_of_them(tmp_path):
-    labels = torch.randint(0, 2, (64, 4), generator=torch.Generator().manual_seed(0)).float()
+    _, labels = random_batch(64)
     permuting, flipping = (objective(tmp_path, single_flip_share=share) for share in (0.0, 1.0))
     target = permuting.sampler.draw_targets(labels, torch.Generator().manual_seed(1))
     assert sorted(target.tolist()) == sorted(labels.tolist())
@@ -33,19 +33,16 @@ def test_flip_weights_of_unknown_attributes_are_refused(tmp_path):
 
 @pytest.mark.parametrize(("model", "back"), [("stgan", None), ("stargan", "intensity"), ("stargan", "label")])
 @pytest.mark.parametrize("critic_steps", [0, 1])
-def test_intensities_are_drawn_from_the_range(critic_steps, model, back, tmp_path, monkeypatch):
+def test_intensities_are_drawn_from_the_range(critic_steps, model, back, tmp_path):
     """A difference is taken back as far as it went; back to a target is back to the labels, from wherever."""
     mode = "difference" if back == "intensity" else "target" if back == "label" else "model"
     editing = objective(
         tmp_path, model=model, critic_steps=critic_steps, intensity_range=(1.0, 1.8), label_mode=mode, batch_size=64
     )
-    labels = torch.randint(0, 2, (64, 4), generator=torch.Generator().manual_seed(0)).float()
-    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    images, labels = random_batch(64)
     requests, condition = [], editing.plain_generator.condition
-    monkeypatch.setattr(
-        editing.plain_generator, "condition", lambda *words: requests.append(words) or condition(*words)
-    )
-    editing.step(lambda: (images, labels), torch.Generator().manual_seed(1), 1, 0.5)
+    editing.plain_generator.condition = lambda *words: requests.append(words) or condition(*words)
+    take_step(editing, images, labels, 1, 0.5)
     forth = [intensity for source, target, intensity in requests if source is labels and target is not labels]
     assert len(forth) == 1 + critic_steps
     for intensity in forth:
