@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
-from stgan.data.loading import MemoryDataset, random_flip
-from stgan.evaluation import metrics
+from stgan.data import MemoryDataset, random_flip
+from stgan.evaluation.calibration import calibrate_thresholds
+from stgan.evaluation.classifier import classifier_report, predict_probabilities
 from stgan.frame import normalise
 from stgan.models import AttributeClassifier
 from stgan.training import losses
@@ -43,11 +44,11 @@ class ClassificationObjective(SupervisedObjective):
         """Accuracy and balanced accuracy. First the model's thresholds are calibrated on these images."""
         model = self.trained_model.eval()
         device = self.accelerator.device
-        probabilities = metrics.predict_probabilities(model, data.images, device=device)
-        thresholds = metrics.calibrate_thresholds(probabilities, data.labels.cpu())
+        probabilities = predict_probabilities(model, data.images, device=device)
+        thresholds = calibrate_thresholds(probabilities, data.labels.cpu())
         for network in (model, self.plain_network):  # both, or the next average would undo it
             network.thresholds.copy_(thresholds)
-        report = metrics.classifier_report(model, data.images, data.labels, device=device)
+        report = classifier_report(model, data.images, data.labels, device=device)
         self.plain_network.train()
         return report.headline()
 

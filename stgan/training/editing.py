@@ -7,10 +7,12 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
-from stgan.data.loading import MemoryDataset, random_flip
-from stgan.evaluation import figures, metrics
+from stgan.data import MemoryDataset, random_flip
+from stgan.evaluation import figures
+from stgan.evaluation.classifier import Judge
+from stgan.evaluation.protocol import evaluate
 from stgan.frame import normalise
-from stgan.models import DISCRIMINATOR_FOLDER, AttributeClassifier, Edit, Generator, PretrainedModel
+from stgan.models import DISCRIMINATOR_FOLDER, AttributeClassifier, Edit, Generator, PretrainedModel, check_judge
 from stgan.training import losses
 from stgan.training.adversarial import compute_discriminator_loss, compute_generator_loss
 from stgan.training.config import TrainingConfig
@@ -78,12 +80,12 @@ class EditingObjective:
         betas, rate = (self.config.adam_beta1, self.config.adam_beta2), self.config.learning_rate
         return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True, capturable=self.records_steps)
 
-    def _load_judge(self) -> metrics.Judge | None:
+    def _load_judge(self) -> Judge | None:
         """The classifier that measures edit accuracy at validation, where one is configured."""
         if self.config.classifier is None:
             return None
         judge = AttributeClassifier.from_pretrained(self.config.classifier).to(self.accelerator.device)
-        metrics.check_judge(self.plain_generator, judge)
+        check_judge(self.plain_generator, judge)
         return judge
 
     def count_labels(self, labels: Tensor) -> None:
@@ -267,7 +269,7 @@ class EditingObjective:
         """
         judge = self.judge or _AttributeHead(self.plain_discriminator, self.plain_generator.attributes)
         device = self.accelerator.device
-        evaluation = metrics.evaluate(
+        evaluation = evaluate(
             self.trained_model.eval(), judge, data.images, data.labels, intensities=(1.0,), device=device
         )
         batches = zip(data.images.split(VALIDATION_BATCH), data.labels.split(VALIDATION_BATCH), strict=True)

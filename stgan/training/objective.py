@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stgan.data.loading import MemoryDataset
+from stgan.data import MemoryDataset
 from stgan.models import PretrainedModel
 from stgan.training.ema import ExponentialMovingAverage
 

@@ -9,9 +9,9 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 
-from stgan.data.loading import MemoryDataset
+from stgan.data import MemoryDataset
 from stgan.evaluation import figures
-from stgan.evaluation.metrics import to_uint8
+from stgan.evaluation.fidelity import to_uint8
 from stgan.frame import CELEBA_CROP, CELEBA_SIZE, MEAN_LANDMARKS, normalise
 from stgan.models import FaceAligner
 from stgan.models.aligner import UPRIGHT, frame_error, mirror, random_similarities, sample_views

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from stgan.data.loading import (
+from stgan.data import (
     DataError,
     MemoryBatches,
     MemoryDataset,

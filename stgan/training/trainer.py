@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import device_name
-from stgan.data.loading import Batch, StreamBatches
+from stgan.data import Batch, StreamBatches
 from stgan.training.alarms import check_losses, check_weights, overfitting_warning
 from stgan.training.checkpoints import (
     PARTIAL_PREFIX,

@@ -6,7 +6,7 @@ import pytest
 from accelerate.state import AcceleratorState
 from runs import KEEP_ALL, trained
 
-from stgan.data.loading import load_into_memory
+from stgan.data import load_into_memory
 
 load_once = functools.cache(load_into_memory)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from runs import NAMES, objective, random_batch, take_step
 
-from stgan.data.loading import MemoryDataset
+from stgan.data import MemoryDataset
 from stgan.training.losses import attribute_loss
 
 

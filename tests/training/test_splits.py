@@ -7,7 +7,7 @@ import pytest
 import torch
 from runs import NAMES, only_train, trained
 
-from stgan.data.loading import DataError, load_into_memory
+from stgan.data import DataError, load_into_memory
 from stgan.training.checkpoints import CheckpointError
 from stgan.training.label_rules import LabelRules
 from stgan.training.splits import rare_attribute_weights
