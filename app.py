@@ -43,7 +43,8 @@ from stgan.demo.request import EditRequest
 from stgan.demo.session import THUMBNAIL, Controls, History, Subject, faces_to_edit, grouped
 from stgan.editor import PreparedFace
 from stgan.evaluation.figures import caption, save_animation, short_name
-from stgan.photo.faces import Face, looks_aligned
+from stgan.photo.align import looks_aligned
+from stgan.photo.face import Face
 from stgan.photo.files import Photo, save_photo
 from stgan.photo.files import open_photo as read_photo
 

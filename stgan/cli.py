@@ -170,7 +170,7 @@ def _check_writable(out: Path) -> None:
 
 def _editor(model: str | None, yunet: Path | None):
     from stgan.editor import FaceEditor, default_model
-    from stgan.photo.faces import FaceDetector
+    from stgan.photo.detect import FaceDetector
 
     return FaceEditor.from_pretrained(model or default_model(), detector=FaceDetector(yunet) if yunet else None)
 

@@ -23,7 +23,7 @@ from stgan.evaluation.protocol import evaluate
 from stgan.evaluation.realism import realism
 from stgan.evaluation.tables import comparison_table
 from stgan.models import load_companion_classifier, load_generator
-from stgan.photo.faces import FaceDetector
+from stgan.photo.detect import FaceDetector
 
 ROOT = Path(__file__).parent.parent
 

@@ -10,7 +10,7 @@ from stgan.evaluation import figures
 from stgan.evaluation.fidelity import to_uint8
 from stgan.frame import normalise
 from stgan.models import STGAN
-from stgan.photo.faces import Face
+from stgan.photo.face import Face
 
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Mouth_Slightly_Open")
 SIZE = 96  # as large as the smallest cell: one pixel of the figure is one of the picture

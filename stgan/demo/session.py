@@ -14,7 +14,8 @@ from stgan.attributes import HAIR_COLOURS, excluded_by, resolve_ticks
 from stgan.demo.request import EditRequest
 from stgan.editor import FaceEditor, PreparedFace
 from stgan.evaluation.figures import caption, framed_faces, short_name
-from stgan.photo.faces import Face, choose_face, looks_aligned
+from stgan.photo.align import looks_aligned
+from stgan.photo.face import Face, choose_face
 from stgan.photo.files import Photo, open_photo, save_photo
 
 THUMBNAIL = 160  # pixels

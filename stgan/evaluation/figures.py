@@ -14,7 +14,7 @@ from stgan.evaluation.fidelity import to_uint8
 from stgan.evaluation.inference import evaluation_mode
 from stgan.frame import normalise
 from stgan.models import Generator
-from stgan.photo.faces import Face
+from stgan.photo.face import Face
 
 SHORT_NAMES = {
     "5_o_Clock_Shadow": "5 o'clock shadow",
