@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stgan.attributes import HAIR_COLOURS, edited_labels, index_of
+from stgan.attributes import HAIR_COLOUR, edited_labels, facts_of, index_of
 from stgan.devices import chosen_device
 from stgan.frame import normalise
 from stgan.models import (
@@ -392,7 +392,7 @@ class FaceEditor:
 
     def _recoloured_hair(self, changed: Collection[str]) -> Tensor | None:
         """Where an edit of these attributes does nothing but give hair another colour (S, S); None if it gives none."""
-        others = [name for name in changed if name not in HAIR_COLOURS]
+        others = [name for name in changed if facts_of(name).group != HAIR_COLOUR]
         if len(others) == len(changed):
             return None
         size = self.generator.image_size

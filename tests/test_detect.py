@@ -12,9 +12,10 @@ from frames import S, distance_of_frames, frame_to_crop
 from PIL import Image
 from skimage import data
 
+from stgan import FaceEditor
 from stgan.photo import detect
 from stgan.photo.align import align_face
-from stgan.photo.detect import FaceDetector, yunet_path
+from stgan.photo.detect import Detector, FaceDetector, yunet_path
 from stgan.photo.face import Face, FaceError, check_editable, choose_face
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -198,6 +199,25 @@ def test_yunet_is_fetched_only_where_it_can_be(monkeypatch, caplog):
     assert {ask[:2] for ask in asked} == {("opencv/face_detection_yunet", "face_detection_yunet_2023mar.onnx")}
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: "cached.onnx")
     assert yunet_path() == "cached.onnx"
+
+
+class TwoAstronauts(Detector):
+    """A detector in one class: it knows where the face is in two pictures of it side by side."""
+
+    def detect(self, rgb, confirm=None):
+        return [Face((left + 180.0, 65.0, left + 270.0, 175.0), None, 0.9) for left in (512, 0, 2)]
+
+
+def test_another_detector_is_one_class_that_an_editor_takes(model_folder, astronaut):
+    editor = FaceEditor.from_pretrained(model_folder, detector=TwoAstronauts())
+    photo = np.hstack([astronaut, astronaut])
+    assert [face.box[0] for face in editor.find_faces(photo)] == [180, 692]  # in order, each once
+    face = editor.prepare(photo, face=1)
+    edited = np.asarray(editor.edit(face, {"Eyeglasses": not face.label_dict()["Eyeglasses"]}, 2.0))
+    assert np.array_equal(edited[:, :512], astronaut)
+    assert (edited[:, 512:] != astronaut).any()
+    again = FaceEditor(editor.generator, editor.classifier, TwoAstronauts(), "cpu").prepare(photo, face=1)
+    assert np.array_equal(again.crop, face.crop)
 
 
 # -------------------------------------------------------------------------------------------------- on ../shared only
