@@ -36,14 +36,16 @@ import gradio as gr
 import skimage.data
 from PIL import Image
 
+from stgan.attributes import caption, short_name
 from stgan.card import is_celeba
 from stgan.demo.credentials import Credentials
 from stgan.demo.model import datasets_of, open_editor
 from stgan.demo.request import EditRequest
 from stgan.demo.session import THUMBNAIL, Controls, History, Subject, faces_to_edit, grouped
 from stgan.editor import PreparedFace
-from stgan.evaluation.figures import caption, save_animation, short_name
-from stgan.photo.faces import Face, looks_aligned
+from stgan.evaluation.figures import save_animation
+from stgan.photo.align import looks_aligned
+from stgan.photo.face import Face
 from stgan.photo.files import Photo, save_photo
 from stgan.photo.files import open_photo as read_photo
 

@@ -25,7 +25,10 @@ from stgan.data import label_value, open_split
 from stgan.editor import FaceEditor, default_model
 from stgan.frame import CELEBA_CROP, CELEBA_SIZE, normalise
 from stgan.models import FaceAligner
-from stgan.photo.faces import Alignment, Face, FaceDetector, align_face, align_whole, crop_face, yunet_path
+from stgan.photo.align import Alignment, align_face, align_whole
+from stgan.photo.crop import crop_face
+from stgan.photo.detect import FaceDetector, yunet_path
+from stgan.photo.face import Face
 from stgan.photo.geometry import transform
 from stgan.photo.refine import refined_faces
 from stgan.training.registration import EYE_DISTANCE, FRAME_POINTS

@@ -17,7 +17,7 @@ import tyro
 from stgan import FaceEditor
 from stgan.editor import default_model
 from stgan.models.layers import concat_planes
-from stgan.photo.faces import FaceDetector
+from stgan.photo.detect import FaceDetector
 
 
 @dataclass

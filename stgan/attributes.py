@@ -1,11 +1,16 @@
-"""Facial attributes: CelebA's names, which of them exclude one another, and the vectors an editor is asked with.
+"""Facial attributes: one table of what is known about them, and the label vectors that ask an editor for them.
 
-A *label vector* holds one value per attribute, 1 where the face has it and 0 where it has not. An *edit* is a mapping
-such as ``{"Eyeglasses": True}``. Everything else in the package speaks in these two.
+A *label vector* holds one value per attribute, 1 where the face has it and 0 where it does not. An *edit* is a mapping
+such as ``{"Eyeglasses": True}``.
+
+An attribute needs no row in the table. Without one it excludes nothing, may change the whole image, and its name is its
+caption. A row adds what is known about it; the rest of the package reads these facts from here.
 """
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,24 +31,192 @@ DEFAULT_ATTRIBUTES: tuple[str, ...] = (
 )  # fmt: skip
 """The 13 attributes that STGAN edits, in the paper's order (arXiv 1904.09709, section 4)."""
 
-HAIR_COLOURS: tuple[str, ...] = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
-HAIR_TEXTURES: tuple[str, ...] = ("Straight_Hair", "Wavy_Hair")
-BEARDS: tuple[str, ...] = ("5_o_Clock_Shadow", "Goatee", "Mustache", "Sideburns")
+
+class Ellipse(NamedTuple):
+    """An ellipse in an aligned face. Its unit is the distance between the eyes, its origin the point between them."""
+
+    x: float  # of the centre, to the right
+    y: float  # of the centre, downwards
+    across: float  # half axis
+    down: float  # half axis
+
+
+EYES = Ellipse(0.0, 0.05, 1.65, 0.7)
+BROWS = Ellipse(0.0, -0.3, 1.0, 0.45)
+UNDER_THE_EYES = Ellipse(0.0, 0.3, 1.2, 0.55)
+NOSE = Ellipse(0.0, 0.45, 0.65, 0.7)
+CHEEKS = Ellipse(0.0, 0.6, 1.4, 0.7)
+UPPER_LIP = Ellipse(0.0, 1.0, 0.6, 0.36)
+MOUTH = Ellipse(0.0, 1.2, 1.1, 0.95)
+BEARD = Ellipse(0.0, 1.35, 1.25, 1.15)  # no wider than faces are, or the background would be stained
+JAW = Ellipse(0.0, 1.35, 1.65, 1.1)
+FACE = Ellipse(0.0, 0.4, 1.3, 1.85)
+NECK = Ellipse(0.0, 2.2, 1.2, 1.0)
+FOREHEAD = Ellipse(0.0, -1.05, 1.5, 1.25)
+SCALP = Ellipse(0.0, -0.4, 1.4, 1.8)  # leaves hair at the sides of bald heads: what it hides is unknown
+HEAD = Ellipse(0.0, 0.2, 1.4, 2.3)
+HAIR = Ellipse(0.0, 1.2, 2.05, 3.6)  # down to the crop's border, where long hair ends
+INNER_FACE = Ellipse(0.0, 0.8, 0.9, 1.0)  # eyes, nose and mouth
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in an aligned face an attribute lives, so that an edit of it changes nothing else."""
+
+    ellipses: tuple[Ellipse, ...]  # an edit may change their union ...
+    except_in: Ellipse | None = None  # ... without this part
+
+
+@dataclass(frozen=True)
+class Group:
+    """Attributes of one kind."""
+
+    title: str
+    exclusive: bool  # a face has only one of them: setting one clears the others
+
+
+HAIR_COLOUR = Group("Hair colour", exclusive=True)
+HAIR_TEXTURE = Group("Hair texture", exclusive=True)
+BEARD_STYLE = Group("Beard", exclusive=False)
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What is known about one attribute. Exclusions and contradictions hold both ways and need one of the two rows."""
+
+    name: str
+    caption: str = ""  # by default the name in words: "Black hair" for Black_Hair
+    opposite: str = ""  # caption of its absence; by default "No black hair"
+    place: Place | None = None  # by default anywhere
+    group: Group | None = None
+    # Attributes that setting this one clears. Source: the conflict handling of the official code, in which Mustache and
+    # No_Beard do not exclude each other.
+    excludes: tuple[str, ...] = ()
+    # Attributes, or groups of them, that cannot be true together with this one, though an edit of one leaves the label
+    # of the other: a bald head has no hair colour, and CelebA counts a mustache as a beard. The paper's protocol keeps
+    # the other label, so these are no exclusions.
+    contradicts: tuple[str | Group, ...] = ()
+    # Attributes that can take its place when an edit removes it, the nearest first: hair always has some colour.
+    replacements: tuple[str, ...] = ()
+
+
+_HAIR, _BEARD, _MOUTH, _FOREHEAD = Place((HAIR,), INNER_FACE), Place((BEARD,)), Place((MOUTH,)), Place((FOREHEAD,))
+_HEAD, _EYES, _BROWS, _NOSE = Place((HEAD, NECK)), Place((EYES,)), Place((BROWS,)), Place((NOSE,))
+
+ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in (
+    Attribute("5_o_Clock_Shadow", "5 o'clock shadow", place=_BEARD, group=BEARD_STYLE),
+    Attribute("Arched_Eyebrows", place=_BROWS),
+    Attribute("Bags_Under_Eyes", place=Place((UNDER_THE_EYES,))),
+    Attribute("Bald", place=Place((SCALP,), INNER_FACE), contradicts=(HAIR_COLOUR,)),
+    Attribute("Bangs", place=_FOREHEAD, excludes=("Bald", "Receding_Hairline")),
+    Attribute("Big_Lips", place=_MOUTH),
+    Attribute("Big_Nose", place=_NOSE),
+    Attribute(
+        "Black_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Brown_Hair", "Gray_Hair", "Blond_Hair"),
+    ),
+    Attribute(
+        "Blond_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Brown_Hair", "Gray_Hair", "Black_Hair"),
+    ),
+    Attribute(
+        "Brown_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Black_Hair", "Blond_Hair", "Gray_Hair"),
+    ),
+    Attribute("Bushy_Eyebrows", place=_BROWS),
+    Attribute("Double_Chin", place=Place((JAW, NECK))),
+    Attribute("Eyeglasses", place=_EYES),
+    Attribute("Goatee", place=_BEARD, group=BEARD_STYLE),
+    Attribute(
+        "Gray_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Black_Hair", "Brown_Hair", "Blond_Hair"),
+    ),
+    Attribute("Male", opposite="Female", place=_HEAD),
+    Attribute("Mouth_Slightly_Open", "Mouth open", "Mouth closed", place=_MOUTH),
+    Attribute("Mustache", place=Place((UPPER_LIP,)), group=BEARD_STYLE),
+    Attribute("Narrow_Eyes", place=_EYES),
+    Attribute("No_Beard", opposite="Beard", place=_BEARD, contradicts=(BEARD_STYLE,)),
+    Attribute("Pale_Skin", place=Place((FACE, NECK))),
+    Attribute("Pointy_Nose", place=_NOSE),
+    Attribute("Receding_Hairline", place=_FOREHEAD),
+    Attribute("Rosy_Cheeks", place=Place((CHEEKS,))),
+    Attribute("Sideburns", group=BEARD_STYLE),
+    Attribute("Smiling", place=Place((CHEEKS, MOUTH))),
+    Attribute("Straight_Hair", place=_HAIR, group=HAIR_TEXTURE, replacements=("Wavy_Hair",)),
+    Attribute("Wavy_Hair", place=_HAIR, group=HAIR_TEXTURE, replacements=("Straight_Hair",)),
+    Attribute("Wearing_Earrings", "Earrings"),
+    Attribute("Wearing_Hat", "Hat"),
+    Attribute("Wearing_Lipstick", "Lipstick", place=_MOUTH),
+    Attribute("Wearing_Necklace", "Necklace"),
+    Attribute("Wearing_Necktie", "Necktie"),
+    Attribute("Young", opposite="Older", place=_HEAD),
+)}  # fmt: skip
+"""The table, by name."""
+
+
+def facts_of(name: str) -> Attribute:
+    """The attribute's row of the table, or an empty one."""
+    return ATTRIBUTES.get(name) or Attribute(name)
+
+
+def short_name(name: str) -> str:
+    """Readable name: ``Black_Hair`` is "Black hair", ``Mouth_Slightly_Open`` "Mouth open"."""
+    return facts_of(name).caption or name.replace("_", " ").strip().capitalize()
+
+
+def caption(name: str, present: bool) -> str:
+    """What an edit does, in words: ("Eyeglasses", False) is "No eyeglasses", ("Young", False) "Older"."""
+    words = short_name(name)
+    return words if present else facts_of(name).opposite or f"No {words[0].lower()}{words[1:]}"
 
 
 def excluded_by(name: str) -> tuple[str, ...]:
-    """Attributes that cannot hold together with ``name``; setting ``name`` clears them.
+    """Attributes that setting ``name`` clears, because both cannot be true."""
+    return _related(name, _excludes)
 
-    Source: the conflict handling of the official code. Mustache and No_Beard do not exclude each other there.
-    """
-    for group in (HAIR_COLOURS, HAIR_TEXTURES):
-        if name in group:
-            return tuple(other for other in group if other != name)
-    if name == "Bangs":
-        return ("Bald", "Receding_Hairline")
-    if name in ("Bald", "Receding_Hairline"):
-        return ("Bangs",)
-    return ()
+
+def _excludes(one: Attribute, other: Attribute) -> bool:
+    same_group = one.group is not None and one.group == other.group
+    return other.name in one.excludes or (same_group and one.group.exclusive)
+
+
+def contradicted_by(name: str) -> tuple[str, ...]:
+    """Attributes that cannot be true together with ``name``, but whose label an edit of ``name`` leaves alone."""
+    return _related(name, lambda one, other: other.name in one.contradicts or other.group in one.contradicts)
+
+
+def _related(name: str, relation: Callable[[Attribute, Attribute], bool]) -> tuple[str, ...]:
+    """Names in the table that stand in a relation to ``name``, in either direction."""
+    one, others = facts_of(name), [row for row in ATTRIBUTES.values() if row.name != name]
+    return tuple(other.name for other in others if relation(one, other) or relation(other, one))
+
+
+def exclusive_groups(names: Sequence[str]) -> list[list[str]]:
+    """Those of the names that exclude one another, directly or through others, in lists and in the order of names."""
+    groups: list[set[str]] = []
+    for name in names:
+        rivals = [group for group in groups if not group.isdisjoint(excluded_by(name))]
+        groups = [group for group in groups if group not in rivals] + [{name}.union(*rivals)]
+    return [[name for name in names if name in group] for group in groups if len(group) > 1]
+
+
+def exclusion_matrix(attributes: Sequence[str]) -> Tensor:
+    """Bool (A, A), symmetric: setting attribute i clears attribute j."""
+    return _matrix(attributes, excluded_by)
+
+
+def contradiction_matrix(attributes: Sequence[str]) -> Tensor:
+    """Bool (A, A), symmetric: attributes i and j cannot both be true, though an edit of one keeps the other's label."""
+    return _matrix(attributes, contradicted_by)
+
+
+def replacement_matrix(attributes: Sequence[str]) -> Tensor:
+    """Bool (A, A): attribute j is the nearest of these that can take the place of attribute i."""
+    return _matrix(attributes, lambda name: [other for other in facts_of(name).replacements if other in attributes][:1])
+
+
+def _matrix(attributes: Sequence[str], related: Callable[[str], Collection[str]]) -> Tensor:
+    rows = [related(name) for name in attributes]
+    return torch.tensor([[other in row for other in attributes] for row in rows], dtype=torch.bool)
+
+
+# ------------------------------------------------------------------------------------------------------ label vectors
 
 
 def index_of(name: str, attributes: Sequence[str]) -> int:
@@ -56,57 +229,12 @@ def index_of(name: str, attributes: Sequence[str]) -> int:
     raise ValueError(f"Unknown attribute {name!r}. {hint}")
 
 
-def exclusion_matrix(attributes: Sequence[str]) -> Tensor:
-    """Bool (A, A): entry [i, j] says that setting attribute i clears attribute j."""
-    matrix = torch.zeros(len(attributes), len(attributes), dtype=torch.bool)
-    for i, name in enumerate(attributes):
-        for other in excluded_by(name):
-            if other in attributes:
-                matrix[i, list(attributes).index(other)] = True
-    return matrix
-
-
-def contradiction_matrix(attributes: Sequence[str]) -> Tensor:
-    """Bool (A, A), symmetric: two attributes that cannot both be true, though an edit to one keeps the other's label.
-
-    A bald head has no hair colour, and CelebA counts a mustache as a beard. The paper's protocol asks for one and
-    leaves the other as it was, so these are apart from :func:`exclusion_matrix`.
-    """
-    pairs = [{"Bald", colour} for colour in HAIR_COLOURS] + [{"No_Beard", beard} for beard in BEARDS]
-    return torch.tensor([[{one, other} in pairs for other in attributes] for one in attributes])
-
-
-def replaced_by(name: str) -> tuple[str, ...]:
-    """Attributes that can come in the place of ``name`` when an edit takes it away, the nearest first.
-
-    Hair always has some colour: black gives way to brown, brown to black, blond to brown.
-    """
-    return {
-        "Black_Hair": ("Brown_Hair", "Gray_Hair", "Blond_Hair"),
-        "Blond_Hair": ("Brown_Hair", "Gray_Hair", "Black_Hair"),
-        "Brown_Hair": ("Black_Hair", "Blond_Hair", "Gray_Hair"),
-        "Gray_Hair": ("Black_Hair", "Brown_Hair", "Blond_Hair"),
-        "Straight_Hair": ("Wavy_Hair",),
-        "Wavy_Hair": ("Straight_Hair",),
-    }.get(name, ())
-
-
-def replacement_matrix(attributes: Sequence[str]) -> Tensor:
-    """Bool (A, A): entry [i, j] says that attribute j, the nearest there is, takes the place of attribute i."""
-    matrix = torch.zeros(len(attributes), len(attributes), dtype=torch.bool)
-    for i, name in enumerate(attributes):
-        nearest = [other for other in replaced_by(name) if other in attributes]
-        if nearest:
-            matrix[i, list(attributes).index(nearest[0])] = True
-    return matrix
-
-
 def edited_labels(source: Tensor, edit: Mapping[str, bool], attributes: Sequence[str]) -> Tensor:
-    """Target labels: ``source`` with the ticks of ``edit`` applied and whatever they exclude cleared.
+    """Target labels: ``source`` with ``edit`` applied and the exclusions of added attributes cleared.
 
     Args:
         source: float (A,) labels in {0, 1}.
-        edit: attribute name to wanted value. An entry that the edit itself asks for is never cleared by another one.
+        edit: attribute name to wanted value. An attribute named here is never cleared by another one.
         attributes: the A names.
 
     Returns:
@@ -115,53 +243,51 @@ def edited_labels(source: Tensor, edit: Mapping[str, bool], attributes: Sequence
     Raises:
         ValueError: a name is unknown, or the edit asks for two attributes that exclude each other.
     """
-    wanted = {name: bool(value) for name, value in edit.items()}
-    positions = {name: index_of(name, attributes) for name in wanted}
-    for name in (name for name, value in wanted.items() if value):
-        clash = [other for other in excluded_by(name) if wanted.get(other)]
+    wanted = source.clone()
+    named = torch.zeros_like(source, dtype=torch.bool)
+    for name, value in edit.items():
+        position = index_of(name, attributes)
+        wanted[position], named[position] = float(bool(value)), True
+        clash = [other for other in excluded_by(name) if value and edit.get(other)]
         if clash:
             raise ValueError(f"{name} and {clash[0]} exclude each other: ask for one of them.")
-    target = source.clone()
-    for name, value in wanted.items():
-        if value and not source[positions[name]]:
-            for other in excluded_by(name):
-                if other in attributes:
-                    target[list(attributes).index(other)] = 0
-    for name, value in wanted.items():
-        target[positions[name]] = float(value)
-    return target
-
-
-def resolve_ticks(previous: Collection[str], ticked: Collection[str]) -> list[str]:
-    """Ticked names after clicks: what a newly ticked one excludes loses its tick.
-
-    Args:
-        previous: names that were ticked before.
-        ticked: names that are ticked now, in the order of the clicks: of two new ones the later holds.
-    """
-    kept: list[str] = []
-    for name in sorted(ticked, key=lambda name: name not in previous):  # the new ones last; the order is kept
-        if name not in previous:
-            kept = [other for other in kept if other not in excluded_by(name)]
-        kept.append(name)
-    return [name for name in ticked if name in kept]
+    return _with_exclusions(source, wanted, named, exclusion_matrix(attributes))
 
 
 def flipped_labels(source: Tensor, index: Tensor, exclusions: Tensor) -> Tensor:
     """Target labels with one attribute per row flipped; a flip to 1 clears what that attribute excludes.
 
-    This is the editing protocol of the paper's evaluation, for a whole batch and without a loop.
+    This is the editing protocol of the paper's evaluation, for a whole batch.
 
     Args:
         source: float (N, A) labels in {0, 1}.
         index: long (N,) the attribute to flip in each row.
         exclusions: bool (A, A) from :func:`exclusion_matrix`.
     """
-    rows = torch.arange(source.shape[0], device=source.device)
-    turned_on = source[rows, index] == 0
-    target = source.masked_fill(exclusions[index] & turned_on[:, None], 0)
-    target[rows, index] = turned_on.to(source.dtype)
-    return target
+    named = index[:, None] == torch.arange(source.shape[1], device=source.device)
+    return _with_exclusions(source, 1 - source, named, exclusions)
+
+
+def _with_exclusions(source: Tensor, wanted: Tensor, named: Tensor, exclusions: Tensor) -> Tensor:
+    """Labels (..., A): as wanted where named, 0 where an added attribute excludes another, else as in the source."""
+    added = named & (wanted > source)
+    excluded = added.to(source.dtype) @ exclusions.to(source) > 0
+    return torch.where(named, wanted, source.masked_fill(excluded, 0))
+
+
+def resolve_ticks(previous: Collection[str], ticked: Collection[str]) -> list[str]:
+    """Ticked names after clicks: a newly ticked attribute clears the ticks that it excludes.
+
+    Args:
+        previous: names that were ticked before.
+        ticked: names that are ticked now, in the order of the clicks; the later of two new ones wins.
+    """
+    names = tuple(ticked)
+    labels = torch.tensor([float(name in previous) for name in names])
+    for name in names:
+        if name not in previous:
+            labels = edited_labels(labels, {name: True}, names)
+    return [name for name, label in zip(names, labels.tolist(), strict=True) if label]
 
 
 def labels_to_difference(source: Tensor, target: Tensor, intensity: float | Tensor = 1.0) -> Tensor:

@@ -96,7 +96,8 @@ def sheet(
     """Draw one picture of every single edit of a photo: each attribute added, or taken away where the face has it."""
     from PIL import Image
 
-    from stgan.evaluation.figures import caption, contact_sheet
+    from stgan.attributes import caption
+    from stgan.evaluation.figures import contact_sheet
     from stgan.photo.files import save_photo
 
     if columns < 1 or side < SMALLEST_SIDE:
@@ -170,7 +171,7 @@ def _check_writable(out: Path) -> None:
 
 def _editor(model: str | None, yunet: Path | None):
     from stgan.editor import FaceEditor, default_model
-    from stgan.photo.faces import FaceDetector
+    from stgan.photo.detect import FaceDetector
 
     return FaceEditor.from_pretrained(model or default_model(), detector=FaceDetector(yunet) if yunet else None)
 

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stgan.attributes import HAIR_COLOURS, edited_labels, index_of
+from stgan.attributes import HAIR_COLOUR, edited_labels, facts_of, index_of
 from stgan.devices import chosen_device
 from stgan.frame import normalise
 from stgan.models import (
@@ -34,18 +34,10 @@ from stgan.models import (
     load_generator,
 )
 from stgan.models.regions import attribute_regions
-from stgan.photo.faces import (
-    Alignment,
-    Face,
-    FaceDetector,
-    align_face,
-    align_whole,
-    check_editable,
-    choose_face,
-    crop_face,
-    looks_aligned,
-    yunet_path,
-)
+from stgan.photo.align import Alignment, align_face, align_whole, looks_aligned
+from stgan.photo.crop import crop_face
+from stgan.photo.detect import Detector, FaceDetector, distinct_faces, yunet_path
+from stgan.photo.face import Face, check_editable, choose_face
 from stgan.photo.files import Photo, open_photo
 from stgan.photo.paste import paste_edit
 from stgan.photo.refine import refined_faces
@@ -125,7 +117,8 @@ class FaceEditor:
     Args:
         generator: any editor of :mod:`stgan.models`.
         classifier: knows at least the generator's attributes; tells which of them a face already has.
-        detector: finds faces; by default YuNet where its file is at hand, else OpenCV's own cascades.
+        detector: finds faces, an object of any class with the methods of :class:`stgan.photo.detect.Detector`. By
+            default YuNet where its file is available, else OpenCV's Haar cascades.
         device: by default the GPU where there is one.
         aligner: refines where a face is and confirms that it is one; without it the detector alone is believed.
     """
@@ -134,7 +127,7 @@ class FaceEditor:
         self,
         generator: Generator,
         classifier: AttributeClassifier,
-        detector: FaceDetector | None = None,
+        detector: Detector | None = None,
         device: str | torch.device | None = None,
         aligner: FaceAligner | None = None,
     ):
@@ -157,7 +150,7 @@ class FaceEditor:
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | os.PathLike | None = None,
-        detector: FaceDetector | None = None,
+        detector: Detector | None = None,
         device: str | torch.device | None = None,
     ) -> "FaceEditor":
         """Load an editor from a model folder or Hub repository: a generator, its classifier in ``classifier/``, and,
@@ -178,8 +171,8 @@ class FaceEditor:
     # --------------------------------------------------------------------------------------------------- in steps
 
     @property
-    def detector(self) -> FaceDetector:
-        """The one given, or else the best at hand, looked for when a face is first to be found."""
+    def detector(self) -> Detector:
+        """The given detector, or else the best available one, chosen when it is first needed."""
         if self._detector is None:
             self._detector = FaceDetector(yunet_path())
         return self._detector
@@ -187,12 +180,13 @@ class FaceEditor:
     def find_faces(self, photo: PhotoSource) -> list[Face]:
         """All faces of a photo, from left to right."""
         rgb = as_photo(photo).rgb
+        confirm = None if self.aligner is None else self.confirm
+        faces = distinct_faces(self.detector.detect(rgb, confirm))
         if self.aligner is None:
-            return self.detector.detect(rgb)
-        found = self.detector.detect(rgb, self.confirm)
-        seen = refined_faces(self.aligner, rgb, found)
+            return faces
+        judged = refined_faces(self.aligner, rgb, faces)
         # The detector's own landmarks stay: a profile shows in them, while the aligner's are always those of a front.
-        return [face for face, again in zip(found, seen, strict=True) if again.confidence > LEAST_CONFIDENCE]
+        return [face for face, other in zip(faces, judged, strict=True) if other.confidence > LEAST_CONFIDENCE]
 
     def confirm(self, rgb: np.ndarray, candidates: Sequence[Face]) -> list[Face]:
         """Those of a detector's doubtful finds that the aligner takes for faces, where it sees them."""
@@ -398,7 +392,7 @@ class FaceEditor:
 
     def _recoloured_hair(self, changed: Collection[str]) -> Tensor | None:
         """Where an edit of these attributes does nothing but give hair another colour (S, S); None if it gives none."""
-        others = [name for name in changed if name not in HAIR_COLOURS]
+        others = [name for name in changed if facts_of(name).group != HAIR_COLOUR]
         if len(others) == len(changed):
             return None
         size = self.generator.image_size

@@ -47,7 +47,7 @@ from stgan.models import (
     load_generator,
 )
 from stgan.models.pretrained import read_config
-from stgan.photo.faces import YUNET_FILE, YUNET_REPO
+from stgan.photo.detect import YUNET_FILE, YUNET_REPO
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_SUFFIXES = {".json", ".md", ".onnx", ".png", ".safetensors"}  # nothing that could run code when it is opened

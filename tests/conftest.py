@@ -25,6 +25,7 @@ import torch  # noqa: E402
 from hub_server import TOKEN, Hub  # noqa: E402
 from huggingface_hub import constants  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
+from skimage import data  # noqa: E402
 
 from stgan.attributes import CELEBA_ATTRIBUTES  # noqa: E402
 from stgan.models import STGAN, AttributeClassifier  # noqa: E402
@@ -66,6 +67,12 @@ def drawn_face(labels: dict[str, bool], random: np.random.Generator) -> bytes:
     encoded = io.BytesIO()
     face.save(encoded, "JPEG", quality=95)
     return encoded.getvalue()
+
+
+@pytest.fixture(scope="session")
+def astronaut():
+    """A portrait, uint8 (512, 512, 3): one face, eyes near (205, 110) and (245, 110)."""
+    return data.astronaut()
 
 
 @pytest.fixture(scope="session")

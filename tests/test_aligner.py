@@ -19,7 +19,10 @@ from stgan.models.aligner import (
     random_similarities,
     sample_views,
 )
-from stgan.photo.faces import Face, FaceDetector, align_face, align_whole, crop_face, landmarks_in
+from stgan.photo.align import align_face, align_whole, landmarks_in
+from stgan.photo.crop import crop_face
+from stgan.photo.detect import FaceDetector
+from stgan.photo.face import Face
 from stgan.photo.refine import refined_faces
 from stgan.training.registration import frame_points
 from stgan.training.views import degrade, faceless_similarities, shuffle_tiles, views_with_surroundings
@@ -271,7 +274,7 @@ def test_a_rough_box_is_enough(bundled, astronaut):
     exact = bundled.prepare(astronaut).alignment
     for box in ((150, 60, 300, 210), (175, 60, 275, 160), (160, 80, 280, 200)):
         rough = Face(tuple(map(float, box)), None, 1.0)
-        found = align_face(refined_faces(bundled.aligner, astronaut, [rough], looks=3)[0], 128)
+        found = align_face(refined_faces(bundled.aligner, astronaut, [rough], passes=3)[0], 128)
         crops = [crop_face(astronaut, each, 128).astype(int) for each in (exact, found)]
         assert np.abs(crops[0] - crops[1]).mean() < 10
 

@@ -16,7 +16,7 @@ from stgan import FaceEditor
 from stgan.demo.request import EditRequest
 from stgan.demo.session import grouped
 from stgan.models import FaceAligner, load_generator
-from stgan.photo.faces import FaceDetector
+from stgan.photo.detect import FaceDetector
 
 gradio_client = pytest.importorskip("gradio_client")
 httpx = pytest.importorskip("httpx")  # its own
@@ -209,7 +209,7 @@ def test_a_photo_without_a_face_is_answered_in_plain_words(client, tmp_path):
 
 def test_a_broken_file_is_answered_in_plain_words(client, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    with pytest.raises(Exception, match=r"^broken\.jpg is no picture that can be read"):
+    with pytest.raises(Exception, match=r"^broken\.jpg is not a picture that can be read"):
         asked(client, tmp_path / "broken.jpg", api_name="/attributes")
 
 

@@ -1,19 +1,45 @@
-"""Names, exclusions, and the way from a wish to a vector and back."""
+"""The table of attributes, exclusions, edits as label vectors, and what a 14th attribute needs: nothing, or a row."""
 
+import itertools
+
+import datasets
+import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
+from scripts import load_script
 
+from stgan import STGAN, AttributeClassifier, FaceEditor
 from stgan.attributes import (
+    ATTRIBUTES,
     CELEBA_ATTRIBUTES,
     DEFAULT_ATTRIBUTES,
+    HAIR_COLOUR,
+    Attribute,
+    caption,
+    contradicted_by,
     edited_labels,
     excluded_by,
     exclusion_matrix,
+    exclusive_groups,
     flipped_labels,
     index_of,
     labels_to_difference,
+    replacement_matrix,
     resolve_ticks,
+    short_name,
 )
+from stgan.demo.session import grouped
+from stgan.models import load_generator
+from stgan.models.regions import attribute_regions
+from stgan.photo.detect import FaceDetector
+from stgan.training import Trainer
+
+COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
+PAIRS = {frozenset(pair) for pair in itertools.combinations(COLOURS, 2)} | {
+    frozenset(("Straight_Hair", "Wavy_Hair")), frozenset(("Bangs", "Bald")), frozenset(("Bangs", "Receding_Hairline")),
+}  # fmt: skip
+"""The exclusions of the official code, written down once more."""
 
 
 def test_celeba_has_forty_attributes_in_its_own_order():
@@ -35,11 +61,7 @@ def test_exclusions_are_mutual_and_those_of_the_official_code():
     pairs = {
         frozenset((CELEBA_ATTRIBUTES[i], CELEBA_ATTRIBUTES[j])) for i, j in matrix.nonzero().tolist()
     }  # fmt: skip
-    colours = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
-    expected = {frozenset((a, b)) for a in colours for b in colours if a != b}
-    expected |= {frozenset(("Straight_Hair", "Wavy_Hair"))}
-    expected |= {frozenset(("Bangs", "Bald")), frozenset(("Bangs", "Receding_Hairline"))}
-    assert pairs == expected
+    assert pairs == PAIRS
     assert not excluded_by("Mustache")  # the official code took Mustache / No_Beard out again
 
 
@@ -55,6 +77,12 @@ def test_one_edit_by_name_and_a_batch_of_flips_by_index_ask_for_the_same(attribu
     flipped = flipped_labels(source, index, exclusion_matrix(attributes))
     for row, (labels, i) in enumerate(zip(source, index.tolist(), strict=True)):
         assert torch.equal(flipped[row], edited_labels(labels, {attributes[i]: not labels[i]}, attributes))
+        expected = labels.tolist()
+        for j, other in enumerate(attributes):
+            if not labels[i] and frozenset((attributes[i], other)) in PAIRS:
+                expected[j] = 0.0
+        expected[i] = float(not labels[i])
+        assert flipped[row].tolist() == expected
 
 
 def test_setting_an_attribute_clears_what_it_excludes_and_nothing_else():
@@ -126,3 +154,95 @@ def test_a_new_tick_takes_the_ticks_that_it_excludes():
 
 def test_of_two_new_ticks_that_exclude_each_other_the_later_holds():
     assert resolve_ticks(["Black_Hair"], ["Black_Hair", "Blond_Hair", "Male", "Brown_Hair"]) == ["Male", "Brown_Hair"]
+
+
+def test_captions_are_readable_and_all_different():
+    assert short_name("Mouth_Slightly_Open") == "Mouth open"
+    assert short_name("Black_Hair") == "Black hair"
+    captions = [caption(name, present) for name in CELEBA_ATTRIBUTES for present in (True, False)]
+    assert len(set(captions)) == len(captions)
+    assert not any("_" in words for words in captions)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "present", "words"),
+    [
+        ("Eyeglasses", True, "Eyeglasses"), ("Eyeglasses", False, "No eyeglasses"),
+        ("Young", True, "Young"), ("Young", False, "Older"), ("Male", False, "Female"),
+        ("No_Beard", True, "No beard"), ("No_Beard", False, "Beard"),
+        ("Mouth_Slightly_Open", False, "Mouth closed"), ("Black_Hair", False, "No black hair"),
+    ],
+)  # fmt: skip
+def test_a_caption_says_what_an_edit_does(attribute, present, words):
+    assert caption(attribute, present) == words
+
+
+def test_every_row_is_one_of_celebas_attributes_and_names_only_such():
+    assert set(ATTRIBUTES) <= set(CELEBA_ATTRIBUTES)
+    for name, row in ATTRIBUTES.items():
+        names = {*row.excludes, *row.replacements, *(other for other in row.contradicts if isinstance(other, str))}
+        assert row.name == name
+        assert names <= set(CELEBA_ATTRIBUTES) - {name}
+
+
+def test_names_that_exclude_each_other_through_others_are_one_group():
+    assert exclusive_groups(("Receding_Hairline", "Male", "Bald", "Bangs")) == [["Receding_Hairline", "Bald", "Bangs"]]
+    assert exclusive_groups(("Bald", "Receding_Hairline", "Male")) == []
+
+
+# ------------------------------------------------------------------------------------------------- a 14th attribute
+
+
+def write_freckled(folder, faces):
+    """The made-up faces with one label that neither CelebA nor the table knows."""
+    folder.mkdir()
+    for split in ("train", "valid"):
+        images = faces[split].images
+        columns = {"image": [{"bytes": data, "path": f"{i:06}.jpg"} for i, data in enumerate(images)]}
+        columns |= {"Freckles": [i % 3 == 0 for i in range(len(images))]}
+        columns |= {"Eyeglasses": [labels["Eyeglasses"] for labels in faces[split].labels]}
+        table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
+        table.to_parquet(str(folder / f"{split}-00000-of-00001.parquet"))
+    return folder
+
+
+def test_an_attribute_without_a_row_trains_edits_and_has_a_caption(faces, astronaut, tmp_path):
+    names = ("Eyeglasses", "Freckles")
+    data = write_freckled(tmp_path / "data", faces)
+    words = f"""--dataset {data} --output_dir {tmp_path / "run"} --attributes {" ".join(names)} --total_images 8
+        --batch_size 4 --image_size 32 --width 4 --max_width 16 --layers 3 --stu_layers 2 --use_regions
+        --discriminator_width 4 --discriminator_hidden 8 --dataloader_num_workers 0 --max_validation_samples 4
+        --mixed_precision no --report_to none"""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    Trainer(load_script("train.py").parse(words.split()), "train.py").train()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    generator = load_generator(tmp_path / "run" / "model")
+    assert generator.attributes == names
+    assert (generator.regions[1] == 1).all()  # anywhere
+    editor = FaceEditor(generator, AttributeClassifier(names, 32, width=4), FaceDetector(), "cpu")
+    face = editor.prepare(astronaut)
+    edited = editor.edit(face, {"Freckles": not face.label_dict()["Freckles"]}, 2.0)
+    assert (np.asarray(edited) != astronaut).any()
+    assert (caption("Freckles", True), caption("Freckles", False)) == ("Freckles", "No freckles")
+    assert grouped(names) == {"Face": ["Eyeglasses", "Freckles"]}
+
+
+def test_a_row_gives_an_attribute_its_place_exclusions_and_captions(monkeypatch):
+    names = (*DEFAULT_ATTRIBUTES, "Red_Hair")
+    row = Attribute(
+        "Red_Hair", "Ginger", "Not ginger", ATTRIBUTES["Black_Hair"].place, HAIR_COLOUR, excludes=("Mustache",),
+        replacements=("Gray_Hair", "Blond_Hair"),
+    )  # fmt: skip
+    monkeypatch.setitem(ATTRIBUTES, "Red_Hair", row)
+    generator = STGAN(names, 32, width=4, max_width=16, layers=3, stu_layers=2, use_regions=True)
+    assert torch.equal(generator.regions[-1], attribute_regions(["Black_Hair"], 32)[0])
+    assert (caption("Red_Hair", True), caption("Red_Hair", False)) == ("Ginger", "Not ginger")
+    assert set(excluded_by("Red_Hair")) == {*COLOURS, "Mustache"}
+    assert "Red_Hair" in excluded_by("Mustache")
+    assert contradicted_by("Red_Hair") == ("Bald",)
+    assert replacement_matrix(names)[-1].nonzero().flatten().tolist() == [names.index("Blond_Hair")]
+    before = edited_labels(torch.zeros(14), {"Black_Hair": True, "Mustache": True, "Bald": True}, names)
+    after = dict(zip(names, edited_labels(before, {"Red_Hair": True}, names).tolist(), strict=True))
+    assert [name for name, value in after.items() if value] == ["Bald", "Red_Hair"]
+    assert resolve_ticks(["Red_Hair", "Male"], ["Red_Hair", "Male", "Black_Hair"]) == ["Male", "Black_Hair"]
+    assert any({"Black_Hair", "Red_Hair"} <= set(group) for group in grouped(names).values())

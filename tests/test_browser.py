@@ -10,7 +10,7 @@ import skimage.data
 from PIL import Image
 
 from stgan import FaceEditor
-from stgan.photo.faces import FaceDetector
+from stgan.photo.detect import FaceDetector
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -218,7 +218,7 @@ def test_a_file_that_is_no_picture_is_refused_once_and_in_plain_words(page, tmp_
     page.get_by_role("button", name="Remove Image").click()
     page.locator("#photo input[type=file]").set_input_files(str(tmp_path / name))
     said = page.locator(".toast-body")
-    playwright.expect(said.first).to_contain_text(f"{name} is no picture that can be read", timeout=PATIENCE)
+    playwright.expect(said.first).to_contain_text(f"{name} is not a picture that can be read", timeout=PATIENCE)
     playwright.expect(said.first).to_contain_text("HEIC photo must be exported as JPEG first")
     page.wait_for_timeout(1000)
     assert said.count() == 1

@@ -15,15 +15,16 @@ from PIL import Image
 from torch import nn
 
 from stgan import FaceEditor, cli
+from stgan.attributes import caption
 from stgan.card import split_section
 from stgan.data import load_into_memory
 from stgan.evaluation import command as evaluating
-from stgan.evaluation.figures import caption, contact_sheet, edit_sheet, varied_people
+from stgan.evaluation.figures import contact_sheet, edit_sheet, varied_people
 from stgan.evaluation.protocol import evaluate
 from stgan.evaluation.realism import realism
 from stgan.evaluation.tables import comparison_table
 from stgan.models import load_companion_classifier, load_generator
-from stgan.photo.faces import FaceDetector
+from stgan.photo.detect import FaceDetector
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,7 +15,8 @@ from stgan import FaceEditor
 from stgan.editor import BUNDLED, default_model
 from stgan.models import STGAN, ModelFolderError, load_companion_aligner
 from stgan.models.regions import attribute_regions
-from stgan.photo.faces import Face, FaceDetector, FaceError
+from stgan.photo.detect import FaceDetector
+from stgan.photo.face import Face, FaceError
 
 YUNET = Path(__file__).resolve().parents[2] / "shared" / "face_detection_yunet_2026may.onnx"
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
-from stgan.attributes import CELEBA_ATTRIBUTES, edited_labels
+from stgan.attributes import edited_labels
 from stgan.evaluation import figures
 from stgan.evaluation.fidelity import to_uint8
 from stgan.frame import normalise
 from stgan.models import STGAN
-from stgan.photo.faces import Face
+from stgan.photo.face import Face
 
 ATTRIBUTES = ("Black_Hair", "Blond_Hair", "Mouth_Slightly_Open")
 SIZE = 96  # as large as the smallest cell: one pixel of the figure is one of the picture
@@ -116,14 +116,6 @@ def test_figures_are_white_around_and_between(generator, people):
     assert all((part == 255).all() for part in border)
 
 
-def test_headings_are_readable_and_fit():
-    assert figures.short_name("Mouth_Slightly_Open") == "Mouth open"
-    assert figures.short_name("Black_Hair") == "Black hair"
-    names = [figures.short_name(name) for name in CELEBA_ATTRIBUTES]
-    assert len(set(names)) == len(names)
-    assert not any("_" in name for name in names)
-
-
 def test_varied_people_are_different_and_begin_with_the_first():
     labels = torch.tensor([[0.0, 0, 0], [0, 0, 0], [1, 1, 1], [0, 0, 1]])
     assert figures.varied_people(labels, 3) == [0, 2, 3]
@@ -156,19 +148,6 @@ def test_an_animation_goes_there_and_back_and_says_what_it_is(tmp_path):
         assert np.allclose(shown, [0, 50, 100, 150, 100, 50], atol=6)
         assert animation.info["loop"] == 0
         assert animation.getexif()[ExifTags.Base.ImageDescription] == "Edited: +Eyeglasses"
-
-
-@pytest.mark.parametrize(
-    ("attribute", "present", "said"),
-    [
-        ("Eyeglasses", True, "Eyeglasses"), ("Eyeglasses", False, "No eyeglasses"),
-        ("Young", True, "Young"), ("Young", False, "Older"), ("Male", False, "Female"),
-        ("No_Beard", True, "No beard"), ("No_Beard", False, "Beard"),
-        ("Mouth_Slightly_Open", False, "Mouth closed"), ("Black_Hair", False, "No black hair"),
-    ],
-)  # fmt: skip
-def test_a_caption_says_what_an_edit_does(attribute, present, said):
-    assert figures.caption(attribute, present) == said
 
 
 def test_a_contact_sheet_has_each_picture_in_its_place_under_its_caption():

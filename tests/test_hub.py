@@ -17,7 +17,7 @@ from stgan import FaceEditor, bundle
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import EVALUATION_FILE, TRAINING_FILE, model_card, write_card
 from stgan.models import STGAN, AttributeClassifier, FaceAligner, load_companion_aligner, load_generator
-from stgan.photo.faces import FaceDetector
+from stgan.photo.detect import FaceDetector
 
 ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "hub" / "stgan-celeba-128"

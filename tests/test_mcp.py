@@ -9,7 +9,7 @@ import skimage.data
 from PIL import Image
 
 from stgan import FaceEditor
-from stgan.photo.faces import FaceDetector
+from stgan.photo.detect import FaceDetector
 
 pytest.importorskip("mcp", reason="the extra `mcp` is not installed: pip install -e '.[mcp]'")
 

@@ -27,7 +27,7 @@ from stgan.editor import BUNDLED
 from stgan.export import weights_sha256
 from stgan.hub.errors import HubError
 from stgan.models import Discriminator, FaceAligner, ModelFolderError, load_companion_discriminator, load_generator
-from stgan.photo.faces import FaceDetector
+from stgan.photo.detect import FaceDetector
 from stgan.publish import ROOT, PublishModel, PublishSpace, assemble_space, publish
 
 NAME = "somebody/stgan-tiny"

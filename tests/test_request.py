@@ -13,7 +13,7 @@ from stgan import FaceEditor
 from stgan.attributes import labels_to_difference
 from stgan.demo.request import EditRequest
 from stgan.editor import PreparedFace
-from stgan.photo.faces import FaceDetector
+from stgan.photo.detect import FaceDetector
 
 NAMES = ("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Eyeglasses", "Young")
 LABELS = {name: name in ("Bangs", "Brown_Hair", "Young") for name in NAMES}

@@ -9,7 +9,8 @@ from PIL import Image, ImageCms
 
 from stgan import FaceEditor
 from stgan.demo.session import MOST_VERSIONS, Controls, History, Subject, faces_to_edit, grouped, surroundings
-from stgan.photo.faces import Face, FaceDetector, FaceError
+from stgan.photo.detect import FaceDetector
+from stgan.photo.face import Face, FaceError
 from stgan.photo.files import open_photo
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from stgan.attributes import HAIR_COLOURS, excluded_by, resolve_ticks
+from stgan.attributes import caption, exclusive_groups, facts_of, resolve_ticks, short_name
 from stgan.demo.request import EditRequest
 from stgan.editor import FaceEditor, PreparedFace
-from stgan.evaluation.figures import caption, framed_faces, short_name
-from stgan.photo.faces import Face, choose_face, looks_aligned
+from stgan.evaluation.figures import framed_faces
+from stgan.photo.align import looks_aligned
+from stgan.photo.face import Face, choose_face
 from stgan.photo.files import Photo, open_photo, save_photo
 
 THUMBNAIL = 160  # pixels
@@ -209,12 +210,13 @@ def quick_file(picture: Image.Image, path: str, description: str | None = None) 
 
 
 def grouped(names: Sequence[str]) -> dict[str, list[str]]:
-    """Attributes under their headings: those that exclude one another together, then the others."""
-    hair = [name for name in names if name in HAIR_COLOURS]
-    groups = {"Hair colour, one at a time": hair} if len(hair) > 1 else {}
-    for name in names:
-        rivals = [other for other in names if other == name or other in excluded_by(name)]
-        if len(rivals) > 1 and name not in HAIR_COLOURS and rivals not in groups.values():
-            groups[" or ".join(map(short_name, rivals)).capitalize()] = rivals
-    rest = [name for name in names if not any(name in group for group in groups.values())]
-    return groups | {"Face": rest}
+    """Attributes under their headings: groups of one kind, then others that exclude one another, then the rest."""
+    groups, others = {}, {}
+    for rivals in exclusive_groups(names):
+        kinds = {facts_of(name).group for name in rivals}
+        if len(kinds) == 1 and None not in kinds:
+            groups[f"{kinds.pop().title}, one at a time"] = rivals
+        else:
+            others[" or ".join(map(short_name, rivals)).capitalize()] = rivals
+    groups |= others
+    return groups | {"Face": [name for name in names if not any(name in group for group in groups.values())]}

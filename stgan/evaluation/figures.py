@@ -9,24 +9,13 @@ import torch
 from PIL import ExifTags, Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from stgan.attributes import exclusion_matrix, flipped_labels
+from stgan.attributes import exclusion_matrix, flipped_labels, short_name
 from stgan.evaluation.fidelity import to_uint8
 from stgan.evaluation.inference import evaluation_mode
 from stgan.frame import normalise
 from stgan.models import Generator
-from stgan.photo.faces import Face
+from stgan.photo.face import Face
 
-SHORT_NAMES = {
-    "5_o_Clock_Shadow": "5 o'clock shadow",
-    "Mouth_Slightly_Open": "Mouth open",
-    "No_Beard": "No beard",
-    "Wearing_Earrings": "Earrings",
-    "Wearing_Hat": "Hat",
-    "Wearing_Lipstick": "Lipstick",
-    "Wearing_Necklace": "Necklace",
-    "Wearing_Necktie": "Necktie",
-}
-OPPOSITES = {"Male": "Female", "Mouth_Slightly_Open": "Mouth closed", "No_Beard": "Beard", "Young": "Older"}
 SMALLEST_CELL = 96  # pixels; smaller images are enlarged so that a heading fits above them
 GAP = 4  # pixels between pictures
 MARGIN = 12  # pixels around the figure
@@ -37,17 +26,6 @@ FRAME = (99, 102, 241)  # around the face that is edited; white around the other
 TITLE_SIZE = 18  # pixels
 
 Row = Sequence[np.ndarray]  # pictures of one row, each uint8 (S, S, 3)
-
-
-def short_name(attribute: str) -> str:
-    """Readable name of an attribute: ``Black_Hair`` is "Black hair", ``Mouth_Slightly_Open`` "Mouth open"."""
-    return SHORT_NAMES.get(attribute, attribute.replace("_", " ").strip().capitalize())
-
-
-def caption(attribute: str, present: bool) -> str:
-    """What an edit does, in words: ("Eyeglasses", False) is "No eyeglasses", ("Young", False) "Older"."""
-    name = short_name(attribute)
-    return name if present else OPPOSITES.get(attribute, f"No {name[0].lower()}{name[1:]}")
 
 
 def sample_grid(generator: Generator, images: Tensor, labels: Tensor, intensity: float = 1.0) -> Image.Image:

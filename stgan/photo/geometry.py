@@ -10,13 +10,13 @@ import numpy as np
 
 
 def box_to_square(left: float, top: float, side: float, size: int) -> np.ndarray:
-    """float64 (3, 3): the square whose outer edges start at (left, top) onto an image of size x size pixels."""
+    """float64 (3, 3): maps the square with its upper left corner at (left, top) to an image of size x size pixels."""
     scale = size / side
     return np.array([[scale, 0, -left * scale - 0.5], [0, scale, -top * scale - 0.5], [0, 0, 1]])
 
 
 def as_3x3(matrix: np.ndarray) -> np.ndarray:
-    """A (2, 3) matrix with the row (0, 0, 1) below, so that it can be multiplied with others."""
+    """A (2, 3) matrix with the row (0, 0, 1) added, so that it can be multiplied with others."""
     return np.vstack([matrix, (0, 0, 1)])
 
 
@@ -28,7 +28,7 @@ def transform(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 def extent(
     matrix: np.ndarray, box: tuple[float, float, float, float], photo_shape: Sequence[int], margin: int
 ) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the pixels of a photo that a box of the crop covers; one pixel at least."""
+    """Left, top, right, bottom of the photo's pixels that a box of the crop covers, at least one pixel."""
     left, top, right, bottom = box
     corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
     corners = transform(corners, cv2.invertAffineTransform(matrix))

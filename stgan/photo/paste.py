@@ -1,6 +1,6 @@
 """Put an edit back into the photograph it came from, at the photograph's own resolution.
 
-Not the edited crop is pasted but the *change* that the model made in it, fitted to the photo's own edges.
+The *change* that the model made is pasted, fitted to the photo's own edges, not the edited crop itself.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stgan.photo.faces import Alignment, check_photo, crop_face
+from stgan.photo.align import Alignment
+from stgan.photo.crop import check_photo, crop_face
 from stgan.photo.geometry import as_3x3, box_to_square, extent, transform
 
 
@@ -24,24 +25,24 @@ def paste_edit(
 ) -> np.ndarray:
     """The photo with the change the model made, at the photo's own resolution: uint8 (H, W, 3).
 
-    The change is ``edited - reconstruction``, so what the model cannot draw stays the photo's. Where it follows the
-    photo's own light and dark (hair colour, skin) it is fitted to them by a guided filter, so edges stay where they
-    are in the photo; where it brings a structure of its own (glasses, a fringe, a bald head) the photo's detail gives
-    way to the edited image. In a photo finer than the crop its colours are smoothed, its light and dark are not: small
-    models leave coloured fringes that nobody sees in the crop. It fades out towards the crop's border, except along
-    the photo's own border.
+    The change is ``edited - reconstruction``, so details that the model cannot draw stay in the photo. Where the
+    change follows the photo's luminance (hair colour, skin), a guided filter fits it to the photo's edges. Where it
+    has a structure of its own (glasses, a fringe, a bald head), the edited image replaces the photo's detail. In a
+    photo finer than the crop the colour of the change is smoothed, its luminance is not: small models leave coloured
+    fringes that are invisible in the crop. The change fades out towards the crop's border, except along the photo's
+    own border.
 
     Args:
         rgb: uint8 (H, W, 3).
         alignment: the one that made the model's input.
         reconstruction: float (S, S, 3) in [0, 255], the model's output for no change.
-        edited: float (S, S, 3) in [0, 255], its output for the edit; composed with the mask already, if it has one.
-        mask: float (S, S) in [0, 1], where the model says it changed something. Where it is 0 no pixel of the photo
-            changes. None: where edited and reconstruction differ by more than noise.
-        hair: float (S, S) in [0, 1], where the edit gives hair another colour and does nothing else; None for an edit
-            of something else. There the mask must follow the photo's own colours, so that the wall behind the hair
-            keeps its own, and the change is carried on beyond the crop, onto what looks like what changed at its
-            border: CelebA's crop cuts the hair of most people.
+        edited: float (S, S, 3) in [0, 255], its output for the edit, already composed with the mask if it has one.
+        mask: float (S, S) in [0, 1], the model's soft mask of the edit. Where it is 0 no pixel of the photo changes.
+            None: the change is pasted where edited and reconstruction differ by more than noise.
+        hair: float (S, S) in [0, 1], where the edit only gives hair another colour; None for edits without a new hair
+            colour. There the mask is limited to what has the hair's colour, so that the wall behind the hair stays
+            as it is, and the change is continued beyond the crop onto similar pixels: CelebA's crop cuts off the
+            hair of most people.
 
     Source: guided filter, He, Sun and Tang, TPAMI 2013 (doi 10.1109/TPAMI.2012.213), applied at a smaller size as in
     arXiv 1505.00996.
@@ -75,13 +76,13 @@ def paste_edit(
 
 
 STRIP_PIXELS = 1 << 17  # pixels pasted at a time: floats of a strip stay in the processor's cache
-NOISE = (1.5, 6.0)  # levels of change that are the model's noise; that are surely meant
+NOISE = (1.5, 6.0)  # levels: up to the first a change is the model's noise, from the second on it is the edit
 FADE = 0.1  # of the crop's side, over which the change fades out at each border
 ROUNDNESS = 4  # exponent of the superellipse it fades along: 2 is a circle, infinity a square
 
 
 def _calm_colours(delta: np.ndarray, reconstruction: np.ndarray, detail: float) -> np.ndarray:
-    """The change (S, S, 3) with its colour, not its light and dark, smoothed between the edges of what was there.
+    """The change (S, S, 3) with its colour, not its luminance, smoothed between the edges of the reconstruction.
 
     Args:
         detail: pixels of the photo per pixel of the crop; up to 1 nothing is smoothed.
@@ -98,10 +99,10 @@ def _calm_colours(delta: np.ndarray, reconstruction: np.ndarray, detail: float) 
 
 
 def _likeness(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Float (S, S, 1) in [0, 1]: 1 where a mask is open for most of what has the same colour nearby.
+    """Float (S, S, 1) in [0, 1]: 1 where the mask covers most nearby pixels of the same colour.
 
-    Hair is inside such a mask and the wall behind it mostly outside, so of a rim around the hair little is left. The
-    guided filter here is the one of all three colours (equations 14 and 15 of the paper named above).
+    The mask covers the hair and little of the wall behind it, so little of its rim around the hair is left. This is
+    the guided filter for colour guides (equations 14 and 15 of the paper named above).
     """
     size = len(image)
     span = 2 * max(1, size // 10) + 1
@@ -126,13 +127,13 @@ def _places(count: int, side: float) -> np.ndarray:
 
 
 def _collar(place: np.ndarray) -> np.ndarray:
-    """Float (...) in [0, 1]: 1 below the chin, where clothes are rather than hair, at places in sides of the crop."""
+    """Float (...) in [0, 1]: 1 below the chin, where clothes are more likely than hair. Places are in crop sides."""
     across, down = np.abs(place[..., 0]), place[..., 1]
     return _smoothstep(down, 0.2, 0.3) * (1 - _smoothstep(across, 0.2, 0.33))
 
 
 def _support(delta: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Float (S, S) in [0, 1]: where a change is carried over."""
+    """Float (S, S) in [0, 1]: where the change is pasted."""
     size = delta.shape[0]
     if mask is not None:
         mask = np.asarray(mask, np.float32).reshape(size, size)
@@ -141,7 +142,7 @@ def _support(delta: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 
 
 def _border_fade(photo_shape: Sequence[int], alignment: Alignment, size: int) -> np.ndarray:
-    """Float (S, S): 1 inside, falling to 0 at those sides of the crop beyond which the photo goes on."""
+    """Float (S, S): 1 inside, falling to 0 at the sides of the crop beyond which the photo continues."""
     corners = transform(np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * size - 0.5, alignment.inverse)
     farthest = np.array([photo_shape[1], photo_shape[0]]) - 0.5
     reach = np.abs(np.arange(size) - (size - 1) / 2) / ((size - 1) / 2)  # 0 in the middle, 1 at the outermost pixels
@@ -152,7 +153,7 @@ def _border_fade(photo_shape: Sequence[int], alignment: Alignment, size: int) ->
         ends = corners[[index, (index + 1) % 4]]
         if ((ends < 0.25).all(axis=0) | (ends > farthest - 0.75).all(axis=0)).any():
             axis[half] = 0.0  # this side lies on or outside the photo's border, where nothing could show
-    # Rounded corners: the eye finds a square of even tint sooner than a shape without straight edges.
+    # Rounded corners: a tinted square is more visible than a tinted shape without straight edges.
     distance = (down[:, None] ** ROUNDNESS + across[None, :] ** ROUNDNESS) ** (1 / ROUNDNESS)
     return 1 - _smoothstep(distance, 1 - 2 * FADE, 1.0).astype(np.float32)
 
@@ -165,7 +166,7 @@ def _smoothstep(values: np.ndarray, zero: float, one: float) -> np.ndarray:
 def _continued(
     rgb: np.ndarray, alignment: Alignment, reconstruction: np.ndarray, edited: np.ndarray, mask: np.ndarray | None
 ) -> tuple[Alignment, np.ndarray, np.ndarray, np.ndarray | None]:
-    """The arguments of a paste in a crop half as large again, with the change carried on beyond the model's crop."""
+    """The arguments of a paste in a crop half as large again, with the change continued beyond the model's crop."""
     size = len(edited)
     margin = size // 4
     wide_alignment = Alignment(alignment.matrix + np.array([[0, 0, margin], [0, 0, margin]]))
@@ -174,19 +175,20 @@ def _continued(
     if mask is not None:  # the mask travels as a fourth channel
         change = np.dstack([change, np.asarray(mask, np.float32).reshape(size, size)])
     inner = np.s_[margin : margin + size, margin : margin + size]
-    wide_change = _carried_on(cv2.copyMakeBorder(change, *[margin] * 4, borderType=cv2.BORDER_REPLICATE), wide, size)
+    padded = cv2.copyMakeBorder(change, *[margin] * 4, borderType=cv2.BORDER_REPLICATE)
+    wide_change = _continued_change(padded, wide, size)
     wide_change[inner] = change
     wide[inner] = reconstruction
     wide_mask = None if mask is None else np.clip(wide_change[..., 3], 0, 1)
     return wide_alignment, wide, wide + wide_change[..., :3], wide_mask
 
 
-def _carried_on(change: np.ndarray, photo: np.ndarray, size: int) -> np.ndarray:
-    """The change (W, W, C) outside the middle square of this size, by likeness in place and colour to its border.
+def _continued_change(change: np.ndarray, photo: np.ndarray, size: int) -> np.ndarray:
+    """The change (W, W, C), continued outside the middle square of this size.
 
-    Each pixel outside takes the mean change of the pixels along the border, weighted by how near they are and how close
-    in colour (a joint bilateral filter): hair takes that of hair, the wall behind it that of the wall. Worked out at
-    about 100 pixels across; the paste that follows refines it by the photo's own edges.
+    Each pixel outside takes the mean change of the pixels along the square's border, weighted by how close they are in
+    place and in colour (a joint bilateral filter): hair takes the change of hair, the wall that of the wall. Computed
+    at about 100 pixels across; the paste then refines it along the photo's own edges.
     """
     wide = len(change)
     step = max(1, size // 64)
@@ -200,19 +202,19 @@ def _carried_on(change: np.ndarray, photo: np.ndarray, size: int) -> np.ndarray:
     squares = (features**2).sum(axis=2)
     distance = squares[outside][:, None] + squares[ring] - 2 * features[outside] @ features[ring].T
     weight = np.exp(-0.5 * np.maximum(distance, 0.0))
-    # The constant lets what is like nothing at the border go without a change.
-    carried = weight @ coarse_change[ring] / (weight.sum(axis=1, keepdims=True) + 0.05)
+    # The constant leaves pixels unchanged that resemble nothing at the border.
+    outside_change = weight @ coarse_change[ring] / (weight.sum(axis=1, keepdims=True) + 0.05)
     if change.shape[2] > 3:
-        above = coarse_change[..., 3] * ((beyond <= 0) & (place[..., 1] < -0.1))  # where it is hair, if anywhere
-        carried *= _colour_likelihood(coarse, above)[outside][:, None]
-    coarse_change[outside] = carried
+        above = coarse_change[..., 3] * ((beyond <= 0) & (place[..., 1] < -0.1))  # surely hair
+        outside_change *= _colour_likelihood(coarse, above)[outside][:, None]
+    coarse_change[outside] = outside_change
     return cv2.resize(coarse_change, (wide, wide), interpolation=cv2.INTER_LINEAR)
 
 
 def _colour_likelihood(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Float (H, W) in [0, 1]: how likely a pixel's colour is among those of the pixels of this weight (H, W).
+    """Float (H, W) in [0, 1]: how likely each pixel's colour is, given the colours of the pixels weighted by (H, W).
 
-    Where nothing weighs anything, every colour is.
+    1 everywhere if all weights are 0.
     """
     total = weight.sum()
     if total < 1e-3:
@@ -225,20 +227,20 @@ def _colour_likelihood(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Change:
-    """A change of the photo, linear in its luminance Y and its pixels p, held at a moderate size G:
+    """A change of the photo, linear in its luminance Y and its pixels p, stored at a moderate size G:
 
     ``p' = p + support * (gain * Y + offset - replaced * p)``
     """
 
     gain: np.ndarray  # (G, G, 3)
     offset: np.ndarray  # (G, G, 3), levels
-    replaced: np.ndarray  # (G, G), the share of the photo's own pixels that gives way to the edited image
+    replaced: np.ndarray  # (G, G), the share of the photo's own pixels that the edited image replaces
 
-    MOST_DETAIL = 4  # G is at most this times S: beyond it gain and offset have nothing finer to say
+    MOST_DETAIL = 4  # G is at most this times S: gain and offset have no finer detail
 
     @classmethod
     def fitted(cls, rgb: np.ndarray, alignment: Alignment, reconstruction: np.ndarray, edited: np.ndarray) -> "_Change":
-        """The change from reconstruction to edited, float (S, S, 3), fitted to the photo as it looks in the crop."""
+        """The change from reconstruction to edited, float (S, S, 3), fitted to the photo within the crop."""
         size = edited.shape[0]
         detail = min(1 / alignment.scale, cls.MOST_DETAIL)  # pixels of the grid per pixel of the crop
         grid = max(8, round(size * detail))
@@ -252,7 +254,7 @@ class _Change:
         replaced = _replaced(delta, own[..., 0], reconstruction, edited)
         error = _resized(photo.astype(np.float32), size) - reconstruction
         slow_error = cv2.GaussianBlur(error, (0, 0), size / 16)
-        target = _resized(edited + slow_error, grid)  # its colour meets that of the photo around it
+        target = _resized(edited + slow_error, grid)  # matches the colour of the photo around it
         gain *= 1 - replaced[..., None]
         offset += replaced[..., None] * (target - offset)
         return cls(gain, offset, replaced)
@@ -260,13 +262,20 @@ class _Change:
     def applied(
         self, photo: np.ndarray, corner: tuple[int, int], matrix: np.ndarray, support: np.ndarray
     ) -> np.ndarray:
-        """A changed part of the photo, uint8 (h, w, 3), that begins at corner (x, y); matrix leads to the crop."""
+        """A part of the photo, changed: uint8 (h, w, 3).
+
+        Args:
+            photo: uint8 (h, w, 3), the part.
+            corner: (x, y) of its upper left pixel in the whole photo.
+            matrix: (2, 3), pixels of the whole photo to pixels of the crop.
+            support: float (S, S) in [0, 1], where the change is pasted.
+        """
         height, width = photo.shape[:2]
         to_crop = matrix @ np.array([[1, 0, corner[0]], [0, 1, corner[1]], [0, 0, 1]])
         to_grid = (box_to_square(-0.5, -0.5, len(support), len(self.replaced)) @ as_3x3(to_crop))[:2]
 
         def warped(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:  # (h, w, 3)
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # the matrix leads from the result to the source
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # the matrix maps the result to the source
             part = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
             return part if part.ndim == 3 else cv2.merge([part] * 3)
 
@@ -276,7 +285,7 @@ class _Change:
         if self.replaced.any():
             change -= cv2.multiply(warped(self.replaced, to_grid), photo.astype(np.float32))
         change *= warped(support, to_crop)
-        return cv2.add(photo, change, dtype=cv2.CV_8U)  # rounds to the nearest level, so no change stays none
+        return cv2.add(photo, change, dtype=cv2.CV_8U)  # rounds to the nearest level, so zero change stays zero
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:
@@ -304,17 +313,17 @@ def _guided_filter(
 
 
 def _own_structure(unexplained: np.ndarray, detail: float) -> np.ndarray:
-    """Float (G, G, 1) in [0, 1]: where a change is nothing the photo's light and dark could explain."""
+    """Float (G, G, 1) in [0, 1]: where the photo's luminance does not explain the change."""
     smooth = cv2.GaussianBlur(unexplained, (0, 0), 0.6 * detail)
     near = 2 * max(1, round(1.5 * detail)) + 1
     strength = cv2.blur(np.abs(smooth).max(axis=2), (near, near))
     own = _smoothstep(strength, 4.0, 12.0)[..., None]
-    # At the crop's own resolution there is no finer edge to follow: the change is taken as it is.
+    # At the crop's own resolution there is no finer edge to follow: the change is used as it is.
     return own + (1 - own) * (1 - _smoothstep(np.float32(detail), 1.0, 1.5))
 
 
 def _replaced(delta: np.ndarray, own: np.ndarray, reconstruction: np.ndarray, edited: np.ndarray) -> np.ndarray:
-    """Float (G, G) in [0, 1]: where the edited image takes the place of the photo, detail and all."""
+    """Float (G, G) in [0, 1]: where the edited image replaces the photo, including its detail."""
     grid, size = len(delta), len(edited)
     strength = cv2.GaussianBlur(np.abs(delta).max(axis=2), (0, 0), grid / size)
 
@@ -323,8 +332,8 @@ def _replaced(delta: np.ndarray, own: np.ndarray, reconstruction: np.ndarray, ed
         fine = grey - cv2.GaussianBlur(grey, (0, 0), size / 64)
         return np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), size / 50))
 
-    # Where the edit takes a texture away (hair on a head that is to be bald), so must the paste; one level keeps the
-    # ratio from chance in flat places.
+    # Where the edit removes texture (hair from a bald head), so must the paste. Adding one level keeps the ratio stable
+    # in flat areas.
     smoother = 1 - _smoothstep((texture(edited) + 1) / (texture(reconstruction) + 1), 0.35, 0.8)
     smoother = np.clip(_resized(smoother, grid), 0, 1)
     return np.maximum(own * _smoothstep(strength, 25.0, 70.0), smoother * _smoothstep(strength, 12.0, 35.0))

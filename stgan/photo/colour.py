@@ -1,0 +1,163 @@
+"""Convert pictures of any mode to 8-bit sRGB, and carry a change of those pixels back into the picture's own mode."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+"""Pillow's greyscale modes of more than 8 bits."""
+ALPHA_REMOVED = {"RGBA": "RGB", "RGBa": "RGBA", "PA": "RGBA", "LA": "L", "La": "LA"}
+
+
+def to_srgb(image: Image.Image) -> Image.Image:
+    """A picture of any mode as RGB, without transparency; its colour profile is applied where it fits the mode."""
+    if image.mode in DEEP_GREY:
+        values, white = deep_grey(image)
+        return Image.fromarray(np.clip(np.round(values * (255 / white)), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "P":
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    while image.mode in ALPHA_REMOVED:
+        image = image.convert(ALPHA_REMOVED[image.mode])
+    profile = _profile(image)
+    if profile is not None:
+        return ImageCms.applyTransform(image, _transform(profile, image.mode, _SRGB, "RGB"))
+    return image.convert("RGB")
+
+
+def deep_grey(image: Image.Image) -> tuple[np.ndarray, float]:
+    """Float64 (H, W) values of an image in one of :data:`DEEP_GREY`, and the value of white."""
+    values = np.asarray(image).astype(np.float64)
+    if image.mode.startswith("I;16"):
+        return values, 65535.0
+    values = np.nan_to_num(values)
+    brightest = values.max()
+    whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    return values, next((white for white in whites if brightest <= white), brightest)
+
+
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
+    """The colour profile to convert by; None where the numbers are used as they are.
+
+    That is the case for sRGB, and for greyscale, whose profiles describe dot gain and hardly change a face's tones.
+    """
+    if image.mode == "LAB":
+        return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    if image.mode not in ("RGB", "CMYK") or not image.info.get("icc_profile"):
+        return None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        to_srgb = _transform(profile, image.mode, _SRGB, "RGB")
+        _transform(_SRGB, "RGB", profile, image.mode)
+    except (ImageCms.PyCMSError, OSError):
+        return None  # broken, one-way, or made for another mode
+    return None if image.mode == "RGB" and _changes_nothing(to_srgb) else profile
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether a transform from RGB to sRGB is the identity. The profile's name proves nothing: some linear ones are
+    called sRGB too."""
+    ramp = np.arange(0, 256, 15, dtype=np.uint8)
+    colours = ramp[:, None, None] * np.array([[1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.uint8)
+    converted = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
+    return bool(np.abs(converted.astype(int) - colours).max() <= 2)
+
+
+def _transform(
+    source: ImageCms.ImageCmsProfile, source_mode: str, target: ImageCms.ImageCmsProfile, target_mode: str
+) -> ImageCms.ImageCmsTransform:
+    return ImageCms.buildTransform(source, target, source_mode, target_mode)
+
+
+def with_change(original: Image.Image, before: np.ndarray, after: np.ndarray) -> Image.Image:
+    """The original with the change between two sRGB versions of it; :meth:`stgan.photo.files.Photo.with_rgb` says how.
+
+    Args:
+        original: of any mode, H x W pixels.
+        before: uint8 (H, W, 3), the original as :func:`to_srgb` shows it.
+        after: uint8 (H, W, 3).
+    """
+    box = _changed_box(before, after)
+    if box is None:
+        return original.copy()
+    result = _editable(original)
+    left, top, right, bottom = box
+    part = np.s_[top:bottom, left:right]
+    result.paste(_changed_part(result, box, before[part], after[part]), box)
+    return result
+
+
+def _changed_box(before: np.ndarray, after: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom of the part that differs; None where nothing does."""
+    differs = before != after
+    rows = np.flatnonzero(differs.reshape(len(differs), -1).any(axis=1))
+    if len(rows) == 0:
+        return None
+    columns = np.flatnonzero(differs[rows[0] : rows[-1] + 1].any(axis=0).any(axis=1))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _editable(image: Image.Image) -> Image.Image:
+    """A copy in the nearest mode that can hold any change of the pixels."""
+    info = dict(image.info)
+    if image.mode in ("I;16B", "I;16N"):
+        image = Image.fromarray(np.asarray(image).astype("<u2"))
+    elif image.mode in DEEP_GREY or image.mode == "CMYK":
+        image = image.copy()
+    else:
+        transparent = image.has_transparency_data
+        info.pop("transparency", None)  # as one colour or a table: becomes a channel
+        if image.mode in ("1", "L", "LA", "La"):
+            image = image.convert("LA" if transparent else "L")
+        elif image.mode in ("P", "PA", "RGB", "RGBA", "RGBa"):
+            image = image.convert("RGBA" if transparent else "RGB")
+        else:  # LAB, YCbCr, HSV
+            image = to_srgb(image)
+            info.pop("icc_profile", None)
+    image.info = info
+    return image
+
+
+def _changed_part(
+    image: Image.Image, box: tuple[int, int, int, int], before: np.ndarray, after: np.ndarray
+) -> Image.Image:
+    """The box of an editable image, with the change from one uint8 (h, w, 3) sRGB version of it to another."""
+    part = image.crop(box)
+    if image.mode in DEEP_GREY:
+        white = deep_grey(image)[1]
+        change = (_luminance(after).astype(np.float64) - _luminance(before)) * (white / 255)
+        values = np.asarray(part)
+        return Image.fromarray(np.where(change == 0, values, np.clip(values + change, 0, white)).astype(values.dtype))
+    opaque = part.convert(ALPHA_REMOVED.get(part.mode, part.mode))
+    profile = _profile(opaque)
+    if opaque.mode == "L":
+        colour = _luminance(after)
+    elif profile is not None:
+        # The difference of two conversions, so that the loss of a round trip does not show.
+        to_profile = _transform(_SRGB, "RGB", profile, opaque.mode)
+        new, old = (np.asarray(ImageCms.applyTransform(Image.fromarray(rgb), to_profile)) for rgb in (after, before))
+        colour = np.clip(np.asarray(opaque) + (new.astype(np.int16) - old), 0, 255).astype(np.uint8)
+    elif opaque.mode == "CMYK":
+        colour = _inks(np.asarray(opaque), before, after)
+    else:
+        colour = after
+    changed = Image.fromarray(colour, opaque.mode)
+    if part.mode != opaque.mode:
+        changed.putalpha(part.getchannel("A"))
+    return changed
+
+
+def _luminance(rgb: np.ndarray) -> np.ndarray:
+    """uint8 (H, W) by Pillow's weights, which leave grey values exactly as they are."""
+    return np.asarray(Image.fromarray(rgb).convert("L"))
+
+
+def _inks(inks: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """uint8 (h, w, 4) CMYK that Pillow shows as ``after`` where it differs from ``before``, unchanged elsewhere."""
+    black = np.minimum(inks[..., 3:], 255 - after.max(axis=2, keepdims=True))
+    colour = np.round(255 - 255.0 * after / np.maximum(255.0 - black, 1))
+    changed = (before != after).any(axis=2, keepdims=True)
+    return np.where(changed, np.concatenate([colour, black], axis=2), inks).astype(np.uint8)

@@ -1,0 +1,294 @@
+"""Find the faces of a photo: the protocol of detectors, and the two that come with OpenCV.
+
+Coordinates are (x, y) in pixels with pixel centres at whole numbers, so the left edge of an image lies at x = -0.5.
+"""
+
+import logging
+import math
+import socket
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from stgan.frame import CELEBA_SIZE
+from stgan.photo.align import Alignment, frame_similarity
+from stgan.photo.crop import check_photo, crop_face, shrink
+from stgan.photo.face import EYES_IN_BOX, Face, FaceError
+from stgan.photo.geometry import as_3x3, box_to_square, transform
+
+logger = logging.getLogger(__name__)
+
+YUNET_REPO = "opencv/face_detection_yunet"
+YUNET_FILE = "face_detection_yunet_2023mar.onnx"
+
+Confirm = Callable[[np.ndarray, Sequence[Face]], list[Face]]
+"""Takes a photo (H, W, 3) and candidates, returns the candidates that are faces."""
+
+
+class Detector(Protocol):
+    """What :class:`stgan.FaceEditor` needs of a detector; any class with these two methods is one.
+
+    A subclass of this protocol may leave out :meth:`refine`.
+    """
+
+    def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
+        """All faces of a photo, in any order; overlapping finds of one face are allowed.
+
+        Args:
+            rgb: uint8 (H, W, 3).
+            confirm: decides about doubtful candidates. A detector that has none need not call it.
+        """
+        ...
+
+    def refine(self, rgb: np.ndarray, face: Face) -> Face:
+        """The same face with better landmarks, where the detector can improve them.
+
+        Called once for the face that is edited, and only by an editor without an aligner.
+
+        Args:
+            rgb: uint8 (H, W, 3), the photo that the face was found in.
+            face: one of :meth:`detect`'s.
+        """
+        return face
+
+
+def distinct_faces(faces: Sequence[Face], overlap: float = 0.3) -> list[Face]:
+    """The faces from left to right; of any whose boxes overlap only the most confident (non-maximum suppression).
+
+    Args:
+        overlap: intersection over union above which two boxes show the same face.
+    """
+    if not faces:
+        return []
+    boxes = [(left, top, right - left, bottom - top) for left, top, right, bottom in (face.box for face in faces)]
+    kept = cv2.dnn.NMSBoxes(boxes, [face.confidence for face in faces], 0.0, overlap)
+    return sorted((faces[index] for index in np.ravel(kept)), key=lambda face: face.centre[0])
+
+
+class FaceDetector:
+    """OpenCV's detectors: YuNet, or the Haar cascades. Threads may share it.
+
+    Args:
+        yunet: path of a YuNet ONNX file (https://huggingface.co/opencv/face_detection_yunet). None: the Haar cascades,
+            which need no file, find frontal faces only, and know the two eyes instead of five landmarks.
+
+    Raises:
+        FaceError: there is no such file, or it is not a YuNet.
+    """
+
+    def __init__(self, yunet: str | Path | None = None):
+        self._lock = threading.Lock()  # OpenCV's detectors keep their input size and buffers between calls
+        self._backend: Detector = _HaarCascades() if yunet is None else _YuNet(yunet)
+
+    def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
+        """All faces from left to right, each once. Tiny ones are included: see :func:`check_editable`.
+
+        Args:
+            rgb: uint8 (H, W, 3).
+            confirm: decides about doubtful candidates. With it the cascades search less strictly and find more. YuNet
+                does not call it.
+        """
+        check_photo(rgb)
+        with self._lock:
+            return distinct_faces(self._backend.detect(rgb, confirm))
+
+    def refine(self, rgb: np.ndarray, face: Face) -> Face:
+        """The same face with better landmarks, detected again in an upright close-up.
+
+        YuNet underestimates tilt: the landmarks of a face turned by 15 degrees come back turned by 5 to 12. In a
+        close-up turned back by that angle little tilt is left, which halves the error of the alignment. The cascades
+        return their faces unchanged.
+
+        Args:
+            rgb: uint8 (H, W, 3), the photo that the face was found in.
+            face: one of :meth:`detect`'s.
+        """
+        check_photo(rgb)
+        with self._lock:
+            return self._backend.refine(rgb, face)
+
+
+def yunet_path() -> str | None:
+    """Path of the YuNet file (MIT, 0.2 MB), downloaded from the Hub on first use; None where that is not possible.
+
+    Importing the package never calls it. ``FaceDetector(yunet_path())`` is the best detector that is available.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:  # a cached file needs no network, which may be slow or absent
+        return hf_hub_download(YUNET_REPO, YUNET_FILE, local_files_only=True)
+    except OSError:
+        pass
+    if not _hub_answers():
+        logger.warning("The Hub cannot be reached to download YuNet: using OpenCV's Haar cascades instead.")
+        return None
+    try:
+        return hf_hub_download(YUNET_REPO, YUNET_FILE)
+    except OSError as error:  # the base class of the Hub's and the network's errors
+        logger.warning("YuNet could not be downloaded (%s): using OpenCV's Haar cascades instead.", error)
+        return None
+
+
+def _hub_answers(seconds: float = 2.0) -> bool:
+    """Whether a connection to the Hub opens at all. A download would retry for half a minute before it gives up."""
+    from huggingface_hub import constants
+
+    address = urllib.parse.urlsplit(constants.ENDPOINT)
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if urllib.request.getproxies().get(address.scheme):  # the proxy decides, and answers quickly
+        return True
+    port = address.port or {"http": 80, "https": 443}[address.scheme]
+    try:
+        socket.create_connection((address.hostname, port), timeout=seconds).close()
+    except OSError:
+        return False
+    return True
+
+
+class _YuNet(Detector):
+    """YuNet, a 75 k parameter face detector with five landmarks (doi 10.1007/s11633-023-1423-y), through OpenCV."""
+
+    SCALES = (1280, 320)  # longer side in pixels: for the faces of a group; for a face that fills the photo
+    SMALLEST_CONFIDENCE = 0.7
+    SMALLEST_IMAGE = 33  # pixels; on a single cell of its coarsest stride, 32, its output is meaningless
+    CLOSE_UP = (480, 260)  # side in pixels; the same side in pixels of the aligned frame
+
+    def __init__(self, path: str | Path):
+        if not Path(path).is_file():
+            raise FaceError(f"There is no YuNet file at {path}. Leave it out to use OpenCV's Haar cascades.")
+        try:
+            self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self.SMALLEST_CONFIDENCE, 0.3, 5000)
+        except cv2.error as error:
+            raise FaceError(f"{path} is not a YuNet face detector in ONNX format.") from error
+
+    def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
+        faces, factor = [], 1.0
+        for longer_side in self.SCALES:
+            rgb, reduction = shrink(rgb, longer_side)
+            factor *= reduction
+            faces += [face.transformed(_enlargement(factor)) for face in self._find(rgb)]
+        return faces
+
+    def refine(self, rgb: np.ndarray, face: Face) -> Face:
+        for measure in (self._landmarks, self._mean_landmarks):  # the first turns the face upright
+            alignment = self._close_up(face)
+            landmarks = measure(crop_face(rgb, alignment, self.CLOSE_UP[0]))
+            if landmarks is None:
+                return face
+            face = Face(face.box, transform(landmarks, alignment.inverse), face.confidence)
+        return face
+
+    def _close_up(self, face: Face) -> Alignment:
+        """From the photo to a view in which the face is upright and of standard size, as its landmarks have it."""
+        side, frame_side = self.CLOSE_UP
+        left, top = (CELEBA_SIZE[0] - frame_side) / 2, (CELEBA_SIZE[1] + 20 - frame_side) / 2  # faces lie low
+        return Alignment((box_to_square(left, top, frame_side, side) @ as_3x3(frame_similarity(face)))[:2])
+
+    def _landmarks(self, close_up: np.ndarray) -> np.ndarray | None:
+        """Landmarks (5, 2) of the face in the middle of a close-up."""
+        middle, reach = (len(close_up) - 1) / 2, len(close_up) / 4
+        near = [face for face in self._find(close_up) if np.abs(face.landmarks.mean(axis=0) - middle).max() < reach]
+        return max(near, key=lambda face: face.size).landmarks if near else None
+
+    def _mean_landmarks(self, close_up: np.ndarray) -> np.ndarray | None:
+        """The mean over the close-up and its mirror image, so that errors to one side cancel."""
+        plain, mirrored = self._landmarks(close_up), self._landmarks(close_up[:, ::-1])
+        if plain is None or mirrored is None:
+            return None
+        mirrored = np.stack([len(close_up) - 1 - mirrored[:, 0], mirrored[:, 1]], axis=1)[[1, 0, 2, 4, 3]]
+        return (plain + mirrored) / 2
+
+    def _find(self, rgb: np.ndarray) -> list[Face]:
+        if min(rgb.shape[:2]) < self.SMALLEST_IMAGE:
+            return []
+        self._network.setInputSize((rgb.shape[1], rgb.shape[0]))
+        _, rows = self._network.detect(np.ascontiguousarray(rgb[:, :, ::-1]))
+        # A row holds left, top, width, height; the person's right eye, left eye, nose tip, right and left corner of
+        # the mouth; score. A person's right is the image's left, so the order is that of Face.landmarks.
+        return [
+            Face((left, top, left + width, top + height), np.array(points).reshape(5, 2), min(max(score, 0.0), 1.0))
+            for left, top, width, height, *points, score in ([] if rows is None else rows.astype(np.float64).tolist())
+        ]
+
+
+def _enlargement(factor: float) -> np.ndarray:
+    """float64 (2, 3), pixels of a shrunk image to pixels of the photo."""
+    return np.array([[factor, 0, 0.5 * factor - 0.5], [0, factor, 0.5 * factor - 0.5]])
+
+
+class _HaarCascades(Detector):
+    """The cascades of Viola and Jones that come with OpenCV: they give a box and the two eyes in it."""
+
+    LONGER_SIDE = 1024
+    SMALLEST_BOX = 28  # pixels at that size
+    SMALLEST_CONFIDENCE = 0.5
+    NEIGHBOURS = 3  # windows that must agree; one is enough where candidates are confirmed
+    TILTS = ((25.0, -25.0), (45.0, -45.0))  # degrees; the cascades find faces within about 15 of upright
+    EYE_CLOSE_UP = 160  # side in pixels to which the face's box is scaled to find the eyes
+
+    def __init__(self):
+        folder = Path(getattr(getattr(cv2, "data", None), "haarcascades", ""))
+        self._face, self._eye = (
+            cv2.CascadeClassifier(str(folder / f"haarcascade_{name}.xml")) for name in ("frontalface_alt2", "eye")
+        )
+        if self._face.empty() or self._eye.empty():
+            raise FaceError(
+                "This OpenCV comes without Haar cascades. Install opencv-python-headless below version 5, "
+                "or use a YuNet file: FaceDetector(yunet_path())."
+            )
+
+    def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
+        small, factor = shrink(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), self.LONGER_SIDE)
+        faces: list[Face] = []
+        for tilts in ((0.0,), *self.TILTS):
+            found = [face for degrees in tilts for face in self._find_tilted(small, degrees, doubtful=bool(confirm))]
+            found = [face.transformed(_enlargement(factor)) for face in found]
+            faces += confirm(rgb, found) if confirm else found
+            if any(confirm or face.confidence > 0.6 for face in faces):  # turn only if no face is certain: it is slow
+                break
+        return faces
+
+    def _find_tilted(self, grey: np.ndarray, degrees: float, doubtful: bool) -> list[Face]:
+        if degrees == 0:
+            return self._find(grey, doubtful)
+        height, width = grey.shape
+        turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+        turned = cv2.warpAffine(grey, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        return [face.transformed(cv2.invertAffineTransform(turn)) for face in self._find(turned, doubtful)]
+
+    def _find(self, grey: np.ndarray, doubtful: bool) -> list[Face]:
+        """Faces of a grey picture, including the doubtful ones if they are to be confirmed."""
+        neighbours = 1 if doubtful else self.NEIGHBOURS
+        boxes, _, weights = self._face.detectMultiScale3(
+            grey, 1.15, neighbours, minSize=(self.SMALLEST_BOX, self.SMALLEST_BOX), outputRejectLevels=True
+        )
+        faces = []
+        for (left, top, side, _), weight in zip(boxes, np.ravel(weights), strict=True):
+            left, top, side = int(left), int(top), int(side)
+            landmarks = np.full((5, 2), np.nan)
+            landmarks[:2] = (left, top) + side * self._eyes_in_box(grey[top : top + side, left : left + side]) - 0.5
+            # Weight is the last stage's sum. 5 % of true faces lie below 55.2, and most false ones.
+            confidence = 1 / (1 + math.exp(-2.5 * (float(weight) - 55.2)))
+            if confidence < self.SMALLEST_CONFIDENCE and not doubtful:
+                continue
+            faces.append(Face((left - 0.5, top - 0.5, left + side - 0.5, top + side - 0.5), landmarks, confidence))
+        return faces
+
+    def _eyes_in_box(self, box: np.ndarray) -> np.ndarray:
+        """Centres of the eyes as shares of the box's side, float (2, 2); the usual ones unless both are found."""
+        side = self.EYE_CLOSE_UP
+        shrinks = box.shape[1] > side
+        close_up = cv2.resize(box, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        eyes = self._eye.detectMultiScale(close_up[: round(0.62 * side)], 1.05, 3, minSize=(20, 20), maxSize=(64, 64))
+        centres = np.array([(left + width / 2, top + height / 2) for left, top, width, height in eyes]).reshape(-1, 2)
+        distance = np.linalg.norm(centres[:, None] / side - EYES_IN_BOX, axis=2)  # (eyes, 2)
+        if not (distance.min(axis=0, initial=np.inf) < 0.14).all():  # one eye alone would tilt the face
+            return EYES_IN_BOX
+        return centres[distance.argmin(axis=0)] / side
