@@ -1,364 +1,344 @@
-"""Everything that can be set about a training run, and the recipes that set it."""
+"""The configuration of a training run: its options, what recipes and models set, and the method that follows."""
 
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Suppress
+
+from stgan.training.options import (
+    CheckpointOptions,
+    DataOptions,
+    DiscriminatorOptions,
+    GeneratorOptions,
+    LossOptions,
+    ReportOptions,
+    RunOptions,
+    ScheduleOptions,
+)
+
+SUPERVISED = ("classifier", "aligner")
+
+# What recipes and models set in place of the options' defaults, which are recipe fast's for STGAN. The reasons for
+# those are in docs/recipe.md.
+PAPER = {
+    # 200 epochs of 947 iterations (182,000 images for five D steps and one G step of 32), as the official code
+    # counts them. total_images counts what D sees, fresh at each of its steps.
+    "total_images": 200 * 947 * 6 * 32,
+    "mixed_precision": "no",
+    "learning_rate": 2e-4,
+    "decay_start": 0.5,
+    "critic_steps": 5,
+    "discriminator_attribute_weight": 1.0,
+    "attribute_weight": 10.0,
+    "never_shown_attribute_weight": 1.0,
+    "attribute_margin": 0.0,
+    "reconstruction_weight": 100.0,
+    "soft_mask": False,
+    "use_regions": False,
+    "random_flip": False,
+    "rare_attribute_power": 0.0,
+}
+STARGAN_PAPER = PAPER | {
+    # 200,000 discriminator steps of 16 images, one generator step after every five (CVPR 2018, section 4.2).
+    "total_images": 40_000 * 6 * 16,
+    "batch_size": 16,
+    "learning_rate": 1e-4,
+    # The paper's λ of 1 weighs a sum over the attributes, ours a mean: as many as there are. Set both for others
+    # than the 13.
+    "attribute_weight": 13.0,
+    "discriminator_attribute_weight": 13.0,
+    "reconstruction_weight": 10.0,
+    "random_flip": True,
+}
+CLASSIFIER = {
+    "total_images": 500_000,
+    "batch_size": 64,
+    "mixed_precision": "no",
+    "learning_rate": 2e-3,
+    "decay_start": 0.0,
+    "width": 24,
+    "rare_attribute_power": 0.0,
+}
+ALIGNER = CLASSIFIER | {"width": 28, "random_flip": False}  # it mirrors views itself
+TARGETS = {"use_regions": False}  # targets do not say what an edit changes
+STREAM = {"rare_attribute_power": 0.0}  # a stream comes in its own order
 
 
-@dataclass
-class TrainingConfig:
-    """Train an attribute editor, the classifier that labels photos for it, or the aligner that sets faces upright.
+@dataclass(frozen=True)
+class Method:
+    """How a run trains beyond its options: what model, recipe and options imply.
 
-    Start from --recipe fast (quick, good) or --recipe paper (STGAN, section 4); every other option overrides it.
+    These settings have no flags, but a run's records keep them. The values here are recipe fast's.
     """
 
-    # What to train. stgan, attgan and stargan are editors; classifier labels photos and judges edits; aligner brings
-    # faces into the frame of the aligned training images.
-    model: Literal["stgan", "attgan", "stargan", "classifier", "aligner"] = "stgan"
-    # Settings that the others start from.
-    recipe: Literal["fast", "paper"] = "fast"
-
-    # ---- data
-
-    # Hub id, folder of Parquet files, or folder of the original CelebA download.
-    dataset: str = "flwrlabs/celeba"
-    # Revision of a Hub dataset.
-    dataset_revision: str | None = None
-    # Columns to edit (or classify). Empty takes the 13 of the paper.
-    attributes: tuple[str, ...] = ()
-    # celeba: the paper's box in 178x218 images; center: largest square; none: all of it; auto: by the image's size.
-    crop: Literal["auto", "celeba", "center", "none"] = "auto"
-    # Height and width of the training images in pixels.
-    image_size: int = 128
-    # Read while training instead of decoding everything into memory first.
-    streaming: bool = False
-    # Use only this many training images.
-    max_train_samples: int | None = None
-    # Use only this many validation images.
-    max_validation_samples: int = 512
-    # Processes that read and decode images.
-    dataloader_num_workers: int = 2
-    # Keep the decoded images on the accelerator where they fit in this share of its free memory.
-    device_data_share: float = 0.5
-
-    # ---- run
-
-    # Folder for checkpoints, logs, sample grids and the model folder.
-    output_dir: str = "runs/stgan"
-    # Images to show the model in all, over all processes. Schedules are counted in images, not in steps.
-    total_images: int = 1_000_000
-    # Images per step and process.
-    batch_size: int = 32
-    # Seed of everything random.
-    seed: int = 0
-    # no; bf16; or auto: bf16 on a device that has instructions for it. Losses, penalties and norms' statistics stay in
-    # float32. fp16 costs edit accuracy.
-    mixed_precision: Literal["no", "bf16", "auto"] = "no"
-    # Compile the networks: half a minute once, then steps a fifth faster on a GPU (docs/gpu.md).
-    compile: bool = False
-    # Record the steps of an editor as CUDA graphs and replay them, so that nothing waits for Python. On one GPU; the
-    # CPU and several processes do without.
-    cuda_graphs: bool = True
-
-    # ---- model
-
-    # Folder or Hub id of an editor whose weights the generator starts from. It must have the settings below, but for a
-    # --width that may be smaller: then the generator starts wider and edits as that one did. Its discriminator goes on
-    # too, where it has one with the settings below.
-    initial_model: str | None = None
-    # Images from which only the discriminator learns, at the start: gives a pretrained generator that comes without
-    # its discriminator an opponent.
-    discriminator_head_start: int = 0
-    # Channels of the generator's first layer.
-    width: int = 64
+    # logistic: non-saturating with R1; wgan: Wasserstein with gradient penalty.
+    adversarial_loss: str = "logistic"
+    # Weight of the gradient penalty (wgan) or R1 (logistic); None: by image size and step, see r1_weight.
+    penalty_weight: float | None = None
+    # The penalty is computed at every n-th step, n times as strong.
+    penalty_interval: int = 8
+    # none | in. InstanceNorm, the paper's, cannot see a tint or a lack of fine detail.
+    discriminator_norm: str = "none"
+    # The discriminator judges realness together with the labels ...
+    discriminator_conditional: bool = True
+    # ... and real images with the labels of their edits count as fakes, with this weight.
+    mismatch_weight: float = 1.0
+    # Hidden units of each head of the discriminator.
+    discriminator_hidden: int = 1024
+    # Share of images, real and edited alike, that it sees shifted and in other colours, against overfitting.
+    discriminator_augmentation: float = 0.8
+    # Its learning rate as a multiple of the generator's.
+    discriminator_rate_factor: float = 2.0
     # Limit of the generator's channels.
     max_width: int = 1024
-    # Stride-2 layers of encoder and decoder (STGAN, AttGAN).
-    layers: int = 5
-    # Skips with a selective transfer unit, from the innermost; 0 makes them plain (STGAN).
-    stu_layers: int = 4
-    # Kernel of the units' gates (STGAN).
+    # Generator layers that the attributes enter, after the first; None takes the architecture's own.
+    inject_layers: int | None = None
+    # Kernel of the transfer units' gates, and the norm in the units: the paper's.
     stu_kernel: int = 3
-    # State passed to the next unit: the reset-gated one of the paper, a GRU's, or the upsampled one (STGAN).
-    stu_state: Literal["stu", "gru", "direct"] = "stu"
-    # Norm in the units (STGAN).
-    stu_norm: Literal["none", "bn", "in"] = "none"
-    # Generator layers that the attributes enter, after the first (STGAN, AttGAN); negative takes the model's own.
-    inject_layers: int = -1
-    # Ask with the difference to the source's attributes, or with the target; model takes the architecture's own.
-    label_mode: Literal["model", "difference", "target"] = "model"
+    stu_norm: str = "none"
     # Share of BatchNorm's running statistics kept at each step.
-    norm_decay: float = 0.999
-    # A fourth output decides per pixel how much of the source is replaced.
-    soft_mask: bool = False
-    # An edit changes nothing outside of where its attributes live in an aligned face: a mustache is on the lip, not in
-    # the hair. For images in CelebA's frame; it needs to know what an edit changes, so label_mode must be difference.
-    use_regions: bool = False
-    # Channels of the discriminator's first layer.
-    discriminator_width: int = 64
-    # Hidden units of each of the discriminator's heads.
-    discriminator_hidden: int = 1024
-    # Norm in the discriminator (STGAN, AttGAN). in, the paper's, cannot see a tint or a lack of fine detail.
-    discriminator_norm: Literal["in", "none"] = "in"
-    # The discriminator judges realness together with the labels: an edit must look like real faces that have them.
-    discriminator_conditional: bool = False
-    # Channels of the classifier's first layer.
-    classifier_width: int = 24
-    # Channels of the aligner's first layer.
-    aligner_width: int = 28
-    # Residual blocks in each of the aligner's two stages.
+    norm_decay: float = 0.99
+    # Residual blocks in each of the aligner's stages, and the side of its views in pixels.
     aligner_blocks: int = 2
-    # Height and width of what the aligner sees, pixels; a multiple of 8.
     aligner_view: int = 64
-
-    # ---- optimisation
-
-    # Adam's learning rate.
-    learning_rate: float = 2e-4
-    # The discriminator's learning rate as a multiple of it.
-    discriminator_rate_factor: float = 1.0
-    # Adam's first beta.
+    # Adam's betas. R1's first gradients are a thousand times its later ones; at .999 Adam's second moment remembers
+    # them for thousands of steps, in which D stays at chance.
     adam_beta1: float = 0.5
-    # Adam's second beta.
-    adam_beta2: float = 0.999
-    # Decoupled weight decay (classifier, aligner).
+    adam_beta2: float = 0.99
+    # Decoupled weight decay.
     weight_decay: float = 0.0
-    # constant; drop: divided by ten from decay_start on; linear or cosine: to zero from decay_start to the end.
-    lr_schedule: Literal["constant", "drop", "linear", "cosine"] = "constant"
-    # Where the decay starts, as a share of total_images.
-    decay_start: float = 0.5
+    # drop: divided by ten from decay_start on; linear or cosine: to zero from decay_start to the end.
+    lr_schedule: str = "linear"
     # Images over which the learning rate rises from zero.
     warmup_images: int = 0
-    # Keep an exponential moving average of the weights, and use it for samples and the saved model.
+    # Whether samples and the saved model are a moving average of the weights, and its half-life in images.
     use_ema: bool = True
-    # Half-life of that average in images; it starts shorter and grows with the run.
     ema_half_life: int = 20_000
-
-    # ---- losses
-
-    # wgan: Wasserstein with gradient penalty; logistic: non-saturating with R1.
-    adversarial_loss: Literal["wgan", "logistic"] = "wgan"
-    # Discriminator steps, each with a fresh batch, per generator step. 0 shares one batch and one generator pass.
-    critic_steps: int = 5
-    # Weight of the gradient penalty (wgan) or R1 (logistic).
-    penalty_weight: float = 10.0
-    # R1's weight on each attribute logit, as a share of its weight on realness (logistic). Without it the attribute
-    # head is fooled by changes that nobody sees, and the generator learns those instead of the attributes.
-    attribute_penalty_share: float = 0.0
-    # The penalty is computed at every n-th step, n times as strong.
-    penalty_interval: int = 1
-    # Share of images, real and edited alike, that the discriminator sees shifted and in other colours, so that it
-    # learns attributes instead of the training images.
-    discriminator_augmentation: float = 0.0
-    # Weight of the discriminator's attribute loss on real images.
-    discriminator_attribute_weight: float = 1.0
-    # Weight of the conditional discriminator's loss on real images with labels that are not theirs (logistic): an
-    # edit that changes nothing is then no better than any other fake.
-    mismatch_weight: float = 0.0
-    # Weight of the attribute loss on edited images.
-    attribute_weight: float = 10.0
-    # In that loss, weight of the attributes that the edit changes; those that it keeps weigh 1. Most attributes of an
-    # edit stay as they are, and pull it toward more of what is there already.
-    changed_attribute_weight: float = 1.0
-    # The same where the edit asks for what the data never show (see label_plausibility): a mustache on a woman.
-    never_shown_attribute_weight: float = 1.0
-    # Logits by which the attribute head must be surer of what an edit changes than its loss would ask. The head gives
-    # in sooner than a judge that no generator has trained against.
-    attribute_margin: float = 0.0
-    # Between which intensities edits are drawn; evaluation asks for 1 and 1.5.
-    intensity_range: tuple[float, float] = (1.0, 1.0)
-    # Logits by which that margin grows from intensity 1 to 2, so that more intensity goes on to mean more of an edit.
-    intensity_margin: float = 0.0
-    # Weight of the reconstruction loss.
-    reconstruction_weight: float = 100.0
-    # Share of a batch that is also reconstructed (shared pass only).
-    reconstruction_share: float = 1.0
-    # Final price of a fully open soft mask.
-    mask_weight: float = 0.0
-    # How much more than its share a half-open mask costs: m + concavity * m * (1 - m) of that price, for openness m. At
-    # 1 the first bit costs twice as much and the last bit nothing, so that a mask is cut out rather than hazy.
+    # In the attribute loss on edits, weight of what changes; kept attributes weigh 1, and most are kept.
+    changed_attribute_weight: float = 5.0
+    # Logits by which the attribute margin grows from intensity 1 to 2, so that more intensity is more of an edit.
+    intensity_margin: float = 3.0
+    # Share of targets that flip one attribute, as the evaluation does; the others permute the batch's labels.
+    single_flip_share: float = 0.65
+    # Two labels together less than this share as often as chance would have it count as never shown together.
+    label_plausibility: float = 0.05
+    # Share of a batch that is also reconstructed where one generator pass serves both networks.
+    reconstruction_share: float = 0.25
+    # Share of edits judged before the soft mask mixes them with the source: a half-open mask hides garish colours.
+    painted_share: float = 0.5
+    # Shares of the run between which the mask's price rises: once edits have formed, or they never do.
+    mask_ramp: tuple[float, float] = (0.1, 0.6)
+    # A half-open mask of openness m costs m + concavity * m * (1 - m).
     mask_concavity: float = 0.0
-    # Shares of the run between which that price rises from zero.
-    mask_ramp: tuple[float, float] = (0.3, 0.7)
-    # Share of edits that the discriminator judges as they were painted, before a soft mask mixes them with the source.
-    # Under a mask that is half open everywhere, garish colours look right and the old hair shines through.
-    painted_share: float = 0.0
-    # Share of targets that flip one attribute, as evaluation does; the others permute the batch's labels.
-    single_flip_share: float = 0.0
-    # How often an attribute is the one that such a target flips, as NAME WEIGHT pairs; the others weigh 1. What learns
-    # slowest, because it changes most of the picture, gains from being asked for oftener: Bald 4.
-    single_flip_weights: dict[str, float] = field(default_factory=dict)
-    # Two labels that the data show together less than this share as often as chance would go for never shown
-    # together, as a mustache on a woman. D judges the realness of such an edit without them, and does not learn a
-    # label from images where another one implies it: a mustache from men alone, so that it looks for a mustache. What
-    # an edit makes untrue unasked, black hair of a bald head, does not count either, and hair that loses its colour is
-    # judged by the nearest other one. 0 turns all of this off.
-    label_plausibility: float = 0.0
-    # 0 draws images as they come; towards 1, those with rare attributes ever more often (in-memory data only).
-    rare_attribute_power: float = 0.0
-    # Mirror images at random.
-    random_flip: bool = False
+    # Images from which only a discriminator that is new learns, beside a generator that is not.
+    discriminator_head_start: int = 10_000
 
-    # ---- checkpoints, validation, reports
 
-    # Save the full state every so many steps (and at the end, and when stopped).
-    checkpointing_steps: int = 2_000
-    # Keep only this many full states.
-    checkpoints_total_limit: int | None = 2
-    # A folder inside output_dir, latest, or a state on the Hub: owner/name@training-state. Continues exactly where it
-    # was.
-    resume_from_checkpoint: str | None = None
-    # Measure, write a sample grid and the model folder every so many steps.
-    validation_steps: int = 2_000
-    # Folder or Hub id of a classifier that measures edit accuracy at validation; without one, D's own head does.
-    classifier: str | None = None
-    # Log running means every so many steps.
-    logging_steps: int = 50
-    # tensorboard, wandb, trackio, all or none.
-    report_to: str = "tensorboard"
-    # Push the model folder to the Hub after each validation and at the end.
-    push_to_hub: bool = False
-    # Also push the full training state after every so many checkpoints, to the branch training-state; 0 never does.
-    push_state_every: int = 0
-    # Repository to push to; the output folder's name by default.
-    hub_model_id: str | None = None
-    # Create that repository as private.
-    hub_private: bool = False
+PAPER_METHOD = {
+    "adversarial_loss": "wgan",
+    "penalty_weight": 10.0,
+    "penalty_interval": 1,
+    "discriminator_norm": "in",
+    "discriminator_conditional": False,
+    "mismatch_weight": 0.0,
+    "discriminator_augmentation": 0.0,
+    "discriminator_rate_factor": 1.0,
+    "norm_decay": 0.999,
+    "adam_beta2": 0.999,
+    "lr_schedule": "drop",
+    "use_ema": False,
+    "changed_attribute_weight": 1.0,
+    "single_flip_share": 0.0,
+    "label_plausibility": 0.0,
+    "reconstruction_share": 1.0,
+    "painted_share": 0.0,
+}
+SUPERVISED_METHOD = {"adam_beta1": 0.9, "adam_beta2": 0.999, "weight_decay": 0.05, "lr_schedule": "cosine"}
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Train an attribute editor, a classifier that labels photos for it, or an aligner that finds its frame in photos.
+
+    --model, --recipe and --streaming decide what the other options start from.
+    """
+
+    # stgan, attgan and stargan are editors; a classifier labels photos and judges edits; an aligner sets faces upright.
+    model: Literal["stgan", "attgan", "stargan", "classifier", "aligner"] = "stgan"
+    # fast: this project's losses and settings; paper: those of the model's paper. Classifier and aligner have only one.
+    recipe: Literal["fast", "paper"] = "fast"
+
+    data: DataOptions = DataOptions()
+    run: RunOptions = RunOptions()
+    schedule: ScheduleOptions = ScheduleOptions()
+    generator: GeneratorOptions = GeneratorOptions()
+    discriminator: DiscriminatorOptions = DiscriminatorOptions()
+    losses: LossOptions = field(default_factory=LossOptions)
+    reports: ReportOptions = ReportOptions()
+    checkpoints: CheckpointOptions = CheckpointOptions()
+
+    # Settings of the method in place of the implied ones: those of the checkpoint that a run continues.
+    overrides: Annotated[dict[str, Any], Suppress] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        checks = {
-            "batch_size and total_images must be positive": min(self.batch_size, self.total_images) > 0,
-            "max_train_samples and max_validation_samples must be positive": self.max_validation_samples > 0
-                and (self.max_train_samples is None or self.max_train_samples > 0),
-            "checkpoints_total_limit must be positive": self.checkpoints_total_limit is None
-                or self.checkpoints_total_limit > 0,
-            "discriminator_head_start must not be negative": self.discriminator_head_start >= 0,
-            "weight_decay is for classifier and aligner: leave it out":
-                self.weight_decay == 0 or self.model in ("classifier", "aligner"),
-            "an aligner learns from faces and from what is none: set --batch_size to 2 or more":
-                self.model != "aligner" or self.batch_size > 1,
-            "penalty_interval must be positive": self.penalty_interval > 0,
-            "mismatch_weight needs the logistic loss and a conditional discriminator: set --mismatch_weight 0":
-                self.mismatch_weight == 0
-                or (self.adversarial_loss == "logistic" and self.discriminator_conditional),
-            "reconstruction_share must be in (0, 1]": 0 < self.reconstruction_share <= 1,
-            "single_flip_share must be in [0, 1]": 0 <= self.single_flip_share <= 1,
-            "single_flip_weights must be positive numbers": all(
-                0 < weight < float("inf") for weight in self.single_flip_weights.values()
-            ),
-            "single_flip_weights need targets that flip one attribute: set --single_flip_share":
-                not self.single_flip_weights or self.single_flip_share > 0,
-            "painted_share must be in [0, 1]": 0 <= self.painted_share <= 1,
-            "discriminator_augmentation must be in [0, 1]": 0 <= self.discriminator_augmentation <= 1,
-            "intensity_range must be positive and not fall": 0 < self.intensity_range[0] <= self.intensity_range[1],
-            "use_regions needs edits asked for by their difference: set --label_mode difference or --no_use_regions":
-                not self.use_regions
-                or self.label_mode == "difference"
-                or (self.label_mode == "model" and self.model == "stgan"),
-            "mask_concavity must be in [0, 1]": 0 <= self.mask_concavity <= 1,
-            "mask_ramp must rise within [0, 1]": 0 <= self.mask_ramp[0] < self.mask_ramp[1] <= 1,
-            "logging_steps, checkpointing_steps and validation_steps must be positive":
-                min(self.logging_steps, self.checkpointing_steps, self.validation_steps) > 0,
-            "label_plausibility needs data in memory: set --label_plausibility 0, or leave out --streaming":
-                not (self.label_plausibility and self.streaming),
-            "rare_attribute_power needs data in memory: set --rare_attribute_power 0, or leave out --streaming":
-                not (self.rare_attribute_power and self.streaming),
-            "critic_steps must be 0 (shared pass) or more": self.critic_steps >= 0,
-        }  # fmt: skip
-        for message, holds in checks.items():
+        for message, holds in self._checks().items():
             if not holds:
                 raise ValueError(f"{message}.")
 
+    def _checks(self) -> dict[str, bool]:
+        data, schedule, losses = self.data, self.schedule, self.losses
+        differs = self.generator.label_mode == "difference" or (
+            self.generator.label_mode == "model" and self.model == "stgan"
+        )
+        steps = (self.reports.logging_steps, self.checkpoints.checkpointing_steps, self.reports.validation_steps)
+        return {
+            "batch_size and total_images must be positive": min(schedule.batch_size, schedule.total_images) > 0,
+            "max_train_samples and max_validation_samples must be positive": data.max_validation_samples > 0
+                and (data.max_train_samples is None or data.max_train_samples > 0),
+            "an aligner needs a batch_size of at least 2, since it learns from faces and from images without one":
+                self.model != "aligner" or schedule.batch_size > 1,
+            "decay_start must be in [0, 1]": 0 <= schedule.decay_start <= 1,
+            "critic_steps must be 0 (one shared pass) or more": self.discriminator.critic_steps >= 0,
+            "single_flip_weights must be positive numbers": all(
+                0 < weight < float("inf") for weight in losses.single_flip_weights.values()
+            ),
+            "single_flip_weights need the single flips of recipe fast: set --recipe fast or leave them out":
+                not losses.single_flip_weights or self.method.single_flip_share > 0,
+            "intensity_range must be positive and must not fall":
+                0 < losses.intensity_range[0] <= losses.intensity_range[1],
+            "use_regions needs edits by attribute difference: set --label_mode difference or --no_use_regions":
+                self.model in SUPERVISED or not self.generator.use_regions or differs,
+            "logging_steps, checkpointing_steps and validation_steps must be positive": min(steps) > 0,
+            "rare_attribute_power needs data in memory: set --rare_attribute_power 0 or leave out --streaming":
+                not (data.rare_attribute_power and data.streaming),
+        }  # fmt: skip
 
-PAPER = TrainingConfig(
-    # 200 epochs of 947 iterations (182,000 images for five D steps and one G step of 32), as the official code
-    # counts them; total_images counts what D sees, fresh at each of its steps.
-    recipe="paper",
-    total_images=200 * 947 * 6 * 32,
-    lr_schedule="drop",
-    decay_start=0.5,
-    use_ema=False,
-)
+    @cached_property
+    def method(self) -> Method:
+        """What model, recipe and options imply."""
+        width, layers, images = self.generator.width, self.generator.layers, self.schedule.total_images
+        supervised, paper = self.model in SUPERVISED, self.recipe == "paper"
+        settings = SUPERVISED_METHOD if supervised else PAPER_METHOD if paper else {}
+        settings = settings | {
+            # The largest power of two in 16 widths: 1024 at 64 and 512 at 48, as in the official code.
+            "discriminator_hidden": 1 << (16 * self.discriminator.discriminator_width).bit_length() - 1,
+            # More than the paper's layers would make the innermost ones ever wider.
+            "max_width": 1024 if layers <= 5 else min(1024, 16 * width),
+            "discriminator_head_start": min(10_000, images // 6),
+        }
+        if self.model == "stgan":
+            settings["inject_layers"] = max(4, layers - 1)  # all of them, as in the paper's five
+        if self.model == "stargan" and paper:
+            settings["lr_schedule"] = "linear"
+        if supervised:
+            settings["warmup_images"] = images // 100
+        if self.data.streaming:
+            settings["label_plausibility"] = 0.0  # nobody has counted a stream's labels
+        if self.run.initial_model:  # its edits have formed, and its mask may be cut out sharply from the start
+            settings |= {"mask_ramp": (0.0, 0.1), "mask_concavity": 0.2}
+        return Method(**settings | self.overrides)
 
-FAST = TrainingConfig(
-    recipe="fast",
-    mixed_precision="auto",
-    learning_rate=3e-4,  # half as much again as the paper's: 2 dB more after few images (docs/variants.md)
-    discriminator_rate_factor=2.0,
-    # R1's first gradients are a thousand times its later ones; at 0.999 Adam's second moment remembers them for
-    # thousands of steps, in which D stays at chance.
-    adam_beta2=0.99,
-    adversarial_loss="logistic",
-    discriminator_norm="none",
-    discriminator_conditional=True,
-    critic_steps=0,
-    penalty_weight=0.2,
-    attribute_penalty_share=0.2,
-    penalty_interval=8,
-    discriminator_augmentation=0.8,
-    discriminator_attribute_weight=2.0,
-    mismatch_weight=1.0,
-    reconstruction_share=0.25,
-    reconstruction_weight=25.0,
-    # Intensities from a range, and gentleness with what no photograph shows, are for later: from the first image on
-    # they cost .05 of edit accuracy (docs/recipe.md).
-    attribute_weight=9.0,
-    changed_attribute_weight=5.0,
-    never_shown_attribute_weight=5.0,
-    attribute_margin=0.4,
-    norm_decay=0.99,
-    soft_mask=True,
-    use_regions=True,
-    mask_weight=0.35,
-    mask_ramp=(0.1, 0.6),
-    painted_share=0.5,
-    single_flip_share=0.65,
-    label_plausibility=0.05,
-    rare_attribute_power=0.5,
-    random_flip=True,
-    lr_schedule="linear",
-    decay_start=0.6,
-)
+    def flat(self) -> dict[str, Any]:
+        """The options by name, without their groups."""
+        return {name: getattr(self if group is None else getattr(self, group), name) for name, group in GROUPS.items()}
 
-CLASSIFIER = TrainingConfig(
-    model="classifier",
-    output_dir="runs/classifier",
-    total_images=500_000,
-    batch_size=64,
-    learning_rate=2e-3,
-    adam_beta1=0.9,
-    weight_decay=0.05,
-    warmup_images=5_000,
-    lr_schedule="cosine",
-    decay_start=0.0,
-    random_flip=True,
-)
+    def record(self) -> dict[str, Any]:
+        """What a run's records keep: the options and the method by name."""
+        return self.flat() | asdict(self.method)
 
-ALIGNER = replace(CLASSIFIER, model="aligner", output_dir="runs/aligner", random_flip=False)  # it mirrors views itself
+    def changed(self, **settings: Any) -> "TrainingConfig":
+        """The same configuration with other values of some options or settings of the method, by name."""
+        return _nested(self.flat() | self.overrides | settings)
 
-STARGAN_PAPER = replace(
-    PAPER,
-    # 200,000 discriminator steps of 16 images, one generator step after every five (CVPR 2018, section 4.2).
-    total_images=40_000 * 6 * 16,
-    batch_size=16,
-    learning_rate=1e-4,
-    lr_schedule="linear",
-    # The paper's λ of 1 weighs a sum over the attributes, ours a mean: as many as there are. Set both for others
-    # than the 13.
-    attribute_weight=13.0,
-    discriminator_attribute_weight=13.0,
-    reconstruction_weight=10.0,
-    random_flip=True,
-)
+    @classmethod
+    def from_flat(cls, **settings: Any) -> "TrainingConfig":
+        """A configuration from options by name; those left out are the recipe's and the model's.
+
+        Settings of the method may be among them, in place of the implied ones.
+
+        Raises:
+            TypeError: there is no such setting.
+        """
+        unknown = settings.keys() - GROUPS.keys() - METHOD
+        if unknown:
+            raise TypeError(f"There is no training option {', '.join(sorted(unknown))}.")
+        chosen = {name: settings[name] for name in ("model", "recipe", "streaming") if name in settings}
+        return _nested(recipe_options(**chosen) | settings)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "TrainingConfig":
+        """The configuration that a run's record describes. Names of options that no longer exist are ignored."""
+        known = GROUPS.keys() | METHOD
+        return cls.from_flat(**{name: value for name, value in current_names(record).items() if name in known})
+
+    def continuing(self, record: Mapping[str, Any]) -> "TrainingConfig":
+        """The same options with the method of a run's record: that run's networks and losses go on."""
+        return self.changed(**{name: value for name, value in current_names(record).items() if name in METHOD})
+
+
+# Name of each option to the group that holds it, None for TrainingConfig itself.
+GROUPS: dict[str, str | None] = {"model": None, "recipe": None} | {
+    option.name: group.name
+    for group in fields(TrainingConfig)
+    if group.name not in ("model", "recipe", "overrides")
+    for option in fields(getattr(TrainingConfig(), group.name))
+}
+METHOD = frozenset(setting.name for setting in fields(Method))
+
+
+def _nested(settings: Mapping[str, Any]) -> TrainingConfig:
+    groups: dict[str, dict[str, Any]] = {}
+    for name, group in GROUPS.items():
+        if group:
+            groups.setdefault(group, {})[name] = settings[name]
+    base = TrainingConfig()
+    return TrainingConfig(
+        settings["model"],
+        settings["recipe"],
+        **{group: replace(getattr(base, group), **options) for group, options in groups.items()},
+        overrides={name: value for name, value in settings.items() if name in METHOD},
+    )
+
+
+def r1_weight(image_size: int, images_per_step: int) -> float:
+    """R1's weight by the heuristic of StyleGAN2-ADA (arXiv 2006.06676), twice as strong.
+
+    .2, with which recipe fast was chosen, at 128 px and 32 images per step, and at 256 px and 128.
+    """
+    return 0.0004 * image_size**2 / images_per_step
+
+
+def recipe_options(model: str = "stgan", recipe: str = "fast", streaming: bool = False) -> dict[str, Any]:
+    """The options by name that ``--model``, ``--recipe`` and ``--streaming`` stand for."""
+    if model in SUPERVISED:
+        options = {"classifier": CLASSIFIER, "aligner": ALIGNER}[model]
+    else:
+        options = {"fast": {}, "paper": STARGAN_PAPER if model == "stargan" else PAPER}[recipe]
+        options = options | (STREAM if streaming else {}) | (TARGETS if model != "stgan" else {})
+    chosen = {"model": model, "recipe": recipe, "streaming": streaming, "output_dir": f"runs/{model}"}
+    return TrainingConfig().flat() | options | chosen
 
 
 def recipe_defaults(model: str, recipe: str, streaming: bool = False) -> TrainingConfig:
-    """The settings that ``--model``, ``--recipe`` and ``--streaming`` stand for, before anything is overridden."""
-    if model in ("classifier", "aligner"):
-        base = {"classifier": CLASSIFIER, "aligner": ALIGNER}[model]
-        return replace(base, recipe=recipe, streaming=streaming)
-    base = {"paper": STARGAN_PAPER if model == "stargan" else PAPER, "fast": FAST}[recipe]
-    if streaming:  # a stream comes in its own order, and nobody has counted its labels
-        base = replace(base, streaming=True, rare_attribute_power=0.0, label_plausibility=0.0)
-    if model != "stgan":  # the others ask by targets, which do not say what an edit changes
-        base = replace(base, use_regions=False)
-    return replace(base, model=model, output_dir=f"runs/{model}")
+    """The configuration that ``--model``, ``--recipe`` and ``--streaming`` stand for, before other options."""
+    return _nested(recipe_options(model, recipe, streaming))
+
+
+def current_names(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's record with the options of today for those of earlier versions; other names stay as they are."""
+    current = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
+    if record.get("dataset_revision"):
+        current["dataset"] = f"{record['dataset']}@{record['dataset_revision']}"
+    if f"{record.get('model')}_width" in record:  # classifier_width, aligner_width
+        current["width"] = record[f"{record['model']}_width"]
+    if "cuda_graphs" in record:
+        current["execution"] = "compiled" if record.get("compile") else "graphs" if record["cuda_graphs"] else "eager"
+    if isinstance(record.get("push_to_hub"), bool):
+        name = record.get("hub_model_id") or Path(record["output_dir"]).name
+        current["push_to_hub"] = name if record["push_to_hub"] else None
+    if record.get("inject_layers", 0) in (-1, None):  # the architecture's own
+        current["inject_layers"] = 4 if record.get("model") == "stgan" else None
+    return current

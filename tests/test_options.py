@@ -1,0 +1,216 @@
+"""The options: one default each, flat names on the command line and in records, and records of earlier versions."""
+
+import json
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pytest
+
+from stgan.training.command import ESSENTIAL, main, parse
+from stgan.training.config import (
+    GROUPS,
+    METHOD,
+    TrainingConfig,
+    current_names,
+    r1_weight,
+    recipe_defaults,
+)
+
+ROOT = Path(__file__).parent.parent
+MODELS = ("stgan", "attgan", "stargan", "classifier", "aligner")
+# A value of each option that is no recipe's, in the words of the command line.
+OTHERS = {
+    "model": "attgan", "recipe": "paper", "dataset": "me/faces@v2", "attributes": "Male Young", "crop": "none",
+    "image_size": "96", "streaming": True, "max_train_samples": "7", "max_validation_samples": "9",
+    "dataloader_num_workers": "3", "random_flip": False, "rare_attribute_power": "0.3", "output_dir": "runs/other",
+    "initial_model": "me/editor", "seed": "5", "mixed_precision": "bf16", "execution": "compiled",
+    "total_images": "1234", "batch_size": "6", "learning_rate": "0.5", "decay_start": "0.1", "width": "12",
+    "layers": "3", "stu_layers": "2", "stu_state": "gru", "label_mode": "difference", "soft_mask": False,
+    "use_regions": False, "discriminator_width": "10", "critic_steps": "2", "discriminator_attribute_weight": "3.5",
+    "attribute_penalty_share": "0.15", "attribute_weight": "11.5", "never_shown_attribute_weight": "2.5",
+    "attribute_margin": "0.7", "intensity_range": "1.0 1.7", "reconstruction_weight": "30.5", "mask_weight": "0.5",
+    "single_flip_weights": "Bald 2.0 Male 3.0", "validation_steps": "11", "classifier": "me/judge",
+    "logging_steps": "13", "report_to": "none", "checkpointing_steps": "17", "resume_from_checkpoint": "latest",
+    "push_to_hub": "me/pushed", "push_state_every": "4", "hub_private": True,
+}  # fmt: skip
+
+
+def flag(name, value):
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no_{name}"]
+    return [f"--{name}", *value.split()]
+
+
+def leaves(kind):
+    """Names of all options, by walking through the groups."""
+    groups = [f for f in fields(kind) if f.name != "overrides"]
+    return [
+        name
+        for option in groups
+        for name in (leaves(type(getattr(kind(), option.name))) if is_dataclass(option.type) else [option.name])
+    ]
+
+
+@pytest.mark.parametrize("recipe", ["fast", "paper"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_configuration_is_the_same_after_it_was_flat(model, recipe):
+    config = recipe_defaults(model, recipe)
+    assert TrainingConfig.from_flat(**config.flat()) == config
+    record = json.loads(json.dumps(config.record()))
+    again = TrainingConfig.from_record(record)
+    assert (again.flat(), again.method) == (config.flat(), config.method)
+    assert TrainingConfig.from_flat(model=model, recipe=recipe) == config
+
+
+def test_options_without_a_recipe_are_those_of_the_default_recipe():
+    assert TrainingConfig() == recipe_defaults("stgan", "fast") == parse([])
+
+
+def test_there_are_few_options_and_each_has_a_flat_name_of_its_own():
+    names = leaves(TrainingConfig)
+    assert sorted(names) == sorted(GROUPS) == sorted(OTHERS)
+    assert len(set(names)) == len(names) <= 55
+    assert not set(names) & METHOD
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_flag_sets_its_option_and_nothing_else(name):
+    words = flag(name, OTHERS[name]) if name != "streaming" else ["--streaming"]
+    config = parse(words)
+    starts = {each: OTHERS[each] for each in ("model", "recipe", "streaming") if each == name}
+    before = TrainingConfig.from_flat(**starts).flat()
+    changed = {each for each, value in config.flat().items() if value != before[each]}
+    assert changed == (set() if starts else {name})
+    if name in starts:
+        assert config.flat()[name] == OTHERS[name]
+
+
+def test_all_flags_together_become_their_values():
+    words = [word for name, value in OTHERS.items() if name != "rare_attribute_power" for word in flag(name, value)]
+    words += ["--rare_attribute_power", "0", "--recipe", "fast"]
+    flat = parse(words).flat()
+    assert (flat["attributes"], flat["intensity_range"]) == (("Male", "Young"), (1.0, 1.7))
+    assert flat["single_flip_weights"] == {"Bald": 2.0, "Male": 3.0}
+    assert (flat["soft_mask"], flat["hub_private"], flat["learning_rate"]) == (False, True, 0.5)
+    assert TrainingConfig.from_flat(**flat).flat() == flat
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(["--help"], ESSENTIAL), (["-h", "--model", "attgan"], ESSENTIAL), (["--help-all"], tuple(GROUPS))],
+)
+def test_help_shows_the_dozen_options_that_matter_and_help_all_the_rest(words, expected, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    shown = set(re.findall(r"^\W*--(\w+)", text, re.MULTILINE)) & GROUPS.keys()
+    assert shown == set(expected)
+    assert len(ESSENTIAL) <= 14
+    assert "--help-all" in text
+    assert "Height and width of the training images" in " ".join(re.sub("[│|]", " ", text).split())
+
+
+@pytest.mark.parametrize("words", [["--stu_kernel", "5"], ["--hub_model_id", "me/x"], ["--no_such_option"]])
+def test_a_flag_that_is_not_there_is_named(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert f"Unrecognized options: {words[0]}" in capsys.readouterr().err
+
+
+def test_a_setting_that_is_not_there_is_named():
+    with pytest.raises(TypeError, match="no training option weight_dekay"):
+        TrainingConfig.from_flat(weight_dekay=0.1)
+
+
+# --------------------------------------------------------------------------------------------------------- the method
+
+
+def test_the_method_follows_from_recipe_and_options():
+    method = {run: TrainingConfig.from_flat(model=run[0], recipe=run[1]).method for run in [
+        ("stgan", "fast"), ("stgan", "paper"), ("stargan", "paper"), ("classifier", "fast"),
+    ]}  # fmt: skip
+    assert {run: each.lr_schedule for run, each in method.items()} == {
+        ("stgan", "fast"): "linear", ("stgan", "paper"): "drop", ("stargan", "paper"): "linear",
+        ("classifier", "fast"): "cosine",
+    }  # fmt: skip
+    assert method["stgan", "paper"].penalty_weight == 10
+    assert method["classifier", "fast"].warmup_images == 5_000
+    # The widths that the official code and the bundled model's commands put together.
+    hidden = {width: TrainingConfig.from_flat(discriminator_width=width).method.discriminator_hidden
+              for width in (64, 48, 32, 24)}  # fmt: skip
+    assert hidden == {64: 1024, 48: 512, 32: 512, 24: 256}
+    assert TrainingConfig.from_flat(streaming=True).method.label_plausibility == 0
+    continued = TrainingConfig.from_flat(initial_model="me/editor", total_images=60_000).method
+    assert (continued.mask_ramp, continued.discriminator_head_start) == ((0.0, 0.1), 10_000)
+
+
+def test_r1_weighs_what_the_recipe_was_chosen_with():
+    assert r1_weight(128, 32) == pytest.approx(0.2, abs=0.01)
+    assert r1_weight(256, 128) == r1_weight(128, 32)
+
+
+# ----------------------------------------------------------------------------------- records of earlier versions
+
+OLD_RECORD = ROOT / "hub" / "stgan-celeba-128" / "training.json"
+
+
+@pytest.mark.skipif(not OLD_RECORD.is_file(), reason="no bundled model here")
+def test_a_record_with_options_that_are_gone_still_loads():
+    record = json.loads(OLD_RECORD.read_text(encoding="utf-8"))["config"] | {"an_option_of_the_past": 3}
+    config = TrainingConfig.from_record(record)
+    assert (config.generator.width, config.discriminator.discriminator_width) == (24, 24)
+    assert (config.method.discriminator_hidden, config.method.penalty_weight) == (256, 0.2)
+    assert config.method.mask_ramp == (0.0, 0.1)
+    assert config.losses.single_flip_weights["Bald"] == 2
+    again = json.loads(json.dumps(config.record()))
+    assert {name for name in again if name in record and again[name] != record[name]} == {
+        "inject_layers",
+        "push_to_hub",
+    }
+    assert (again["inject_layers"], again["push_to_hub"], again["execution"]) == (4, None, "graphs")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"dataset": "me/faces", "dataset_revision": "v2"}, {"dataset": "me/faces@v2"}),
+        ({"dataset": "me/faces", "dataset_revision": None}, {"dataset": "me/faces"}),
+        ({"model": "classifier", "width": 64, "classifier_width": 4, "aligner_width": 28}, {"width": 4}),
+        ({"model": "aligner", "width": 64, "classifier_width": 24, "aligner_width": 5}, {"width": 5}),
+        ({"compile": False, "cuda_graphs": True}, {"execution": "graphs"}),
+        ({"compile": True, "cuda_graphs": True}, {"execution": "compiled"}),
+        ({"compile": False, "cuda_graphs": False}, {"execution": "eager"}),
+        ({"push_to_hub": True, "hub_model_id": "me/x", "output_dir": "runs/y"}, {"push_to_hub": "me/x"}),
+        ({"push_to_hub": True, "hub_model_id": None, "output_dir": "runs/y"}, {"push_to_hub": "y"}),
+        ({"push_to_hub": False, "hub_model_id": "me/x", "output_dir": "runs/y"}, {"push_to_hub": None}),
+        ({"model": "stgan", "inject_layers": -1}, {"inject_layers": 4}),
+        ({"model": "attgan", "inject_layers": -1}, {"inject_layers": None}),
+        ({"attributes": ["Male"], "mask_ramp": [0.1, 0.6]}, {"attributes": ("Male",), "mask_ramp": (0.1, 0.6)}),
+    ],
+)
+def test_options_of_earlier_versions_have_their_names_of_today(old, new):
+    current = current_names(old)
+    assert {name: current[name] for name in new} == new
+
+
+def test_a_run_that_goes_on_keeps_the_method_of_its_checkpoint():
+    old = {"discriminator_hidden": 8, "stu_kernel": 5, "max_width": 16, "learning_rate": 1.0, "gone": 1}
+    config = TrainingConfig.from_flat(learning_rate=2e-4).continuing(old)
+    method = config.method
+    assert (method.discriminator_hidden, method.stu_kernel, method.max_width) == (8, 5, 16)
+    assert config.schedule.learning_rate == 2e-4
+    assert method.discriminator_norm == TrainingConfig().method.discriminator_norm
+    assert config.changed(width=8).method.stu_kernel == 5
+
+
+@pytest.mark.parametrize(
+    ("dataset", "source"),
+    [("me/faces", ("me/faces", None)), ("me/faces@v2", ("me/faces", "v2")), ("folder@home", ("folder@home", None))],
+)
+def test_a_dataset_may_name_its_revision(dataset, source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder@home").mkdir()
+    assert TrainingConfig.from_flat(dataset=dataset).data.source == source
