@@ -148,8 +148,11 @@ def test_the_method_follows_from_recipe_and_options():
 
 
 def test_r1_weighs_what_the_recipe_was_chosen_with():
-    assert r1_weight(128, 32) == pytest.approx(0.2, abs=0.01)
-    assert r1_weight(256, 128) == r1_weight(128, 32)
+    assert r1_weight(128, 32) == pytest.approx(0.2)
+    assert r1_weight(256, 128) == r1_weight(128, 32) == TrainingConfig().method.penalty_weight
+    assert TrainingConfig().for_processes(2).method.penalty_weight == r1_weight(128, 64)
+    paper = recipe_defaults("stgan", "paper")
+    assert paper.for_processes(2) == paper
 
 
 # ----------------------------------------------------------------------------------- records of earlier versions

@@ -49,26 +49,26 @@ def compute_discriminator_loss(
     Returns:
         The loss; ``d_adversarial``, ``d_attribute`` and, where they are part of it, ``d_mismatch`` and ``d_penalty``.
     """
-    count, labels = len(real), edits.source
+    method, count, labels = config.method, len(real), edits.source
     target = rules.discriminator_targets(labels, rules.complete_targets(labels, edits.target))
     conditions = torch.cat([labels, target])
-    if config.mismatch_weight:  # one pass answers for the images' own labels and for the wrong ones
+    if method.mismatch_weight:  # one pass answers for the images' own labels and for the wrong ones
         conditions = torch.stack([conditions, torch.cat([target, labels])], dim=1)
-    images = augment(torch.cat([real, fake]), config.discriminator_augmentation, random)
+    images = augment(torch.cat([real, fake]), method.discriminator_augmentation, random)
     realness, attribute_logits = discriminator(images, conditions)
-    if config.mismatch_weight:
+    if method.mismatch_weight:
         realness, mismatched_realness = realness.unbind(dim=1)
-    adversarial = DISCRIMINATOR_LOSSES[config.adversarial_loss](realness[:count], realness[count:])
+    adversarial = DISCRIMINATOR_LOSSES[method.adversarial_loss](realness[:count], realness[count:])
     attribute = losses.attribute_loss(attribute_logits[:count], labels, rules.label_weights(labels))
-    loss = adversarial + config.discriminator_attribute_weight * attribute
+    loss = adversarial + config.discriminator.discriminator_attribute_weight * attribute
     terms = {"d_adversarial": adversarial, "d_attribute": attribute}
-    if config.mismatch_weight:
+    if method.mismatch_weight:
         mismatched = ((labels - target).abs() == 1).any(dim=1)
         terms["d_mismatch"] = losses.mismatch_loss(mismatched_realness[:count], mismatched)
-        loss = loss + config.mismatch_weight * terms["d_mismatch"]
+        loss = loss + method.mismatch_weight * terms["d_mismatch"]
     if penalised is not None:
         terms["d_penalty"] = _gradient_penalty(config, penalised, images[:count], images[count:], labels, random)
-        loss = loss + config.penalty_weight * config.penalty_interval * terms["d_penalty"]
+        loss = loss + method.penalty_weight * method.penalty_interval * terms["d_penalty"]
     return loss, _detach(terms)
 
 
@@ -81,9 +81,9 @@ def _gradient_penalty(
         return type(network).forward(network, images, labels)
 
     with torch.autocast(real.device.type, enabled=False):
-        if config.adversarial_loss == "wgan":
+        if config.method.adversarial_loss == "wgan":
             return losses.gradient_penalty(lambda images: heads(images)[0], real, fake.float(), random)
-        return losses.r1_penalty(heads, real, config.attribute_penalty_share, random) / 2
+        return losses.r1_penalty(heads, real, config.discriminator.attribute_penalty_share, random) / 2
 
 
 def compute_generator_loss(
@@ -114,26 +114,28 @@ def compute_generator_loss(
     Returns:
         The loss; ``g_adversarial``, ``g_attribute``, ``g_reconstruction`` and, with masks, ``g_mask``.
     """
-    labels, target, intensity = edits
+    method, (labels, target, intensity) = config.method, edits
     target = rules.complete_targets(labels, target)
-    weights = rules.edit_weights(labels, target, config.changed_attribute_weight, config.never_shown_attribute_weight)
+    weights = rules.edit_weights(
+        labels, target, method.changed_attribute_weight, config.losses.never_shown_attribute_weight
+    )
     with _frozen(discriminator):
-        images = augment(fake, config.discriminator_augmentation, random)
+        images = augment(fake, method.discriminator_augmentation, random)
         realness, attribute_logits = discriminator(images, rules.discriminator_targets(labels, target))
-    margin = config.attribute_margin + config.intensity_margin * (intensity - 1)
+    margin = config.losses.attribute_margin + method.intensity_margin * (intensity - 1)
     attribute_logits = attribute_logits.float() - margin * (target - labels)  # unchanged attributes have no margin
     terms = {
-        "g_adversarial": GENERATOR_LOSSES[config.adversarial_loss](realness),
+        "g_adversarial": GENERATOR_LOSSES[method.adversarial_loss](realness),
         "g_attribute": losses.attribute_loss(attribute_logits, target, weights),
         "g_reconstruction": losses.reconstruction_loss(reconstruction, original),
     }
     loss = (
         terms["g_adversarial"]
-        + config.attribute_weight * terms["g_attribute"]
-        + config.reconstruction_weight * terms["g_reconstruction"]
+        + config.losses.attribute_weight * terms["g_attribute"]
+        + config.losses.reconstruction_weight * terms["g_reconstruction"]
     )
     if mask is not None:
-        terms["g_mask"] = losses.mask_loss(mask, config.mask_concavity)
+        terms["g_mask"] = losses.mask_loss(mask, method.mask_concavity)
         loss = loss + mask_price * terms["g_mask"]
     return loss, _detach(terms)
 

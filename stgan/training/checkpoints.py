@@ -8,15 +8,18 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from stgan.training.config import TrainingConfig
+from stgan.training.config import SUPERVISED, TrainingConfig, current_names
 
-# Settings that the tensors of a checkpoint or the order of its batches depend on.
+# Options that the tensors of a checkpoint or the order of its batches depend on. The method is the checkpoint's.
 RESUME_SETTINGS = (
-    "model", "dataset", "dataset_revision", "attributes", "crop", "image_size", "streaming", "max_train_samples",
-    "batch_size", "seed", "width", "max_width", "layers", "stu_layers", "stu_kernel", "stu_state", "stu_norm",
-    "inject_layers", "label_mode", "soft_mask", "discriminator_width", "discriminator_hidden", "discriminator_norm",
-    "discriminator_conditional", "classifier_width", "aligner_width", "aligner_blocks", "aligner_view",
-    "critic_steps", "use_ema",
+    "model", "dataset", "attributes", "crop", "image_size", "streaming", "max_train_samples", "batch_size", "seed",
+    "width",
+)  # fmt: skip
+KEPT = 2
+"""Checkpoints of a run that are kept: the newest, and the one before it."""
+# The same for editors alone.
+EDITOR_RESUME_SETTINGS = (
+    "layers", "stu_layers", "stu_state", "label_mode", "soft_mask", "discriminator_width", "critic_steps",
 )  # fmt: skip
 PREFIX = "checkpoint-"
 PARTIAL_PREFIX = "partial-"
@@ -58,8 +61,8 @@ def find_checkpoint(output_dir: Path, wanted: str) -> Path | None:
     return path
 
 
-def save_checkpoint(accelerator: Accelerator, output_dir: Path, progress: dict[str, Any], limit: int | None) -> Path:
-    """Write networks, optimizers, averages and progress; then remove the oldest checkpoints beyond ``limit``.
+def save_checkpoint(accelerator: Accelerator, output_dir: Path, progress: dict[str, Any]) -> Path:
+    """Write networks, optimizers, averages and progress; then remove all but the newest :data:`KEPT` checkpoints.
 
     A run that went back to an earlier checkpoint keeps later ones under another name, so that ``latest`` is its own.
 
@@ -83,10 +86,9 @@ def save_checkpoint(accelerator: Accelerator, output_dir: Path, progress: dict[s
                 shutil.rmtree(abandoned, ignore_errors=True)
                 later.rename(abandoned)
                 accelerator.print(f"{later.name} belongs to an abandoned continuation: it is now {abandoned.name}.")
-        if limit is not None:
-            others = [checkpoint for checkpoint in list_checkpoints(output_dir) if checkpoint != final]
-            for old in others[: max(0, len(others) - limit + 1)]:
-                _remove(old)
+        others = [checkpoint for checkpoint in list_checkpoints(output_dir) if checkpoint != final]
+        for old in others[: max(0, len(others) - KEPT + 1)]:
+            _remove(old)
     accelerator.wait_for_everyone()
     return final
 
@@ -100,8 +102,8 @@ def _remove(checkpoint: Path) -> None:
         shutil.rmtree(doomed)
 
 
-def load_checkpoint(accelerator: Accelerator, checkpoint: Path, expected: dict[str, Any]) -> dict[str, Any]:
-    """Restore a state that :func:`save_checkpoint` wrote, and return its progress.
+def read_progress(checkpoint: Path, expected: dict[str, Any]) -> dict[str, Any]:
+    """The progress that :func:`save_checkpoint` wrote, if its networks and batches are those of a run.
 
     Args:
         expected: settings that must equal the checkpoint's, as :func:`resume_settings` returns them.
@@ -110,7 +112,7 @@ def load_checkpoint(accelerator: Accelerator, checkpoint: Path, expected: dict[s
         CheckpointError: settings differ; the message names each with both values.
     """
     progress = json.loads((checkpoint / PROGRESS_FILE).read_text(encoding="utf-8"))
-    saved = progress["config"]
+    saved = current_names(progress["config"])
     different = [
         f"{name}: {saved.get(name)!r} there, {value!r} now"
         for name, value in expected.items()
@@ -121,13 +123,14 @@ def load_checkpoint(accelerator: Accelerator, checkpoint: Path, expected: dict[s
             f"{checkpoint} was made with other settings ({'; '.join(different)}). Use the same settings, or another "
             "--output_dir for a new run."
         )
-    accelerator.load_state(str(checkpoint))
     return progress
 
 
 def resume_settings(config: TrainingConfig, processes: int) -> dict[str, Any]:
-    """Settings, as JSON holds them, that must not change between two parts of a run."""
-    settings = {name: getattr(config, name) for name in RESUME_SETTINGS}
-    if config.streaming:  # each worker reads its own files
-        settings["dataloader_num_workers"] = config.dataloader_num_workers
-    return json.loads(json.dumps(settings)) | {"processes": processes}
+    """Settings that must not change between two parts of a run."""
+    options, names = config.flat(), RESUME_SETTINGS
+    if config.model not in SUPERVISED:
+        names += EDITOR_RESUME_SETTINGS
+    if config.data.streaming:  # each worker reads its own files
+        names += ("dataloader_num_workers",)
+    return {name: options[name] for name in names} | {"processes": processes}

@@ -24,14 +24,14 @@ class ClassificationObjective(SupervisedObjective):
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
         super().__init__(
-            AttributeClassifier(attributes, config.image_size, config.classifier_width), config, accelerator
+            AttributeClassifier(attributes, config.data.image_size, config.generator.width), config, accelerator
         )
 
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
         """One step on randomly displaced images."""
         images, labels = draw()
         images = random_similarity(normalise(images), random)
-        if self.config.random_flip:
+        if self.config.data.random_flip:
             images = random_flip(images, random)
         loss = losses.attribute_loss(self.network(images), labels)
         self.optimizer.zero_grad(set_to_none=True)

@@ -9,11 +9,12 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import tyro
 
-from stgan.data.loading import DataError
+from stgan.data import DataError
 from stgan.models import ModelFolderError
+from stgan.training.alarms import TrainingError
 from stgan.training.checkpoints import CheckpointError
 from stgan.training.config import TrainingConfig, recipe_defaults
-from stgan.training.trainer import TrainingError, train
+from stgan.training.trainer import train
 
 # Options that --help shows; --help-all shows the others too.
 ESSENTIAL = (

@@ -76,8 +76,8 @@ class Method:
 
     # logistic: non-saturating with R1; wgan: Wasserstein with gradient penalty.
     adversarial_loss: str = "logistic"
-    # Weight of the gradient penalty (wgan) or R1 (logistic); None: by image size and step, see r1_weight.
-    penalty_weight: float | None = None
+    # Weight of the gradient penalty (wgan) or R1 (logistic, by r1_weight).
+    penalty_weight: float = 0.2
     # The penalty is computed at every n-th step, n times as strong.
     penalty_interval: int = 8
     # none | in. InstanceNorm, the paper's, cannot see a tint or a lack of fine detail.
@@ -229,6 +229,8 @@ class TrainingConfig:
             "max_width": 1024 if layers <= 5 else min(1024, 16 * width),
             "discriminator_head_start": min(10_000, images // 6),
         }
+        if not paper:
+            settings["penalty_weight"] = r1_weight(self.data.image_size, self.schedule.batch_size)
         if self.model == "stgan":
             settings["inject_layers"] = max(4, layers - 1)  # all of them, as in the paper's five
         if self.model == "stargan" and paper:
@@ -240,6 +242,12 @@ class TrainingConfig:
         if self.run.initial_model:  # its edits have formed, and its mask may be cut out sharply from the start
             settings |= {"mask_ramp": (0.0, 0.1), "mask_concavity": 0.2}
         return Method(**settings | self.overrides)
+
+    def for_processes(self, count: int) -> "TrainingConfig":
+        """The same for a run of several processes: its steps have more images, so R1 weighs less."""
+        if count == 1 or self.recipe == "paper" or "penalty_weight" in self.overrides:
+            return self
+        return self.changed(penalty_weight=r1_weight(self.data.image_size, count * self.schedule.batch_size))
 
     def flat(self) -> dict[str, Any]:
         """The options by name, without their groups."""
@@ -304,11 +312,11 @@ def _nested(settings: Mapping[str, Any]) -> TrainingConfig:
 
 
 def r1_weight(image_size: int, images_per_step: int) -> float:
-    """R1's weight by the heuristic of StyleGAN2-ADA (arXiv 2006.06676), twice as strong.
+    """R1's weight: .2 at 128 px and 32 images per step, with which recipe fast was chosen, and at 256 px and 128.
 
-    .2, with which recipe fast was chosen, at 128 px and 32 images per step, and at 256 px and 128.
+    The rule is StyleGAN2-ADA's (arXiv 2006.06676), twice as strong.
     """
-    return 0.0004 * image_size**2 / images_per_step
+    return 0.2 * (image_size / 128) ** 2 * 32 / images_per_step
 
 
 def recipe_options(model: str = "stgan", recipe: str = "fast", streaming: bool = False) -> dict[str, Any]:

@@ -48,16 +48,16 @@ class EditingObjective:
         self.config, self.accelerator = config, accelerator
         self.plain_generator = build_generator(config, attributes).to(memory_format=torch.channels_last)
         self.plain_discriminator = build_discriminator(config, attributes).to(memory_format=torch.channels_last)
-        if config.initial_model:
-            load_initial_weights(self.plain_generator, config.initial_model)
-            accelerator.print(load_initial_discriminator(self.plain_discriminator, config.initial_model))
-        device = accelerator.device
-        self.records_steps = config.cuda_graphs and device.type == "cuda" and accelerator.num_processes == 1
+        self.head_start = 0  # images at the start from which only the discriminator learns
+        if config.run.initial_model:
+            self._start_from(config.run.initial_model)
+        device, execution, method = accelerator.device, config.run.execution, config.method
+        self.records_steps = execution != "eager" and device.type == "cuda" and accelerator.num_processes == 1
         self.recorder: GraphRecorder | None = None  # from the first step on
         self.ema = (
-            ExponentialMovingAverage(self.plain_generator.to(device), config.ema_half_life) if config.use_ema else None
+            ExponentialMovingAverage(self.plain_generator.to(device), method.ema_half_life) if method.use_ema else None
         )
-        if config.compile:
+        if execution == "compiled":
             self.plain_generator.compile()
             self.plain_discriminator.compile()
         self.generator, self.discriminator, self.generator_optimizer, self.discriminator_optimizer = (
@@ -76,33 +76,46 @@ class EditingObjective:
         self.cycle = config.model == "stargan"  # its reconstruction undoes the edit (CVPR 2018, equation 4)
         self.judge = self._load_judge()
 
+    def _start_from(self, initial_model: str) -> None:
+        """Load the weights of an editor. A discriminator that does not come with it learns alone at first."""
+        load_initial_weights(self.plain_generator, initial_model)
+        differences = load_initial_discriminator(self.plain_discriminator, initial_model)
+        if not differences:
+            self.accelerator.print(f"The discriminator starts from that of {initial_model}.")
+            return
+        self.head_start = self.config.method.discriminator_head_start
+        self.accelerator.print(
+            f"The discriminator starts from random weights, because --initial_model {initial_model} has "
+            f"{differences}. It learns alone from the first {self.head_start:,} images."
+        )
+
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
-        betas, rate = (self.config.adam_beta1, self.config.adam_beta2), self.config.learning_rate
+        betas, rate = (self.config.method.adam_beta1, self.config.method.adam_beta2), self.config.schedule.learning_rate
         return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True, capturable=self.records_steps)
 
     def _load_judge(self) -> Judge | None:
         """The classifier that measures edit accuracy at validation, where one is configured."""
-        if self.config.classifier is None:
+        if self.config.reports.classifier is None:
             return None
-        judge = AttributeClassifier.from_pretrained(self.config.classifier).to(self.accelerator.device)
+        judge = AttributeClassifier.from_pretrained(self.config.reports.classifier).to(self.accelerator.device)
         check_judge(self.plain_generator, judge)
         return judge
 
     def count_labels(self, labels: Tensor) -> None:
         """Learn from the training labels (N, A) which of them never occur together."""
-        share = self.config.label_plausibility
+        share = self.config.method.label_plausibility
         if share:
             rules = LabelRules.from_labels(self.plain_generator.attributes, labels, share)
             self.label_rules = rules.to(self.accelerator.device)
 
     @property
     def batches_per_step(self) -> int:
-        return self.config.critic_steps + 1
+        return self.config.discriminator.critic_steps + 1
 
     @property
     def optimizers(self) -> dict[torch.optim.Optimizer, float]:
-        generator_rate = self.config.learning_rate
-        discriminator_rate = generator_rate * self.config.discriminator_rate_factor
+        generator_rate = self.config.schedule.learning_rate
+        discriminator_rate = generator_rate * self.config.method.discriminator_rate_factor
         return {self.generator_optimizer: generator_rate, self.discriminator_optimizer: discriminator_rate}
 
     @property
@@ -122,8 +135,8 @@ class EditingObjective:
 
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
         """One generator step and the discriminator steps that belong to it, recorded as a CUDA graph if possible."""
-        interval, critic_steps = self.config.penalty_interval, self.config.critic_steps
-        head_start = progress * self.config.total_images < self.config.discriminator_head_start
+        interval, critic_steps = self.config.method.penalty_interval, self.config.discriminator.critic_steps
+        head_start = progress * self.config.schedule.total_images < self.head_start
         penalties = tuple(number % interval == 0 for number in range(step * critic_steps, (step + 1) * critic_steps))
         penalties = penalties or (step % interval == 0,)
         self.current_mask_price.fill_(self.mask_price(progress))
@@ -167,7 +180,7 @@ class EditingObjective:
             with torch.no_grad():
                 fake = self.plain_generator(images, self._condition(edits), parts=True)
             return self._discriminator_step(images, self._judged_images(fake, random), edits, random, penalise)
-        rows = 0 if self.cycle else max(1, round(len(images) * self.config.reconstruction_share))
+        rows = 0 if self.cycle else max(1, round(len(images) * self.config.method.reconstruction_share))
         conditions = torch.cat([self._condition(edits), self._unchanged(labels)[:rows]])
         decoded = self.generator(images, conditions, parts=True)  # B edits, then R reconstructions
         fake = Edit(*(part if part is None else part[: len(images)] for part in decoded))
@@ -225,11 +238,11 @@ class EditingObjective:
         """Images in [-1, 1], mirrored at random where configured, and their labels."""
         images, labels = batch
         images = normalise(images)
-        return (random_flip(images, random) if self.config.random_flip else images), labels
+        return (random_flip(images, random) if self.config.data.random_flip else images), labels
 
     def _judged_images(self, edit: Edit, random: torch.Generator) -> Tensor:
         """The images (B, 3, S, S) that the discriminator judges: a share of them as painted, without the soft mask."""
-        share = self.config.painted_share
+        share = self.config.method.painted_share
         if edit.mask is None or share == 0:  # no draw, so that runs without it keep their random numbers
             return edit.image
         painted = torch.rand(len(edit.image), 1, 1, 1, generator=random, device=edit.image.device) < share
@@ -250,8 +263,8 @@ class EditingObjective:
 
     def mask_price(self, progress: float) -> float:
         """Weight of the masks' openness at ``progress`` in [0, 1): it rises only once edits have formed."""
-        start, end = self.config.mask_ramp
-        return self.config.mask_weight * min(1.0, max(0.0, (progress - start) / (end - start)))
+        start, end = self.config.method.mask_ramp
+        return self.config.losses.mask_weight * min(1.0, max(0.0, (progress - start) / (end - start)))
 
     def update_average(self, images_seen: int, images_per_step: int) -> None:
         """Update the moving average of the generator's weights after a step."""

@@ -76,7 +76,7 @@ class _Recorded:
         except RuntimeError as error:
             raise RecordingError(
                 f"A step cannot be recorded as a CUDA graph here ({error}): continue from the last checkpoint with "
-                "--resume_from_checkpoint latest --no_cuda_graphs."
+                "--resume_from_checkpoint latest --execution eager."
             ) from error
 
     def replay(self, batches: list[Batch]) -> Terms:

@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import asdict
 from typing import Any
 
 from stgan.card import TRAINING_FILE
@@ -54,7 +53,7 @@ class History:
         devices, self.commands = progress.get("devices", ""), progress["commands"]
         if complete:
             self.devices = devices or self.devices
-            self.trained_config = {name: progress["config"].get(name, now) for name, now in asdict(config).items()}
+            self.trained_config = TrainingConfig.from_record(progress["config"]).record()
             return
         self.devices = _append_device(devices, self.device)
         if self.commands[-1]["command"] != self.command:
@@ -87,7 +86,7 @@ class History:
             "minutes": round(self.minutes, 1),
             "device": self.devices,
             **facts,
-            "config": (self.trained_config or asdict(config)) | {"attributes": list(attributes)},
+            "config": (self.trained_config or config.record()) | {"attributes": list(attributes)},
         }
 
 

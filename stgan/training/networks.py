@@ -21,41 +21,56 @@ ARCHITECTURES = {"stgan": "STGAN", "attgan": "AttGAN", "stargan": "StarGAN"}
 
 def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Generator:
     """The generator that a configuration describes."""
+    options, method = config.generator, config.method
     settings: dict[str, Any] = {
         "attributes": attributes,
-        "image_size": config.image_size,
-        "width": config.width,
-        "soft_mask": config.soft_mask,
-        "use_regions": config.use_regions,
+        "image_size": config.data.image_size,
+        "width": options.width,
+        "soft_mask": options.soft_mask,
+        "use_regions": options.use_regions,
     }
-    if config.label_mode != "model":
-        settings["label_mode"] = config.label_mode
+    if options.label_mode != "model":
+        settings["label_mode"] = options.label_mode
     if config.model != "stargan":
-        settings |= {"max_width": config.max_width, "layers": config.layers, "norm_decay": config.norm_decay}
-        settings |= {"inject_layers": config.inject_layers} if config.inject_layers >= 0 else {}
+        settings |= {"max_width": method.max_width, "layers": options.layers, "norm_decay": method.norm_decay}
+        settings |= {} if method.inject_layers is None else {"inject_layers": method.inject_layers}
     if config.model == "stgan":
-        settings |= {name: getattr(config, name) for name in ("stu_layers", "stu_kernel", "stu_state", "stu_norm")}
-        settings |= {"skip_layers": config.stu_layers} if config.stu_layers > 4 else {}  # each unit needs its skip
+        settings |= {"stu_layers": options.stu_layers, "stu_state": options.stu_state}
+        settings |= {"stu_kernel": method.stu_kernel, "stu_norm": method.stu_norm}
+        settings |= {"skip_layers": options.stu_layers} if options.stu_layers > 4 else {}  # each unit needs its skip
     return GENERATORS[ARCHITECTURES[config.model]](**settings)
 
 
 def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> Discriminator | PatchDiscriminator:
     """The discriminator that belongs to a configuration's generator."""
+    image_size, width, method = config.data.image_size, config.discriminator.discriminator_width, config.method
     if config.model == "stargan":
-        layers = min(6, (config.image_size & -config.image_size).bit_length() - 1)
-        return PatchDiscriminator(
-            attributes, config.image_size, config.discriminator_width, layers, config.discriminator_conditional
-        )
+        layers = min(6, (image_size & -image_size).bit_length() - 1)
+        return PatchDiscriminator(attributes, image_size, width, layers, method.discriminator_conditional)
     return Discriminator(
         attributes,
-        config.image_size,
-        config.discriminator_width,
-        max_width=16 * config.discriminator_width,
-        layers=config.layers,
-        hidden=config.discriminator_hidden,
-        norm=config.discriminator_norm,
-        conditional=config.discriminator_conditional,
+        image_size,
+        width,
+        max_width=16 * width,
+        layers=config.generator.layers,
+        hidden=method.discriminator_hidden,
+        norm=method.discriminator_norm,
+        conditional=method.discriminator_conditional,
     )
+
+
+def saved_method(folder_or_hub_id: str) -> dict[str, Any]:
+    """Settings of a saved editor's networks that no option sets, by their names in the method.
+
+    Raises:
+        ModelFolderError: there is no editor.
+    """
+    saved, discriminator = load_generator(folder_or_hub_id), load_companion_discriminator(folder_or_hub_id)
+    names = ("max_width", "inject_layers", "stu_kernel", "stu_norm")
+    method = {name: saved.config[name] for name in names if name in saved.config}
+    if discriminator is not None and "hidden" in discriminator.config:
+        method["discriminator_hidden"] = discriminator.config["hidden"]
+    return method
 
 
 def load_initial_weights(generator: Generator, folder_or_hub_id: str) -> None:
@@ -79,14 +94,12 @@ def load_initial_discriminator(discriminator: Discriminator | PatchDiscriminator
     """Load the weights of a saved generator's discriminator into a new one, if there is one with the same settings.
 
     Returns:
-        A sentence for the log that says whether it was loaded.
+        What the saved one has in place of those settings; empty if it was loaded.
     """
     saved = load_companion_discriminator(folder_or_hub_id)
-    differences = "no discriminator" if saved is None else settings_differences(discriminator, saved)
-    if differences:
-        return (
-            f"The discriminator starts from random weights, because --initial_model {folder_or_hub_id} has "
-            f"{differences}: --discriminator_head_start gives it time to learn."
-        )
-    discriminator.load_state_dict(saved.state_dict())
-    return f"The discriminator starts from that of {folder_or_hub_id}."
+    if saved is None:
+        return "no discriminator"
+    differences = settings_differences(discriminator, saved)
+    if not differences:
+        discriminator.load_state_dict(saved.state_dict())
+    return differences

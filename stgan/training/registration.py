@@ -44,7 +44,7 @@ class RegistrationObjective(SupervisedObjective):
     """The aligner and its training step."""
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
-        aligner = FaceAligner(config.aligner_view, config.aligner_width, config.aligner_blocks)
+        aligner = FaceAligner(config.method.aligner_view, config.generator.width, config.method.aligner_blocks)
         super().__init__(aligner, config, accelerator)
         self.points = frame_points().to(accelerator.device)
         left, _, right, _ = CELEBA_CROP
@@ -66,7 +66,7 @@ class RegistrationObjective(SupervisedObjective):
 
     def _draw_views(self, images: Tensor, faceless: int, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Views (N, 3, V, V) and their similarities a, b (N,) to the crops; the first ``faceless`` show no face."""
-        count, size = len(images), self.config.aligner_view
+        count, size = len(images), self.config.method.aligner_view
         # At inference the aligner's first view is far off and the second is nearly right: it learns from both.
         a, b = random_similarities(count, random)
         near_a, near_b = random_similarities(count, random, rotation=10, scale=1.15, shift=0.06)

@@ -24,7 +24,7 @@ class Schedule:
 
     @property
     def total_steps(self) -> int:
-        return math.ceil(self.config.total_images / self.images_per_step)
+        return math.ceil(self.config.schedule.total_images / self.images_per_step)
 
     def images(self, step: int) -> int:
         """Images drawn before a step."""
@@ -41,13 +41,15 @@ class Schedule:
 
 def learning_rate_factor(config: TrainingConfig, images_seen: int, progress: float) -> float:
     """Factor on the learning rate after ``images_seen`` images, at ``progress`` in [0, 1) of the run."""
-    warmup = min(1.0, (images_seen + config.batch_size) / config.warmup_images) if config.warmup_images else 1.0
-    if config.lr_schedule == "constant" or progress < config.decay_start:
+    method, decay_start = config.method, config.schedule.decay_start
+    images = images_seen + config.schedule.batch_size
+    warmup = min(1.0, images / method.warmup_images) if method.warmup_images else 1.0
+    if progress < decay_start:
         return warmup
-    if config.lr_schedule == "drop":
+    if method.lr_schedule == "drop":
         return warmup * 0.1
-    share = (progress - config.decay_start) / (1 - config.decay_start)
-    return warmup * (1 - share if config.lr_schedule == "linear" else (1 + math.cos(math.pi * share)) / 2)
+    share = (progress - decay_start) / (1 - decay_start)
+    return warmup * (1 - share if method.lr_schedule == "linear" else (1 + math.cos(math.pi * share)) / 2)
 
 
 def set_learning_rates(objective: Objective, factor: float, device: torch.device) -> None:

@@ -19,6 +19,7 @@ from stgan.data import (
 )
 from stgan.training.config import TrainingConfig
 
+DEVICE_MEMORY_SHARE = 0.5  # of what is free, at most, for images that are kept on the GPU
 MAX_HELD_OUT_SHARE = 0.1  # of the training split, where the dataset has no validation split
 
 
@@ -32,7 +33,8 @@ class Splits:
     """
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
-        self.config, self.attributes, self.accelerator = config, attributes, accelerator
+        self.config, self.attributes, self.accelerator = config.data, attributes, accelerator
+        self.batch_size, self.seed = config.schedule.batch_size, config.run.seed
         self.held_out = 0  # images at the start of the training split that are used for validation
         self.training_images: int | None = None  # unknown for a stream
 
@@ -44,12 +46,13 @@ class Splits:
         """
         config = self.config
         try:
-            return self.load("validation", max_samples=config.max_validation_samples)
+            return self.load("validation", max_samples=config.data.max_validation_samples)
         except MissingSplitError as error:
-            if config.streaming:
+            if config.data.streaming:
                 raise DataError(f"{error} Without --streaming, images of train are held out instead.") from error
-        images = len(open_split(config.dataset, "train", revision=config.dataset_revision))
-        self.held_out = min(config.max_validation_samples, math.ceil(MAX_HELD_OUT_SHARE * images))
+        dataset, revision = config.source
+        images = len(open_split(dataset, "train", revision=revision))
+        self.held_out = min(config.data.max_validation_samples, math.ceil(MAX_HELD_OUT_SHARE * images))
         self.accelerator.print(f"No validation split: the first {self.held_out} images of train are held out for it.")
         return self.load("train", max_samples=self.held_out)
 
@@ -61,30 +64,32 @@ class Splits:
         """
         config, accelerator = self.config, self.accelerator
         device = accelerator.device
+        dataset, revision = config.source
         ranks = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
-        if config.streaming:
+        if config.data.streaming:
             return StreamBatches(
-                config.dataset, "train", self.attributes, config.image_size, config.batch_size, config.seed,
-                crop=config.crop, workers=config.dataloader_num_workers, max_samples=config.max_train_samples,
-                revision=config.dataset_revision, device=device, **ranks,
+                dataset, "train", self.attributes, config.data.image_size, self.batch_size, self.seed,
+                crop=config.data.crop, workers=config.data.dataloader_num_workers, max_samples=config.data.max_train_samples,
+                revision=revision, device=device, **ranks,
             )  # fmt: skip
-        data = self.load("train", max_samples=config.max_train_samples, skip_samples=self.held_out)
+        data = self.load("train", max_samples=config.data.max_train_samples, skip_samples=self.held_out)
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
         self.training_images = len(data)
         count_labels(data.labels)
-        weights = rare_attribute_weights(data.labels, config.rare_attribute_power)
-        if _fits_on_device(data, device, config.device_data_share):
+        weights = rare_attribute_weights(data.labels, config.data.rare_attribute_power)
+        if _fits_on_device(data, device):
             data = data.to(device)
-        return MemoryBatches(data, config.batch_size, config.seed, weights=weights, device=device, **ranks)
+        return MemoryBatches(data, self.batch_size, self.seed, weights=weights, device=device, **ranks)
 
     def load(self, split: str, **limits: Any) -> MemoryDataset:
         """A split in memory. The main process reads it first and fills the cache for the others."""
         config, accelerator = self.config, self.accelerator
+        dataset, revision = config.source
         with accelerator.main_process_first():
             try:
                 return load_into_memory(
-                    config.dataset, split, self.attributes, config.image_size, crop=config.crop, **limits,
-                    workers=config.dataloader_num_workers, revision=config.dataset_revision,
+                    dataset, split, self.attributes, config.data.image_size, crop=config.data.crop, **limits,
+                    workers=config.data.dataloader_num_workers, revision=revision,
                     progress=accelerator.is_main_process and split == "train",
                 )  # fmt: skip
             except MissingSplitError as error:  # raised in here, it would leave the others waiting at a barrier
@@ -92,11 +97,11 @@ class Splits:
         raise missing
 
 
-def _fits_on_device(data: MemoryDataset, device: torch.device, share: float) -> bool:
+def _fits_on_device(data: MemoryDataset, device: torch.device) -> bool:
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)
-    return data.images.numel() < share * free
+    return data.images.numel() < DEVICE_MEMORY_SHARE * free
 
 
 def rare_attribute_weights(labels: Tensor, power: float) -> Tensor | None:

@@ -26,14 +26,15 @@ class SupervisedObjective:
     def __init__(self, network: PretrainedModel, config: TrainingConfig, accelerator: Accelerator):
         self.config, self.accelerator = config, accelerator
         self.plain_network = network.to(accelerator.device, memory_format=torch.channels_last)
-        self.ema = ExponentialMovingAverage(self.plain_network, config.ema_half_life) if config.use_ema else None
-        if config.compile:
+        method = config.method
+        self.ema = ExponentialMovingAverage(self.plain_network, method.ema_half_life) if method.use_ema else None
+        if config.run.execution == "compiled":
             self.plain_network.compile()
         optimizer = torch.optim.AdamW(
             self.plain_network.parameters(),
-            lr=config.learning_rate,
-            betas=(config.adam_beta1, config.adam_beta2),
-            weight_decay=config.weight_decay,
+            lr=config.schedule.learning_rate,
+            betas=(method.adam_beta1, method.adam_beta2),
+            weight_decay=method.weight_decay,
             fused=True,
         )
         self.network, self.optimizer = accelerator.prepare(self.plain_network, optimizer)
@@ -41,7 +42,7 @@ class SupervisedObjective:
 
     @property
     def optimizers(self) -> dict[torch.optim.Optimizer, float]:
-        return {self.optimizer: self.config.learning_rate}
+        return {self.optimizer: self.config.schedule.learning_rate}
 
     @property
     def networks(self) -> list[nn.Module]:

@@ -42,18 +42,18 @@ class TargetSampler:
         """Targets (B, A): a permutation of the batch's labels, or the labels with one attribute flipped."""
         device = labels.device
         target = labels[torch.randperm(len(labels), generator=random, device=device)]
-        if self.config.single_flip_share == 0:
+        if self.config.method.single_flip_share == 0:
             return target
-        if self.config.single_flip_weights:
+        if self.config.losses.single_flip_weights:
             index = self.flip_weights.multinomial(len(labels), replacement=True, generator=random)
         else:  # without weights, so that runs without them keep their random numbers
             index = torch.randint(labels.shape[1], (len(labels),), generator=random, device=device)
-        single = torch.rand(len(labels), 1, generator=random, device=device) < self.config.single_flip_share
+        single = torch.rand(len(labels), 1, generator=random, device=device) < self.config.method.single_flip_share
         return torch.where(single, flipped_labels(labels, index, self.exclusions), target)
 
     def draw_intensities(self, labels: Tensor, random: torch.Generator) -> Tensor:
         """Intensities (B, 1), uniform in the configured range."""
-        low, high = self.config.intensity_range
+        low, high = self.config.losses.intensity_range
         if low == high:  # no draw, so that runs without a range keep their random numbers
             return torch.full((len(labels), 1), low, device=labels.device)
         return low + (high - low) * torch.rand(len(labels), 1, generator=random, device=labels.device)
@@ -61,7 +61,7 @@ class TargetSampler:
 
 def single_flip_weights(config: TrainingConfig, attributes: tuple[str, ...]) -> Tensor:
     """Float (A,): relative frequency with which a single-flip target flips each attribute."""
-    unknown = sorted(set(config.single_flip_weights) - set(attributes))
+    unknown = sorted(set(config.losses.single_flip_weights) - set(attributes))
     if unknown:
         raise ValueError(f"--single_flip_weights name {', '.join(unknown)}; trained are {', '.join(attributes)}.")
-    return torch.tensor([config.single_flip_weights.get(name, 1.0) for name in attributes])
+    return torch.tensor([config.losses.single_flip_weights.get(name, 1.0) for name in attributes])

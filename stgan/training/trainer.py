@@ -1,10 +1,8 @@
 """The training loop: steps, logging, validation, checkpoints. What is trained, and how, is the objective's part."""
 
-import json
 import math
 import shutil
 import sys
-from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from stgan.training.checkpoints import (
     PARTIAL_PREFIX,
     CheckpointError,
     find_checkpoint,
-    load_checkpoint,
+    read_progress,
     resume_settings,
     save_checkpoint,
 )
@@ -38,6 +36,7 @@ from stgan.training.config import TrainingConfig
 from stgan.training.distributed import check_processes
 from stgan.training.editing import EditingObjective
 from stgan.training.history import History
+from stgan.training.networks import saved_method
 from stgan.training.objective import Objective
 from stgan.training.precision import resolve_precision
 from stgan.training.pushing import BackgroundPush, fetch_state
@@ -71,13 +70,14 @@ class Trainer:
     def __init__(self, config: TrainingConfig, command: str = ""):
         # The Accelerator made below adopts this state, and with it the timeout.
         device = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=PROCESS_TIMEOUT).device
-        self.config = config = replace(config, mixed_precision=resolve_precision(config.mixed_precision, device))
-        self.history = History(config.initial_model, command, device_name(device))
-        self.attributes = tuple(config.attributes) or DEFAULT_ATTRIBUTES
-        self.output_dir = Path(config.output_dir)
+        self.config = config = config.changed(mixed_precision=resolve_precision(config.run.mixed_precision, device))
+        self.history = History(config.run.initial_model, command, device_name(device))
+        self.attributes = tuple(config.data.attributes) or DEFAULT_ATTRIBUTES
+        self.output_dir = Path(config.run.output_dir)
         self.accelerator = self._make_accelerator()
+        self.config = config = config.for_processes(self.accelerator.num_processes)
         self.device = self.accelerator.device
-        set_seed(config.seed)  # for the networks' initial weights
+        set_seed(config.run.seed)  # for the networks' initial weights
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True  # all steps have the same shapes
         self.random = torch.Generator(self.device)
@@ -88,9 +88,9 @@ class Trainer:
         self.saved_step = -1  # of the newest checkpoint
         self.losses: dict[str, float] = {}  # means since the last log
         self.push: BackgroundPush | None = None
-        if config.push_to_hub and self.accelerator.is_main_process:
-            name = config.hub_model_id or self.output_dir.name
-            self.push = BackgroundPush(name, config.hub_private, self.accelerator.print)
+        repository = config.checkpoints.push_to_hub
+        if repository and self.accelerator.is_main_process:
+            self.push = BackgroundPush(repository, config.checkpoints.hub_private, self.accelerator.print)
 
     def train(self) -> Path:
         """Train until the end or a stop signal, and return the model folder.
@@ -99,15 +99,21 @@ class Trainer:
             DataError, CheckpointError: before training starts, if data or checkpoint do not fit.
             TrainingError: losses or weights are no longer finite.
         """
-        config = self.config
         self._prepare_output()
         # Networks and checkpoint come before the data, which can take minutes to read: mistakes show at once.
+        checkpoint, progress = self._find_checkpoint()
+        if checkpoint:
+            self.config = self.config.continuing(progress["config"])
+        elif self.config.run.initial_model:
+            self.config = self.config.continuing(saved_method(self.config.run.initial_model))
+        config = self.config
         self.objective = OBJECTIVES[config.model](config, self.attributes, self.accelerator)
         if self.objective.ema:
             self.accelerator.register_for_checkpointing(self.objective.ema)
-        images_per_step = config.batch_size * self.accelerator.num_processes * self.objective.batches_per_step
+        images_per_step = config.schedule.batch_size * self.accelerator.num_processes * self.objective.batches_per_step
         self.schedule = Schedule(config, images_per_step)
-        progress = self._resume()
+        if checkpoint:
+            self._resume(checkpoint, progress)
         self.validation_data = self.splits.load_validation()
         self._check_held_out(progress.get("held_out"))
         self.batches = self.splits.open_batches(self.objective.count_labels)
@@ -128,16 +134,16 @@ class Trainer:
             while self.step < total_steps and not self.stop.must_stop(self.accelerator, self.step):
                 means.add(self._train_step())
                 bar.update(self.schedule.images_per_step)
-                if self.step % config.logging_steps == 0:
+                if self.step % config.reports.logging_steps == 0:
                     self._log(means.take(), bar)
-                if self.step % config.validation_steps == 0 and self.step < total_steps:
+                if self.step % config.reports.validation_steps == 0 and self.step < total_steps:
                     self._validate()
-                if self.step % config.checkpointing_steps == 0:  # after validation, which calibrates a classifier
-                    self._save()
+                if self.step % config.checkpoints.checkpointing_steps == 0:
+                    self._save()  # after validation, which calibrates a classifier
 
     def _train_step(self) -> dict[str, Tensor]:
         """One step. Its random numbers depend only on seed, step and rank, so a resumed run repeats them."""
-        seed = (self.config.seed * 1_000_003 + self.step) * 1_009 + self.accelerator.process_index
+        seed = (self.config.run.seed * 1_000_003 + self.step) * 1_009 + self.accelerator.process_index
         self.random.manual_seed(seed)
         torch.manual_seed(seed + 2**60)  # for dropout, which takes no generator
         self.rate_factor = self.schedule.rate_factor(self.step)
@@ -177,9 +183,9 @@ class Trainer:
     # -------------------------------------------------------------------------------------------------- preparation
 
     def _make_accelerator(self) -> Accelerator:
-        trackers = None if self.config.report_to == "none" else self.config.report_to
+        trackers = None if self.config.reports.report_to == "none" else self.config.reports.report_to
         accelerator = Accelerator(
-            mixed_precision=self.config.mixed_precision,
+            mixed_precision=self.config.run.mixed_precision,
             log_with=trackers,
             project_config=ProjectConfiguration(str(self.output_dir), logging_dir=str(self.output_dir / "logs")),
         )
@@ -195,20 +201,22 @@ class Trainer:
                 shutil.rmtree(partial)
         self.accelerator.wait_for_everyone()
 
-    def _resume(self) -> dict[str, Any]:
-        """Restore the checkpoint that the run continues from. Returns its progress; empty where there is none."""
-        wanted = self.config.resume_from_checkpoint
+    def _find_checkpoint(self) -> tuple[Path | None, dict[str, Any]]:
+        """The checkpoint that the run continues from, and its progress; None and nothing where there is none."""
+        wanted = self.config.checkpoints.resume_from_checkpoint
         if wanted is None:
-            return {}
+            return None, {}
         if "@" in wanted:
             wanted = fetch_state(wanted, self.output_dir) if self.accelerator.is_main_process else ""
             (wanted,) = broadcast_object_list([wanted])
         checkpoint = find_checkpoint(self.output_dir, wanted)
         if checkpoint is None:
             self.accelerator.print(f"No checkpoint in {self.output_dir} yet: starting from the beginning.")
-            return {}
-        expected = resume_settings(self.config, self.accelerator.num_processes)
-        progress = load_checkpoint(self.accelerator, checkpoint, expected)
+            return None, {}
+        return checkpoint, read_progress(checkpoint, resume_settings(self.config, self.accelerator.num_processes))
+
+    def _resume(self, checkpoint: Path, progress: dict[str, Any]) -> None:
+        self.accelerator.load_state(str(checkpoint))
         self._override_optimizer_settings()
         self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
         complete = self.step >= self.schedule.total_steps
@@ -218,14 +226,13 @@ class Trainer:
             f"{checkpoint} is at {where}: nothing is left to do." if complete
             else f"Continuing from {checkpoint} at {where}."
         )  # fmt: skip
-        return progress
 
     def _override_optimizer_settings(self) -> None:
         """Replace the optimizer settings that a checkpoint restored by those of this run."""
         for optimizer in self.objective.optimizers:
             for group in optimizer.param_groups:
-                group["betas"] = (self.config.adam_beta1, self.config.adam_beta2)
-                group["weight_decay"] = self.config.weight_decay
+                group["betas"] = (self.config.method.adam_beta1, self.config.method.adam_beta2)
+                group["weight_decay"] = self.config.method.weight_decay
                 group["capturable"] = self.objective.records_steps
 
     def _check_held_out(self, before: int | None) -> None:
@@ -236,7 +243,7 @@ class Trainer:
             )
 
     def _start_trackers(self) -> None:
-        plain = {name: value for name, value in asdict(self.config).items() if isinstance(value, (int, float, str))}
+        plain = {name: value for name, value in self.config.record().items() if isinstance(value, (int, float, str))}
         self.accelerator.init_trackers("stgan", config=plain)
 
     # --------------------------------------------------------------------------- reports, checkpoints and the model
@@ -251,7 +258,7 @@ class Trainer:
     def _log(self, losses: dict[str, float], bar: tqdm) -> None:
         check_losses(losses, self.step)
         self.losses = losses
-        learning_rate = self.rate_factor * self.config.learning_rate
+        learning_rate = self.rate_factor * self.config.schedule.learning_rate
         self.accelerator.log(losses | {"learning_rate": learning_rate}, step=self.step)
         bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()}, refresh=False)
 
@@ -280,7 +287,7 @@ class Trainer:
             self.images, self.step, self.config, self.attributes, training_images=self.splits.training_images,
             parameters=self.objective.trained_model.parameter_count(), validation=figures,
         )  # fmt: skip
-        name = self.push.name if self.push else self.config.hub_model_id or self.output_dir.name
+        name = self.push.name if self.push else self.output_dir.name
         folder = write_snapshot(self.objective, self.output_dir, record, name)
         if self.push:
             self.push.model(folder, f"{self.images} images")
@@ -297,11 +304,11 @@ class Trainer:
             **self.history.progress(),
             "held_out": self.splits.held_out,
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
-            "config": json.loads(json.dumps(asdict(self.config))) | {"processes": self.accelerator.num_processes},
+            "config": self.config.record() | {"processes": self.accelerator.num_processes},
         }
-        saved = save_checkpoint(self.accelerator, self.output_dir, progress, self.config.checkpoints_total_limit)
+        saved = save_checkpoint(self.accelerator, self.output_dir, progress)
         self.saved_step = self.step
-        every = self.config.push_state_every * self.config.checkpointing_steps
+        every = self.config.checkpoints.push_state_every * self.config.checkpoints.checkpointing_steps
         last = self.stop.requested or self.step >= self.schedule.total_steps
         if self.push and every and (self.step % every == 0 or last):
             self.push.state(saved, f"{self.images} images")
