@@ -1,4 +1,4 @@
-"""Content credentials (C2PA): a signed record in a file of what made it where a certificate is configured."""
+"""Content credentials (C2PA): a signed record, inside of a picture, of how it was made."""
 
 import io
 import os
@@ -10,26 +10,26 @@ PARTLY_BY_MODEL = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithT
 
 
 class CredentialsError(ValueError):
-    """What is configured cannot sign; the message says what to do about it."""
+    """The configured certificate or key cannot sign; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who signs: a chain of certificates and the key of its first one, in PEM."""
+    """The signer: a chain of certificates and the key of the first one, both in PEM."""
 
     chain: bytes
     key: bytes = field(repr=False)
-    algorithm: str = "es256"  # or es384, es512, ps256, ps384, ps512, ed25519; as the key is
+    algorithm: str = "es256"  # or es384, es512, ps256, ps384, ps512, ed25519; it must fit the key
 
     @classmethod
     def from_environment(cls) -> "Credentials | None":
-        """Those of ``STGAN_C2PA_CERT`` and ``STGAN_C2PA_KEY`` (files or the PEM text itself) and ``STGAN_C2PA_ALG``.
+        """The signer of ``STGAN_C2PA_CERT`` and ``STGAN_C2PA_KEY`` (files, or the PEM text) and ``STGAN_C2PA_ALG``.
 
         Returns:
             None where no certificate is configured.
 
         Raises:
-            CredentialsError: half of it is missing, cannot be read or does not sign, or the extra is not installed.
+            CredentialsError: one of the two is missing, cannot be read or cannot sign, or the extra is not installed.
         """
         certificate, key = (os.environ.get(f"STGAN_C2PA_{name}", "").strip() for name in ("CERT", "KEY"))
         if not certificate and not key:
@@ -43,7 +43,7 @@ class Credentials:
         return credentials
 
     def sign(self, source: str | Path, target: str | Path, note: str) -> None:
-        """Write a picture with its credentials: partly made by a model, and how. Nothing is asked of the network.
+        """Write a picture with a signed record that a model made part of it. No network is used.
 
         Args:
             source: file that ends in .jpg, .png or .webp.
@@ -53,10 +53,7 @@ class Credentials:
         import c2pa
 
         actions = [
-            {
-                "action": "c2pa.created",
-                "digitalSourceType": PARTLY_BY_MODEL,
-            },  # the photo before it is nobody's business
+            {"action": "c2pa.created", "digitalSourceType": PARTLY_BY_MODEL},  # not the original photo: it is private
             {"action": "c2pa.edited", "digitalSourceType": PARTLY_BY_MODEL, "description": note},
         ]
         manifest = {

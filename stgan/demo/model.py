@@ -1,4 +1,4 @@
-"""The demo's editor: the model that its Space names, or the bundled one where that cannot be had."""
+"""Which model the demo shows: the one that its Space names, or the bundled one if that does not load."""
 
 import json
 import logging
@@ -20,10 +20,10 @@ def open_editor() -> tuple[FaceEditor, str, str]:
     """The editor that the demo shows.
 
     Returns:
-        The editor; its model's folder or Hub id; and a notice for the page where that is not the model wanted, else "".
+        The editor; its model's folder or Hub id; and a notice for the page if that is not the model asked for, else "".
 
     Raises:
-        ModelFolderError: not even the bundled model loads.
+        ModelFolderError: the bundled model does not load either.
     """
     wanted = wanted_model()
     try:
@@ -32,24 +32,34 @@ def open_editor() -> tuple[FaceEditor, str, str]:
         if wanted == str(BUNDLED) or not BUNDLED.is_dir():
             raise
         logger.warning("%s", error)
-    notice = f"The model {wanted} cannot be had just now. This is the small one that comes with the demo."
+    notice = f"The model {wanted} could not be loaded. This page uses the small model that comes with the demo."
     return FaceEditor.from_pretrained(BUNDLED), str(BUNDLED), notice
 
 
 def datasets_of(model: str) -> list[str]:
-    """Names of what a model's weights have seen, as its own record says; none where there is no record."""
+    """Names of the datasets that a model was trained on, from its training record; none if there is no record.
+
+    Args:
+        model: folder or Hub id.
+    """
     try:
         file = fetch_model_folder(model, companions=(), records=(TRAINING_FILE,)) / TRAINING_FILE
         return training_datasets(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, OSError, LookupError, TypeError, AttributeError) as error:  # no model, no file, another form
+    except (
+        ValueError,
+        OSError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:  # no model, no file, or another format
         logger.warning("What %s was trained on is not known: %s", model, error)
         return []
 
 
 def wanted_model() -> str:
     """``STGAN_MODEL`` (folder or Hub id), else the first model that the Space's card names, else the bundled one."""
-    chosen = os.environ.get("STGAN_MODEL")
-    card = ROOT / "README.md"  # of a Space; a checkout's has no metadata
-    if not chosen and card.is_file():
-        chosen = next(iter((metadata_load(card) or {}).get("models") or ()), None)
-    return chosen or str(BUNDLED)
+    model = os.environ.get("STGAN_MODEL")
+    card = ROOT / "README.md"  # a Space's has metadata, a checkout's has none
+    if not model and card.is_file():
+        model = next(iter((metadata_load(card) or {}).get("models") or ()), None)
+    return model or str(BUNDLED)

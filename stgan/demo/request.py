@@ -1,4 +1,4 @@
-"""One edit as a person asks for it: made from the demo's controls, done by an editor, said in words and in code."""
+"""One edit as a visitor asks for it: built from the controls, run by an editor, written in words and in code."""
 
 import json
 import shlex
@@ -13,7 +13,7 @@ from stgan.editor import FaceEditor, Intensity, PreparedFace
 
 @dataclass(frozen=True)
 class EditRequest:
-    """The arguments of :meth:`stgan.FaceEditor.edit` that say what is to change; there they are explained."""
+    """The arguments of :meth:`stgan.FaceEditor.edit` that describe the change."""
 
     changes: dict[str, bool] = field(default_factory=dict)
     intensity: Intensity = 1.0
@@ -31,11 +31,11 @@ class EditRequest:
 
         Args:
             labels: attribute name to whether the face has it.
-            ticks: names of the attributes that it is to have.
+            ticks: names of the attributes that the face is to have.
             intensity: of every change that a tick asks for.
-            shifts: attribute name to att_diff, for those a person set apart from the ticks: above 0 more of it, below
-                0 less, whether the face has it or not. Zero leaves the attribute to its tick. What an attribute
-                excludes gives way to a shift towards it by the same degree; of two such shifts the larger one holds.
+            shifts: attribute name to att_diff, where an attribute's own slider is set: above 0 more of it, below 0
+                less, whether the face has it or not. Zero leaves the attribute to its tick. A shift above 0 reduces
+                what the attribute excludes by the same amount. If two such shifts exclude each other, the larger holds.
         """
         shifts = {name: value for name, value in (shifts or {}).items() if value}
         for name in sorted(shifts, key=shifts.__getitem__):  # the smaller first
@@ -47,22 +47,22 @@ class EditRequest:
                 changes[name], strengths[name] = name in ticks, intensity
         for name, shift in shifts.items():
             changes[name], strengths[name] = shift > 0, abs(shift)
-            if labels[name] == changes[name]:  # more of what it has, or less of what it has not
+            if labels[name] == changes[name]:  # more of what the face has, or less of what it lacks
                 source[name] = not changes[name]
             for other in excluded_by(name) if shift > 0 else ():
                 if other not in shifts:
                     changes.pop(other, None)
                     strengths[other] = shift  # the editor clears it
-        used = {name: round(strengths[name], 2) for name in strengths if name in changes or labels.get(name)}
-        alike = len(set(used.values())) <= 1
-        return cls(changes, next(iter(used.values()), intensity) if alike else used, source)
+        by_name = {name: round(strengths[name], 2) for name in strengths if name in changes or labels.get(name)}
+        same = len(set(by_name.values())) <= 1
+        return cls(changes, next(iter(by_name.values()), intensity) if same else by_name, source)
 
     def edit(self, editor: FaceEditor, prepared: PreparedFace) -> Image.Image:
         """The photo, edited."""
         return editor.edit(prepared, self.changes, self.intensity, source=self.source)
 
     def scaled(self, factor: float) -> "EditRequest":
-        """The same edit by another degree: 0 is none of it, 1 all."""
+        """The same edit with its intensity multiplied by a factor."""
         if isinstance(self.intensity, Mapping):
             return EditRequest(self.changes, {name: factor * v for name, v in self.intensity.items()}, self.source)
         return EditRequest(self.changes, factor * self.intensity, self.source)
@@ -74,7 +74,7 @@ class EditRequest:
         return ", ".join(words) or "unchanged"
 
     def note(self, model: str) -> str:
-        """What an edited file's metadata say about it."""
+        """The description in an edited file's metadata."""
         return f"This photo was edited by software (stgan, model {model}): {self.in_words()}"
 
     def as_python(self, model: str, photo: str, face: int | None = None, aligned: bool = False) -> str:
@@ -83,7 +83,7 @@ class EditRequest:
         Args:
             model: folder or Hub id.
             photo: name of the file.
-            face, aligned: as :meth:`stgan.FaceEditor.edit` takes them.
+            face, aligned: as in :meth:`stgan.FaceEditor.edit`.
         """
         arguments = [json.dumps(photo), repr(self.changes), f"intensity={self.intensity!r}"]
         arguments += [f"source={self.source!r}"] if self.source else []
@@ -101,14 +101,14 @@ class EditRequest:
         )
 
     def as_curl(self, url: str, photo: str, face: int | None = None, aligned: bool = False) -> str:
-        """Shell commands that ask a running demo for this edit.
+        """Shell commands that request this edit from a running demo.
 
         Args:
             url: of the demo.
             photo, face, aligned: as in :meth:`as_python`.
         """
         arguments = json.dumps([self.changes, self.intensity, self.source, face, aligned])[1:-1]
-        name = photo.replace("\\", "\\\\").replace('"', '\\"')  # as curl reads it: bare, a comma or semicolon ends it
+        name = photo.replace("\\", "\\\\").replace('"', '\\"')  # quoted for curl: a bare comma or semicolon ends a name
         form = f'files=@"{name}"'.replace("'", "'\\''")
         return (
             f"API={shlex.quote(url.rstrip('/'))}/gradio_api\n"

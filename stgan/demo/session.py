@@ -1,6 +1,6 @@
-"""What the demo keeps of a visit: a photo and its face, what the controls said, and the versions made of it.
+"""What the demo keeps of a visit: a photo and its face, the controls, and the versions made with them.
 
-Nothing here draws a page or runs the model: :mod:`app` does both, and asks this module what comes next.
+Nothing here draws the page or runs the generator.
 """
 
 import time
@@ -11,32 +11,37 @@ from pathlib import Path
 from PIL import Image
 
 from stgan.attributes import caption, exclusive_groups, facts_of, resolve_ticks, short_name
+from stgan.demo.pictures import framed_faces, save_for_page, surroundings
 from stgan.demo.request import EditRequest
 from stgan.editor import FaceEditor, PreparedFace
-from stgan.evaluation.figures import framed_faces
 from stgan.photo.align import looks_aligned
 from stgan.photo.face import Face, choose_face
-from stgan.photo.files import Photo, open_photo, save_photo
+from stgan.photo.files import Photo, open_photo
 
+INTENSITY = 1.0  # at which the bundled weights balance the strength of an edit against unwanted changes
 THUMBNAIL = 160  # pixels
 FRAMED_SIDE = 1024  # pixels, of the photo with its faces framed
 MOST_VERSIONS = 24
-SAME_GESTURE = 3.0  # seconds: a slider on its way is one version, not twenty
+SAME_GESTURE = 3.0  # seconds: the drag of a slider is one version, not twenty
 
 NewFile = Callable[[str], str]
-"""Name to the path of a file that may be written, and that the page can show."""
+"""Name to the path of a new file that the page can show."""
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What tick boxes and sliders say: all there is to say about an edit."""
+    """What the tick boxes and sliders are set to. They describe an edit completely."""
 
     ticks: frozenset[str]  # attributes that the face is to have
     intensity: float  # of every change that a tick asks for
     shifts: dict[str, float]  # attribute to att_diff, where its own slider is not at 0; as in EditRequest.from_controls
 
     def with_ticks(self, ticked: Collection[str]) -> "Controls":
-        """The same after a click: what a newly ticked attribute excludes loses its tick."""
+        """The same after a click: whatever a newly ticked attribute excludes loses its tick.
+
+        Args:
+            ticked: in the order of the clicks: of two new ones that exclude each other the later holds.
+        """
         return Controls(frozenset(resolve_ticks(self.ticks, ticked)), self.intensity, self.shifts)
 
     def toggled(self, name: str, present: bool) -> "Controls":
@@ -46,7 +51,7 @@ class Controls:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """The photo on the page and the face of it that is edited."""
+    """The photo on the page and its face that is edited."""
 
     name: str  # of the file
     photo: Photo
@@ -54,18 +59,23 @@ class Subject:
     chosen: int
     prepared: PreparedFace
     small: PreparedFace  # for thumbnails
-    before: str  # file that the browser can show
-    close_before: str  # the same of its surroundings only
+    before: str  # file of the unedited photo that the browser can show
+    close_before: str  # the same of the face's surroundings only
 
     @classmethod
-    def opened(
+    def with_files(
         cls, name: str, photo: Photo, faces: list[Face], chosen: int, prepared: PreparedFace, new_file: NewFile
     ) -> "Subject":
         """A photo whose chosen face is prepared, with the files that show it unedited."""
-        picture = photo.original  # as after an edit, so that colours and transparency become the same in both files
-        close_before = quick_file(picture.crop(surroundings(prepared)), new_file("before-face.jpg"))
-        before = quick_file(picture, new_file("before.jpg"))
+        picture = photo.original  # as after an edit, so that colours and transparency are converted in the same way
+        close_before = save_for_page(picture.crop(surroundings(prepared)), new_file("before-face.jpg"))
+        before = save_for_page(picture, new_file("before.jpg"))
         return cls(name, photo, faces, chosen, prepared, prepared.close_up(THUMBNAIL), before, close_before)
+
+    @property
+    def key(self) -> str:
+        """What tells this subject from every other one: the folder of a file that it alone has."""
+        return Path(self.before).parent.name
 
     @property
     def labels(self) -> dict[str, bool]:
@@ -73,7 +83,7 @@ class Subject:
         return self.prepared.label_dict()
 
     def untouched(self, intensity: float) -> Controls:
-        """The controls as the photo sets them."""
+        """The controls at which the photo stays as it is."""
         return Controls(frozenset(name for name, present in self.labels.items() if present), intensity, {})
 
     def request(self, controls: Controls) -> EditRequest:
@@ -85,7 +95,7 @@ class Subject:
         return framed_faces(self.photo.rgb, self.faces, self.chosen, FRAMED_SIDE)
 
     def face_at(self, x: float, y: float) -> int:
-        """Number of the face at a place, pixels of :meth:`framed`, or else of the one being edited."""
+        """Number of the face at a point, in pixels of :meth:`framed`, or of the one being edited if none is there."""
         scale = max(1.0, max(self.photo.rgb.shape[:2]) / FRAMED_SIDE)
         for number, face in enumerate(self.faces):
             left, top, right, bottom = face.box
@@ -96,7 +106,7 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """What the controls said, and the thumbnail of what came of it."""
+    """A setting of the controls and a thumbnail of its result."""
 
     controls: Controls
     request: EditRequest
@@ -105,11 +115,11 @@ class Version:
 
     def same_controls(self, other: "Version") -> bool:
         if not (self.request.changes or other.request.changes):
-            return True  # an intensity of nothing is none
+            return True  # without a change the intensity does not matter
         return (self.controls.ticks, self.request) == (other.controls.ticks, other.request)
 
     def heading(self, before: EditRequest) -> str:
-        """What the version before had not."""
+        """What changed since the version before."""
         changes = self.request.changes
         if not changes:
             return "Original"
@@ -120,7 +130,7 @@ class Version:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """Every version of a subject, the first one unedited, and which of them is on the page."""
+    """Every version of a subject, the first one unedited, and which one is on the page."""
 
     versions: list[Version]
     current: int
@@ -137,17 +147,17 @@ class History:
         model: str,
         new_file: NewFile,
     ) -> "History":
-        """The history after an edit, or at its beginning.
+        """The history after an edit, or a new one.
 
         Args:
-            history: so far; None for a subject just opened.
+            history: so far; None for a subject that was just opened.
             edited: the subject's photo after ``subject.request(controls)``.
             model: folder or Hub id, for the file's metadata.
         """
         request = subject.request(controls)
-        file = quick_file(edited, new_file(f"{Path(subject.name).stem}-edited.jpg"), request.note(model))
-        close_file = quick_file(edited.crop(surroundings(subject.prepared)), new_file("edited-face.jpg"))
-        thumbnail = Image.fromarray(open_photo(close_file).rgb)  # no colour profile goes with it
+        file = save_for_page(edited, new_file(f"{Path(subject.name).stem}-edited.jpg"), request.note(model))
+        close_file = save_for_page(edited.crop(surroundings(subject.prepared)), new_file("edited-face.jpg"))
+        thumbnail = Image.fromarray(open_photo(close_file).rgb)  # in sRGB, since it goes without its colour profile
         thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
         version = Version(controls, request, thumbnail, time.monotonic())
         versions, current = ([version], 0) if history is None else history._with(version)
@@ -180,14 +190,24 @@ class History:
         return kept, len(kept) - 1
 
 
+def is_current(page_key: str, subject: Subject | None) -> bool:
+    """Whether a click was made on the page of this subject.
+
+    Args:
+        page_key: the key that the page had at the click. ``gr.State`` gives the subject of when the job's turn comes.
+    """
+    return subject is not None and page_key == subject.key
+
+
 def faces_to_edit(editor: FaceEditor, photo: Photo, aligned: bool) -> tuple[list[Face], int]:
     """The faces of a photo, from left to right, and the number of the largest that is editable.
 
     Args:
-        aligned: take the whole photo as a crop like CelebA's; then, and where it has its size, there are none.
+        aligned: take the whole photo as a crop like CelebA's. Then there are no faces, and none either in a photo of
+            a crop's size.
 
     Raises:
-        FaceError: none was found, or none is editable.
+        FaceError: no face was found, or none can be edited.
     """
     if aligned or looks_aligned(photo.rgb.shape):
         return [], 0
@@ -195,22 +215,8 @@ def faces_to_edit(editor: FaceEditor, photo: Photo, aligned: bool) -> tuple[list
     return faces, choose_face(faces)
 
 
-def surroundings(prepared: PreparedFace) -> tuple[int, int, int, int]:
-    """The face with its hair and shoulders, as far as the photo goes: left, top, right, bottom in pixels."""
-    height, width = prepared.photo.rgb.shape[:2]
-    left, top, right, bottom = prepared.window()
-    more = (right - left) // 4
-    return max(0, left - more), max(0, top - more), min(width, right + more), min(height, bottom + more)
-
-
-def quick_file(picture: Image.Image, path: str, description: str | None = None) -> str:
-    """Write what the page shows, as JPEG: large photos take seconds as PNG, and hundredths as JPEG."""
-    save_photo(picture, path, description=description)
-    return path
-
-
 def grouped(names: Sequence[str]) -> dict[str, list[str]]:
-    """Attributes under their headings: groups of one kind, then others that exclude one another, then the rest."""
+    """Heading to attributes: groups of one kind, then others that exclude one another, then the rest."""
     groups, others = {}, {}
     for rivals in exclusive_groups(names):
         kinds = {facts_of(name).group for name in rivals}

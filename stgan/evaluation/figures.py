@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from stgan.attributes import exclusion_matrix, flipped_labels, short_name
@@ -14,15 +13,12 @@ from stgan.evaluation.fidelity import to_uint8
 from stgan.evaluation.inference import evaluation_mode
 from stgan.frame import normalise
 from stgan.models import Generator
-from stgan.photo.face import Face
 
 SMALLEST_CELL = 96  # pixels; smaller images are enlarged so that a heading fits above them
 GAP = 4  # pixels between pictures
 MARGIN = 12  # pixels around the figure
 INK = (40, 40, 40)
 FAINT_INK = (110, 110, 110)
-FRAME = (99, 102, 241)  # around the face that is edited; white around the others
-
 TITLE_SIZE = 18  # pixels
 
 Row = Sequence[np.ndarray]  # pictures of one row, each uint8 (S, S, 3)
@@ -102,50 +98,6 @@ def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str], colu
         pen.text((left + side / 2, top + caption_height - 2 * GAP), caption, fill=INK, font=font, anchor="ms")
         sheet.paste(picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left, top + caption_height))
     return sheet
-
-
-def framed_faces(rgb: np.ndarray, faces: Sequence[Face], chosen: int, longer_side: int = 1024) -> Image.Image:
-    """The photo, reduced where it is large, with a numbered frame around each face.
-
-    Args:
-        rgb: uint8 (H, W, 3).
-        faces: with boxes in its pixels.
-        chosen: position of the face whose frame is coloured.
-        longer_side: of the picture, pixels, at most.
-    """
-    picture = Image.fromarray(rgb)
-    picture.thumbnail((longer_side, longer_side), Image.Resampling.LANCZOS)
-    scale, thickness = picture.width / rgb.shape[1], max(2, round(max(picture.size) / 200))
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=6 * thickness)
-    for number, face in sorted(enumerate(faces), key=lambda each: each[0] == chosen):  # the coloured one on top
-        box = [scale * side for side in face.box]
-        colour = FRAME if number == chosen else (255, 255, 255)
-        for width, ink in ((thickness + 2, INK), (thickness, colour)):  # a dark rim, seen on any photo
-            pen.rounded_rectangle(box, radius=4 * thickness, outline=ink, width=width)
-        if len(faces) > 1:
-            above = (box[0], max(0, box[1] - 8 * thickness))
-            pen.text(above, str(number + 1), "white", font, stroke_width=2, stroke_fill=INK)
-    return picture
-
-
-def save_animation(frames: Sequence[Image.Image], path: str | Path, description: str, seconds: float = 1.5) -> None:
-    """An endless animated WebP that goes through the frames and back, resting at both ends.
-
-    Args:
-        frames: at least two, of one size.
-        path: ends in .webp.
-        description: written into the file's EXIF data.
-        seconds: from the first frame to the last.
-    """
-    exif = Image.Exif()
-    exif[ExifTags.Base.ImageDescription] = description
-    there_and_back = [frame.convert("RGB") for frame in [*frames, *frames[-2:0:-1]]]
-    step = round(1000 * seconds / (len(frames) - 1))
-    durations = [step] * len(there_and_back)
-    durations[0] = durations[len(frames) - 1] = 700  # milliseconds
-    there_and_back[0].save(
-        path, save_all=True, append_images=there_and_back[1:], duration=durations, loop=0, quality=85, exif=exif
-    )
 
 
 def varied_people(labels: Tensor, count: int) -> list[int]:

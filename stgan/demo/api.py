@@ -1,0 +1,147 @@
+"""The demo for programs: typed endpoints over HTTP, which are also tools for agents (MCP).
+
+No schema is enforced on what arrives, so each endpoint checks its arguments before the work starts.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import gradio as gr
+from PIL import Image
+
+from stgan.demo.request import EditRequest
+from stgan.demo.studio import Studio
+from stgan.editor import PreparedFace
+from stgan.photo.align import looks_aligned
+from stgan.photo.files import open_photo
+
+MOST_FOR_ALL = 25_000_000  # pixels of a photo for `edit_all`, which keeps other visitors waiting
+
+
+@dataclass(frozen=True, eq=False)
+class Endpoints:
+    """The public functions; the name of a method is the name of its endpoint and its docstring the description."""
+
+    studio: Studio
+
+    def attributes(self, photo: gr.FileData, face: int | None = None, aligned: bool = False) -> dict[str, float]:
+        """Tell which facial attributes the model sees in a photo: the probability of each one that can be edited.
+
+        Args:
+            photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
+            face: which face, counted from 0 at the left; without it the largest one that can be edited.
+            aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
+        """
+        return self._prepared(photo, face, aligned).probabilities
+
+    def edit(
+        self,
+        photo: gr.FileData,
+        changes: dict[str, bool],
+        intensity: float | dict[str, float] = 1.0,
+        source: dict[str, bool] | None = None,
+        face: int | None = None,
+        aligned: bool = False,
+    ) -> gr.FileData:
+        """Edit a face in a photo and return the edited photo as a PNG file of the same size.
+
+        Args:
+            photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
+            changes: attribute name to wanted value, such as {"Eyeglasses": true, "Young": false}.
+            intensity: 1 is a plain edit, more is stronger, up to 2; past 1.5 faces suffer. Or an object of attribute
+                name to intensity.
+            source: corrections to what the model sees in the photo, attribute name to value.
+            face: which face, counted from 0 at the left; without it the largest one that can be edited.
+            aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
+        """
+        _check_labels("changes", changes)
+        _check_labels("source", source or {})
+        _check_intensity(intensity)
+        request = EditRequest(changes, intensity, source or {})
+        prepared = self._prepared(photo, face, aligned)
+        with _shown_to_caller():
+            (edited,) = self.studio.edit(prepared, request)
+        return self._answer(edited, request, "edited.png")
+
+    def edit_all(
+        self, photo: gr.FileData, intensity: float = 1.0, face: int | None = None, aligned: bool = False
+    ) -> dict[str, gr.FileData]:
+        """Edit each attribute of a face by itself, added if it is missing and else removed: one edited photo for each.
+
+        Args:
+            photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB and 25 megapixels).
+            intensity: 1 is a plain edit, more is stronger, up to 2; past 1.5 faces suffer.
+            face: which face, counted from 0 at the left; without it the largest one that can be edited.
+            aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
+        """
+        _check_intensity(intensity)
+        prepared = self._prepared(photo, face, aligned, MOST_FOR_ALL)
+        edits = self.studio.editor.single_edits(prepared)
+        requests = {name: EditRequest(changes, intensity) for name, changes in edits.items()}
+        photos = self.studio.edit_one_by_one(prepared, *requests.values())  # holds one edited photo in memory at a time
+        with _shown_to_caller():
+            return {name: self._answer(next(photos), request, f"{name}.png") for name, request in requests.items()}
+
+    def _prepared(self, photo: object, face: object, aligned: object, most_pixels: int | None = None) -> PreparedFace:
+        if isinstance(face, bool) or not isinstance(face, int | None):
+            raise gr.Error(f"face must be a whole number, counted from 0 at the left, or null; not {json.dumps(face)}.")
+        if not isinstance(aligned, bool):
+            raise gr.Error(f"aligned must be true or false, without quotes; not {json.dumps(aligned)}.")
+        path = self.studio.files.uploaded_path(photo)
+        with _shown_to_caller():
+            source = open_photo(path)
+            height, width = source.rgb.shape[:2]
+            if most_pixels is not None and height * width > most_pixels:
+                raise gr.Error(
+                    f"All edits of a photo of {width}x{height} pixels would take minutes: ask /edit for those that you "
+                    f"want, or send a photo of {most_pixels // 1_000_000} megapixels at most."
+                )
+            return self.studio.prepare(source, face, aligned or looks_aligned(source.rgb.shape))
+
+    def _answer(self, edited: Image.Image, request: EditRequest, name: str) -> dict:
+        return {
+            "path": self.studio.signed(self.studio.save(edited, name, request), request),
+            "orig_name": name,
+            "mime_type": "image/png",
+            "meta": {"_type": "gradio.FileData"},
+        }
+
+
+@contextmanager
+def _shown_to_caller() -> Iterator[None]:
+    """Bad input is answered with the message of its error."""
+    try:
+        yield
+    except ValueError as error:
+        raise gr.Error(str(error)) from error
+
+
+def _check_labels(argument: str, labels: object) -> None:
+    """Refuse everything but an object of true and false: the text "false" would count as true."""
+    rule = f'{argument} must be an object of attribute name to true or false, such as {{"Eyeglasses": true}}'
+    if not isinstance(labels, dict):
+        raise gr.Error(f"{rule}.")
+    for attribute, value in labels.items():
+        if not isinstance(value, bool):
+            raise gr.Error(f"{rule}; {attribute} is {json.dumps(value)}: give true or false, without quotes.")
+
+
+def _check_intensity(intensity: object) -> None:
+    """Refuse what is not a number: true would count as 1, and "1.2" would fail only after the edit."""
+    rule = "intensity must be a number, or an object of attribute name to number"
+    if not isinstance(intensity, dict):
+        if not _is_number(intensity):
+            raise gr.Error(f"{rule}; not {json.dumps(intensity)}.")
+        return
+    for attribute, value in intensity.items():
+        if not _is_number(value):
+            raise gr.Error(f"{rule}; {attribute} is {json.dumps(value)}.")
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max  # false for NaN, and for a whole number that is too large for a float

@@ -1,0 +1,86 @@
+"""The demo's files: which uploads it opens, and what it writes for Gradio to serve and later delete."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import gradio as gr
+
+from stgan.demo.credentials import Credentials
+
+PREFIX = "stgan-"  # of the folder of each file that the demo writes; the folder of an upload is hexadecimal
+FRAMED = "stgan-framed-faces.jpg"  # name of the file that the page shows as the photo
+DELETED = "Photos are deleted after about an hour, and this one is gone: please open it again."
+NOT_UPLOADED = "photo must be a file uploaded to this demo: open it on the page, or upload it and give its path."
+
+
+class DemoFiles:
+    """Files in the folder that Gradio serves.
+
+    Args:
+        blocks: the page, which deletes the files it knows of when they are old.
+        credentials: sign what a visitor takes away; None where no certificate is configured.
+    """
+
+    def __init__(self, blocks: gr.Blocks, credentials: Credentials | None = None):
+        self.blocks, self.credentials = blocks, credentials
+
+    @property
+    def folder(self) -> Path:
+        """Gradio's folder of uploads and results."""
+        return Path(self.blocks.GRADIO_CACHE)
+
+    def new(self, name: str) -> str:
+        """Path of a new file of this name."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = str(Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.folder)) / name)
+        self.blocks.upload_file_set.add(path)  # so that `delete_cache` deletes it, even if no page ever shows it
+        return path
+
+    def signed(self, path: str, note: str) -> str:
+        """Path of the same picture with content credentials; without a certificate the file itself.
+
+        Args:
+            path: file that ends in .jpg, .png or .webp.
+            note: what was edited, in words.
+        """
+        if self.credentials is None:
+            return path
+        target = self.new(Path(path).name)
+        self.credentials.sign(path, target, note)
+        return target
+
+    def new_photo(self, file: dict | None) -> str | None:
+        """Path of a photo that was just put on the page; None where it was taken off.
+
+        A click on the cross may still send the file that it takes away: the framed photo that the demo wrote.
+        """
+        path = None if file is None else Path(self.uploaded_path(file))
+        return None if path is None or self._is_framed(path) else str(path)
+
+    def uploaded_path(self, file: object) -> str:
+        """Path of what a visitor uploaded.
+
+        Gradio checks that a file was uploaded only if the object that names it has its ``meta``. Without this check a
+        visitor could read any picture on the server. The answer is the same whether a file elsewhere exists or not.
+
+        Args:
+            file: what arrived; as a ``gr.FileData`` it has a ``path``.
+
+        Raises:
+            gr.Error: it names no file, one outside of the uploads, or one that has been deleted.
+        """
+        path = file.get("path") if isinstance(file, dict) else None
+        with suppress(ValueError):  # a string that cannot be a path, such as one with a null byte
+            path = Path(os.path.realpath(path)) if isinstance(path, str) else None
+        if not isinstance(path, Path) or not path.is_relative_to(os.path.realpath(self.folder)):
+            raise gr.Error(NOT_UPLOADED)
+        if not path.is_file():
+            raise gr.Error(DELETED)
+        return str(path)
+
+    @staticmethod
+    def _is_framed(path: Path) -> bool:
+        """Whether the demo wrote this; a copy that a visitor saved and uploads again is a photo like any other."""
+        return path.name == FRAMED and path.parent.name.startswith(PREFIX)
