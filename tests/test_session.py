@@ -8,7 +8,8 @@ import skimage.data
 from PIL import Image, ImageCms
 
 from stgan import FaceEditor
-from stgan.demo.session import MOST_VERSIONS, Controls, History, Subject, faces_to_edit, grouped, surroundings
+from stgan.demo.pictures import surroundings
+from stgan.demo.session import MOST_VERSIONS, Controls, History, Subject, faces_to_edit, grouped
 from stgan.photo.detect import FaceDetector
 from stgan.photo.face import Face, FaceError
 from stgan.photo.files import open_photo
@@ -32,7 +33,7 @@ def subject(editor, new_file):
     photo = open_photo(skimage.data.astronaut())
     faces, largest = faces_to_edit(editor, photo, aligned=False)
     prepared = editor.prepare(photo, face=faces[largest])
-    return Subject.opened("me.png", photo, faces, largest, prepared, new_file)
+    return Subject.with_files("me.png", photo, faces, largest, prepared, new_file)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_before_and_after_are_the_same_picture_where_nothing_is_edited(transpare
     else:
         see_through.info["transparency"] = 0 if transparent == "grey" else (0, 0, 0)
     photo = open_photo(see_through)
-    subject = Subject.opened("me.png", photo, [], 0, editor.prepare(photo, aligned=True), new_file)
+    subject = Subject.with_files("me.png", photo, [], 0, editor.prepare(photo, aligned=True), new_file)
     history = History.after(None, subject, subject.untouched(1.25), photo.with_rgb(photo.rgb), "model", new_file)
     for before, after in ((subject.before, history.file), (subject.close_before, history.close_file)):
         assert np.array_equal(np.asarray(Image.open(before)), np.asarray(Image.open(after)))
@@ -106,7 +107,7 @@ def test_a_thumbnail_shows_the_colours_of_a_photo_with_a_profile(editor, new_fil
     picture.info["icc_profile"] = bytes(profile)
     photo = open_photo(picture)
     assert np.abs(photo.rgb.astype(int) - skimage.data.astronaut()[..., [1, 0, 2]]).max() <= 3
-    subject = Subject.opened("me.png", photo, [], 0, editor.prepare(photo, aligned=True), new_file)
+    subject = Subject.with_files("me.png", photo, [], 0, editor.prepare(photo, aligned=True), new_file)
     history = History.after(None, subject, subject.untouched(1.25), photo.with_rgb(photo.rgb), "model", new_file)
     thumbnail = history.now.thumbnail
     shown = Image.fromarray(photo.rgb).crop(surroundings(subject.prepared)).resize(thumbnail.size)

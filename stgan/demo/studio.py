@@ -23,6 +23,7 @@ class Studio:
 
     def __init__(self, editor: FaceEditor, model: str, files: DemoFiles):
         self.editor, self.model, self.files = editor, model, files
+        self.names = editor.names
         editor.detector  # noqa: B018  # loaded now: what a call on ZeroGPU loads is lost when its process ends
         # ZeroGPU sends a call's arguments to another process, but not the object that a method is bound to.
         self.find_faces = on_gpu(self._find_faces)
