@@ -22,7 +22,7 @@ CELEBA_TERMS = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 PAPERS = {"STGAN": "1904.09709", "AttGAN": "1711.10678", "StarGAN": "1711.09020"}
 
 USAGE = {
-    "editor": "from stgan import FaceEditor\nfrom stgan.photo.files import save_photo\n\n"
+    "editor": "from stgan import FaceEditor, save_photo\n\n"
     'editor = FaceEditor.from_pretrained("{name}")\nprint(editor.attributes("me.jpg"))\n'
     'save_photo(editor.edit("me.jpg", {{"{attribute}": True}}), "edited.png")',
     "model": "from stgan import {architecture}\n\n"

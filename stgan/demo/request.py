@@ -93,8 +93,7 @@ class EditRequest:
         if len(call) > 88:
             call = "editor.edit(\n    " + ",\n    ".join(arguments) + ",\n)"
         return (
-            "from stgan import FaceEditor\n"
-            "from stgan.photo.files import save_photo\n\n"
+            "from stgan import FaceEditor, save_photo\n\n"
             f"editor = FaceEditor.from_pretrained({json.dumps(model)})\n"
             f"edited = {call}\n"
             f'save_photo(edited, "edited.png", description={json.dumps(self.note(model))})\n'
