@@ -18,7 +18,7 @@ from side_by_side import ROOT, Budget, compare
 from stgan import FaceEditor
 from stgan.card import FAMILY_FILE, replace_section, split_section, write_card
 from stgan.evaluation.figures import comparison_grid
-from stgan.models import ALIGNER_FOLDER, AttributeClassifier, FaceAligner, load_generator
+from stgan.models import AttributeClassifier, FaceAligner, load_generator
 from stgan.photo.files import open_photo
 
 SECTION = "benchmarks/family.py"  # of the README
@@ -82,7 +82,7 @@ def draw(settings: Settings) -> Image.Image:
     folders = {name: settings.output_dir / settings.run_name(FAMILY[name]) / "model" for name in settings.only}
     generators = {name: load_generator(folder).eval() for name, folder in folders.items()}
     judge = AttributeClassifier.from_pretrained(settings.classifier)
-    aligner = FaceAligner.from_pretrained(settings.card / ALIGNER_FOLDER)
+    aligner = FaceAligner.from_pretrained(settings.card / "aligner")
     editor = FaceEditor(next(iter(generators.values())), judge, device="cpu", aligner=aligner)
     face = editor.prepare(settings.photo or skimage.data.astronaut())
     return comparison_grid(generators, torch.from_numpy(face.crop).permute(2, 0, 1), face.labels)

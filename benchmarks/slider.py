@@ -16,7 +16,7 @@ from tqdm import tqdm
 from stgan.data import load_into_memory
 from stgan.evaluation.inference import evaluation_mode
 from stgan.frame import normalise, quantise
-from stgan.models import CLASSIFIER_FOLDER, AttributeClassifier, Generator, load_generator
+from stgan.models import AttributeClassifier, Generator, load_generator
 
 SCRIPT = "benchmarks/slider.py"
 INTENSITIES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
@@ -86,7 +86,7 @@ def main(settings: Settings) -> None:
         ValueError: the model is asked for targets, lacks its classifier, or there are no such data.
     """
     generator = load_generator(settings.model)
-    classifier = AttributeClassifier.from_pretrained(settings.model / CLASSIFIER_FOLDER)
+    classifier = AttributeClassifier.from_pretrained(settings.model / "classifier")
     if generator.label_mode != "difference":
         raise ValueError(f"{settings.model} is asked for targets: a slider needs a model that is asked by differences.")
     data = load_into_memory(

@@ -1,6 +1,8 @@
-"""Put trained networks together into one model folder: python hub/bundle.py --help. The same as ``stgan bundle``."""
+"""Assemble a model folder: python hub/bundle.py --help. The same as ``stgan bundle``."""
 
-from stgan.bundle import main
+import sys
+
+from stgan.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(["bundle", *sys.argv[1:]])

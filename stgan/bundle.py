@@ -1,19 +1,16 @@
-"""Put a trained editor and the networks that go with it together into one model folder, in half precision, to ship.
+"""Assemble a trained editor and its companions into one model folder, in half precision.
 
-python hub/bundle.py --model runs/stgan/model --classifier runs/classifier/model --aligner runs/aligner/model \\
+stgan bundle --model runs/stgan/model --classifier runs/classifier/model --aligner runs/aligner/model \\
     --output hub/stgan-celeba-128
 """
 
 import json
-import shlex
 import shutil
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from safetensors.torch import load_file, save_file
 
 from stgan.attributes import index_of
@@ -21,116 +18,119 @@ from stgan.card import TRAINING_FILE, remove_records, write_card
 from stgan.data import load_into_memory
 from stgan.evaluation.protocol import evaluate
 from stgan.models import (
-    ALIGNER_FOLDER,
-    CLASSIFIER_FOLDER,
-    DISCRIMINATOR_FOLDER,
     AttributeClassifier,
-    FaceAligner,
     Generator,
     PretrainedModel,
     check_judge,
-    load_companion_discriminator,
+    load_companion,
     load_generator,
+    load_network,
     settings_differences,
 )
+from stgan.models.registry import companions
 
 WEIGHTS = "model.safetensors"
-COMMAND = "python hub/bundle.py"
-MAX_INTENSITY = 1.5  # that anyone asks for
-INTENSITIES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.65, 1.8, 1.95, 2.1, 2.25)  # at which the strength of edits is measured
+MAX_INTENSITY = 1.5  # of the strongest edit to plan for
+INTENSITIES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.65, 1.8, 1.95, 2.1, 2.25)  # at which edits are measured
 
 
 @dataclass
 class Settings:
-    """Assemble a model folder."""
+    """Assemble a model folder from trained networks."""
 
-    # Folder of the generator, as the trainer wrote it.
+    # Folder of the editor, as the trainer wrote it.
     model: Path
     # Folder of the classifier, as the trainer wrote it.
     classifier: Path
     # Folder to write.
     output: Path
-    # Folder of the aligner, as the trainer wrote it. Without one faces are aligned by the detector's landmarks.
+    # Folder of the aligner, as the trainer wrote it. Without one, the detector's landmarks alone align faces.
     aligner: Path | None = None
-    # Another editor of the same settings, such as the one that this one went on from: the mean of both's weights is
-    # bundled. Two ends of one run, averaged, edit with less noise than either.
+    # Another editor with the same settings, such as the initial model of this one. The mean of both models' weights is
+    # bundled: the mean of two ends of one run edits with less noise than either.
     average_with: Path | None = None
-    # Share of those other weights in the mean.
+    # Share of that other editor in the mean.
     average_share: float = 0.5
-    # Data set whose training images decide how strong edits of intensity 1 should be (a folder, file or Hub id): for
-    # each attribute, from training's own 1 to --max_strength, as strong as is worth its price.
+    # Dataset (folder, file or Hub id) whose training images decide how strong an edit of intensity 1 is. An attribute's
+    # strength rises, up to --max_strength, where the accuracy gained outweighs unwanted changes.
     strengthen_on: str | None = None
-    # Points of edit accuracy that a point of preservation error is worth: how much plainer an edit must become for what
-    # else it disturbs.
+    # Points of edit accuracy that one point of preservation error costs.
     preservation_price: float = 3.0
-    # No attribute's edits become more than this times as strong.
+    # Upper limit of every attribute's strength.
     max_strength: float = 1.5
-    # The same for single attributes, as NAME LIMIT pairs: what a classifier rewards is not always a better picture,
-    # such as ever whiter skin.
+    # Lower limits for single attributes, as NAME LIMIT pairs. The classifier may reward worse pictures, such as ever
+    # paler skin.
     strength_limits: dict[str, float] = field(default_factory=dict)
     # Training images to measure on.
     strength_samples: int = 256
-    # Also bundle the discriminator, so that others can train on from the model.
+    # Also bundle the discriminator, so that others can continue the training.
     discriminator: bool = True
-    # Name that the card's usage lines show; the output folder by default.
+    # Name that the card's usage lines show; by default the output folder.
     name: str = ""
 
 
-def bundle(settings: Settings) -> None:
-    """Write the folder; what is in it of former weights (an evaluation, other networks) goes.
+def bundle(settings: Settings, command: str = "stgan bundle") -> None:
+    """Write the folder. Records and networks of earlier weights in it are removed.
+
+    Args:
+        settings: what to assemble.
+        command: this run's command line, recorded where it changes the editor's weights.
 
     Raises:
-        ModelFolderError, ValueError: a part does not load, the classifier does not know the generator's attributes, or
-            the folder is one of those that the parts come from, average_share is not one.
+        ModelFolderError: a part cannot be loaded.
+        ValueError: the classifier does not know the editor's attributes, the output would replace one of the parts, or
+            a setting is out of range.
     """
     if not 0 < settings.average_share < 1:
         raise ValueError(f"--average_share must be between 0 and 1, not {settings.average_share:g}.")
-    written = {(settings.output / part).resolve() for part in ("", CLASSIFIER_FOLDER, ALIGNER_FOLDER)}
-    for source in (settings.model, settings.classifier, settings.aligner):
-        if source is not None and source.resolve() in written:
-            raise ValueError(f"{source} would be written over, in half precision: name another --output.")
-    generator, classifier = load_generator(settings.model), AttributeClassifier.from_pretrained(settings.classifier)
-    check_judge(generator, classifier)
+    sources = companion_folders(settings)
+    check_output(settings.output, [settings.model, *sources.values()])
+    generator = load_generator(settings.model)
+    networks = {kind: load_network(folder, kind) for kind, folder in sources.items()}
+    check_judge(generator, networks["classifier"])
+    if settings.discriminator and (discriminator := load_companion(settings.model, "discriminator")):
+        networks["discriminator"] = discriminator
     if settings.average_with is not None:
         average(generator, load_generator(settings.average_with), settings.average_share)
     strengths = None
     if settings.strengthen_on is not None:
-        strengths = measured_strengths(generator, classifier, settings)
+        strengths = measured_strengths(generator, networks["classifier"], settings)
         generator.strengthen(torch.tensor(list(strengths.values())))
-    aligner = None if settings.aligner is None else FaceAligner.from_pretrained(settings.aligner)
-    discriminator = load_companion_discriminator(settings.model) if settings.discriminator else None
-    remove_records(settings.output)
-    for name, network in ((ALIGNER_FOLDER, aligner), (DISCRIMINATOR_FOLDER, discriminator)):
-        if network is None:
-            shutil.rmtree(settings.output / name, ignore_errors=True)
-    parts = [(classifier, settings.classifier, settings.output / CLASSIFIER_FOLDER)]
-    if aligner is not None:
-        parts.append((aligner, settings.aligner, settings.output / ALIGNER_FOLDER))
-    if discriminator is not None:
-        save_in_half_precision(discriminator, settings.output / DISCRIMINATOR_FOLDER)
-        (settings.output / DISCRIMINATOR_FOLDER / "README.md").unlink()  # the editor's card speaks for it
-    for model, source, folder in [*parts, (generator, settings.model, settings.output)]:
-        save_in_half_precision(model, folder)
-        if (source / TRAINING_FILE).is_file():
-            shutil.copy(source / TRAINING_FILE, folder / TRAINING_FILE)
-        else:
-            (folder / TRAINING_FILE).unlink(missing_ok=True)  # of former weights
-        if model is generator and (strengths or settings.average_with):
-            record_changes(folder, strengths)
-        write_card(folder, settings.name or str(settings.output), companion=model is not generator)
+
+    parts = {"": settings.model, **sources}  # "" is the output folder itself, which holds the editor
+    write_networks(settings.output, {"": generator, **networks})
+    copy_records(settings.output, parts)
+    if strengths or settings.average_with:
+        record_changes(settings.output, strengths, command)
+    for part in parts:
+        write_card(settings.output / part, settings.name or str(settings.output), companion=part != "")
     size = sum(file.stat().st_size for file in settings.output.rglob("*") if file.is_file())
     print(f"{settings.output}: {size / 1e6:.1f} MB")
+
+
+def companion_folders(settings: Settings) -> dict[str, Path]:
+    """The folder of each companion that editing uses, by kind; those that are not to be bundled are left out."""
+    folders = {kind: getattr(settings, kind) for kind in companions("editing")}
+    return {kind: folder for kind, folder in folders.items() if folder is not None}
+
+
+def check_output(output: Path, sources: list[Path]) -> None:
+    """Raise a ValueError where the output would replace one of the parts, which have full precision."""
+    written = {(output / part).resolve() for part in ("", *companions("editing"))}
+    for source in sources:
+        if source.resolve() in written:
+            raise ValueError(f"{source} would be overwritten in half precision: choose another --output.")
 
 
 def average(model: PretrainedModel, other: PretrainedModel, share: float) -> None:
     """Move a model's weights and statistics by a share of the way to another's (arXiv 2203.05482).
 
     Raises:
-        ValueError: they are not of one kind and configuration; the message names what differs.
+        ValueError: their architectures or settings differ; the message names the differences.
     """
     differences = settings_differences(model, other)
     if differences:
-        raise ValueError(f"--average_with needs the settings of --model, but it has {differences}.")
+        raise ValueError(f"--average_with needs a model with the settings of --model, but this one has {differences}.")
     theirs = other.state_dict()
     for name, value in model.state_dict().items():
         if value.is_floating_point():
@@ -138,10 +138,11 @@ def average(model: PretrainedModel, other: PretrainedModel, share: float) -> Non
 
 
 def measured_strengths(generator: Generator, classifier: AttributeClassifier, settings: Settings) -> dict[str, float]:
-    """How strong each attribute's edits should be, by attribute, from 1 on.
+    """How strong each attribute's edits should be, 1 or more.
 
     Raises:
-        DataError, ValueError: no such data; or they, or a limit, cannot be used.
+        DataError: there is no such dataset.
+        ValueError: a limit is out of range or names an unknown attribute.
     """
     limit = INTENSITIES[-1] / MAX_INTENSITY
     if not 1 <= settings.max_strength <= limit:
@@ -173,47 +174,58 @@ def measured_strengths(generator: Generator, classifier: AttributeClassifier, se
 
 
 def strength_for(price: float, highest: float, accuracies: list[float], errors: list[float]) -> float:
-    """The strength from 1 on whose edits are worth most: edit accuracy less ``price`` times preservation error.
+    """The strength, 1 or more, with the highest value: edit accuracy minus ``price`` times preservation error.
 
-    Both are means over an edit at intensity 1 and one at :data:`MAX_INTENSITY`, the furthest that anyone can ask for,
-    where an edit of more strength may be seen less again.
+    The value is a mean over intensity 1 and :data:`MAX_INTENSITY`, where a stronger edit may be recognised less often.
 
     Args:
-        price: points of edit accuracy that a point of preservation error is worth.
-        highest: strength allowed.
+        price: points of edit accuracy that one point of preservation error costs.
+        highest: upper limit.
         accuracies, errors: at each of :data:`INTENSITIES`.
     """
     strengths = np.arange(100, round(100 * highest) + 1) / 100
     worth = [
-        np.interp(strengths * asked, INTENSITIES, accuracies)
-        - price * np.interp(strengths * asked, INTENSITIES, errors)
-        for asked in (1.0, MAX_INTENSITY)
+        np.interp(strengths * intensity, INTENSITIES, accuracies)
+        - price * np.interp(strengths * intensity, INTENSITIES, errors)
+        for intensity in (1.0, MAX_INTENSITY)
     ]
-    return float(strengths[np.sum(worth, axis=0).argmax()])  # the weakest of several
+    return float(strengths[np.sum(worth, axis=0).argmax()])  # of equally good ones the weakest
 
 
-def record_changes(folder: Path, strengths: dict[str, float] | None) -> None:
-    """Write into the record of the training that the weights are no longer those that it ended with."""
-    file = folder / TRAINING_FILE
-    record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    entry = {"from_image": record.get("images_seen", 0), "command": f"{COMMAND} {shlex.join(sys.argv[1:])}"}
-    record["commands"] = [*record.get("commands", []), entry]
-    if strengths:
-        record["strengths"] = strengths
-    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+def write_networks(folder: Path, networks: dict[str, PretrainedModel]) -> None:
+    """Save networks by their place in a model folder, and remove the records and other networks that are there."""
+    remove_records(folder)
+    for kind in companions():
+        if kind not in networks:
+            shutil.rmtree(folder / kind, ignore_errors=True)
+    for part, network in networks.items():
+        save_in_half_precision(network, folder / part)
+    (folder / "discriminator" / "README.md").unlink(missing_ok=True)  # the editor's card describes it
 
 
 def save_in_half_precision(model: PretrainedModel, folder: Path) -> None:
-    """Save a model with its kernels as float16. Norms, biases and thresholds are few and stay as they are."""
+    """Save a model with its kernels as float16. Norms, biases and thresholds are few and keep their precision."""
     model.save_pretrained(folder)
     tensors = load_file(folder / WEIGHTS)
     halved = {name: tensor.half() if tensor.ndim >= 2 else tensor for name, tensor in tensors.items()}
     save_file(halved, folder / WEIGHTS, metadata={"format": "pt"})
 
 
-def main() -> None:
-    """The script's entry point; bad input ends with one sentence instead of a trace."""
-    try:
-        bundle(tyro.cli(Settings))
-    except ValueError as error:
-        sys.exit(f"bundle.py: {error}")
+def copy_records(folder: Path, parts: dict[str, Path]) -> None:
+    """Copy the training record of each part, and remove records of earlier weights."""
+    for part, source in parts.items():
+        if (source / TRAINING_FILE).is_file():
+            shutil.copy(source / TRAINING_FILE, folder / part / TRAINING_FILE)
+        else:
+            (folder / part / TRAINING_FILE).unlink(missing_ok=True)
+
+
+def record_changes(folder: Path, strengths: dict[str, float] | None, command: str) -> None:
+    """Add this command to the editor's training record, since the weights are no longer those of the run's end."""
+    file = folder / TRAINING_FILE
+    record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    entry = {"from_image": record.get("images_seen", 0), "command": command}
+    record["commands"] = [*record.get("commands", []), entry]
+    if strengths:
+        record["strengths"] = strengths
+    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,11 @@
-"""The command ``stgan``: edit a photo, read its attributes, draw all its edits; measure, export, publish a model."""
+"""The command ``stgan``: edit photos; train, measure, bundle, export and publish models.
+
+Each command imports what it needs when it runs, so that ``stgan --help`` answers at once.
+"""
 
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,19 +13,17 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import DisallowNone, Positional, arg
 
-from stgan.publish import publish
-
 Model = Annotated[str | None, arg(help="Model folder or Hub id. Default: STGAN_MODEL, or the bundled model.")]
-YuNet = Annotated[Path | None, arg(help="YuNet detector file. Default: from the Hub where it can be had.")]
+YuNet = Annotated[Path | None, arg(help="YuNet detector file. Default: downloaded from the Hub if possible.")]
 FaceNumber = Annotated[
-    int | None, arg(help="Which face, counted from 0 at the left. Default: the largest that is editable.")
+    int | None, arg(help="Which face, counted from 0 at the left. Default: the largest that can be edited.")
 ]
 Aligned = Annotated[
     bool | None,
-    DisallowNone,  # as a flag: --aligned or --no-aligned
+    DisallowNone,  # a flag: --aligned or --no-aligned
     arg(
-        help="Take the whole photo as an aligned crop, as CelebA's, and look for no face. "
-        "Default: where it has 178x218 pixels."
+        help="Treat the whole photo as an aligned crop like CelebA's, without detecting a face. "
+        "Default: only for photos of 178x218 pixels."
     ),
 ]
 
@@ -29,19 +32,19 @@ SMALLEST_SIDE = 32  # pixels
 
 def edit(
     photo: Annotated[Positional[Path], arg(help="The photo to edit.")],
-    add: Annotated[tuple[str, ...], arg(help="Attributes to give, such as Eyeglasses Blond_Hair.")] = (),
-    remove: Annotated[tuple[str, ...], arg(help="Attributes to take away, such as Mustache.")] = (),
+    add: Annotated[tuple[str, ...], arg(help="Attributes to add, such as Eyeglasses Blond_Hair.")] = (),
+    remove: Annotated[tuple[str, ...], arg(help="Attributes to remove, such as Mustache.")] = (),
     out: Annotated[
         Path | None,
-        arg(help="File to write. Default: beside the photo, with -edited in its name; a PNG where the photo is a BMP."),
+        arg(help="File to write. Default: next to the photo, with -edited in its name; a PNG if the photo is a BMP."),
     ] = None,
-    intensity: Annotated[float, arg(help="1 is a plain edit, less is weaker; more is stronger, up to 2.")] = 1.0,
+    intensity: Annotated[float, arg(help="Strength of the edit: 1 is normal, 2 the maximum.")] = 1.0,
     model: Model = None,
     face: FaceNumber = None,
     aligned: Aligned = None,
     yunet: YuNet = None,
 ) -> None:
-    """Edit the face in a photo; the result has the photo's own size.
+    """Edit the face in a photo. The result has the size of the photo.
 
     Example: stgan edit me.jpg --add Eyeglasses Blond_Hair --remove No_Beard --intensity 1.2
     """
@@ -49,7 +52,7 @@ def edit(
 
     both = [name for name in dict.fromkeys(add) if name in remove]
     if both:
-        raise ValueError(f"{', '.join(both)}: named with --add and with --remove. Name it with one of them.")
+        raise ValueError(f"{', '.join(both)}: named with --add and with --remove. Use only one of them.")
     changes = dict.fromkeys(add, True) | dict.fromkeys(remove, False)
     if not changes:
         raise ValueError("Nothing to do: name attributes with --add or --remove (stgan attributes PHOTO lists them).")
@@ -59,20 +62,20 @@ def edit(
         _check_writable(out)
     editor = _editor(model, yunet)
     edited = editor.edit(photo, changes, intensity, face=face, aligned=aligned)
-    asked = " ".join([f"+{name}" for name in add] + [f"-{name}" for name in remove])
-    save_photo(edited, out, description=f"Edited with stgan: {asked}, intensity {intensity:g}")
+    summary = " ".join([f"+{name}" for name in add] + [f"-{name}" for name in remove])
+    save_photo(edited, out, description=f"Edited with stgan: {summary}, intensity {intensity:g}")
     print(out)
 
 
 def attributes(
-    photo: Annotated[Positional[Path], arg(help="The photo to look at.")],
+    photo: Annotated[Positional[Path], arg(help="The photo to read.")],
     model: Model = None,
     face: FaceNumber = None,
     aligned: Aligned = None,
     yunet: YuNet = None,
     as_json: Annotated[bool, arg(name="json", help="Print JSON.")] = False,
 ) -> None:
-    """Print which attributes the face in a photo has, with the classifier's confidence."""
+    """Print the attributes of the face in a photo, with the classifier's confidence."""
     prepared = _editor(model, yunet).prepare(photo, face=face, aligned=aligned)
     if as_json:
         print(json.dumps(prepared.probabilities))
@@ -84,16 +87,16 @@ def attributes(
 
 def sheet(
     photo: Annotated[Positional[Path], arg(help="The photo to edit.")],
-    out: Annotated[Path, arg(help="Picture to write.")] = Path("edits.png"),
-    intensity: Annotated[float, arg(help="Of every edit.")] = 1.0,
-    columns: Annotated[int, arg(help="Pictures in a row.")] = 7,
+    out: Annotated[Path, arg(help="Image file to write.")] = Path("edits.png"),
+    intensity: Annotated[float, arg(help="Strength of every edit.")] = 1.0,
+    columns: Annotated[int, arg(help="Pictures per row.")] = 7,
     side: Annotated[int, arg(help="Side of each picture in pixels.")] = 224,
     model: Model = None,
     face: FaceNumber = None,
     aligned: Aligned = None,
     yunet: YuNet = None,
 ) -> None:
-    """Draw one picture of every single edit of a photo: each attribute added, or taken away where the face has it."""
+    """Draw every single edit of a photo in one picture: each attribute added, or removed if the face has it."""
     from PIL import Image
 
     from stgan.attributes import caption
@@ -101,7 +104,7 @@ def sheet(
     from stgan.photo.files import save_photo
 
     if columns < 1 or side < SMALLEST_SIDE:
-        raise ValueError(f"A sheet needs --columns 1 or more, of pictures with --side {SMALLEST_SIDE} or more.")
+        raise ValueError(f"A sheet needs --columns 1 or more and --side {SMALLEST_SIDE} or more.")
     _check_writable(out)
     editor = _editor(model, yunet)
     prepared = editor.prepare(photo, face=face, aligned=aligned).close_up(side)
@@ -116,25 +119,27 @@ def evaluate(
     data: Annotated[Positional[str], arg(help="Hub id, folder of Parquet files, or folder of the CelebA download.")],
     model: Model = None,
     split: Annotated[str, arg(help="train, validation or test.")] = "validation",
-    classifier: Annotated[str | None, arg(help="Another judge than the model's own: folder or Hub id.")] = None,
+    classifier: Annotated[str | None, arg(help="Another judge than the model's: folder or Hub id.")] = None,
     max_samples: Annotated[int | None, arg(help="Measure only this many images.")] = None,
-    intensities: Annotated[tuple[float, ...], arg(help="Of the edits; published accuracies are for 1.5.")] = (1.0, 1.5),
+    intensities: Annotated[tuple[float, ...], arg(help="Of the edits; published accuracies use 1.5.")] = (
+        1.0,
+        1.5,
+    ),
     batch_size: Annotated[int, arg(help="Images at once.")] = 64,
     crop: Annotated[Literal["auto", "celeba", "center", "none"], arg(help="Crop of the images.")] = "auto",
     device: Annotated[str | None, arg(help="cpu, cuda, … Default: the GPU where there is one.")] = None,
     output: Annotated[Path | None, arg(help="Folder for evaluation.json, evaluation.md and edits.png.")] = None,
-    update_card: Annotated[bool, arg(help="Put the figures into the model folder's card.")] = False,
+    update_card: Annotated[bool, arg(help="Write the figures into the model folder's card.")] = False,
     document: Annotated[
-        Path | None, arg(help="Markdown file: put the means between its lines <!-- [/]stgan evaluate -->.")
+        Path | None, arg(help="Markdown file that gets the means between its lines <!-- [/]stgan evaluate -->.")
     ] = None,
-    realism: Annotated[bool, arg(help="Also FID and KID: needs the extra realism, downloads a network.")] = False,
+    realism: Annotated[bool, arg(help="Also measure FID and KID: needs the extra realism and a download.")] = False,
 ) -> None:
-    """Measure a model: PSNR and SSIM of its reconstruction, accuracy of its edits, and what they disturb."""
-    from stgan.editor import default_model
+    """Measure a model: PSNR and SSIM of reconstruction, accuracy of edits, and the unwanted changes they make."""
     from stgan.evaluation.command import evaluate_folder
 
     evaluate_folder(
-        model or default_model(), data, split, classifier, max_samples, intensities, batch_size, device, output,
+        _model(model), data, split, classifier, max_samples, intensities, batch_size, device, output,
         update_card=update_card, document=document, crop=crop, realism=realism,
     )  # fmt: skip
 
@@ -143,51 +148,87 @@ def export(
     model: Model = None,
     format: Annotated[Literal["onnx"], arg(help="encode.onnx and decode.onnx; needs the extra onnx.")] = "onnx",
     output: Annotated[
-        Path | None, arg(help="Folder to write. Default: onnx in the model's, where that is one.")
+        Path | None, arg(help="Folder to write. Default: onnx, inside the model folder if the model is local.")
     ] = None,
 ) -> None:
-    """Export an editor for other runtimes, checked against torch to 1e-4."""
-    from stgan.editor import default_model
+    """Export an editor for other runtimes. The result is compared with torch and agrees to 1e-4."""
     from stgan.export import export_onnx
 
-    model = model or default_model()
+    model = _model(model)
     output = output or (Path(model) / format if Path(model).is_dir() else Path(format))
     print(*export_onnx(model, output), sep="\n")
 
 
+def train(arguments: list[str]) -> None:
+    """Train an editor, a classifier or an aligner."""
+    from stgan.training.command import main as train_main
+
+    train_main(arguments)
+
+
+def bundle(arguments: list[str]) -> None:
+    """Assemble a model folder from trained networks, in half precision."""
+    from stgan.bundle import Settings
+    from stgan.bundle import bundle as assemble
+
+    settings = tyro.cli(Settings, prog="stgan bundle", args=arguments)
+    assemble(settings, shlex.join(["stgan", "bundle", *arguments]))
+
+
+def publish(arguments: list[str]) -> None:
+    """Push a model folder, or the demo as a Space, to the Hub."""
+    from stgan.publish import publish as push
+
+    tyro.cli(push, prog="stgan publish", args=arguments)
+
+
+def _model(model: str | None) -> str:
+    """The chosen model with ``~`` expanded, or the default one."""
+    from stgan.editor import default_model
+
+    return os.path.expanduser(model) if model else default_model()
+
+
+def _editor(model: str | None, yunet: Path | None):
+    from stgan.editor import FaceEditor
+    from stgan.photo.detect import FaceDetector
+
+    return FaceEditor.from_pretrained(_model(model), detector=FaceDetector(yunet) if yunet else None)
+
+
 def _check_writable(out: Path) -> None:
-    """Before the work: that a photo can be written to this file.
+    """Check before the work that a photo can be written to this file.
 
     Raises:
-        ValueError: another suffix than those of pictures, or no such folder.
+        ValueError: the suffix is not that of an image, or there is no such folder.
     """
     from stgan.photo.files import FORMATS
 
     if out.suffix.lower() not in FORMATS:
-        raise ValueError(f"--out {out} ends in none of {', '.join(FORMATS)}: give one of them, such as .png.")
+        raise ValueError(f"--out {out} ends in none of {', '.join(FORMATS)}: use one of these, such as .png.")
     if not out.parent.is_dir():
-        raise ValueError(f"There is no folder {out.parent} for --out {out}: make it first, or name another one.")
+        raise ValueError(f"There is no folder {out.parent} for --out {out}: create it, or choose another.")
 
 
-def _editor(model: str | None, yunet: Path | None):
-    from stgan.editor import FaceEditor, default_model
-    from stgan.photo.detect import FaceDetector
-
-    return FaceEditor.from_pretrained(model or default_model(), detector=FaceDetector(yunet) if yunet else None)
+COMMANDS = (edit, attributes, sheet, evaluate, export)
+COMMANDS_WITH_MODULES = (train, bundle, publish)  # their options are defined in modules that import torch
 
 
-COMMANDS = (edit, attributes, sheet, evaluate, export, publish)
-
-
-def main() -> None:
-    """Entry point. A mistake ends with one sentence that says what to do, not with a trace."""
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. A mistake ends with one sentence that says what to do, not with a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        for command in COMMANDS_WITH_MODULES:
+            if arguments[:1] == [command.__name__]:
+                command(arguments[1:])
+                return
         tyro.extras.subcommand_cli_from_dict(
-            {command.__name__: command for command in COMMANDS},
+            {command.__name__: command for command in (*COMMANDS, *COMMANDS_WITH_MODULES)},
             prog="stgan",
             description="Edit the attributes of a face in a photograph.",
+            args=arguments,
         )
-    except ModuleNotFoundError as error:  # of the extra that reads datasets; the others say so themselves
+    except ModuleNotFoundError as error:  # of the extra that reads datasets; other extras have messages of their own
         sys.exit(f"stgan: {error.name} is not installed: pip install -e '.[train]'")
     except (ValueError, OSError) as error:  # the package's own errors are ValueErrors
         sys.exit(f"stgan: {error}")

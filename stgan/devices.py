@@ -1,18 +1,18 @@
-"""Where networks run."""
+"""The device that networks run on."""
 
 import torch
 
 
 def chosen_device(device: str | torch.device | None) -> torch.device:
-    """The device asked for, or by default the GPU where there is one.
+    """The requested device; by default the GPU if there is one, else the CPU.
 
     Raises:
-        ValueError: torch knows no such device, or it is not in this machine.
+        ValueError: torch does not know the device, or this machine does not have it.
     """
     try:
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:  # what torch raises depends on what it was built with
+    except (RuntimeError, AssertionError) as error:  # torch raises either, depending on its build
         reason = str(error).splitlines()[0]
-        raise ValueError(f"The device {device} cannot be used here ({reason}): name another, such as cpu.") from error
+        raise ValueError(f"The device {device} cannot be used here ({reason}). Choose another, such as cpu.") from error
     return chosen

@@ -29,8 +29,7 @@ from stgan.models import (
     ModelFolderError,
     check_judge,
     fetch_model_folder,
-    load_companion_aligner,
-    load_companion_classifier,
+    load_companion,
     load_generator,
 )
 from stgan.models.regions import attribute_regions
@@ -46,7 +45,8 @@ MAX_INTENSITY = 2.0
 LEAST_CONFIDENCE = 0.1
 """What the aligner must give any find. YuNet sees faces, wrongly placed, in photos that lie on their side or upside
 down, for which the aligner's confidence is below .003; for the faces of upright photos it is above .57."""
-BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # in a checkout, and in a Space
+BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # only in a checkout and in a Space
+DEFAULT_MODEL_ID = ""  # Hub id of the model for an installed package without a checkout; empty until it is published
 
 PhotoSource = str | os.PathLike | Image.Image | np.ndarray | Photo
 Intensity = float | Mapping[str, float]
@@ -165,8 +165,8 @@ class FaceEditor:
             ModelFolderError: a part is missing, damaged or does not fit; the message names it.
         """
         folder = fetch_model_folder(folder_or_hub_id, revision=revision, token=token, cache_dir=cache_dir)
-        companions = load_companion_classifier(folder), load_companion_aligner(folder)
-        return cls(load_generator(folder), companions[0], detector, device, companions[1])
+        classifier, aligner = load_companion(folder, "classifier"), load_companion(folder, "aligner")
+        return cls(load_generator(folder), classifier, detector, device, aligner)
 
     # --------------------------------------------------------------------------------------------------- in steps
 
@@ -415,14 +415,21 @@ def _to_levels(image: Tensor) -> np.ndarray:
 
 
 def default_model() -> str:
-    """The model to use where none is named: ``STGAN_MODEL`` (folder or Hub id), else the one in the checkout.
+    """The model for those who name none: ``STGAN_MODEL``, else the one in the checkout, else the published one.
+
+    Returns:
+        A folder (``~`` is expanded) or a Hub id.
 
     Raises:
-        ModelFolderError: there is neither.
+        ModelFolderError: there is none of them.
     """
-    chosen = os.environ.get("STGAN_MODEL")
-    if chosen:
-        return chosen
+    if chosen := os.environ.get("STGAN_MODEL"):
+        return os.path.expanduser(chosen)
     if BUNDLED.is_dir():
         return str(BUNDLED)
-    raise ModelFolderError("No model was named: give --model, or set STGAN_MODEL to a model folder or Hub id.")
+    if DEFAULT_MODEL_ID:
+        return DEFAULT_MODEL_ID
+    raise ModelFolderError(
+        "The installed package has no model of its own: choose one, as in stgan edit me.png --add Eyeglasses --model "
+        "FOLDER_OR_HUB_ID, or set STGAN_MODEL to a model folder or Hub id."
+    )

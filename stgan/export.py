@@ -1,8 +1,8 @@
-"""Editors for other runtimes: ONNX, with encoding and decoding as graphs of their own.
+"""Export editors to ONNX, with encoding and decoding as separate graphs, so that one encoding serves many edits.
 
-``encode.onnx`` takes ``image`` (N, 3, S, S) in [-1, 1] and answers the features ``feature_0``, ``feature_1``, …;
-``decode.onnx`` takes those, ``image`` and ``condition`` (N, A), and answers ``edited`` and, where the model has a soft
-mask, ``mask``. N is free. One encoding serves many edits.
+``encode.onnx`` takes ``image`` (N, 3, S, S) in [-1, 1] and returns the features ``feature_0``, ``feature_1``, …
+``decode.onnx`` takes these, ``image`` and ``condition`` (N, A), and returns ``edited`` and, with soft_mask, ``mask``. N
+is free.
 """
 
 import json
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from stgan.models import Generator, fetch_model_folder, load_generator
 
 TOLERANCE = 1e-4  # of values in [-1, 1]
-RECORD_FILE = "export.json"  # beside the graphs: of which weights they are
+RECORD_FILE = "export.json"  # beside the graphs: names the weights they were exported from
 GRAPHS = ("encode.onnx", "decode.onnx")
-NEEDED = ("onnx", "onnxruntime", "onnxscript")
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 class ExportError(ValueError):
@@ -30,7 +30,7 @@ class ExportError(ValueError):
 
 
 class Encode(nn.Module):
-    """The first graph: image to features, the image itself left out."""
+    """The first graph: image to features, without the image itself."""
 
     def __init__(self, generator: Generator):
         super().__init__()
@@ -42,7 +42,7 @@ class Encode(nn.Module):
 
 
 class Decode(nn.Module):
-    """The second graph: image, features and condition to the edited image and the mask, where there is one."""
+    """The second graph: image, features and condition to the edited image and, with soft_mask, the mask."""
 
     def __init__(self, generator: Generator, features_type: type, single: bool):
         super().__init__()
@@ -55,20 +55,20 @@ class Decode(nn.Module):
 
 
 def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
-    """Write ``encode.onnx`` and ``decode.onnx`` of an editor and prove that they answer as the model does.
+    """Write ``encode.onnx`` and ``decode.onnx`` of an editor and check that they compute what the model computes.
 
     Args:
         folder_or_hub_id: of the model.
         output: folder to write to.
 
     Returns:
-        The two files, each with its share of the weights in it.
+        The two files. Each contains its share of the weights.
 
     Raises:
-        ExportError: a package is missing, or the graphs' answers differ by more than 1e-4.
-        ModelFolderError: the model does not load.
+        ExportError: a package is missing, or the graphs' outputs differ from the model's by more than 1e-4.
+        ModelFolderError: the model cannot be loaded.
     """
-    missing = [package for package in NEEDED if find_spec(package) is None]
+    missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
         raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[onnx]'.")
     folder = fetch_model_folder(folder_or_hub_id, companions=())
@@ -83,13 +83,13 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     names = [f"feature_{number}" for number in range(len(features))]
     outputs = ["edited", "mask"] if generator.soft_mask else ["edited"]
     output.mkdir(parents=True, exist_ok=True)
-    (output / RECORD_FILE).unlink(missing_ok=True)  # of the graphs that were here
+    (output / RECORD_FILE).unlink(missing_ok=True)  # of earlier graphs
     paths = [output / name for name in GRAPHS]
     attributes = ", ".join(generator.attributes)
     _write(encode, (image,), ["image"], names, paths[0], attributes)
     _write(decode, (image, features, condition), ["image", *names, "condition"], outputs, paths[1], attributes)
     error = largest_difference(generator, *paths)
-    if not error <= TOLERANCE:  # not a number is no proof either
+    if not error <= TOLERANCE:  # true for NaN too
         for path in paths:
             path.unlink()
         raise ExportError(f"The exported graphs differ from the model by {error:.1e}, more than {TOLERANCE:.0e}.")
@@ -99,13 +99,13 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
 
 
 def weights_sha256(folder: Path) -> str:
-    """Of a model folder's weights, in hexadecimal digits."""
+    """SHA-256 of a model folder's weights, in hexadecimal digits."""
     with (folder / SAFETENSORS_SINGLE_FILE).open("rb") as weights:
         return sha_fileobj(weights).hex()
 
 
 def check_export(folder: Path) -> None:
-    """Raise an ExportError where graphs lie in a model folder that are not proven to be of its weights."""
+    """Raise an ExportError where a model folder holds graphs that may belong to other weights."""
     record = folder / "onnx" / RECORD_FILE
     if not record.is_file():
         if any((record.parent / name).is_file() for name in GRAPHS):
@@ -114,7 +114,7 @@ def check_export(folder: Path) -> None:
     try:
         exported = json.loads(record.read_text(encoding="utf-8"))["weights_sha256"]
     except (ValueError, TypeError, KeyError) as error:
-        raise ExportError(f"{record} does not say of which weights it is: run stgan export again.") from error
+        raise ExportError(f"{record} does not name the weights of the graphs: run stgan export again.") from error
     if exported != weights_sha256(folder):
         raise ExportError(f"{record.parent} was exported from other weights: run stgan export again, or delete it.")
 
@@ -128,11 +128,11 @@ def _inputs(generator: Generator, count: int) -> tuple[Tensor, Tensor]:
 def _write(
     module: nn.Module, inputs: tuple, input_names: list[str], output_names: list[str], path: Path, attributes: str
 ) -> None:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # which of torchvision's operators it does without
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports missing torchvision operators
     free = {0: "batch"}
     shapes = tuple(tuple(free for _ in each) if isinstance(each, tuple) else free for each in inputs)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about its own insides
+        warnings.simplefilter("ignore")  # from inside torch
         program = torch.onnx.export(
             module, inputs, dynamo=True, dynamic_shapes=shapes, input_names=input_names, output_names=output_names,
             verbose=False,
@@ -142,7 +142,7 @@ def _write(
 
 
 def largest_difference(generator: Generator, encode: Path, decode: Path, counts: tuple[int, ...] = (1, 3)) -> float:
-    """How far onnxruntime's edits are from torch's, at worst, for batches of these sizes."""
+    """The largest difference between edits by onnxruntime and by torch, for batches of these sizes."""
     import onnxruntime
 
     encoder, decoder = (
@@ -158,5 +158,5 @@ def largest_difference(generator: Generator, encode: Path, decode: Path, counts:
         answers = decoder.run(None, {**features, "image": image.numpy(), "condition": condition.numpy()})
         expected = [edit.image] if edit.mask is None else [edit.image, edit.mask]
         for answer, tensor in zip(answers, expected, strict=True):
-            worst = float(np.maximum(worst, np.abs(answer - tensor.numpy()).max()))  # keeps what is not a number
+            worst = float(np.maximum(worst, np.abs(answer - tensor.numpy()).max()))  # unlike max(), keeps NaN
     return worst

@@ -1,10 +1,7 @@
-"""Publishing on the Hub: a model folder, or the demo as a Space. What is there already is not sent again.
+"""Publish a model folder, or the demo as a Space, on the Hub: ``stgan publish``. Only what differs there is sent."""
 
-Also a script of its own, ``hub/publish.py``, and the command ``stgan publish``.
-"""
-
+import os
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass, replace
 from modulefinder import ModuleFinder
@@ -13,7 +10,6 @@ from typing import Annotated
 
 import tyro
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, SpaceCard, SpaceCardData
-from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash, sha_fileobj
 from tyro.conf import Positional
@@ -23,7 +19,6 @@ from stgan.card import (
     CELEBA_TERMS,
     FAMILY_FILE,
     OF_THE_WEIGHTS,
-    PAPERS,
     PICTURE_FILE,
     TRAINING_FILE,
     model_card,
@@ -33,33 +28,15 @@ from stgan.export import check_export
 from stgan.hub import repository
 from stgan.hub.errors import HubError, explained
 from stgan.hub.repository import CARD, check_private, check_same_project, list_files
-from stgan.models import (
-    ALIGNER_FOLDER,
-    CLASSIFIER_FOLDER,
-    DISCRIMINATOR_FOLDER,
-    GENERATORS,
-    AttributeClassifier,
-    FaceAligner,
-    check_judge,
-    load_companion_aligner,
-    load_companion_classifier,
-    load_companion_discriminator,
-    load_generator,
-)
+from stgan.models import ARCHITECTURES, KINDS, ModelFolderError, check_judge, load_companion
+from stgan.models.folder import NETWORK_FILES
 from stgan.models.pretrained import read_config
+from stgan.models.registry import companions
 from stgan.photo.detect import YUNET_FILE, YUNET_REPO
 
 ROOT = Path(__file__).resolve().parent.parent
-MODEL_SUFFIXES = {".json", ".md", ".onnx", ".png", ".safetensors"}  # nothing that could run code when it is opened
-EDITOR_FILES = [
-    f"{part}{name}" for part in ("", f"{CLASSIFIER_FOLDER}/") for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
-]
-ALIGNER_FILES = [f"{ALIGNER_FOLDER}/{name}" for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)]  # not every editor's
-# Whatever of these a model folder no longer has goes from its repository too.
-OF_THE_MODEL = (
-    *OF_THE_WEIGHTS, FAMILY_FILE, f"{ALIGNER_FOLDER}/", f"{CLASSIFIER_FOLDER}/", f"{DISCRIMINATOR_FOLDER}/",
-)  # fmt: skip
-# ZeroGPU brings its own CUDA: newer torch does not run there, and Python is 3.10 or 3.12.
+MODEL_SUFFIXES = {".json", ".md", ".onnx", ".png", ".safetensors"}  # none of them can run code when opened
+# ZeroGPU has its own CUDA: newer torch does not run there, and Python is 3.10 or 3.12.
 ZERO_GPU_REQUIREMENTS = ["torch==2.11.0", "spaces"]
 PYTHON_VERSIONS = {False: "3.11", True: "3.12"}
 Content = Path | bytes
@@ -67,37 +44,37 @@ Content = Path | bytes
 
 @dataclass
 class Push:
-    """Where to, and how."""
+    """The repository to push to, and how."""
 
-    # Repository: owner/name, or a name of your own account's.
+    # Repository: owner/name, or the name of one of your own.
     repo: Positional[str]
     # Create the repository as private.
     private: bool = False
-    # Branch to push to; created where it does not exist. Default: main.
+    # Branch to push to; it is created if it does not exist. Default: main.
     revision: str | None = None
     # Open a pull request instead of changing the repository.
     create_pr: bool = False
-    # List every file with its size, and send nothing.
+    # List every file with its size and send nothing.
     dry_run: bool = False
 
 
 @dataclass
 class PublishModel(Push):
-    """Push a model folder: weights, configuration, card, records and, where there is one, the ONNX export."""
+    """Push a model folder: weights, configuration, card, records and the ONNX export if there is one."""
 
-    # Model folder, as the trainer or hub/bundle.py wrote it. Default: the bundled model.
+    # Model folder, as the trainer or stgan bundle wrote it. Default: the bundled model.
     folder: Path = BUNDLED
 
 
 @dataclass
 class PublishSpace(Push):
-    """Put the demo together as a Space, with only what it needs, and push it."""
+    """Assemble the demo as a Space, with only the files it needs, and push it."""
 
-    # Hub id of the model that the Space shows. Without one, or where it cannot be loaded, it is the bundled model.
+    # Hub id of the model that the Space shows. If it is missing or cannot be loaded, the Space shows the bundled model.
     model: str | None = None
-    # For ZeroGPU hardware instead of the free CPU.
+    # Use ZeroGPU hardware instead of the free CPU.
     zero_gpu: bool = False
-    # Keep the assembled Space in this folder, new or empty. With --dry-run nothing more is done.
+    # Keep the assembled Space in this new or empty folder; with --dry-run, only assemble it.
     folder: Path | None = None
 
 
@@ -114,8 +91,8 @@ def publish(settings: Annotated[Publishing, tyro.conf.arg(name="")]) -> str | No
         The address of the repository or of the pull request; None after a dry run.
 
     Raises:
-        HubError: it cannot be published; the message says what to do.
-        ModelFolderError: the model does not load.
+        HubError: publishing failed; the message says what to do.
+        ModelFolderError: the model cannot be loaded.
     """
     if isinstance(settings, PublishModel):
         return publish_model(settings)
@@ -123,29 +100,31 @@ def publish(settings: Annotated[Publishing, tyro.conf.arg(name="")]) -> str | No
 
 
 def publish_model(settings: PublishModel) -> str | None:
-    """Push a model folder, once it has been proven to load; what it no longer has goes. See :func:`publish`."""
-    check_model(settings.folder)
+    """Check that a model folder loads, then make its repository equal to it. See :func:`publish`."""
+    folder = Path(os.path.expanduser(settings.folder))
+    check_model(folder)
     settings = replace(settings, repo=full_name(settings))
-    return push(model_files(settings.folder, settings.repo), settings, "model", owned=OF_THE_MODEL)
+    owned = (*OF_THE_WEIGHTS, FAMILY_FILE, *(f"{kind}/" for kind in companions()))
+    return push(model_files(folder, settings.repo), settings, "model", owned)
 
 
 def publish_space(settings: PublishSpace) -> str | None:
-    """Assemble the Space and push it; files of the package that it no longer needs go. See :func:`publish`."""
+    """Assemble the Space and push it; files of the package that it no longer needs are deleted. See :func:`publish`."""
     settings = replace(settings, repo=full_name(settings))
     with tempfile.TemporaryDirectory() as temporary:
         folder = settings.folder or Path(temporary)
         assemble_space(folder, settings.repo, settings.model, zero_gpu=settings.zero_gpu)
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-        return push(files, settings, "space", owned=("stgan/", "hub/"))
+        return push(files, settings, "space", ("stgan/", "hub/"))
 
 
 def full_name(settings: Push) -> str:
-    """``owner/name`` of the repository, which cards name; also finds out before the work whether one is logged in.
+    """``owner/name`` of the repository, which cards show. Asks the Hub, so a missing token is noticed before the work.
 
-    A dry run needs no token: without one a bare name stays as it is.
+    A dry run needs no token. Without one it keeps a bare name as it is.
 
     Raises:
-        HubError: the Hub refused, or cannot be reached.
+        HubError: the Hub refuses or cannot be reached.
     """
     if settings.dry_run and "/" in settings.repo:
         return settings.repo
@@ -162,29 +141,28 @@ def full_name(settings: Push) -> str:
 
 
 def check_model(folder: Path) -> None:
-    """Load what a model folder holds, strictly.
+    """Load every network of a model folder, strictly.
 
     Raises:
         HubError: there is no such folder.
-        ModelFolderError: a part is missing, damaged or does not fit.
-        ExportError: it holds graphs of other weights.
+        ModelFolderError: a part is missing, damaged, unknown or does not fit.
+        ExportError: the folder holds graphs of other weights.
     """
     if not folder.is_dir():
-        raise HubError(f"There is no folder {folder}: name one that the trainer or hub/bundle.py wrote.")
-    architecture = read_config(folder).get("architecture")
-    if architecture not in GENERATORS:
-        (FaceAligner if architecture == FaceAligner.__name__ else AttributeClassifier).from_pretrained(folder)
-        return
-    generator = load_generator(folder)
-    check_export(folder)
-    if (folder / CLASSIFIER_FOLDER).is_dir():
-        check_judge(generator, load_companion_classifier(folder))
-    load_companion_aligner(folder)
-    load_companion_discriminator(folder)
+        raise HubError(f"There is no folder {folder}: pass --folder with one that the trainer or stgan bundle wrote.")
+    name = read_config(folder).get("architecture")
+    if name not in ARCHITECTURES:
+        raise ModelFolderError(f"{folder} holds {name}, which is none of {', '.join(ARCHITECTURES)}.")
+    network = ARCHITECTURES[name].model.from_pretrained(folder)
+    if ARCHITECTURES[name].kind == "editor":
+        check_export(folder)
+        beside = {kind: load_companion(folder, kind) for kind in companions() if (folder / kind).is_dir()}
+        if "classifier" in beside:
+            check_judge(network, beside["classifier"])
 
 
 def model_files(folder: Path, repo: str) -> dict[str, Content]:
-    """What of a model folder goes to the Hub: path in the repository to content, the cards with the Hub id in them."""
+    """The published files of a model folder: path in the repository to content. Cards name the Hub id."""
     files: dict[str, Content] = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
@@ -192,10 +170,9 @@ def model_files(folder: Path, repo: str) -> dict[str, Content]:
         and path.suffix in MODEL_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
-    companions = [f"{name}/{CARD}" for name in (CLASSIFIER_FOLDER, ALIGNER_FOLDER)]
-    for card in [CARD, *(path for path in companions if path in files)]:
-        companion = card != CARD
-        files[card] = str(model_card((folder / card).parent, repo, companion=companion)).encode()
+    for card in (CARD, *(f"{kind}/{CARD}" for kind in companions("editing"))):
+        if card == CARD or card in files:
+            files[card] = str(model_card((folder / card).parent, repo, companion=card != CARD)).encode()
     return dict(sorted(files.items()))
 
 
@@ -208,18 +185,18 @@ def assemble_space(folder: Path, repo: str, model: str | None = None, *, zero_gp
     Args:
         folder: new or empty.
         repo: ``owner/name`` of the Space.
-        model: Hub id of the model that it shows; the bundled one is there too, for when that cannot be had.
+        model: Hub id of the model that it shows. The bundled one is included for when this one cannot be loaded.
         zero_gpu: for ZeroGPU hardware instead of a CPU.
 
     Raises:
-        HubError: the folder has files already, or this is not a checkout of the project.
+        HubError: the folder already has files, or this is not a checkout of the project.
     """
     if not (ROOT / "app.py").is_file() or not BUNDLED.is_dir():
-        raise HubError("A Space is put together from a checkout of the project: clone it, and run this in it.")
+        raise HubError("A Space is assembled from a checkout of the project: clone it, and run this command in it.")
     if folder.exists() and any(folder.iterdir()):
-        raise HubError(f"{folder} has files in it already: name a new or empty folder.")
+        raise HubError(f"{folder} already has files in it: choose a new or empty folder.")
     sources = [ROOT / "app.py", ROOT / "LICENSE", *imported_modules(ROOT / "app.py")]
-    sources += [BUNDLED / name for name in (*EDITOR_FILES, *ALIGNER_FILES, TRAINING_FILE)]  # its data are on the page
+    sources += [BUNDLED / TRAINING_FILE, *(BUNDLED / name for name in editor_files(BUNDLED))]
     for source in sources:
         target = folder / source.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -230,16 +207,24 @@ def assemble_space(folder: Path, repo: str, model: str | None = None, *, zero_gp
     space_card(repo, model, requirements, zero_gpu).save(folder / CARD)
 
 
+def editor_files(folder: Path | None = None) -> list[str]:
+    """The files that editing needs from a model folder: those of every network in it, or of those no editor lacks."""
+    parts = [
+        kind for kind in companions("editing") if (KINDS[kind].missing if folder is None else (folder / kind).is_dir())
+    ]
+    return [*NETWORK_FILES, *(f"{part}/{name}" for part in parts for name in NETWORK_FILES)]
+
+
 def imported_modules(script: Path) -> list[Path]:
-    """Files of the package that a script imports, directly or not, inside functions too."""
-    finder = ModuleFinder([str(script.parent)])  # what lies elsewhere is installed from the requirements
+    """Files of the package that a script imports, directly or indirectly, including imports inside functions."""
+    finder = ModuleFinder([str(script.parent)])  # everything elsewhere is installed from the requirements
     finder.run_script(str(script))
     files = [Path(module.__file__) for module in finder.modules.values() if module.__file__]
     return sorted(file for file in files if script.parent / "stgan" in file.parents)
 
 
 def space_requirements(requirements: str, zero_gpu: bool) -> str:
-    """The demo's pinned requirements, on ZeroGPU with the torch that runs there."""
+    """The demo's pinned requirements; for ZeroGPU with the torch version that runs there."""
     pins = [line for line in requirements.splitlines() if line and not line.startswith("#")]
     if zero_gpu:
         pins = [*ZERO_GPU_REQUIREMENTS, *(pin for pin in pins if not pin.startswith("torch=="))]
@@ -250,7 +235,7 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
     """The Space's card, whose front matter is its configuration."""
     pins = dict(line.split("==") for line in requirements.split() if "==" in line)
     preloaded = [f"{YUNET_REPO} {YUNET_FILE}"]
-    preloaded += [f"{model} {','.join(EDITOR_FILES)}"] if model else []
+    preloaded += [f"{model} {','.join(editor_files())}"] if model else []
     data = SpaceCardData(
         title="Edit a face, tick a box",
         emoji="🙂",
@@ -265,7 +250,7 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
         thumbnail=f"https://huggingface.co/spaces/{repo}/resolve/main/thumbnail.png",
         models=[model] if model else None,
         datasets=[CELEBA],
-        tags=["face-editing", "attribute-editing", "gan", f"arxiv:{PAPERS['STGAN']}"],
+        tags=["face-editing", "attribute-editing", "gan", f"arxiv:{ARCHITECTURES['STGAN'].paper}"],
         license="other",
         license_name="celeba-non-commercial-research",
         license_link=CELEBA_TERMS,
@@ -286,43 +271,37 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
 # ------------------------------------------------------------------------------------------------------------- pushing
 
 
-def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple[str, ...] = ()) -> str | None:
-    """Make a repository hold these files, in one commit of what differs.
+def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple[str, ...]) -> str | None:
+    """Make a repository hold these files, in one commit of the differences.
 
     Args:
         files: path in the repository to content.
-        settings: where to, by its full name, and how.
+        settings: with the full name of the repository.
         repo_type: ``model`` or ``space``.
-        owned: prefixes of paths under which whatever is not in ``files`` is deleted from the repository.
+        owned: prefixes of paths; files of the repository under them that are not in ``files`` are deleted.
 
     Returns:
         The address of the repository or of the pull request; None after a dry run.
 
     Raises:
-        HubError: the Hub refused, or cannot be reached.
+        HubError: the Hub refuses or cannot be reached.
     """
     if settings.create_pr and settings.revision:
-        raise HubError("A pull request goes to main: leave out --revision or --create-pr.")
+        raise HubError("A pull request always goes to main: leave out --revision or --create-pr.")
     _list_files(files)
     if settings.dry_run:
         return None
-    with explained(settings.repo):
+    repo, target = settings.repo, {"repo_id": settings.repo, "repo_type": repo_type}
+    with explained(repo):
         api = HfApi()
-        repo = settings.repo
-        target = {"repo_id": repo, "repo_type": repo_type}
-        sdk = {"space_sdk": "gradio"} if repo_type == "space" else {}
-        address = api.create_repo(**target, **sdk, private=settings.private or None, exist_ok=True)
-        if settings.private:
-            check_private(api, repo, repo_type)
-        if settings.revision:
-            api.create_branch(**target, branch=settings.revision, exist_ok=True)
+        address = _create_repository(api, settings, repo_type)
         there = list_files(api, repo, repo_type, settings.revision)
         check_same_project(api, repo, files, there, repo_type, settings.revision)
         changed = [path for path, content in files.items() if not _is_same(content, there.get(path))]
-        stale = [path for path in there if path.startswith(owned) and path not in files] if owned else []
+        stale = [path for path in there if path.startswith(owned) and path not in files]
         if not changed and not stale:
-            print(f"{address} holds exactly this already: nothing to send.")
-            return str(address)
+            print(f"{address} already holds exactly these files: nothing to send.")
+            return address
         print(f"Sending {len(changed)} of {len(files)} files to {address} …")
         commit = api.create_commit(
             **target,
@@ -335,7 +314,7 @@ def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple
             create_pr=settings.create_pr,
         )
     print(commit.pr_url or commit.commit_url)
-    return commit.pr_url or str(address)
+    return commit.pr_url or address
 
 
 def _list_files(files: dict[str, Content]) -> None:
@@ -347,8 +326,20 @@ def _list_files(files: dict[str, Content]) -> None:
     print(f"{sum(sizes.values()):>12,}  bytes in {len(sizes)} files")
 
 
+def _create_repository(api: HfApi, settings: Push, repo_type: str) -> str:
+    """Create the repository and its branch where they do not exist, and return its address."""
+    target = {"repo_id": settings.repo, "repo_type": repo_type}
+    sdk = {"space_sdk": "gradio"} if repo_type == "space" else {}
+    address = api.create_repo(**target, **sdk, private=settings.private or None, exist_ok=True)
+    if settings.private:
+        check_private(api, settings.repo, repo_type)
+    if settings.revision:
+        api.create_branch(**target, branch=settings.revision, exist_ok=True)
+    return str(address)
+
+
 def _is_same(content: Content, entry: RepoFile | None) -> bool:
-    """Whether the Hub holds this content: by git's hash, or for large files by SHA-256, as the Hub lists them."""
+    """Whether the Hub holds this content, compared by git's hash, or by SHA-256 for large files."""
     if entry is None:
         return False
     if entry.lfs is None:
@@ -358,11 +349,3 @@ def _is_same(content: Content, entry: RepoFile | None) -> bool:
         return False
     with content.open("rb") as file:
         return sha_fileobj(file).hex() == entry.lfs.sha256
-
-
-def main() -> None:
-    """Entry point of ``hub/publish.py``."""
-    try:
-        tyro.cli(publish, prog="publish.py")
-    except (ValueError, OSError) as error:
-        sys.exit(f"publish.py: {error}")

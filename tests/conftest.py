@@ -151,6 +151,12 @@ def model_folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def folder(model_folder, tmp_path):
+    """A copy of it that a test may change."""
+    return shutil.copytree(model_folder, tmp_path / "stgan-tiny")
+
+
 @pytest.fixture(scope="session")
 def demo_address(model_folder, tmp_path_factory):
     """Address of ``app.py``, running on the small untrained model."""

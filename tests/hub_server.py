@@ -14,6 +14,7 @@ from huggingface_hub.utils.sha import git_hash
 
 TOKEN, READ_TOKEN, EXPIRED_TOKEN = "hf_writes", "hf_reads", "hf_expired"
 USER = "somebody"
+MODEL = f"{USER}/stgan-tiny"  # of the small model that tests publish
 LARGE = (".safetensors", ".png", ".onnx")  # what .gitattributes sends to large storage
 
 

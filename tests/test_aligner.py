@@ -13,7 +13,7 @@ from stgan.frame import normalise
 from stgan.models import FaceAligner, ModelFolderError
 from stgan.models.aligner import (
     UPRIGHT,
-    Alignments,
+    Similarities,
     frame_error,
     mirror,
     random_similarities,
@@ -170,7 +170,7 @@ class Surveyor(torch.nn.Module):
         self.anchor = torch.nn.Parameter(torch.zeros(()))
         self.threshold = torch.tensor(1.0)
 
-    def align(self, view: torch.Tensor) -> Alignments:
+    def align(self, view: torch.Tensor) -> Similarities:
         self.looked += 1
         line = ((torch.arange(64) + 0.5) / 32 - 1)[8:56]
         z = torch.complex(*torch.meshgrid(line, line, indexing="xy")).flatten().numpy()
@@ -180,7 +180,7 @@ class Surveyor(torch.nn.Module):
             crop = self.to_crop[0] * photo + self.to_crop[1]
             found.append(np.linalg.lstsq(np.stack([z, np.ones_like(z)], 1), crop, rcond=None)[0])
         a, b = torch.tensor(np.array(found)).unbind(dim=1)
-        return Alignments(a, b, torch.tensor([5.0, 0.9, 1.1])[: len(view)])
+        return Similarities(a, b, torch.tensor([5.0, 0.9, 1.1])[: len(view)])
 
 
 @pytest.mark.parametrize("looks", [1, 2])

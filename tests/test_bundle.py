@@ -4,7 +4,6 @@ import itertools
 import json
 import re
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from safetensors.torch import load_file
 
 from stgan import bundle as bundling
 from stgan.editor import FaceEditor
-from stgan.models import STGAN, AttributeClassifier, Discriminator, FaceAligner, load_companion_discriminator
+from stgan.models import STGAN, AttributeClassifier, Discriminator, FaceAligner, load_companion
 
 NAMES = ["Eyeglasses", "Male"]
 
@@ -37,16 +36,16 @@ def test_a_bundle_is_the_parts_in_half_precision(discriminator, parts, tmp_path)
     places = {"": parts["model"], "classifier": parts["classifier"], "aligner": parts["aligner"]}
     if discriminator:
         places["discriminator"] = parts["model"] / "discriminator"
-        assert load_companion_discriminator(shipped).config["hidden"] == 8
+        assert load_companion(shipped, "discriminator").config["hidden"] == 8
     else:
-        assert load_companion_discriminator(shipped) is None
+        assert load_companion(shipped, "discriminator") is None
     for name, source in places.items():
         whole = load_file(source / "model.safetensors")
         for key, value in load_file(shipped / name / "model.safetensors").items():
             assert value.dtype == (torch.float16 if value.ndim >= 2 else whole[key].dtype)
             torch.testing.assert_close(value.to(whole[key].dtype), whole[key], rtol=1e-3, atol=1e-6)
     card = (shipped / "classifier" / "README.md").read_text(encoding="utf-8")
-    assert f'load_companion_classifier("{shipped}")' in card
+    assert f'load_companion("{shipped}", "classifier")' in card
     cards = {path.parent.relative_to(shipped).as_posix() for path in shipped.rglob("README.md")}
     assert cards == {".", "classifier", "aligner"}
     assert FaceEditor.from_pretrained(shipped).aligner is not None
@@ -74,7 +73,7 @@ def test_nothing_of_former_weights_stays_in_a_bundle_made_again(parts, tmp_path)
 def test_no_part_is_written_over_by_its_half(parts, tmp_path, places):
     bundling.bundle(bundling.Settings(**parts, output=tmp_path / "b"))
     files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(ValueError, match="would be written over"):
+    with pytest.raises(ValueError, match="would be overwritten"):
         bundling.bundle(bundling.Settings(**parts | {name: tmp_path / place for name, place in places.items()}))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
 
@@ -133,8 +132,6 @@ def test_an_edit_that_more_strength_does_not_make_plainer_stays_as_it_is():
 def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, celeba, monkeypatch):
     record = {"images_seen": 70, "commands": [{"from_image": 0, "command": "train.py"}]}
     (parts["model"] / "training.json").write_text(json.dumps(record), encoding="utf-8")
-    arguments = ["--model", "m", "--strengthen_on", "data set"]
-    monkeypatch.setattr(sys, "argv", ["bundle.py", *arguments])
     given = {"Eyeglasses": 1.0, "Male": 1.25}
     judged = []
 
@@ -151,7 +148,8 @@ def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, ce
     monkeypatch.setattr(bundling, "strength_for", strength)
     measuring = {"strengthen_on": str(celeba), "strength_samples": 5, "preservation_price": 7, "max_strength": 1.4}
     measuring["strength_limits"] = {"Male": 1.3}
-    bundling.bundle(bundling.Settings(**parts, output=tmp_path / "strong", **measuring))
+    command = "stgan bundle --model m --strengthen_on 'data set'"
+    bundling.bundle(bundling.Settings(**parts, output=tmp_path / "strong", **measuring), command)
     before, after = STGAN.from_pretrained(parts["model"]).eval(), STGAN.from_pretrained(tmp_path / "strong").eval()
     images, wanted = torch.rand(2, 3, 64, 64) * 2 - 1, torch.tensor([[1.0, -1.0], [-1.0, 1.5]])
     asked = wanted * torch.tensor(list(given.values()))
@@ -161,23 +159,23 @@ def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, ce
     record = json.loads((tmp_path / "strong" / "training.json").read_text(encoding="utf-8"))
     assert record["strengths"] == given
     last = record["commands"][-1]
-    assert last == {"from_image": 70, "command": "python hub/bundle.py --model m --strengthen_on 'data set'"}
+    assert last == {"from_image": 70, "command": command}
     assert "1.25 (Male)" in (tmp_path / "strong" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_bundle_that_cannot_be_strengthened_is_not_written(parts, tmp_path, celeba):
-    for settings, said in [
+    for settings, message in [
         ({"strengthen_on": str(celeba), "max_strength": 0.5}, "max_strength must be between 1 and 1.5"),
         ({"strengthen_on": str(celeba), "strength_limits": {"Male": 1.6}}, "strength_limits Male must be between 1"),
         ({"strengthen_on": str(celeba), "strength_limits": {"Bald": 1.1}}, "Bald"),
         ({"strengthen_on": str(tmp_path / "nothing")}, "No dataset"),
     ]:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             bundling.bundle(bundling.Settings(**parts, output=tmp_path / "no", **settings))
         assert not (tmp_path / "no").exists()
     shutil.rmtree(parts["model"])
     STGAN(NAMES, 64, width=4, layers=3, stu_layers=2, label_mode="target").save_pretrained(parts["model"])
-    with pytest.raises(ValueError, match="by a difference"):
+    with pytest.raises(ValueError, match="only with label_mode difference"):
         bundling.bundle(
             bundling.Settings(**parts, output=tmp_path / "no", strengthen_on=str(celeba), strength_samples=4)
         )

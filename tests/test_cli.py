@@ -2,10 +2,11 @@
 
 import json
 import re
-import shutil
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from torch import nn
 
 from stgan import FaceEditor, cli
+from stgan import editor as editing
 from stgan.attributes import caption
 from stgan.card import split_section
 from stgan.data import load_into_memory
@@ -23,7 +25,7 @@ from stgan.evaluation.figures import contact_sheet, edit_sheet, varied_people
 from stgan.evaluation.protocol import evaluate
 from stgan.evaluation.realism import realism
 from stgan.evaluation.tables import comparison_table
-from stgan.models import load_companion_classifier, load_generator
+from stgan.models import STGAN, AttributeClassifier, load_companion, load_generator
 from stgan.photo.detect import FaceDetector
 
 ROOT = Path(__file__).parent.parent
@@ -93,14 +95,15 @@ def test_another_face_can_be_edited(stgan, model_folder, tmp_path):
     portrait = skimage.data.astronaut()
     Image.fromarray(np.concatenate([portrait, portrait[:, ::-1]], axis=1)).save(two)
     editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
-    assert len(editor.find_faces(two)) == 2
-    for face in (0, 1):
-        absent = [name for name, present in editor.prepare(two, face=face).label_dict().items() if not present][0]
+    for face, found in enumerate(editor.find_faces(two)):
+        prepared = editor.prepare(two, face=found)
+        absent = [name for name, present in prepared.label_dict().items() if not present][0]
         stgan("edit", two, "--add", absent, "--face", face, "--out", tmp_path / "out.png")
         edited = np.asarray(Image.open(tmp_path / "out.png"))
-        assert np.array_equal(edited, np.asarray(editor.edit(two, {absent: True}, face=face)))
+        assert np.array_equal(edited, np.asarray(editor.edit(prepared, {absent: True})))
         left, right = np.split((edited != np.asarray(Image.open(two))).any(axis=2), 2, axis=1)
         assert (left.sum() > right.sum()) == (face == 0)
+    assert face == 1
 
 
 @pytest.mark.parametrize(
@@ -128,10 +131,10 @@ def test_a_mistake_is_one_sentence(stgan, photo, arguments, message):
     assert "Traceback" not in str(stopped.value)
 
 
-COMMANDS = [[command.__name__] for command in cli.COMMANDS if command is not cli.publish]
+COMMANDS = [[command.__name__] for command in cli.COMMANDS]
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, ["publish", "model"], ["publish", "space"]], ids=" ".join)
+@pytest.mark.parametrize("command", [*COMMANDS, ["bundle"], ["publish", "model"], ["publish", "space"]], ids=" ".join)
 def test_help_explains_every_option(stgan, capsys, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as stopped:
@@ -200,9 +203,10 @@ def test_sheet_shows_the_photo_and_every_single_edit(stgan, photo, tmp_path, mod
     assert np.abs(shown - np.asarray(expected)).max() <= 2  # edits in one batch round otherwise than alone
 
 
-def test_evaluate_measures_the_split_that_it_is_told(stgan, celeba, model_folder, tmp_path, monkeypatch):
+def test_evaluate_measures_the_split_it_is_given(stgan, celeba, tmp_path, monkeypatch):
     model, document, out = tmp_path / "model", tmp_path / "page.md", tmp_path / "out"
-    shutil.copytree(model_folder, model)
+    STGAN(("Eyeglasses", "Male"), 32, width=4, layers=3, stu_layers=2, soft_mask=True).save_pretrained(model)
+    AttributeClassifier(("Eyeglasses", "Male"), 32, width=4).save_pretrained(model / "classifier")
     document.write_text("<!-- stgan evaluate -->\n<!-- /stgan evaluate -->\n", encoding="utf-8")
     monkeypatch.setattr(evaluating, "inception", lambda: Colours())
     printed = stgan(
@@ -210,7 +214,7 @@ def test_evaluate_measures_the_split_that_it_is_told(stgan, celeba, model_folder
         "--batch-size", 4, "--crop", "center", "--device", "cpu", "--output", out, "--update-card",
         "--document", document, "--realism",
     )  # fmt: skip
-    generator, judge = load_generator(model), load_companion_classifier(model)
+    generator, judge = load_generator(model), load_companion(model, "classifier")
     names = generator.attributes
     data = load_into_memory(str(celeba), "test", names, generator.image_size, max_samples=6, crop="center", workers=0)
     expected = evaluate(generator, judge, data.images, data.labels, intensities=(0.5, 1.5))
@@ -262,6 +266,57 @@ def test_a_sheet_of_a_deep_grey_photo_is_that_of_a_plain_one(stgan, tmp_path):
         sheets.append(np.asarray(Image.open(tmp_path / f"{name}-sheet.png")))
     assert np.array_equal(*sheets)
     assert (sheets[0] == 255).all(axis=2).mean() < 0.6  # the rest is pictures
+
+
+def test_help_lists_every_command_and_imports_no_torch():
+    code = (
+        "import contextlib, sys\nfrom stgan import cli\nwith contextlib.suppress(SystemExit):\n    cli.main(['--help'])"
+    )
+    code += "\nprint('imported:', {'torch', 'numpy', 'cv2'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.stdout.endswith("imported: set()\n"), ran.stderr
+    for command in (*cli.COMMANDS, *cli.COMMANDS_WITH_MODULES):
+        assert f"• {command.__name__} " in ran.stdout
+
+
+def test_bundle_is_a_command_and_a_script(stgan, model_folder, tmp_path, monkeypatch):
+    parts = ("--model", model_folder, "--classifier", model_folder / "classifier")
+    assert "MB" in stgan("bundle", *parts, "--output", tmp_path / "command")
+    monkeypatch.setattr(sys, "argv", ["bundle.py", *map(str, parts), "--output", str(tmp_path / "script")])
+    runpy.run_path(str(ROOT / "hub" / "bundle.py"), run_name="__main__")
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("command", "script")]
+    assert weights[0] == weights[1]
+    with pytest.raises(SystemExit, match="stgan: .* would be overwritten"):
+        stgan("bundle", *parts, "--output", model_folder)
+
+
+def test_train_takes_its_arguments_as_they_are(stgan, monkeypatch):
+    received = []
+    command = SimpleNamespace(main=received.append)
+    monkeypatch.setitem(sys.modules, "stgan.training.command", command)
+    stgan("train", "--dataset", "owner/faces", "--no_soft_mask")
+    assert received == [["--dataset", "owner/faces", "--no_soft_mask"]]
+
+
+@pytest.mark.parametrize("home", ["STGAN_MODEL", "--model"])
+def test_a_home_folder_in_a_models_path_is_expanded(stgan, photo, model_folder, monkeypatch, home):
+    monkeypatch.setenv("HOME", str(model_folder.parent))
+    monkeypatch.setenv("STGAN_MODEL", "~/stgan-tiny" if home == "STGAN_MODEL" else "nowhere")
+    option = ("--model", "~/stgan-tiny") if home == "--model" else ()
+    assert len(stgan("attributes", photo, "--aligned", *option).splitlines()) == 13
+
+
+def test_an_installed_package_without_a_model_says_what_to_do(stgan, photo, tmp_path, monkeypatch):
+    monkeypatch.delenv("STGAN_MODEL")
+    monkeypatch.setattr(editing, "BUNDLED", tmp_path / "site-packages" / "hub")
+    with pytest.raises(SystemExit) as stopped:
+        stgan("edit", photo, "--add", "Eyeglasses")
+    assert str(stopped.value) == (
+        "stgan: The installed package has no model of its own: choose one, as in stgan edit me.png --add Eyeglasses "
+        "--model FOLDER_OR_HUB_ID, or set STGAN_MODEL to a model folder or Hub id."
+    )
+    monkeypatch.setattr(editing, "DEFAULT_MODEL_ID", "owner/published")
+    assert editing.default_model() == "owner/published"
 
 
 @pytest.mark.parametrize("command", ["stgan", "train.py"])

@@ -13,7 +13,7 @@ from PIL import Image
 import stgan.cli
 from stgan import FaceEditor
 from stgan.editor import BUNDLED, default_model
-from stgan.models import STGAN, ModelFolderError, load_companion_aligner
+from stgan.models import STGAN, ModelFolderError, load_companion
 from stgan.models.regions import attribute_regions
 from stgan.photo.detect import FaceDetector
 from stgan.photo.face import Face, FaceError
@@ -212,7 +212,7 @@ def test_a_photo_without_a_face_says_what_to_do(editor):
 def aligner():
     if not (BUNDLED / "aligner").is_dir():
         pytest.skip("there is no bundled aligner here")
-    return load_companion_aligner(BUNDLED)
+    return load_companion(BUNDLED, "aligner")
 
 
 class Finds:

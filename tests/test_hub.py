@@ -13,23 +13,19 @@ from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
 
-from stgan import FaceEditor, bundle
+from stgan import FaceEditor
 from stgan.attributes import DEFAULT_ATTRIBUTES
+from stgan.bundle import Settings, bundle
 from stgan.card import EVALUATION_FILE, TRAINING_FILE, model_card, write_card
-from stgan.models import STGAN, AttributeClassifier, FaceAligner, load_companion_aligner, load_generator
+from stgan.models import STGAN, AttributeClassifier, FaceAligner, load_companion, load_generator
 from stgan.photo.detect import FaceDetector
 
 ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "hub" / "stgan-celeba-128"
 
 
-@pytest.fixture(scope="module")
-def bundler():
-    return bundle
-
-
-def test_a_bundle_answers_as_its_parts_do_but_is_half_the_size(bundler, model_folder, tmp_path):
-    bundler.bundle(bundler.Settings(model_folder, model_folder / "classifier", tmp_path / "bundle"))
+def test_a_bundle_answers_as_its_parts_do_but_is_half_the_size(model_folder, tmp_path):
+    bundle(Settings(model_folder, model_folder / "classifier", tmp_path / "bundle"))
     whole, half = load_generator(model_folder), load_generator(tmp_path / "bundle")
     image, condition = torch.rand(2, 3, 64, 64) * 2 - 1, torch.randn(2, 13)
     with torch.no_grad():
@@ -39,28 +35,28 @@ def test_a_bundle_answers_as_its_parts_do_but_is_half_the_size(bundler, model_fo
     AttributeClassifier.from_pretrained(tmp_path / "bundle" / "classifier")
 
 
-def test_a_bundle_may_have_an_aligner(bundler, model_folder, tmp_path):
+def test_a_bundle_may_have_an_aligner(model_folder, tmp_path):
     aligner, view = FaceAligner(32, 4), torch.rand(2, 3, 32, 32)
     torch.nn.init.normal_(aligner.head[-1].weight, std=0.1)
     aligner.eval().save_pretrained(tmp_path / "aligner")
     output = tmp_path / "bundle"
-    bundler.bundle(bundler.Settings(model_folder, model_folder / "classifier", output, tmp_path / "aligner"))
+    bundle(Settings(model_folder, model_folder / "classifier", output, tmp_path / "aligner"))
     with torch.no_grad():
-        half = load_companion_aligner(output)(view)
+        half = load_companion(output, "aligner")(view)
         torch.testing.assert_close(half.b, aligner(view).b, atol=2e-2, rtol=0)
     assert "FaceAligner" in (output / "aligner" / "README.md").read_text()
 
 
-def test_a_classifier_that_does_not_know_the_attributes_is_not_bundled(bundler, model_folder, tmp_path):
+def test_a_classifier_that_does_not_know_the_attributes_is_not_bundled(model_folder, tmp_path):
     AttributeClassifier(["Male"], 64, 4).save_pretrained(tmp_path / "classifier")
     with pytest.raises(ValueError, match="Bald"):
-        bundler.bundle(bundler.Settings(model_folder, tmp_path / "classifier", tmp_path / "bundle"))
+        bundle(Settings(model_folder, tmp_path / "classifier", tmp_path / "bundle"))
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_card_carries_the_evaluation_as_text_and_as_model_index(bundler, model_folder, tmp_path):
+def test_a_card_carries_the_evaluation_as_text_and_as_model_index(model_folder, tmp_path):
     folder = tmp_path / "bundle"
-    bundler.bundle(bundler.Settings(model_folder, model_folder / "classifier", folder))
+    bundle(Settings(model_folder, model_folder / "classifier", folder))
     record = {
         "images": 2000,
         "split": "validation",
@@ -94,8 +90,8 @@ def card_of(model_folder, folder, *commands, **records):
 
 
 def test_a_card_names_the_dataset_that_was_used_and_lets_the_author_name_the_licence(model_folder, tmp_path):
-    command = "accelerate launch train.py --dataset=owner/faces"
-    card = card_of(model_folder, tmp_path / "a", command, dataset="owner/faces")
+    commands = ("accelerate launch train.py --dataset=owner/faces", "stgan train --dataset owner/faces")
+    card = card_of(model_folder, tmp_path / "a", *commands, dataset="owner/faces")
     assert card.data.datasets == ["owner/faces"]
     assert card.data.license == "unknown"
     assert "license_name" not in card.data.to_dict()
@@ -106,7 +102,7 @@ def test_a_card_names_the_dataset_that_was_used_and_lets_the_author_name_the_lic
     assert "trained on owner/faces" in card.text
     assert 'write `"license": "…"` into `training.json`' in card.text
     assert not re.search("celeba|non-commercial", card.text.split("## Citation")[0], flags=re.IGNORECASE)
-    card = card_of(model_folder, tmp_path / "b", command, dataset="owner/faces", license="cc-by-4.0")
+    card = card_of(model_folder, tmp_path / "b", *commands, dataset="owner/faces", license="cc-by-4.0")
     assert card.data.license == "cc-by-4.0"
     assert "licence\nis cc-by-4.0." in card.text
     assert "To the author" not in card.text
@@ -166,7 +162,13 @@ def test_the_usage_lines_edit_what_the_model_edits(tmp_path, attributes, shown):
     assert [name for name in re.findall(r'"(\w+)": True', usage)] == [shown]
 
 
-@pytest.mark.parametrize("first", ["train.py --dataset data/celeba --seed 1", "accelerate launch train.py --seed 1"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "train.py --dataset data/celeba --seed 1", "accelerate launch train.py --seed 1", "stgan train --seed 1",
+        "accelerate launch -m stgan.cli train --dataset=flwrlabs/celeba",
+    ],
+)  # fmt: skip
 def test_what_went_on_from_celebas_weights_keeps_its_terms(model_folder, tmp_path, first):
     second = "train.py --dataset owner/faces --initial_model hub/stgan-celeba-128"
     card = card_of(model_folder, tmp_path / "model", first, second, dataset="owner/faces", license="mit")

@@ -18,11 +18,10 @@ from stgan.evaluation.realism import realism as measure_realism
 from stgan.evaluation.results import Evaluation
 from stgan.evaluation.tables import comparison_table, evaluation_tables
 from stgan.models import (
-    CLASSIFIER_FOLDER,
     AttributeClassifier,
     ModelFolderError,
     check_judge,
-    load_companion_classifier,
+    load_companion,
     load_generator,
 )
 
@@ -87,7 +86,7 @@ def evaluate_folder(
         raise ModelFolderError(f"{model} is not a local folder: download it to update its card.")
     device = chosen_device(device)
     generator = load_generator(model).to(device, memory_format=torch.channels_last)
-    judge = AttributeClassifier.from_pretrained(classifier) if classifier else load_companion_classifier(model)
+    judge = AttributeClassifier.from_pretrained(classifier) if classifier else load_companion(model, "classifier")
     judge = judge.to(device, memory_format=torch.channels_last)
     check_judge(generator, judge)  # before the dataset is decoded
     extractor = inception() if realism else None
@@ -106,7 +105,7 @@ def evaluate_folder(
     print(evaluation.summary())
     print(f"{evaluation.seconds_per_thousand_images:.1f} seconds per thousand images on {device}")
     record = {"model": Path(model).name, "data": str(data), "split": split, "device": str(device)}
-    record |= {"classifier": str(classifier or CLASSIFIER_FOLDER), **evaluation.to_dict()}
+    record |= {"classifier": str(classifier or "classifier"), **evaluation.to_dict()}
     markdown = evaluation_tables(evaluation)
     if realism:
         found = measure_realism(

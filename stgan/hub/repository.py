@@ -1,4 +1,4 @@
-"""A repository on the Hub, before anything is sent to it: whose it is, and whether it is another project's."""
+"""Checks of a Hub repository before anything is sent to it: its owner, and whether another project uses it."""
 
 import json
 from collections.abc import Collection
@@ -15,23 +15,23 @@ CARD = "README.md"
 
 
 class TakenError(HubError):
-    """A repository that must not be written to as it is. The message says why, and what to do."""
+    """A repository that must not be written to. The message says why and what to do."""
 
 
 def full_name(api: HfApi, repo: str) -> str:
-    """``owner/name`` of a repository; a bare name is one of the account's own. Asks the Hub, which needs a token."""
+    """``owner/name`` of a repository. A bare name belongs to the account of the token, which the Hub is asked for."""
     owner = api.whoami()["name"]
     return repo if "/" in repo else f"{owner}/{repo}"
 
 
 def check_private(api: HfApi, repo: str, repo_type: str = "model") -> None:
-    """Raise a TakenError where a repository is public, which was asked for as a private one."""
+    """Raise a TakenError where a repository that should be private is public."""
     if not api.repo_info(repo, repo_type=repo_type).private:
         raise TakenError(f"{repo} is there already and public: make it private in its settings, or push it as is.")
 
 
 def list_files(api: HfApi, repo: str, repo_type: str = "model", revision: str | None = None) -> dict[str, RepoFile]:
-    """Path of each file of a repository to what the Hub says of it."""
+    """The files of a repository: path to the Hub's record of it."""
     entries = api.list_repo_tree(repo, repo_type=repo_type, revision=revision, recursive=True)
     return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
 
@@ -40,9 +40,9 @@ def check_same_project(
     api: HfApi, repo: str, files: Collection[str], there: Collection[str], repo_type: str = "model",
     revision: str | None = None,
 ) -> None:  # fmt: skip
-    """Raise a TakenError where a repository's files have nothing to do with those that are to be sent.
+    """Raise a TakenError where a repository holds something else than the files to send.
 
-    A card and ``.gitattributes`` any may have; a ``config.json`` must be of a model of this project.
+    Any repository may have a card and ``.gitattributes``. A ``config.json`` must belong to a model of this project.
     """
     others = set(there) - {CARD, ".gitattributes"}
     foreign = others and others.isdisjoint(files)
@@ -52,6 +52,6 @@ def check_same_project(
             foreign = foreign or "architecture" not in json.loads(Path(file).read_text(encoding="utf-8"))
     if foreign:
         raise TakenError(
-            f"The name {repo} is taken by something else ({', '.join(sorted(others)[:3])}): choose another name, or "
+            f"The name {repo} is taken by something else ({', '.join(sorted(others)[:3])}). Choose another name, or "
             "empty that repository first."
         )

@@ -1,31 +1,21 @@
-"""Networks: generators that edit, discriminators that judge them in training, classifier and aligner."""
+"""Networks: editors, the discriminators that train them, and the companions of an editor."""
 
 from stgan.models.aligner import FaceAligner
 from stgan.models.classifier import AttributeClassifier, check_judge
 from stgan.models.discriminators import Discriminator, PatchDiscriminator
 from stgan.models.encoder_decoder import STGAN, AttGAN, EncoderDecoder, SelectiveTransferUnit
-from stgan.models.folder import (
-    ALIGNER_FOLDER,
-    CLASSIFIER_FOLDER,
-    DISCRIMINATOR_FOLDER,
-    GENERATORS,
-    fetch_model_folder,
-    load_companion_aligner,
-    load_companion_classifier,
-    load_companion_discriminator,
-    load_generator,
-)
+from stgan.models.folder import fetch_model_folder, load_companion, load_generator, load_network
 from stgan.models.generator import Edit, Generator
 from stgan.models.pretrained import ModelFolderError, PretrainedModel, settings_differences
+from stgan.models.registry import ARCHITECTURES, KINDS, Architecture, Kind, register
 from stgan.models.stargan import StarGAN
 from stgan.models.widening import widened
 
 __all__ = [
-    "ALIGNER_FOLDER",
-    "CLASSIFIER_FOLDER",
-    "DISCRIMINATOR_FOLDER",
-    "GENERATORS",
+    "ARCHITECTURES",
+    "KINDS",
     "STGAN",
+    "Architecture",
     "AttGAN",
     "AttributeClassifier",
     "Discriminator",
@@ -33,6 +23,7 @@ __all__ = [
     "EncoderDecoder",
     "FaceAligner",
     "Generator",
+    "Kind",
     "ModelFolderError",
     "PatchDiscriminator",
     "PretrainedModel",
@@ -40,10 +31,10 @@ __all__ = [
     "StarGAN",
     "check_judge",
     "fetch_model_folder",
-    "load_companion_aligner",
-    "load_companion_classifier",
-    "load_companion_discriminator",
+    "load_companion",
     "load_generator",
+    "load_network",
+    "register",
     "settings_differences",
     "widened",
 ]

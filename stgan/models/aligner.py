@@ -1,4 +1,4 @@
-"""A small network that sees how a roughly cropped face lies in its crop, and whether there is one at all."""
+"""A small network that estimates how a face lies in a rough crop, and whether there is a face at all."""
 
 import math
 from typing import NamedTuple
@@ -13,28 +13,27 @@ from stgan.models.pretrained import PretrainedModel
 VIEW_SHARE = 0.82
 """Side of an upright view, as a share of the side of the crop that the editor sees (139 of CelebA's 170 pixels)."""
 VIEW_CENTRE = 0.011 + 0.22j
-"""Centre of an upright view in the crop, whose centre is 0 and whose lower right corner is 1 + 1j: the nose. CelebA's
-mean face lies one of the crop's 170 pixels right of its middle."""
+"""The nose: centre of an upright view in the crop, whose centre is 0 and whose lower right corner is 1 + 1j. CelebA's
+mean face lies one of the crop's 170 pixels right of the middle."""
 UPRIGHT = (complex(VIEW_SHARE), VIEW_CENTRE)
 """The similarity z -> a z + b from an upright view to the crop, as (a, b)."""
 
 
-class Alignments(NamedTuple):
-    """What the aligner sees in N views: the similarity z -> a z + b of each to the editor's crop.
+class Similarities(NamedTuple):
+    """The aligner's output for N views: the similarity z -> a z + b from each view to the editor's crop.
 
     Views and crops are squares of the complex plane from -1 - 1j (upper left) to 1 + 1j (lower right).
     """
 
-    a: Tensor  # complex (N,): turns and scales
-    b: Tensor  # complex (N,): shifts
-    logit: Tensor  # (N,): whether there is a face; above the aligner's threshold there is
+    a: Tensor  # complex (N,): rotation and scale
+    b: Tensor  # complex (N,): shift
+    logit: Tensor  # (N,): there is a face where it exceeds the aligner's threshold
 
 
 class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
-    """Small residual network: a square view of a face to the similarity that brings it into the editor's frame.
+    """Small residual network: from a square view of a face to the similarity that brings it into the editor's frame.
 
-    It is trained without landmarks, on aligned faces that were turned, scaled and shifted at random, so it learns the
-    frame itself.
+    It needs no landmarks: it is trained on aligned faces that are rotated, scaled and shifted at random.
 
     Args:
         image_size: side S of its views in pixels, a multiple of 8.
@@ -53,7 +52,7 @@ class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
             stages += [conv_norm(channels // 2, channels, stride=2), nn.ReLU(inplace=True)]
             stages += [ResidualBlock(channels) for _ in range(blocks)]
         self.features = nn.Sequential(*stages)
-        self.head = nn.Sequential(  # flattened, not averaged: where things are is what is asked
+        self.head = nn.Sequential(  # flattened, not averaged: the answer is about positions
             nn.Conv2d(4 * width, 32, 1),
             nn.ReLU(inplace=True),
             nn.Flatten(),
@@ -61,41 +60,41 @@ class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
             nn.ReLU(inplace=True),
             nn.Linear(hidden, 5),
         )
-        # Logit above which a view shows a face; calibrated on validation images after training.
+        # A view shows a face where its logit exceeds this; calibrated on validation images after training.
         self.register_buffer("threshold", torch.zeros(()))
         self.apply(xavier_initialise)
-        nn.init.zeros_(self.head[-1].weight)  # at the start every view is taken as upright
+        nn.init.zeros_(self.head[-1].weight)  # untrained, it calls every view upright
 
-    def forward(self, view: Tensor) -> Alignments:
+    def forward(self, view: Tensor) -> Similarities:
         """Views (N, 3, S, S) in [-1, 1]."""
         log_scale, angle, x, y, logit = self.head(self.features(view)).float().unbind(dim=1)
         a = torch.polar(VIEW_SHARE * torch.exp(log_scale.clamp(-2, 2)), angle)
-        return Alignments(a, torch.complex(x, y) + VIEW_CENTRE, logit)
+        return Similarities(a, torch.complex(x, y) + VIEW_CENTRE, logit)
 
-    def align(self, view: Tensor) -> Alignments:
-        """As :meth:`forward`, each view seen as it is and mirrored, so that errors to one side cancel."""
+    def align(self, view: Tensor) -> Similarities:
+        """Like :meth:`forward`, averaged over each view and its mirror image, so that errors to one side cancel."""
         plain, mirrored = (
-            Alignments(*parts)
+            Similarities(*parts)
             for parts in zip(*(each.chunk(2) for each in self(torch.cat([view, view.flip(-1)]))), strict=True)
         )
         a, b = mirror(mirrored.a, mirrored.b)
-        a = plain.a * torch.sqrt(a / plain.a)  # geometric mean of scales, and of angles one that knows of no jump
-        return Alignments(a, (plain.b + b) / 2, (plain.logit + mirrored.logit) / 2)
+        a = plain.a * torch.sqrt(a / plain.a)  # geometric mean of the scales; mean of the angles, also across ±180°
+        return Similarities(a, (plain.b + b) / 2, (plain.logit + mirrored.logit) / 2)
 
 
 def mirror(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """The similarity from a view to the crop, complex (N,) each, as it is after both were mirrored.
+    """The similarity from a view to the crop, complex (N,) each, after both are mirrored.
 
-    A view has its axis in its middle, z -> -conj(z), the crop at the nose.
+    A view is mirrored about its middle, z -> -conj(z), the crop about the nose.
     """
     return a.conj(), 2 * VIEW_CENTRE.real - b.conj()
 
 
 def frame_error(a: Tensor, b: Tensor, points: Tensor) -> Tensor:
-    """How far the similarity z -> a z + b moves points on average, (N,).
+    """Mean distance by which the similarity z -> a z + b moves points, (N,).
 
     Args:
-        a, b: complex (N,); that of a found frame onto the true one, which should move nothing.
+        a, b: complex (N,), from the estimated frame to the true one; the identity where the estimate is right.
         points: complex (P,), in the true frame.
     """
     moved = a[:, None] * points + b[:, None] - points
@@ -103,17 +102,17 @@ def frame_error(a: Tensor, b: Tensor, points: Tensor) -> Tensor:
 
 
 def sample_views(images: Tensor, a: Tensor, b: Tensor, size: int, *, oversampling: int = 2) -> tuple[Tensor, Tensor]:
-    """Square views of crops, each under its own similarity.
+    """Sample one square view of each crop.
 
     Args:
         images: (N, 3, S, S), the crops.
         a, b: complex (N,), z -> a z + b from the view to the crop.
         size: side of the views, pixels.
-        oversampling: samples a pixel and direction, which are averaged.
+        oversampling: samples per pixel in each direction; they are averaged.
 
     Returns:
-        Views (N, 3, size, size) with the crop's border repeated around it, and the crop's coordinates of each pixel,
-        complex (N, size, size).
+        Views (N, 3, size, size), where the crop's border is repeated outside the crop, and the position of each pixel
+        in the crop, complex (N, size, size).
     """
     fine = size * oversampling
     line = (torch.arange(fine, device=images.device) + 0.5) * (2 / fine) - 1
@@ -129,11 +128,11 @@ def sample_views(images: Tensor, a: Tensor, b: Tensor, size: int, *, oversamplin
 def random_similarities(
     count: int, random: torch.Generator, *, rotation: float = 40.0, scale: float = 1.65, shift: float = 0.25
 ) -> tuple[Tensor, Tensor]:
-    """Similarities from disturbed views to the crop, complex (N,) each.
+    """Random similarities from views to the crop, complex (N,) each.
 
     Args:
-        rotation: largest angle, degrees.
-        scale: largest enlargement of what a view shows, and of its shrinking.
+        rotation: largest angle in degrees.
+        scale: largest factor by which a view is enlarged or shrunk.
         shift: largest shift in each direction, as a share of the view's side.
     """
     draws = torch.rand(4, count, generator=random, device=random.device) * 2 - 1

@@ -1,4 +1,4 @@
-"""A separate attribute classifier: labels photos that have none, and judges edits it had no part in training."""
+"""A separate attribute classifier: it labels photos and judges edits. No generator is trained with it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from stgan.models.pretrained import PretrainedModel
 
 
 class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
-    """Small residual network with one logit per attribute. Never used to train a generator.
+    """Small residual network with one logit per attribute.
 
     Args:
         attributes: names of the A attributes.
-        image_size: S of the images it is trained on; others work, since it ends in an average over positions.
+        image_size: S of the images it is trained on. Other sizes work too, since it averages over positions at the end.
         width: channels of the stem; the four stages have 1, 2, 4 and 8 times as many.
         blocks: residual blocks in each of the last three stages.
         dropout: before the last layer.
@@ -40,7 +40,7 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
         self.features = nn.Sequential(*stages)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(8 * width, len(self.attributes))
-        # Probability above which an attribute counts as present; calibrated on validation images after training.
+        # An attribute is present where its probability exceeds this; calibrated on validation images after training.
         self.register_buffer("thresholds", torch.full((len(self.attributes),), 0.5))
         self.apply(xavier_initialise)
 
@@ -53,7 +53,7 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
         return self.head(self.dropout(feature.mean(dim=(2, 3))))
 
     def feature_maps(self, image: Tensor) -> list[Tensor]:
-        """Map (N, C, H, W) of each stage, finest first: S/2, S/4, S/8 and S/16 wide."""
+        """Output (N, C, H, W) of each stage, finest first: S/2, S/4, S/8 and S/16 wide."""
         maps: list[Tensor] = []
         for layer in self.features:
             feature = layer(maps[-1] if maps else image)
@@ -69,7 +69,7 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
 
 
 def check_judge(generator: Any, classifier: Any) -> None:
-    """Raise a ValueError that names the attributes which the generator edits and the classifier does not know."""
+    """Raise a ValueError where the generator edits attributes that the classifier does not know."""
     missing = [name for name in generator.attributes if name not in classifier.attributes]
     if missing:
         raise ValueError(

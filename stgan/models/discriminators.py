@@ -1,4 +1,4 @@
-"""Discriminators with two heads: real or edited, and which attributes."""
+"""Discriminators with two heads: whether an image is real or edited, and which attributes it has."""
 
 from collections.abc import Sequence
 
@@ -16,14 +16,14 @@ class Discriminator(PretrainedModel):
 
     Args:
         attributes: names of the A attributes it classifies.
-        image_size: S, a multiple of 2**layers; with a norm also larger than that, since one pixel cannot be normed.
+        image_size: S, a multiple of 2**layers; with a norm at least twice that, since one pixel cannot be normalised.
         width: channels of the first layer, doubled at each further one up to ``max_width``.
         max_width: upper limit of channels.
         layers: stride-2 convolutions.
         hidden: width of each head's hidden layer.
-        norm: ``in`` (the paper) or ``none``. InstanceNorm hides from D what is the same all over an image: a tint,
-            a lack of contrast or of fine detail. Without it the weights start larger (He 2015), to keep the signal.
-        conditional: realness is that of an image *with its labels*, see :func:`conditional_realness`.
+        norm: ``in`` (the paper) or ``none``. With InstanceNorm, D cannot see what is uniform over an image: a tint,
+            low contrast, missing detail. Without a norm the weights start larger (He 2015), to keep the signal.
+        conditional: judge the realness of an image *with its labels*, see :func:`conditional_realness`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Discriminator(PretrainedModel):
             raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
         if norm != "none" and image_size == 2**layers:
             raise ValueError(
-                f"{layers} layers leave one pixel of an image of {image_size}, which InstanceNorm cannot norm: "
+                f"{layers} layers leave one pixel of an image of {image_size}, which InstanceNorm cannot normalise: "
                 "use fewer layers, larger images or norm none."
             )
         widths = [min(width * 2**layer, max_width) for layer in range(layers)]
@@ -65,9 +65,9 @@ class Discriminator(PretrainedModel):
     def forward(self, image: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Realness logits (N,) and attribute logits (N, A) of images (N, 3, S, S) in [-1, 1].
 
-        ``labels`` (N, A) in {0, 1}, which a conditional discriminator judges realness by: those of a real image, those
-        asked for of an edited one. Without them it gives the part that they have no share in. Of K sets of labels
-        for each image, (N, K, A), it gives realness (N, K) from one look at the image.
+        ``labels`` (N, A) in {0, 1} are for a conditional discriminator: the labels of a real image, or the target
+        labels of an edited one. Without labels it judges the image alone. K sets of labels per image, (N, K, A), give
+        realness (N, K) from one pass over the image.
         """
         features = self.trunk(image)
         return conditional_realness(self.adversarial_head(features), labels), self.attribute_head(features)
@@ -117,11 +117,11 @@ class PatchDiscriminator(PretrainedModel):
 
 
 def conditional_realness(logits: Tensor, labels: Tensor | None) -> Tensor:
-    """Realness (N,) of images with their labels: a projection discriminator (arXiv 1802.05637).
+    """Realness (N,) of images with their labels, as in a projection discriminator (arXiv 1802.05637).
 
-    The first logit judges the image alone; each of the others, how much an attribute's presence speaks for it, and its
-    absence against. A generator that leaves an attribute out, or hints at it where only a classifier would look, is
-    found out by comparison with real images that have it.
+    The first logit judges the image alone. Each other logit is added where its attribute is present and subtracted
+    where it is absent. A generator that leaves an attribute out, or satisfies only the classifier, then looks less real
+    than real images with that attribute.
 
     Args:
         logits: (N, 1 + A), or (N, 1) of an unconditional discriminator.

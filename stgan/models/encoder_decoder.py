@@ -25,18 +25,18 @@ STU_STATES = ("stu", "gru", "direct")
 
 
 class Features(NamedTuple):
-    """What :meth:`EncoderDecoder.encode` returns: everything that the edits of an image share."""
+    """What :meth:`EncoderDecoder.encode` returns: the features that all edits of an image share."""
 
     image: Tensor  # (N, 3, S, S) in [-1, 1]
     maps: tuple[Tensor, ...]  # layer l (from 0): (N, min(width * 2**l, max_width), S / 2**(l+1), S / 2**(l+1))
 
 
 class SelectiveTransferUnit(nn.Module):
-    """GRU-like cell that decides what of an encoder feature passes to the decoder (section 3.3, equations 4 to 8).
+    """GRU-like cell that selects which part of an encoder feature reaches the decoder (section 3.3, equations 4 to 8).
 
     Args:
-        channels: C, of the encoder feature and of the upsampled state.
-        state_channels: C', of the incoming hidden state, attribute planes included.
+        channels: C of the encoder feature and of the upsampled state.
+        state_channels: C' of the incoming hidden state, attribute planes included.
         kernel_size: of the gates and the candidate.
         norm: ``none`` (the paper) | ``bn`` | ``in`` on gates and candidate.
         state: what is passed to the next unit: ``stu`` the reset-gated state (the paper), ``gru`` the output,
@@ -60,7 +60,7 @@ class SelectiveTransferUnit(nn.Module):
         self.candidate_norm = norm_layer(norm, channels)
 
     def initialise(self) -> None:
-        """The official code's initial weights: there each gate is a convolution of its own, with its own bound."""
+        """Set the official code's initial weights, where each gate is a separate convolution with its own bound."""
         self.apply(xavier_initialise)
         for gate in self.gates.weight.data.chunk(2):
             nn.init.xavier_uniform_(gate)
@@ -159,7 +159,7 @@ class EncoderDecoder(Generator):
         return [layer.weight[-len(self.attributes) :] for layer in layers]  # the planes come last
 
     def encode(self, image: Tensor) -> Features:
-        """Features of images (N, 3, S, S) in [-1, 1], to be decoded as often as one likes."""
+        """Features of images (N, 3, S, S) in [-1, 1], for any number of edits."""
         maps, feature = [], image
         for layer in self.encoder:
             feature = layer(feature)
@@ -190,21 +190,21 @@ class STGAN(EncoderDecoder):
 
     Args:
         attributes: names of the A attributes it edits, in the order of att_diff.
-        image_size: S, height and width of its images in pixels; a multiple of 2**layers.
+        image_size: S, height and width of the images in pixels; a multiple of 2**layers.
         width: channels of the first encoder layer; each further layer has twice as many, up to ``max_width``.
         max_width: upper limit of channels.
         layers: stride-2 layers of encoder and decoder.
-        stu_layers: skips that go through a selective transfer unit, counted from the innermost; 0 makes plain skips.
+        stu_layers: skips with a selective transfer unit, counted from the innermost; with 0 all skips are plain.
         stu_kernel: kernel size of gates and candidate.
         stu_state: ``stu`` | ``gru`` | ``direct``, the state passed outward.
         stu_norm: ``none`` | ``bn`` | ``in`` in the units.
         skip_layers: decoder layers with a skip connection.
-        inject_layers: layers after the first that att_diff is injected to again.
+        inject_layers: layers after the first into which att_diff is injected again.
         label_mode: ``difference`` (the paper) or ``target``.
         norm_decay: share of BatchNorm's running statistics kept at a training step.
         soft_mask: a fourth output decides per pixel how much of the source is replaced (not in the paper).
-        use_regions: an edit changes nothing outside of where its attributes live, see
-            :func:`stgan.models.regions.attribute_regions` (not in the paper); for label_mode difference.
+        use_regions: an edit changes only the regions of its attributes, see
+            :func:`stgan.models.regions.attribute_regions` (not in the paper); needs label_mode difference.
     """
 
     def __init__(
@@ -258,7 +258,7 @@ class AttGAN(EncoderDecoder):
 
 
 def _repeat_rows(features: Features, rows: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Features for ``rows`` edits: row i edits image i modulo N. Shared, not copied, where N equals rows."""
+    """Features for ``rows`` edits; row i edits image i modulo N. Copied only where N is neither 1 nor rows."""
     count = features.image.shape[0]
     if rows == count:
         return features

@@ -1,4 +1,4 @@
-"""What every attribute editor has: the attributes it knows, how it is asked, and the optional soft mask."""
+"""Base class of the editors: their attributes, the condition that asks for an edit, and the optional soft mask."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,17 +14,18 @@ LABEL_MODES = ("difference", "target")
 
 
 class Edit(NamedTuple):
-    """An edited image and the two parts that it was composed of."""
+    """An edited image and the two parts that it is composed of."""
 
     image: Tensor  # (M, 3, S, S) in [-1, 1]: mask * rgb + (1 - mask) * source, or rgb where there is no mask
-    rgb: Tensor  # (M, 3, S, S) in [-1, 1]: what the decoder paints, within the edit's region
-    mask: Tensor | None  # (M, 1, S, S) in [0, 1]: how much of it is used; None without soft_mask
+    rgb: Tensor  # (M, 3, S, S) in [-1, 1]: the decoder's colours, within the edit's region
+    mask: Tensor | None  # (M, 1, S, S) in [0, 1]: the share of these colours; None without soft_mask
 
 
 class Generator(PretrainedModel):
-    """Base of the generators: ``encode`` once, ``decode`` as often as wanted.
+    """Base of the editors: ``encode`` an image once, ``decode`` any number of edits.
 
-    Subclasses implement ``encode(image)`` and ``decode_outputs(features, condition)``, raw channels before tanh.
+    Subclasses implement ``encode`` and ``decode_outputs``; those that :meth:`strengthen` may change implement
+    ``condition_kernels`` too. The features that ``encode`` returns have an ``image``, which is what they encode.
     """
 
     def __init__(self, attributes: Sequence[str], image_size: int, label_mode: str, soft_mask: bool, use_regions: bool):
@@ -38,17 +39,17 @@ class Generator(PretrainedModel):
         self.label_mode = label_mode
         self.soft_mask = soft_mask
         if use_regions and label_mode != "difference":
-            raise ValueError(f"use_regions needs label_mode difference: {label_mode} does not say what changes.")
+            raise ValueError(f"use_regions needs label_mode difference: {label_mode} does not tell what changes.")
         regions = attribute_regions(self.attributes, image_size) if use_regions else None
         self.register_buffer("regions", regions, persistent=False)  # (A, S, S), made from the names
 
     @property
     def output_channels(self) -> int:
-        """Three colours, and the mask where there is one."""
+        """Three colours and, with soft_mask, the mask."""
         return 4 if self.soft_mask else 3
 
     def open_mask(self, output_layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-        """Start with a mask of 0.88 everywhere, so that the colours are learned before their place is."""
+        """Initialise the mask to 0.88 everywhere, so that training learns the colours before the mask."""
         if self.soft_mask:
             nn.init.constant_(output_layer.bias[3:], 2.0)
 
@@ -58,36 +59,36 @@ class Generator(PretrainedModel):
         Args:
             source: (N, A) labels in {0, 1} of the images.
             target: (N, A) labels wanted.
-            intensity: 1 asks for what training asked for; the published accuracies used 1.5.
+            intensity: 1 as in training; the published accuracies used 1.5.
 
         Returns:
-            (N, A): ``(target - source) * intensity`` for label_mode difference; for target the labels as ±0.5, moved
-            from source toward (or beyond) target by the intensity.
+            (N, A): ``(target - source) * intensity`` for label_mode difference. For target, labels as ±0.5,
+            moved from source toward (or beyond) target by the intensity.
         """
         difference = labels_to_difference(source, target, intensity)
         return difference if self.label_mode == "difference" else source - 0.5 + difference
 
     def condition_kernels(self) -> list[Tensor]:
-        """Those parts of the kernels that the condition meets, attributes along the first of their four dimensions."""
+        """The parts of the kernels that act on the condition: views whose first of four dimensions is the attribute."""
         raise TypeError(f"{type(self).__name__} does not define condition_kernels")
 
     @torch.no_grad()
     def strengthen(self, strengths: Tensor) -> None:
-        """Change the weights so that an edit of intensity 1 becomes what one of another intensity was.
+        """Change the weights so that an edit of intensity 1 gives what a stronger one gave before.
 
         Args:
-            strengths: float (A,), that other intensity of each attribute.
+            strengths: float (A,), the former intensity that becomes 1, for each attribute.
 
         Raises:
-            ValueError: the model is asked by targets, which say where to go, not how far.
+            ValueError: label_mode is target, which has no intensity.
         """
         if self.label_mode != "difference":
-            raise ValueError(f"Only edits asked for by a difference have a strength, not by {self.label_mode}.")
+            raise ValueError(f"Edits can be strengthened only with label_mode difference, not {self.label_mode}.")
         for kernel in self.condition_kernels():
             kernel.mul_(strengths.to(kernel)[:, None, None, None])
 
     def encode(self, image: Tensor) -> Any:
-        """Everything that the edits of images (N, 3, S, S) in [-1, 1] share."""
+        """The features that all edits of images (N, 3, S, S) in [-1, 1] share."""
         raise TypeError(f"{type(self).__name__} does not define encode")
 
     def decode_outputs(self, features: Any, condition: Tensor) -> Tensor:
@@ -95,7 +96,7 @@ class Generator(PretrainedModel):
         raise TypeError(f"{type(self).__name__} does not define decode_outputs")
 
     def decode_parts(self, features: Any, condition: Tensor) -> Edit:
-        """Edits with the painted colours and the mask apart.
+        """Edits, with the painted colours and the mask as separate parts.
 
         Args:
             features: from :meth:`encode` of N images.
@@ -117,9 +118,9 @@ class Generator(PretrainedModel):
         return Edit(rgb if mask is None else torch.lerp(source, rgb, mask), rgb, mask)
 
     def region(self, condition: Tensor) -> Tensor:
-        """Where edits (M, A) may change the image: float (M, 1, S, S) in [0, 1], all their attributes' regions.
+        """Where edits (M, A) may change the image: float (M, 1, S, S) in [0, 1], the union of their regions.
 
-        Everywhere for an edit of nothing, so that a reconstruction shows what the model itself can draw.
+        It is 1 everywhere for an edit that changes nothing, so that a reconstruction shows what the model can draw.
         """
         asked = (condition != 0).to(self.regions.dtype)
         union = (asked @ self.regions.flatten(1)).clamp(max=1) + (asked.sum(dim=1, keepdim=True) == 0)
@@ -132,7 +133,7 @@ class Generator(PretrainedModel):
     def forward(self, image: Tensor, att_diff: Tensor, parts: bool = False) -> Tensor | Edit:
         """Edit images (N, 3, S, S) in [-1, 1] as att_diff (M, A) asks.
 
-        ``parts`` returns the :class:`Edit` with colours and mask apart, which the losses look at one by one.
+        With ``parts``, return the :class:`Edit`, whose colours and mask have losses of their own.
         """
         edit = self.decode_parts(self.encode(image), att_diff)
         return edit if parts else edit.image

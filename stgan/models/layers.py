@@ -1,4 +1,4 @@
-"""Layers shared by generators and discriminators, with the official code's initialisation and norm constants."""
+"""Layers that the networks share, with the official code's initialisation and norm constants."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ INSTANCE_NORM_EPS = 1e-6
 
 
 def batch_norm(channels: int, decay: float = 0.999) -> nn.BatchNorm2d:
-    """BatchNorm with TensorFlow's constants; ``decay`` is the share of the running statistics that is kept."""
+    """BatchNorm with TensorFlow's constants; ``decay`` is the share of the running statistics kept at each step."""
     return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPS, momentum=1 - decay)
 
 
@@ -37,7 +37,7 @@ def upsample(in_channels: int, out_channels: int, *, bias: bool = False) -> nn.C
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut: (N, C, H, W) to the same shape."""
+    """Residual block with two 3x3 convolutions and BatchNorm: (N, C, H, W) to the same shape."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -49,13 +49,13 @@ class ResidualBlock(nn.Module):
 
 
 def conv_norm(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution with PyTorch's own BatchNorm, for networks that are not of the official code."""
+    """3x3 convolution and BatchNorm with PyTorch's defaults, for networks that the official code does not have."""
     convolution = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(out_channels))
 
 
 def xavier_initialise(module: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases, TensorFlow's default. For use with ``Module.apply``."""
+    """Xavier-uniform weights and zero biases, TensorFlow's default; for ``Module.apply``."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
@@ -63,7 +63,7 @@ def xavier_initialise(module: nn.Module) -> None:
 
 
 def he_initialise(module: nn.Module) -> None:
-    """He-normal weights for leaky ReLUs and zero biases, for networks without norms. For use with ``Module.apply``."""
+    """He-normal weights for leaky ReLUs and zero biases, for networks without norms; for ``Module.apply``."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.kaiming_normal_(module.weight, a=LEAKY_SLOPE, nonlinearity="leaky_relu")
         if module.bias is not None:
@@ -71,10 +71,10 @@ def he_initialise(module: nn.Module) -> None:
 
 
 def concat_planes(maps: list[Tensor], vector: Tensor | None = None) -> Tensor:
-    """Concatenate feature maps (N, C, H, W) and, where given, a vector (N, A) as A constant planes.
+    """Concatenate feature maps (N, C, H, W) and, if given, a vector (N, A) as A constant planes.
 
-    The planes take the maps' memory format: beside an expanded view, ``torch.cat`` would leave channels_last, and
-    every convolution after it would copy its way back.
+    The planes are made channels_last. With an expanded view, ``torch.cat`` would leave that memory format, and each
+    later convolution would have to copy its input.
     """
     if vector is not None:
         n, a = vector.shape

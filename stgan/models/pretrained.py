@@ -1,10 +1,10 @@
-"""What all models share: saved as ``config.json`` + ``model.safetensors``, loaded strictly, nothing ever unpickled."""
+"""Base class of all networks: saved as ``config.json`` and ``model.safetensors``, loaded strictly, never pickled."""
 
 import inspect
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
@@ -15,10 +15,11 @@ from torch import nn
 from stgan.hub.errors import CONNECTION_ERRORS
 
 DOWNLOAD_SETTINGS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+Model = TypeVar("Model", bound="PretrainedModel")
 
 
 class ModelFolderError(ValueError):
-    """A model folder or Hub repository that cannot be loaded as the model asked for. The message says what differs."""
+    """A model folder or Hub repository that cannot be loaded. The message says why and what to do."""
 
 
 def read_config(folder_or_hub_id: str | os.PathLike, **download: Any) -> dict[str, Any]:
@@ -27,26 +28,26 @@ def read_config(folder_or_hub_id: str | os.PathLike, **download: Any) -> dict[st
     Raises:
         ModelFolderError: there is none, or it is damaged.
     """
-    folder = Path(folder_or_hub_id)
+    folder = Path(os.path.expanduser(folder_or_hub_id))
     if not folder.is_dir():
         file = _download(str(folder_or_hub_id), CONFIG_NAME, **download)
     elif not (file := folder / CONFIG_NAME).is_file():
-        raise ModelFolderError(f"{folder} has no {CONFIG_NAME}: it is not a model saved by save_pretrained.")
+        raise ModelFolderError(f"{folder} has no {CONFIG_NAME}: it is not a model folder written by save_pretrained.")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelFolderError(f"{file} is damaged ({error}). Download or copy it again.") from error
     if not isinstance(config, dict):
-        raise ModelFolderError(f"{file} does not hold the settings of a model. Download or copy it again.")
+        raise ModelFolderError(f"{file} does not hold a model's settings. Download or copy it again.")
     return config
 
 
 def _download(repo_id: str, name: str, **download: Any) -> Path:
     try:
         return Path(hf_hub_download(repo_id, name, **download))
-    except (*CONNECTION_ERRORS, ValueError) as error:  # not there, no network, or no name that a repository could have
+    except (*CONNECTION_ERRORS, ValueError) as error:  # absent, no network, or not a valid repository name
         raise ModelFolderError(
-            f"There is no folder {repo_id}, and no {name} could be had from the Hub ({error})."
+            f"There is no folder {repo_id}, and {name} could not be downloaded from the Hub ({error})."
         ) from error
 
 
@@ -58,10 +59,9 @@ class PretrainedModel(
     license="other",
     tags=["face-editing", "arxiv:1904.09709"],
 ):
-    """Base of every network here: an ``nn.Module`` with ``save_pretrained``, ``from_pretrained`` and ``push_to_hub``.
+    """Base class of every network: an ``nn.Module`` with ``save_pretrained``, ``from_pretrained`` and ``push_to_hub``.
 
-    ``config`` holds the arguments that the model was built with. Weights may be stored in half precision; they are
-    loaded into the model's own precision (float32).
+    Weights may be stored in half precision. They are loaded into the model's own precision (float32).
     """
 
     @property
@@ -79,24 +79,25 @@ class PretrainedModel(
         (save_directory / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **settings: Any) -> "PretrainedModel":
+    def from_pretrained(cls: type[Model], pretrained_model_name_or_path: str | os.PathLike, **settings: Any) -> Model:
         """Load a model folder or Hub repository, strictly, in evaluation mode.
 
         Args:
-            pretrained_model_name_or_path: local folder or ``owner/name``.
-            settings: ``revision``, ``token``, ``cache_dir``, ``local_files_only``, ``force_download`` of a download;
-                ``map_location``, the device; or any argument of the model, in place of the stored one.
+            pretrained_model_name_or_path: local folder (``~`` is expanded) or ``owner/name``.
+            settings: options of the download (``revision``, ``token``, ``cache_dir``, ``local_files_only``,
+                ``force_download``), ``map_location`` (the device), or arguments of the model that replace stored ones.
 
         Raises:
-            ModelFolderError: there is no such model, or it does not fit; the message says what differs.
+            ModelFolderError: there is no such model, or it does not fit this class; the message says what differs.
         """
-        download = {name: settings[name] for name in DOWNLOAD_SETTINGS if name in settings}
-        cls._check_config(str(pretrained_model_name_or_path), read_config(pretrained_model_name_or_path, **download))
-        return super().from_pretrained(pretrained_model_name_or_path, **settings)
+        name = os.path.expanduser(pretrained_model_name_or_path)
+        download = {key: settings[key] for key in DOWNLOAD_SETTINGS if key in settings}
+        cls._check_config(name, read_config(name, **download))
+        return super().from_pretrained(name, **settings)
 
     @classmethod
     def _from_pretrained(
-        cls,
+        cls: type[Model],
         *,
         model_id: str,
         revision: str | None,
@@ -106,7 +107,7 @@ class PretrainedModel(
         token: str | bool | None,
         map_location: str = "cpu",
         **model_kwargs: Any,
-    ) -> "PretrainedModel":
+    ) -> Model:
         if Path(model_id).is_dir():
             weights = Path(model_id) / SAFETENSORS_SINGLE_FILE
         else:
@@ -128,12 +129,12 @@ class PretrainedModel(
 
     @classmethod
     def _check_config(cls, model_id: str, config: dict[str, Any]) -> None:
-        """Refuse a folder that describes another architecture, or has settings this version does not know."""
+        """Raise a ModelFolderError where the folder has another architecture, or settings unknown to this version."""
         architecture = config.get("architecture", cls.__name__)
         if architecture != cls.__name__:
             raise ModelFolderError(
                 f"{model_id} holds a model of type {architecture}, not {cls.__name__}: "
-                f"load it with {architecture}.from_pretrained, or with stgan.models.load_generator for any editor."
+                f"load it with {architecture}.from_pretrained, or any editor with stgan.models.load_generator."
             )
         unknown = sorted(set(config) - set(inspect.signature(cls.__init__).parameters) - {"architecture"})
         if unknown:
@@ -170,11 +171,11 @@ class PretrainedModel(
 
 
 def settings_differences(ours: PretrainedModel, theirs: PretrainedModel) -> str:
-    """What one model's settings have in place of another's; empty where the weights of both mean the same."""
+    """How the settings of two models differ, in words; empty where one can load the other's weights."""
     new, saved = (
         {"architecture": type(model).__name__, **model.config, "attributes": list(model.config.get("attributes", ()))}
         for model in (ours, theirs)
     )
-    free = {"norm_decay", "use_regions"}  # how training averages and where edits may reach, not what the weights mean
+    free = {"norm_decay", "use_regions"}  # these change training and where edits may reach, but no weight's meaning
     names = sorted(name for name in (new.keys() | saved.keys()) - free if new.get(name) != saved.get(name))
     return ", ".join(f"{name} {saved.get(name)} instead of {new.get(name)}" for name in names)

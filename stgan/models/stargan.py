@@ -16,14 +16,14 @@ from stgan.models.layers import downsample, instance_norm, upsample, xavier_init
 
 
 class StarGANFeatures(NamedTuple):
-    """What the edits of an image share: the image, and the first convolution's answer to it before the planes'."""
+    """What all edits of an image share: the image, and the first convolution's response to it."""
 
     image: Tensor  # (N, 3, S, S) in [-1, 1]
     response: Tensor  # (N, width, S, S)
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with InstanceNorm around an identity."""
+class StarGANBlock(nn.Module):
+    """Residual block with two 3x3 convolutions and InstanceNorm, without an activation after the sum."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -61,13 +61,13 @@ class StarGAN(Generator):
         super().__init__(attributes, image_size, label_mode, soft_mask, use_regions)
         if image_size % 4 or image_size < 8:
             raise ValueError(f"image_size must be a multiple of 4 and at least 8, not {image_size}.")
-        # The first convolution takes [image, planes]; it is kept whole, as the paper's, and applied in two parts.
+        # The first convolution takes [image, planes]. It is stored whole, as in the paper, and applied in two parts.
         self.from_image = nn.Conv2d(3 + len(self.attributes), width, 7, padding=3, bias=False)
         self.body = nn.Sequential(
             instance_norm(width), nn.ReLU(inplace=True),
             downsample(width, 2 * width), instance_norm(2 * width), nn.ReLU(inplace=True),
             downsample(2 * width, 4 * width), instance_norm(4 * width), nn.ReLU(inplace=True),
-            *(ResidualBlock(4 * width) for _ in range(residual_blocks)),
+            *(StarGANBlock(4 * width) for _ in range(residual_blocks)),
             upsample(4 * width, 2 * width), instance_norm(2 * width), nn.ReLU(inplace=True),
             upsample(2 * width, width), instance_norm(width), nn.ReLU(inplace=True),
         )  # fmt: skip
@@ -79,7 +79,7 @@ class StarGAN(Generator):
         return [self.from_image.weight[:, 3:].transpose(0, 1)]
 
     def encode(self, image: Tensor) -> StarGANFeatures:
-        """The image's share of the first convolution; all else depends on the attributes."""
+        """The image's share of the first convolution; everything after it depends on the attributes."""
         return StarGANFeatures(image, F.conv2d(image, self.from_image.weight[:, :3], padding=3))
 
     def decode_outputs(self, features: StarGANFeatures, condition: Tensor) -> Tensor:
@@ -89,9 +89,10 @@ class StarGAN(Generator):
         return self.to_image(self.body(response + self._planes_response(condition, response)))
 
     def _planes_response(self, condition: Tensor, response: Tensor) -> Tensor:
-        """The first convolution's answer to constant planes: one value inside, another at each of 3 border pixels.
+        """The first convolution's response to constant planes, (M, width, S, S).
 
-        All of them occur in the answer to a 7x7 plane, whose middle row and column are repeated: 1/300 of the work.
+        It varies only in the 3 pixels next to each border. So a 7x7 plane is convolved and its middle row and column
+        are repeated, which takes 1/300 of the work.
         """
         small = condition.to(response.dtype)[:, :, None, None].expand(-1, -1, 7, 7)
         pattern = F.conv2d(small, self.from_image.weight[:, 3:], padding=3)  # (M, width, 7, 7)

@@ -1,4 +1,4 @@
-"""A wider generator from a trained narrow one, which edits as that did: training goes on with more capacity.
+"""A wider generator that computes the same edits as a trained narrow one, to continue training with more capacity.
 
 Source: Net2Net, arXiv 1511.05641, section 2.3 (Net2WiderNet).
 """
@@ -11,32 +11,32 @@ from torch import Tensor
 
 from stgan.models.encoder_decoder import EncoderDecoder
 
-SPREAD = 1.0  # standard deviations of a kernel by which the copies' shares of it differ
+SPREAD = 1.0  # how much the shares of copies differ, in standard deviations of the kernel
 
 
 class Layer(NamedTuple):
-    """A convolution and what lies before and after it."""
+    """A convolution, its norm, and the channels it reads and writes."""
 
     name: str  # of its module
-    norm: str | None  # of the module of the norm that follows
+    norm: str | None  # name of the norm that follows
     transposed: bool
-    inputs: tuple[int, ...]  # channels of each of the maps that it reads, attribute planes too, in their order
-    outputs: tuple[int, ...]  # channels of each of those that it writes
+    inputs: tuple[int, ...]  # channels of each map that it reads, in order, attribute planes included
+    outputs: tuple[int, ...]  # channels of each map that it writes
 
 
 def widened(generator: EncoderDecoder, width: int) -> EncoderDecoder:
     """The same function with more channels.
 
-    Channel c of a wide layer is a copy of the narrow one's c modulo its width, and what reads a channel that has copies
-    takes a share from each. The shares are random and sum to what was read before: even ones would give all copies the
-    same gradients, and they would stay copies for ever.
+    Channel c of a wide layer is a copy of the narrow layer's channel c modulo its width. The next layer divides the
+    kernel of a channel among its copies, at random: equal shares would give all copies the same gradients, and they
+    would stay copies for ever.
 
     Args:
         generator: trained.
-        width: of the new one's first layer, at least the generator's.
+        width: channels of the new first layer, at least the generator's own.
 
     Returns:
-        A generator of that width whose other settings are the same, on the CPU.
+        A generator of that width with the same other settings, on the CPU.
 
     Raises:
         ValueError: the width is smaller.
@@ -87,15 +87,15 @@ def _layers(generator: EncoderDecoder) -> Iterator[Layer]:
 
 
 def _copied(narrow: tuple[int, ...], wide: tuple[int, ...]) -> Tensor:
-    """Long (sum of wide,): which narrow channel each wide one copies; channels come in groups, one after the other."""
+    """Long (sum of wide,): the narrow channel that each wide one copies. Channels come in groups, one after another."""
     starts = [sum(narrow[:group]) for group in range(len(narrow))]
     return torch.cat([start + torch.arange(w) % n for start, n, w in zip(starts, narrow, wide, strict=True)])
 
 
 def _shared(kernel: Tensor, read: Tensor) -> Tensor:
-    """A kernel (outputs, narrow inputs, K, K) for wide inputs, of which a narrow one's copies add up to its entry."""
+    """A kernel (outputs, narrow inputs, K, K) divided among the copies in ``read`` of each input; copies sum to it."""
     copies = torch.bincount(read)
     spread = torch.randn(kernel.shape[0], len(read), *kernel.shape[2:]) * kernel.std() * SPREAD
-    spread *= (copies > 1)[read, None, None]  # the only one stays as it is, to the bit
+    spread *= (copies > 1)[read, None, None]  # a channel without copies keeps its kernel exactly
     sums = torch.zeros_like(kernel).index_add_(1, read, spread)
     return ((kernel - sums) / copies[:, None, None])[:, read] + spread

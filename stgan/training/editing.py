@@ -12,7 +12,7 @@ from stgan.evaluation import figures
 from stgan.evaluation.classifier import Judge
 from stgan.evaluation.protocol import evaluate
 from stgan.frame import normalise
-from stgan.models import DISCRIMINATOR_FOLDER, AttributeClassifier, Edit, Generator, PretrainedModel, check_judge
+from stgan.models import AttributeClassifier, Edit, Generator, PretrainedModel, check_judge
 from stgan.training import losses
 from stgan.training.adversarial import compute_discriminator_loss, compute_generator_loss
 from stgan.training.config import TrainingConfig
@@ -129,7 +129,7 @@ class EditingObjective:
     @property
     def companions(self) -> dict[str, PretrainedModel]:
         """The discriminator, which further training starts from."""
-        return {DISCRIMINATOR_FOLDER: self.plain_discriminator}
+        return {"discriminator": self.plain_discriminator}
 
     # ---------------------------------------------------------------------------------------------------- the steps
 

@@ -1,50 +1,55 @@
 """The networks of an editor as a configuration describes them, new or with the weights of a saved editor."""
 
+import inspect
 from typing import Any
 
 from stgan.models import (
-    GENERATORS,
     Discriminator,
     EncoderDecoder,
     Generator,
     ModelFolderError,
     PatchDiscriminator,
-    load_companion_discriminator,
+    load_companion,
     load_generator,
     settings_differences,
     widened,
 )
+from stgan.models.registry import trainable
 from stgan.training.config import TrainingConfig
-
-ARCHITECTURES = {"stgan": "STGAN", "attgan": "AttGAN", "stargan": "StarGAN"}
 
 
 def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Generator:
-    """The generator that a configuration describes."""
+    """The generator that a configuration describes. It gets those of the settings that its constructor takes."""
     options, method = config.generator, config.method
     settings: dict[str, Any] = {
         "attributes": attributes,
         "image_size": config.data.image_size,
         "width": options.width,
+        "max_width": method.max_width,
+        "layers": options.layers,
+        "norm_decay": method.norm_decay,
+        "stu_layers": options.stu_layers,
+        "stu_state": options.stu_state,
+        "stu_kernel": method.stu_kernel,
+        "stu_norm": method.stu_norm,
         "soft_mask": options.soft_mask,
         "use_regions": options.use_regions,
     }
     if options.label_mode != "model":
         settings["label_mode"] = options.label_mode
-    if config.model != "stargan":
-        settings |= {"max_width": method.max_width, "layers": options.layers, "norm_decay": method.norm_decay}
-        settings |= {} if method.inject_layers is None else {"inject_layers": method.inject_layers}
-    if config.model == "stgan":
-        settings |= {"stu_layers": options.stu_layers, "stu_state": options.stu_state}
-        settings |= {"stu_kernel": method.stu_kernel, "stu_norm": method.stu_norm}
-        settings |= {"skip_layers": options.stu_layers} if options.stu_layers > 4 else {}  # each unit needs its skip
-    return GENERATORS[ARCHITECTURES[config.model]](**settings)
+    if method.inject_layers is not None:
+        settings["inject_layers"] = method.inject_layers
+    network = trainable()[config.model].model
+    parameters = inspect.signature(network).parameters
+    if "stu_layers" in parameters and options.stu_layers > 4:
+        settings["skip_layers"] = options.stu_layers  # each unit needs its skip
+    return network(**{name: value for name, value in settings.items() if name in parameters})
 
 
 def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> Discriminator | PatchDiscriminator:
     """The discriminator that belongs to a configuration's generator."""
     image_size, width, method = config.data.image_size, config.discriminator.discriminator_width, config.method
-    if config.model == "stargan":
+    if trainable()[config.model].discriminator is PatchDiscriminator:
         layers = min(6, (image_size & -image_size).bit_length() - 1)
         return PatchDiscriminator(attributes, image_size, width, layers, method.discriminator_conditional)
     return Discriminator(
@@ -65,7 +70,7 @@ def saved_method(folder_or_hub_id: str) -> dict[str, Any]:
     Raises:
         ModelFolderError: there is no editor.
     """
-    saved, discriminator = load_generator(folder_or_hub_id), load_companion_discriminator(folder_or_hub_id)
+    saved, discriminator = load_generator(folder_or_hub_id), load_companion(folder_or_hub_id, "discriminator")
     names = ("max_width", "inject_layers", "stu_kernel", "stu_norm")
     method = {name: saved.config[name] for name in names if name in saved.config}
     if discriminator is not None and "hidden" in discriminator.config:
@@ -96,7 +101,7 @@ def load_initial_discriminator(discriminator: Discriminator | PatchDiscriminator
     Returns:
         What the saved one has in place of those settings; empty if it was loaded.
     """
-    saved = load_companion_discriminator(folder_or_hub_id)
+    saved = load_companion(folder_or_hub_id, "discriminator")
     if saved is None:
         return "no discriminator"
     differences = settings_differences(discriminator, saved)

@@ -7,7 +7,7 @@ import torch
 from runs import last_checkpoint, objective, trained
 from safetensors.torch import load_file
 
-from stgan.models import ModelFolderError, load_companion_discriminator
+from stgan.models import ModelFolderError, load_companion
 
 
 def test_more_layers_may_have_more_transfer_units(tmp_path):
@@ -56,7 +56,7 @@ def test_a_run_starts_from_the_discriminator_of_its_initial_model(celeba, tmp_pa
         trained(celeba, tmp_path / "first", steps=number, resume_from_checkpoint="latest")
     left = tmp_path / "first" / "model"
     state = load_file(last_checkpoint(tmp_path / "first") / "model_1.safetensors")
-    saved = load_companion_discriminator(left)
+    saved = load_companion(left, "discriminator")
     assert saved.state_dict().keys() == state.keys()
     assert all(value.equal(state[name]) for name, value in saved.state_dict().items())
     assert sorted(path.name for path in (left / "discriminator").iterdir()) == ["config.json", "model.safetensors"]
