@@ -33,7 +33,7 @@ class Splits:
     """
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
-        self.config, self.attributes, self.accelerator = config.data, attributes, accelerator
+        self.options, self.attributes, self.accelerator = config.data, attributes, accelerator
         self.batch_size, self.seed = config.schedule.batch_size, config.run.seed
         self.held_out = 0  # images at the start of the training split that are used for validation
         self.training_images: int | None = None  # unknown for a stream
@@ -44,15 +44,15 @@ class Splits:
         Raises:
             DataError: there is no validation split and the training split is streamed.
         """
-        config = self.config
+        options = self.options
         try:
-            return self.load("validation", max_samples=config.data.max_validation_samples)
+            return self.load("validation", max_samples=options.max_validation_samples)
         except MissingSplitError as error:
-            if config.data.streaming:
+            if options.streaming:
                 raise DataError(f"{error} Without --streaming, images of train are held out instead.") from error
-        dataset, revision = config.source
+        dataset, revision = options.source
         images = len(open_split(dataset, "train", revision=revision))
-        self.held_out = min(config.data.max_validation_samples, math.ceil(MAX_HELD_OUT_SHARE * images))
+        self.held_out = min(options.max_validation_samples, math.ceil(MAX_HELD_OUT_SHARE * images))
         self.accelerator.print(f"No validation split: the first {self.held_out} images of train are held out for it.")
         return self.load("train", max_samples=self.held_out)
 
@@ -62,34 +62,34 @@ class Splits:
         Args:
             count_labels: receives all training labels (N, A), unless they are streamed.
         """
-        config, accelerator = self.config, self.accelerator
+        options, accelerator = self.options, self.accelerator
         device = accelerator.device
-        dataset, revision = config.source
+        dataset, revision = options.source
         ranks = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
-        if config.data.streaming:
+        if options.streaming:
             return StreamBatches(
-                dataset, "train", self.attributes, config.data.image_size, self.batch_size, self.seed,
-                crop=config.data.crop, workers=config.data.dataloader_num_workers, max_samples=config.data.max_train_samples,
+                dataset, "train", self.attributes, options.image_size, self.batch_size, self.seed,
+                crop=options.crop, workers=options.dataloader_num_workers, max_samples=options.max_train_samples,
                 revision=revision, device=device, **ranks,
             )  # fmt: skip
-        data = self.load("train", max_samples=config.data.max_train_samples, skip_samples=self.held_out)
+        data = self.load("train", max_samples=options.max_train_samples, skip_samples=self.held_out)
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
         self.training_images = len(data)
         count_labels(data.labels)
-        weights = rare_attribute_weights(data.labels, config.data.rare_attribute_power)
+        weights = rare_attribute_weights(data.labels, options.rare_attribute_power)
         if _fits_on_device(data, device):
             data = data.to(device)
         return MemoryBatches(data, self.batch_size, self.seed, weights=weights, device=device, **ranks)
 
     def load(self, split: str, **limits: Any) -> MemoryDataset:
         """A split in memory. The main process reads it first and fills the cache for the others."""
-        config, accelerator = self.config, self.accelerator
-        dataset, revision = config.source
+        options, accelerator = self.options, self.accelerator
+        dataset, revision = options.source
         with accelerator.main_process_first():
             try:
                 return load_into_memory(
-                    dataset, split, self.attributes, config.data.image_size, crop=config.data.crop, **limits,
-                    workers=config.data.dataloader_num_workers, revision=revision,
+                    dataset, split, self.attributes, options.image_size, crop=options.crop, **limits,
+                    workers=options.dataloader_num_workers, revision=revision,
                     progress=accelerator.is_main_process and split == "train",
                 )  # fmt: skip
             except MissingSplitError as error:  # raised in here, it would leave the others waiting at a barrier

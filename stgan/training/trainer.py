@@ -217,7 +217,9 @@ class Trainer:
 
     def _resume(self, checkpoint: Path, progress: dict[str, Any]) -> None:
         self.accelerator.load_state(str(checkpoint))
-        self._override_optimizer_settings()
+        for optimizer in self.objective.optimizers:  # as this device needs it
+            for group in optimizer.param_groups:
+                group["capturable"] = self.objective.records_steps
         self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
         complete = self.step >= self.schedule.total_steps
         self.history.resume(progress, self.config, complete)
@@ -226,14 +228,6 @@ class Trainer:
             f"{checkpoint} is at {where}: nothing is left to do." if complete
             else f"Continuing from {checkpoint} at {where}."
         )  # fmt: skip
-
-    def _override_optimizer_settings(self) -> None:
-        """Replace the optimizer settings that a checkpoint restored by those of this run."""
-        for optimizer in self.objective.optimizers:
-            for group in optimizer.param_groups:
-                group["betas"] = (self.config.method.adam_beta1, self.config.method.adam_beta2)
-                group["weight_decay"] = self.config.method.weight_decay
-                group["capturable"] = self.objective.records_steps
 
     def _check_held_out(self, before: int | None) -> None:
         if before not in (None, self.splits.held_out):

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 from accelerate.state import AcceleratorState
-from runs import KEEP_ALL, trained
+from runs import SAVE_ALL, trained
 
 from stgan.data import load_into_memory
 
@@ -24,6 +24,12 @@ def _decoded_once(monkeypatch):
     monkeypatch.setattr("stgan.training.splits.load_into_memory", load_once)
 
 
+@pytest.fixture(autouse=True)
+def _keep_all_checkpoints(monkeypatch):
+    """Runs of this process keep every checkpoint, so that tests can compare them."""
+    monkeypatch.setattr("stgan.training.checkpoints.KEPT", 100)
+
+
 @pytest.fixture(scope="session")
 def uninterrupted(celeba, tmp_path_factory):
     """Returns the folder of a finished run of six steps with every checkpoint, made on first use."""
@@ -32,7 +38,7 @@ def uninterrupted(celeba, tmp_path_factory):
     def folder(run):
         if run not in folders:
             folders[run] = tmp_path_factory.mktemp("uninterrupted")
-            trained(celeba, folders[run], run, steps=6, **KEEP_ALL)
+            trained(celeba, folders[run], run, steps=6, **SAVE_ALL)
         return folders[run]
 
     return folder

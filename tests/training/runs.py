@@ -12,9 +12,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
-from scripts import load_script
 
-from stgan.training import Trainer
+from stgan.training import Trainer, TrainingConfig
 from stgan.training.checkpoints import list_checkpoints
 from stgan.training.editing import EditingObjective
 
@@ -23,15 +22,12 @@ ROOT = Path(__file__).parents[2]
 NAMES = ("Black_Hair", "Blond_Hair", "Eyeglasses", "Male")
 
 TINY = {
-    "attributes": NAMES, "image_size": 32, "width": 4, "max_width": 16, "layers": 3, "stu_layers": 2,
-    "discriminator_width": 4, "discriminator_hidden": 8, "classifier_width": 4,
-    "aligner_width": 4, "aligner_blocks": 1, "aligner_view": 24,
+    "attributes": NAMES, "image_size": 32, "width": 4, "layers": 3, "stu_layers": 2, "discriminator_width": 4,
     "batch_size": 4,
     "dataloader_num_workers": 0, "max_validation_samples": 6, "mixed_precision": "no", "report_to": "none",
     "logging_steps": 1,
 }  # fmt: skip
-
-train_script = load_script("train.py")
+TINY_ALIGNER = {"aligner_blocks": 1, "aligner_view": 24}
 
 
 def arguments(**settings):
@@ -48,24 +44,37 @@ def arguments(**settings):
     return words
 
 
-def command(dataset, output, run="stgan-fast", steps=4, **settings):
-    """A command line for a few steps of a tiny model."""
+def tiny(dataset, output, run="stgan-fast", steps=4, **settings):
+    """Options of a few steps of a tiny model, by name."""
     model, recipe = run.split("-")
     batches = 6 if recipe == "paper" and model != "classifier" else 1
     images = steps * settings.get("batch_size", TINY["batch_size"]) * settings.get("critic_steps", batches - 1)
     images += steps * settings.get("batch_size", TINY["batch_size"])
     fixed = {"model": model, "recipe": recipe, "dataset": dataset, "output_dir": output, "total_images": images}
-    return arguments(**fixed | TINY | settings)
+    return fixed | TINY | settings
+
+
+def command(*run, **settings):
+    """A command line for :func:`tiny`."""
+    return arguments(**tiny(*run, **settings))
+
+
+def configured(*run, **settings):
+    """The configuration of :func:`tiny`; ``settings`` may be the method's as well, which has no flags."""
+    settings = tiny(*run, **TINY_ALIGNER | settings)
+    return TrainingConfig.from_flat(
+        **{name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    )
 
 
 def settings(output, run="stgan-fast", **options):
     """The configuration of a tiny run that needs no dataset."""
-    return train_script.parse(command("none", output, run, **options))
+    return configured("none", output, run, **options)
 
 
 def trainer(dataset, output, run="stgan-fast", steps=4, **options):
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Trainer(train_script.parse(command(dataset, output, run, steps, **options)), "train.py …")
+    return Trainer(configured(dataset, output, run, steps, **options), "train.py …")
 
 
 def trained(*args, **settings):
@@ -137,7 +146,7 @@ def last_checkpoint(output):
     return list_checkpoints(Path(output))[-1]
 
 
-KEEP_ALL = {"checkpointing_steps": 1, "checkpoints_total_limit": 100, "validation_steps": 2}
+SAVE_ALL = {"checkpointing_steps": 1, "validation_steps": 2}
 
 
 def start(words, launcher=(sys.executable,), **options):

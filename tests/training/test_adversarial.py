@@ -83,7 +83,7 @@ def test_real_images_with_the_targets_of_their_edits_count_as_fakes(tmp_path):
     mismatch = F.softplus(discriminator(real[[0, 1, 3]], target[[0, 1, 3]])[0]).sum() / 4
     adversarial = F.softplus(-realness).mean() + F.softplus(discriminator(fake, target)[0]).mean()
     entropy = F.binary_cross_entropy_with_logits(attributes, labels)
-    (adversarial + 0.5 * mismatch + config.discriminator_attribute_weight * entropy).backward()
+    (adversarial + 0.5 * mismatch + config.discriminator.discriminator_attribute_weight * entropy).backward()
     for gradient, parameter in zip(ours, discriminator.parameters(), strict=True):
         torch.testing.assert_close(gradient, parameter.grad, rtol=1e-4, atol=1e-6)
     for name, expected in (("mismatch", mismatch), ("adversarial", adversarial), ("attribute", entropy)):

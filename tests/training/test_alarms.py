@@ -30,13 +30,14 @@ def break_weights(run, at):
 
 
 @pytest.mark.parametrize("broken", ["loss", "weights"])
-def test_a_run_that_diverges_stops_and_keeps_its_last_sound_checkpoint(broken, celeba, tmp_path):
-    run = trainer(celeba, tmp_path, steps=9, checkpointing_steps=2, checkpoints_total_limit=1, logging_steps=100)
+def test_a_run_that_diverges_stops_and_keeps_its_last_sound_checkpoint(broken, celeba, tmp_path, monkeypatch):
+    monkeypatch.setattr("stgan.training.checkpoints.KEPT", 1)
+    logging_steps = 5 if broken == "loss" else 100
+    run = trainer(celeba, tmp_path, steps=9, checkpointing_steps=2, logging_steps=logging_steps)
     break_weights(run, at=5)
     step = run._train_step
     if broken == "loss":
         run._train_step = lambda: step() | ({"g_adversarial": torch.tensor(math.nan)} if run.step == 5 else {})
-    run.config.logging_steps = 5 if broken == "loss" else 100
     with pytest.raises(TrainingError, match="became infinite or not a number.*resume_from_checkpoint latest"):
         run.train()
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4"]

@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from runs import KEEP_ALL, assert_same_state, trained, trainer
+from runs import SAVE_ALL, assert_same_state, trained, trainer
 
+from stgan.training import checkpoints
 from stgan.training.checkpoints import CheckpointError, list_checkpoints
 
 
@@ -20,7 +21,7 @@ def test_half_a_checkpoint_is_removed_and_never_resumed_from(uninterrupted, cele
     shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-5", tmp_path / "partial-checkpoint-5")
     shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
     (tmp_path / "checkpoint-6" / "progress.json").unlink()  # as an older version, killed while removing, left it
-    resumed = trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    resumed = trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **SAVE_ALL)
     assert resumed.step == 6
     assert not list(tmp_path.glob("partial-*"))
     assert_same_state(tmp_path / "checkpoint-5", uninterrupted("stgan-fast") / "checkpoint-5")
@@ -32,7 +33,8 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("moment", ["writing", "removing"])
 def test_a_save_killed_at_its_worst_moment_loses_nothing(moment, uninterrupted, celeba, tmp_path, monkeypatch):
-    run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=1, checkpoints_total_limit=1, validation_steps=2)
+    run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=1, validation_steps=2)
+    monkeypatch.setattr(checkpoints, "KEPT", 1)
     save_state, removed = run.accelerator.save_state, []
 
     def half_save(folder):
@@ -59,21 +61,22 @@ def test_a_save_killed_at_its_worst_moment_loses_nothing(moment, uninterrupted, 
     monkeypatch.undo()
     left = [path.name for path in list_checkpoints(tmp_path)]
     assert len(left) == 1
-    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **SAVE_ALL)
     assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
 
 
-def test_only_the_newest_checkpoints_are_kept(celeba, tmp_path):
-    trained(celeba, tmp_path, steps=5, checkpointing_steps=1, checkpoints_total_limit=2)
+def test_only_the_newest_checkpoints_are_kept(celeba, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "KEPT", 2)
+    trained(celeba, tmp_path, steps=5, checkpointing_steps=1)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-5"]
 
 
-def test_a_run_that_goes_back_to_a_checkpoint_continues_from_it(uninterrupted, celeba, tmp_path):
+def test_a_run_that_goes_back_to_a_checkpoint_continues_from_it(uninterrupted, celeba, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "KEPT", 2)
     for step in (2, 5, 6):
         shutil.copytree(uninterrupted("stgan-fast") / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
-    options = {"checkpoints_total_limit": 2, "learning_rate": 1e-5}
-    trained(celeba, tmp_path, steps=3, resume_from_checkpoint="checkpoint-2", **options)
+    trained(celeba, tmp_path, steps=3, resume_from_checkpoint="checkpoint-2", learning_rate=1e-5)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
     assert_same_state(tmp_path / "abandoned-checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")  # not lost
-    trained(celeba, tmp_path, steps=4, resume_from_checkpoint="latest", **options)
+    trained(celeba, tmp_path, steps=4, resume_from_checkpoint="latest", learning_rate=1e-5)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-3", "checkpoint-4"]

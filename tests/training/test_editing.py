@@ -32,8 +32,9 @@ def test_a_share_of_the_edits_is_judged_without_the_mask(progress, share, critic
     """By both networks alike, and in D's head start too."""
     editing = objective(
         tmp_path, critic_steps=critic_steps, painted_share=share, soft_mask=True, discriminator_augmentation=0.0,
-        discriminator_head_start=25, total_images=100, batch_size=64,
+        total_images=100, batch_size=64,
     )  # fmt: skip
+    editing.head_start = 25
     images, labels = random_batch(64)
     drawn, judged = [], []
     decode = editing.plain_generator.decode_parts
@@ -85,7 +86,8 @@ def test_a_share_of_the_batch_is_reconstructed_in_the_shared_pass(share, rows, t
 
 @pytest.mark.parametrize("critic_steps", [0, 2])
 def test_only_the_discriminator_learns_during_its_head_start(critic_steps, tmp_path):
-    editing = objective(tmp_path, critic_steps=critic_steps, discriminator_head_start=25, total_images=100)
+    editing = objective(tmp_path, critic_steps=critic_steps, total_images=100)
+    editing.head_start = 25
     images, labels = random_batch(4)
 
     def learning(progress):

@@ -7,9 +7,11 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.data import MemoryDataset
-from stgan.training import recipe_defaults
+from stgan.training import TrainingConfig
 from stgan.training.graphs import EAGER_STEPS, GraphRecorder, RecordingError
+from stgan.training.networks import build_generator
 from stgan.training.splits import Splits
 from stgan.training.trainer import Trainer
 
@@ -57,22 +59,23 @@ def test_a_run_with_recorded_steps_ends_where_one_without_does(critic_steps, gpu
     monkeypatch.setattr(Splits, "load", lambda *_, **__: MemoryDataset(images, labels))
     monkeypatch.setattr(Trainer, "_validate", lambda self: self._write_model({}))
     ends, losses = [], []
-    for cuda_graphs in (False, True):
-        config = recipe_defaults("stgan", "fast")
-        for name, value in {
-            "image_size": 32, "width": 8, "discriminator_width": 8, "discriminator_hidden": 16, "batch_size": 8,
-            "total_images": 8 * 40 * (critic_steps + 1), "discriminator_head_start": 8 * 6, "penalty_interval": 4,
-            "critic_steps": critic_steps, "mixed_precision": "no", "lr_schedule": "linear", "decay_start": 0.2,
-            "learning_rate": 1e-4, "cuda_graphs": cuda_graphs, "report_to": "none", "logging_steps": 10,
-            "output_dir": str(tmp_path / f"{cuda_graphs}"), "single_flip_weights": {"Bald": 2.0},
-        }.items():  # fmt: skip
-            setattr(config, name, value)
+    initial = TrainingConfig.from_flat(image_size=32, width=8)
+    build_generator(initial, DEFAULT_ATTRIBUTES).save_pretrained(tmp_path / "initial")  # hence the head start
+    for execution in ("eager", "graphs"):
+        config = TrainingConfig.from_flat(
+            image_size=32, width=8, discriminator_width=8, discriminator_hidden=16, batch_size=8,
+            total_images=8 * 40 * (critic_steps + 1), discriminator_head_start=8 * 6, penalty_interval=4,
+            critic_steps=critic_steps, mixed_precision="no", lr_schedule="linear", decay_start=0.2,
+            learning_rate=1e-4, execution=execution, report_to="none", logging_steps=10,
+            output_dir=str(tmp_path / execution), single_flip_weights={"Bald": 2.0},
+            initial_model=str(tmp_path / "initial"),
+        )  # fmt: skip
         trainer = Trainer(config)
         logged = []
         monkeypatch.setattr(trainer, "_log", lambda terms, bar, logged=logged: logged.append(terms))
         trainer.train()
-        assert (trainer.objective.recorder is not None) == cuda_graphs
-        if cuda_graphs:
+        assert (trainer.objective.recorder is not None) == (execution == "graphs")
+        if execution == "graphs":
             assert len(trainer.objective.recorder.recorded) >= 2  # with and without penalty
         ends.append(trainer.objective.ema.model.state_dict())
         losses.append(logged)
@@ -85,7 +88,7 @@ def test_a_run_with_recorded_steps_ends_where_one_without_does(critic_steps, gpu
 @pytest.mark.parametrize(
     ("error", "expected", "message"),
     [
-        (RuntimeError("not permitted when stream is capturing"), RecordingError, "not permitted.*--no_cuda_graphs"),
+        (RuntimeError("not permitted when stream is capturing"), RecordingError, "not permitted.*--execution eager"),
         (torch.OutOfMemoryError("out of memory"), torch.OutOfMemoryError, "out of memory"),  # needs another cure
     ],
 )

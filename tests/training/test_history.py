@@ -20,7 +20,7 @@ def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):
 
 
 def test_the_history_of_a_model_comes_from_the_hub_too(hub, celeba, tmp_path):
-    trained(celeba, tmp_path / "face-editor", steps=2, push_to_hub=True)
+    trained(celeba, tmp_path / "face-editor", steps=2, push_to_hub="face-editor")
     (tmp_path / "face-editor").rename(tmp_path / "elsewhere")
     run = trainer(celeba, tmp_path / "second", steps=1, initial_model="somebody/face-editor")
     record = json.loads((tmp_path / "elsewhere" / "model" / "training.json").read_text(encoding="utf-8"))

@@ -47,7 +47,7 @@ def test_every_model_trains_by_every_recipe_and_leaves_a_folder_that_loads(run, 
             answer = model(images) if run.startswith("classifier") else model(images, torch.zeros(6, 4))
     assert answer.isfinite().all()
     record = json.loads((folder / "training.json").read_text())
-    assert (record["steps"], record["images_seen"]) == (3, finished.config.total_images)
+    assert (record["steps"], record["images_seen"]) == (3, finished.config.schedule.total_images)
     assert record["config"]["attributes"] == list(NAMES)
     assert all(math.isfinite(value) for value in record["validation"].values())
     assert "train.py …" in (folder / "README.md").read_text()
@@ -61,7 +61,7 @@ class Brightness(SupervisedObjective):
     """A new objective: it predicts labels from mean colours."""
 
     def __init__(self, config, attributes, accelerator):
-        super().__init__(AttributeClassifier(attributes, config.image_size, 4), config, accelerator)
+        super().__init__(AttributeClassifier(attributes, config.data.image_size, 4), config, accelerator)
 
     def step(self, draw, random, step, progress):
         images, labels = draw()
@@ -211,4 +211,4 @@ def test_bf16_without_instructions_is_used_with_a_warning(celeba, tmp_path, monk
         slow = trainer(celeba, tmp_path, mixed_precision="bf16")
     assert slow.accelerator.mixed_precision == "bf16"
     assert trainer(celeba, tmp_path, mixed_precision="auto").accelerator.mixed_precision == "no"
-    assert recipe_defaults("stgan", "fast").mixed_precision == "auto"
+    assert recipe_defaults("stgan", "fast").run.mixed_precision == "auto"

@@ -71,7 +71,7 @@ def test_a_run_starts_from_the_discriminator_of_its_initial_model(celeba, tmp_pa
     assert f"width {width} instead of {width + 2}" in text
     shutil.rmtree(left / "discriminator")
     objective(tmp_path, initial_model=left)
-    assert "has no discriminator: --discriminator_head_start" in capsys.readouterr().out
+    assert "has no discriminator. It learns alone from the first 2 images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("config", ["", '{"architecture": "STGAN"}'])

@@ -28,15 +28,13 @@ def test_unconnected_processes_are_refused(started, known, monkeypatch):
 
 
 WORKER = """
-import importlib.util, sys
+import sys
 from pathlib import Path
 import torch
-specification = importlib.util.spec_from_file_location("train", sys.argv[1])
-script = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(script)
 from stgan.training import Trainer
+from stgan.training.command import parse
 
-trainer = Trainer(script.parse(sys.argv[3:]))
+trainer = Trainer(parse(sys.argv[2:]))
 trainer.objective_terms, trainer.seeds, trainer.drawn = [], [], []
 finish, step, draw = trainer._finish, trainer._train_step, trainer._draw
 
@@ -58,7 +56,7 @@ def recorded_finish():
     record = {"networks": networks, "terms": trainer.objective_terms, "processes": accelerator.num_processes}
     record |= {"seeds": trainer.seeds, "drawn": trainer.drawn}
     record["shared_buffers"] = trainer.objective.generator.broadcast_buffers
-    torch.save(record, Path(sys.argv[2]) / f"rank-{accelerator.process_index}.pt")
+    torch.save(record, Path(sys.argv[1]) / f"rank-{accelerator.process_index}.pt")
     return finish()
 
 trainer._train_step, trainer._finish, trainer._draw = recorded_step, recorded_finish, recorded_draw
@@ -72,7 +70,7 @@ def launch(launcher, words, folder):
     (folder / "worker.py").write_text(WORKER)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1"}
     done = subprocess.run(
-        [*launcher, str(folder / "worker.py"), str(ROOT / "train.py"), str(folder), *words],
+        [*launcher, str(folder / "worker.py"), str(folder), *words],
         env=environment, cwd=folder, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -101,7 +99,7 @@ def assert_ranks_agree(ranks):
 
 
 def test_two_processes_end_with_the_same_weights_and_resume_exactly(celeba, tmp_path):
-    settings = {"steps": 4, "checkpointing_steps": 2, "checkpoints_total_limit": 9, "streaming": True}
+    settings = {"steps": 4, "checkpointing_steps": 2, "streaming": True}
     settings |= {"total_images": 2 * 4 * 4, "dataloader_num_workers": 1}
     whole, text = launch(TORCHRUN, command(celeba, tmp_path / "whole", **settings), tmp_path / "whole")
     assert_ranks_agree(whole)

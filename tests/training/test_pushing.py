@@ -11,7 +11,7 @@ from stgan.training.checkpoints import CheckpointError
 
 
 def test_each_validation_pushes_the_model_with_its_card(hub, celeba, tmp_path):
-    trained(celeba, tmp_path / "face-editor", steps=4, validation_steps=2, push_to_hub=True, hub_private=True)
+    trained(celeba, tmp_path / "face-editor", steps=4, validation_steps=2, push_to_hub="face-editor", hub_private=True)
     repository = hub.repositories["models/somebody/face-editor"]
     assert repository.private
     shown = [json.loads(files["training.json"].data)["images_seen"] for _, files in repository.commits[1:]]
@@ -24,11 +24,11 @@ def test_each_validation_pushes_the_model_with_its_card(hub, celeba, tmp_path):
 
 
 def test_a_pushed_card_names_its_repository_and_records_of_earlier_weights_go(hub, celeba, tmp_path):
-    trained(celeba, tmp_path / "face-editor", steps=2, push_to_hub=True)
+    trained(celeba, tmp_path / "face-editor", steps=2, push_to_hub="face-editor")
     repository = hub.repositories["models/somebody/face-editor"]
     stale = {name: StoredFile(b"of former weights", large=False) for name in ("onnx/decode.onnx", "evaluation.json")}
     repository.commit("main", dict(repository.commits[-1][1]) | stale)
-    trained(celeba, tmp_path / "face-editor", steps=3, push_to_hub=True)
+    trained(celeba, tmp_path / "face-editor", steps=3, push_to_hub="face-editor")
     there = hub.files("models/somebody/face-editor")
     assert there.keys().isdisjoint(stale)
     assert b'from_pretrained("somebody/face-editor")' in there["README.md"]
@@ -46,13 +46,13 @@ def test_a_run_that_would_push_into_a_foreign_repository_does_not_start(files, o
     repository = hub.repositories["models/somebody/mine"] = Repository(private=False)
     repository.commit("main", {name: StoredFile(data, large=False) for name, data in files.items()})
     with pytest.raises(HubError, match=message):
-        trained(celeba, tmp_path, steps=1, push_to_hub=True, hub_model_id="mine", **options)
+        trained(celeba, tmp_path, steps=1, push_to_hub="mine", **options)
     assert hub.files("models/somebody/mine") == files
 
 
 def test_a_run_resumed_from_the_hub_equals_one_resumed_locally(hub, celeba, tmp_path):
-    settings = {"checkpointing_steps": 2, "checkpoints_total_limit": 1}
-    trained(celeba, tmp_path / "first", steps=4, push_to_hub=True, hub_model_id="mine", push_state_every=1, **settings)
+    settings = {"checkpointing_steps": 2}
+    trained(celeba, tmp_path / "first", steps=4, push_to_hub="mine", push_state_every=1, **settings)
     on_hub = hub.files("models/somebody/mine", "training-state")
     assert {path.split("/")[0] for path in on_hub if path.startswith("checkpoint-")} == {"checkpoint-4"}
     assert not any(path.startswith("checkpoint-") for path in hub.files("models/somebody/mine"))
@@ -66,7 +66,7 @@ def test_a_run_resumed_from_the_hub_equals_one_resumed_locally(hub, celeba, tmp_
 
 
 def test_a_hub_repository_without_a_state_is_refused(hub, celeba, tmp_path):
-    trained(celeba, tmp_path / "first", steps=2, push_to_hub=True, hub_model_id="mine")
+    trained(celeba, tmp_path / "first", steps=2, push_to_hub="mine")
     with pytest.raises(CheckpointError, match="--push_state_every"):
         trained(celeba, tmp_path / "second", steps=2, resume_from_checkpoint="somebody/mine@main")
     with pytest.raises(HubError, match="check the names"):
@@ -75,7 +75,7 @@ def test_a_hub_repository_without_a_state_is_refused(hub, celeba, tmp_path):
 
 def test_a_failed_upload_is_reported_and_the_run_continues(hub, celeba, tmp_path, capsys):
     hub.failures.append(Failure("POST", "/commit/", times=10))
-    assert trained(celeba, tmp_path, steps=2, push_to_hub=True, hub_model_id="mine").step == 2
+    assert trained(celeba, tmp_path, steps=2, push_to_hub="mine").step == 2
     text = capsys.readouterr().out
     assert "Could not push to somebody/mine: The connection to the Hub was lost" in text
     assert "Training continues" in text

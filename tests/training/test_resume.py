@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from runs import KEEP_ALL, assert_same_state, trained
+from runs import SAVE_ALL, assert_same_state, trained
 from safetensors.torch import load_file
 
 from stgan.models import load_generator
@@ -17,7 +17,7 @@ from stgan.training.checkpoints import CheckpointError
 def test_a_run_resumed_from_a_checkpoint_ends_as_one_that_never_stopped(run, step, uninterrupted, celeba, tmp_path):
     whole = uninterrupted(run)
     shutil.copytree(whole / f"checkpoint-{step}", tmp_path / f"checkpoint-{step}")
-    resumed = trained(celeba, tmp_path, run, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    resumed = trained(celeba, tmp_path, run, steps=6, resume_from_checkpoint="latest", **SAVE_ALL)
     assert resumed.step == 6
     for later in range(step + 1, 7):
         assert_same_state(tmp_path / f"checkpoint-{later}", whole / f"checkpoint-{later}")
@@ -35,14 +35,14 @@ def test_a_checkpoint_of_recorded_steps_resumes_where_none_are_recorded(uninterr
         for group in state["param_groups"]:
             group |= {"capturable": True, "lr": torch.tensor(group["lr"])}
         torch.save(state, file)
-    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **SAVE_ALL)
     assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_streamed_run_resumes_exactly_too(workers, celeba, tmp_path):
     settings = {"streaming": True, "steps": 12, "dataloader_num_workers": workers, "batch_size": 5}
-    settings |= {"checkpointing_steps": 7, "checkpoints_total_limit": 100}
+    settings |= {"checkpointing_steps": 7}
     trained(celeba, tmp_path / "whole", **settings)
     shutil.copytree(tmp_path / "whole" / "checkpoint-7", tmp_path / "resumed" / "checkpoint-7")
     resumed = trained(celeba, tmp_path / "resumed", resume_from_checkpoint="latest", **settings)
@@ -59,7 +59,7 @@ def test_resuming_a_finished_run_changes_nothing(uninterrupted, celeba, tmp_path
     shutil.copytree(uninterrupted("stgan-fast"), tmp_path / "again")
     before = (tmp_path / "again" / "checkpoint-6" / "progress.json").stat().st_mtime_ns
     record = json.loads((tmp_path / "again" / "model" / "training.json").read_text(encoding="utf-8"))
-    others = {"attribute_weight": 1.0, "resume_from_checkpoint": "latest", **KEEP_ALL}
+    others = {"attribute_weight": 1.0, "resume_from_checkpoint": "latest", **SAVE_ALL}
     trained(celeba, tmp_path / "again", steps=4, **others)
     assert (tmp_path / "again" / "checkpoint-6" / "progress.json").stat().st_mtime_ns == before
     load_generator(tmp_path / "again" / "model")
@@ -81,8 +81,7 @@ def test_resuming_with_other_settings_names_the_differences(uninterrupted, celeb
 
 def test_a_learning_rate_may_change_between_two_parts_of_a_run(uninterrupted, celeba, tmp_path):
     shutil.copytree(uninterrupted("stgan-fast") / "checkpoint-6", tmp_path / "checkpoint-6")
-    settings = {"learning_rate": 1e-5, "adam_beta1": 0.3, "lr_schedule": "constant"}
+    settings = {"learning_rate": 1e-5, "decay_start": 1.0}
     resumed = trained(celeba, tmp_path, steps=7, resume_from_checkpoint="latest", **settings)
     rates = [group["lr"] for group in resumed.objective.generator_optimizer.param_groups]
     assert rates == [1e-5]
-    assert resumed.objective.generator_optimizer.param_groups[0]["betas"][0] == 0.3

@@ -13,24 +13,24 @@ from stgan.training.schedule import learning_rate_factor
 
 
 @pytest.mark.parametrize(
-    ("schedule", "expected"),
+    ("schedule", "expected", "last"),
     [
-        ("constant", [1, 1, 1, 1]),
-        ("drop", [1, 1, 0.1, 0.1]),
-        ("linear", [1, 1, 1, 0.5]),
-        ("cosine", [1, 1, 1, 0.5]),
+        ("drop", [1, 1, 0.1, 0.1], 0.1),
+        ("linear", [1, 1, 1, 0.5], 0),
+        ("cosine", [1, 1, 1, 0.5], 0),
     ],
 )
-def test_learning_rate_schedules(schedule, expected):
-    config = TrainingConfig(lr_schedule=schedule, decay_start=0.5)
+def test_learning_rate_schedules(schedule, expected, last):
+    config = TrainingConfig.from_flat(lr_schedule=schedule, decay_start=0.5)
     factors = [learning_rate_factor(config, 0, progress) for progress in (0, 0.49, 0.5, 0.75)]
     assert factors == pytest.approx(expected)
-    end = learning_rate_factor(config, 0, 0.999_999)
-    assert end == pytest.approx({"constant": 1, "drop": 0.1}.get(schedule, 0), abs=1e-5)
+    assert learning_rate_factor(config, 0, 0.999_999) == pytest.approx(last, abs=1e-5)
+    constant = config.changed(decay_start=1.0)
+    assert [learning_rate_factor(constant, 0, progress) for progress in (0, 0.5, 0.999_999)] == [1, 1, 1]
 
 
 def test_the_learning_rate_rises_over_the_first_images():
-    config = TrainingConfig(warmup_images=320, batch_size=32)
+    config = TrainingConfig.from_flat(warmup_images=320, batch_size=32)
     assert [learning_rate_factor(config, images, 0) for images in (0, 32, 288, 320, 9_999)] == pytest.approx(
         [0.1, 0.2, 1, 1, 1]
     )

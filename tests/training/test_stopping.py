@@ -6,7 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from runs import KEEP_ALL, assert_same_state, command, last_checkpoint, start, trained, trainer, wait_for
+from runs import SAVE_ALL, assert_same_state, command, last_checkpoint, start, trained, trainer, wait_for
 
 from stgan.models import load_generator
 from stgan.training.checkpoints import list_checkpoints
@@ -52,7 +52,7 @@ def test_a_signal_saves_after_the_step_and_the_resumed_run_equals_the_uninterrup
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4"]
     assert "Stopped after step 4 of 6" in capsys.readouterr().out
     load_generator(tmp_path / "model")
-    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **KEEP_ALL)
+    trained(celeba, tmp_path, steps=6, resume_from_checkpoint="latest", **SAVE_ALL)
     assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
 
 
@@ -85,7 +85,7 @@ def test_signal_handlers_are_restored(celeba, tmp_path):
 
 def test_a_run_killed_at_any_moment_resumes_as_if_it_had_not_been(celeba, tmp_path):
     """kill -9 while it trains and saves; what it leaves half-written is never used."""
-    settings = {"steps": 40, "checkpointing_steps": 1, "checkpoints_total_limit": 3}
+    settings = {"steps": 40, "checkpointing_steps": 1}
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(command(celeba, killed, **settings), cwd=tmp_path)
     wait_for(killed, 5, process)
@@ -107,7 +107,7 @@ def stopped_stream(celeba, tmp_path_factory):
     output = tmp_path_factory.mktemp("stopped") / "run"
     words = command(
         celeba, output, steps=100_000, streaming=True, dataloader_num_workers=2, checkpointing_steps=2,
-        validation_steps=2, push_to_hub=True, hub_model_id="nobody/nothing", checkpoints_total_limit=2,
+        validation_steps=2, push_to_hub="nobody/nothing",
     )  # fmt: skip
     unreachable = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_none"}
     process = start(words, cwd=output.parent, env=unreachable)

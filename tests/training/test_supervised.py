@@ -19,7 +19,7 @@ def test_a_classifier_learns_visible_attributes(celeba, tmp_path):
 
 def test_an_aligner_learns_the_way_back(celeba, tmp_path):
     finished = trained(
-        celeba, tmp_path, "aligner-fast", steps=400, batch_size=16, aligner_width=8, max_validation_samples=12,
+        celeba, tmp_path, "aligner-fast", steps=400, batch_size=16, width=8, max_validation_samples=12,
         warmup_images=160, logging_steps=50, checkpointing_steps=1_000, ema_half_life=160,
     )  # fmt: skip
     objective = finished.objective

@@ -17,7 +17,7 @@ from stgan.training.config import (
     recipe_defaults,
 )
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 MODELS = ("stgan", "attgan", "stargan", "classifier", "aligner")
 # A value of each option that is no recipe's, in the words of the command line.
 OTHERS = {
