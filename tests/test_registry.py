@@ -1,5 +1,7 @@
 """A new architecture needs its class and one entry: loading, card, publishing, trainer and FaceEditor follow."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,10 @@ from stgan.models import (
 from stgan.models.encoder_decoder import Features
 from stgan.models.registry import of_kind, trainable
 from stgan.publish import PublishModel, check_model, publish
+from stgan.training.command import parse
+from stgan.training.editing import EditingObjective
+from stgan.training.networks import build_discriminator, build_generator
+from stgan.training.trainer import OBJECTIVES
 
 NAMES = ("Eyeglasses", "Male")
 
@@ -64,7 +70,6 @@ def tint(tmp_path):
 
 def test_an_editor_registered_at_run_time_is_one_of_the_family(tint):
     assert type(load_generator(tint)) is Tint
-    assert trainable()["tint"].discriminator is Discriminator
     check_model(tint)
     card = model_card(tint, "owner/tint")
     assert card.data.tags == ["face-editing", "attribute-editing", "gan", "arxiv:2601.01234"]
@@ -75,6 +80,20 @@ def test_an_editor_registered_at_run_time_is_one_of_the_family(tint):
         load_generator(tint)
     with pytest.raises(ModelFolderError, match="holds Tint, which is none of STGAN"):
         check_model(tint)
+
+
+def test_the_trainer_builds_it(tint):
+    config = parse(
+        ["--model", "tint", "--image_size", "32", "--label_mode", "difference", "--discriminator_width", "4"]
+    )
+    generator = build_generator(config, NAMES)
+    assert type(generator) is Tint
+    assert (generator.image_size, generator.soft_mask) == (32, config.generator.soft_mask)
+    assert type(build_discriminator(config, NAMES)) is Discriminator
+    assert OBJECTIVES[trainable()["tint"].kind] is EditingObjective
+    ARCHITECTURES.pop("Tint")
+    with pytest.raises(ValueError, match="model must be one of stgan, attgan, stargan"):
+        replace(config, model="tint")
 
 
 def test_face_editor_edits_with_it(tint):

@@ -11,6 +11,7 @@ import tyro
 
 from stgan.data import DataError
 from stgan.models import ModelFolderError
+from stgan.models.registry import trainable
 from stgan.training.alarms import TrainingError
 from stgan.training.checkpoints import CheckpointError
 from stgan.training.config import TrainingConfig, recipe_defaults
@@ -42,7 +43,7 @@ def main(arguments: list[str], program: str = "stgan train") -> None:
 def parse(arguments: list[str], program: str = "stgan train") -> TrainingConfig:
     """Read the options; --model, --recipe and --streaming decide what the others start from."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--model", default="stgan", choices=get_args(get_type_hints(TrainingConfig)["model"]))
+    first.add_argument("--model", default="stgan", choices=list(trainable()))
     first.add_argument("--recipe", default="fast", choices=get_args(get_type_hints(TrainingConfig)["recipe"]))
     first.add_argument("--streaming", action="store_true")
     chosen, _ = first.parse_known_args(arguments)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Suppress
 
+from stgan.models.registry import trainable
 from stgan.training.options import (
     CheckpointOptions,
     DataOptions,
@@ -167,7 +168,7 @@ class TrainingConfig:
     """
 
     # stgan, attgan and stargan are editors; a classifier labels photos and judges edits; an aligner sets faces upright.
-    model: Literal["stgan", "attgan", "stargan", "classifier", "aligner"] = "stgan"
+    model: str = "stgan"
     # fast: this project's losses and settings; paper: those of the model's paper. Classifier and aligner have only one.
     recipe: Literal["fast", "paper"] = "fast"
 
@@ -195,6 +196,7 @@ class TrainingConfig:
         )
         steps = (self.reports.logging_steps, self.checkpoints.checkpointing_steps, self.reports.validation_steps)
         return {
+            f"model must be one of {', '.join(trainable())}": self.model in trainable(),
             "batch_size and total_images must be positive": min(schedule.batch_size, schedule.total_images) > 0,
             "max_train_samples and max_validation_samples must be positive": data.max_validation_samples > 0
                 and (data.max_train_samples is None or data.max_train_samples > 0),

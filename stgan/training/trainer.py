@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import device_name
 from stgan.data import Batch, StreamBatches
+from stgan.models.registry import trainable
 from stgan.training.alarms import check_losses, check_weights, overfitting_warning
 from stgan.training.checkpoints import (
     PARTIAL_PREFIX,
@@ -47,13 +48,11 @@ from stgan.training.splits import Splits
 from stgan.training.stopping import StopSignals
 
 OBJECTIVES: dict[str, type[Objective]] = {
-    "stgan": EditingObjective,
-    "attgan": EditingObjective,
-    "stargan": EditingObjective,
+    "editor": EditingObjective,
     "classifier": ClassificationObjective,
     "aligner": RegistrationObjective,
 }
-"""What ``--model`` trains."""
+"""By the kind of network that ``--model`` names."""
 PROCESS_TIMEOUT = timedelta(
     hours=3
 )  # the first process decodes the data while the others wait; NCCL allows ten minutes
@@ -107,7 +106,7 @@ class Trainer:
         elif self.config.run.initial_model:
             self.config = self.config.continuing(saved_method(self.config.run.initial_model))
         config = self.config
-        self.objective = OBJECTIVES[config.model](config, self.attributes, self.accelerator)
+        self.objective = OBJECTIVES[trainable()[config.model].kind](config, self.attributes, self.accelerator)
         if self.objective.ema:
             self.accelerator.register_for_checkpointing(self.objective.ema)
         images_per_step = config.schedule.batch_size * self.accelerator.num_processes * self.objective.batches_per_step
