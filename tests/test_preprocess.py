@@ -9,6 +9,7 @@ from numbered_data import encoded
 from PIL import Image
 
 from stgan.data import DataError, Preprocess, label_value, random_flip
+from stgan.data.errors import UNDECODABLE, Skipped
 from stgan.data.preprocess import decode_row
 from stgan.frame import normalise, quantise
 
@@ -45,7 +46,7 @@ def test_each_crop_keeps_its_box(crop, size, box):
 
 
 def test_an_unknown_crop_names_the_known_ones():
-    with pytest.raises(DataError, match="auto, celeba, center, none"):
+    with pytest.raises(DataError, match="auto, celeba, celebahq, face, center, none"):
         Preprocess(32, "middle")
 
 
@@ -100,11 +101,11 @@ def test_damaged_images_are_skipped_and_never_stop_a_run(kind):
             damaged[random.integers(0, min(len(damaged), 200))] = random.integers(0, 256)
         cell = {"bytes": bytes(damaged), "path": "some.jpg"}
         decoded = decode_row({"image": cell, "a": 1}, "image", ("a",), Preprocess(8), "row 0")
-        skipped += decoded == "some.jpg" if isinstance(decoded, str) else 0
+        skipped += decoded == Skipped("some.jpg", UNDECODABLE) if isinstance(decoded, Skipped) else 0
     assert skipped > 20
 
 
 @pytest.mark.parametrize("cell", [None, {}, {"bytes": None, "path": None}, {"bytes": None, "path": "/nowhere.jpg"}])
 def test_an_empty_cell_is_skipped(cell):
-    name = decode_row({"image": cell, "a": 1}, "image", ("a",), Preprocess(8), "row 3")
-    assert name == ("/nowhere.jpg" if cell and cell.get("path") else "row 3")
+    skipped = decode_row({"image": cell, "a": 1}, "image", ("a",), Preprocess(8), "row 3")
+    assert skipped == ("/nowhere.jpg" if cell and cell.get("path") else "row 3", UNDECODABLE)

@@ -13,6 +13,7 @@ from numbered_data import BITS, numbered_dataset, numbers
 
 from stgan.attributes import CELEBA_ATTRIBUTES
 from stgan.data import DataError, Preprocess, SkippedImages, StreamBatches, load_into_memory, open_split
+from stgan.data.errors import UNDECODABLE, Skipped
 
 ATTRIBUTES = ("Black_Hair", "Eyeglasses", "Male")
 LAYOUTS = ("celeba", "celeba_signed", "celeba_numbered", "celeba_download")
@@ -202,10 +203,12 @@ def test_a_dataset_of_which_nothing_can_be_decoded_says_so(tmp_path, streaming):
 
 def test_a_long_dataset_is_stopped_early_not_at_its_end():
     skipped = SkippedImages()
-    skipped.add(500, [f"{i}" for i in range(10)])  # one in a hundred of the first thousand is not passed yet
+    skipped.add(
+        500, [Skipped(f"{i}", UNDECODABLE) for i in range(10)]
+    )  # one in a hundred of the first thousand is not passed yet
     with pytest.raises(DataError, match="11 of 501"):
-        skipped.add(1, ["10"])
-    SkippedImages(seen=5_000).add(1, [f"{i}" for i in range(50)])
+        skipped.add(1, [Skipped("10", UNDECODABLE)])
+    SkippedImages(seen=5_000).add(1, [Skipped(f"{i}", UNDECODABLE) for i in range(50)])
 
 
 def test_images_missing_from_a_download_are_skipped_by_name(celeba_download, faces, tmp_path):

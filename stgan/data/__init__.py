@@ -4,19 +4,23 @@ Any dataset with an image column and binary columns works. Images come out as ui
 """
 
 from stgan.data.errors import DataError, MissingSplitError, SkippedImages
+from stgan.data.faces import FaceFrames, FaceLocator
 from stgan.data.memory import MemoryBatches, MemoryDataset, load_into_memory
 from stgan.data.preprocess import Batch, Preprocess, label_value, random_flip
-from stgan.data.sources import open_split
+from stgan.data.sources import Source, open_split
 from stgan.data.stream import StreamBatches
 
 __all__ = [
     "Batch",
     "DataError",
+    "FaceFrames",
+    "FaceLocator",
     "MemoryBatches",
     "MemoryDataset",
     "MissingSplitError",
     "Preprocess",
     "SkippedImages",
+    "Source",
     "StreamBatches",
     "label_value",
     "load_into_memory",

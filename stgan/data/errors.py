@@ -1,12 +1,17 @@
-"""What can be wrong with a dataset: errors that say what to do, and a count of undecodable images."""
+"""What can be wrong with a dataset: errors that say what to do, and a count of the images that are skipped."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-SKIPPED_LIMIT = 0.01
+UNDECODABLE = "undecodable"
+UNDECODABLE_LIMIT = 0.01
 """Largest share of undecodable images that a run accepts."""
-SKIPPED_GRACE = 1_000
-"""That share is taken of at least this many images, since the length of a stream is unknown."""
+REJECTED_LIMIT = 0.5
+"""Largest share of images rejected for other reasons."""
+GRACE = 1_000
+"""Both shares are taken of at least this many images, since the length of a stream is unknown."""
+EXAMPLES = 5
 
 
 class DataError(ValueError):
@@ -17,36 +22,83 @@ class MissingSplitError(DataError):
     """A dataset has no split of the requested name or of one of its aliases."""
 
 
+class RejectedImage(ValueError):
+    """An image that can be decoded but not used. The message is a reason of two or three words."""
+
+
+class Skipped(NamedTuple):
+    """An image that is left out, and why."""
+
+    name: str
+    reason: str
+
+
 @dataclass
 class SkippedImages:
-    """Counts the images that could not be decoded and stops the run when there are too many."""
+    """Counts the images that are left out and stops the run when there are too many.
+
+    Attributes:
+        seen: number of images, used and left out.
+        names: of the undecodable ones.
+        rejected: number of images left out for each other reason.
+        examples: names of the first of those.
+    """
 
     seen: int = 0
     names: list[str] = field(default_factory=list)
+    rejected: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, seen: int, names: Sequence[str]) -> None:
-        """Count ``seen`` images, of which those in ``names`` could not be decoded.
+    def add(self, seen: int, skipped: Iterable[Skipped]) -> None:
+        """Count ``seen`` images, among them those in ``skipped``.
 
         Raises:
-            DataError: more than 1 % of the images so far, or of the first 1,000, could not be decoded.
+            DataError: more than 1 % are undecodable, or more than half are rejected, of the images so far or of the
+                first 1,000.
         """
         self.seen += seen
-        self.names.extend(names)
-        if len(self.names) > SKIPPED_LIMIT * max(self.seen, SKIPPED_GRACE):
-            self.fail()
+        for name, reason in skipped:
+            if reason == UNDECODABLE:
+                self.names.append(name)
+                continue
+            self.rejected[reason] = self.rejected.get(reason, 0) + 1
+            examples = self.examples.setdefault(reason, [])
+            examples += [name] if len(examples) < EXAMPLES else []
+        self._check(max(self.seen, GRACE))
 
     def check(self) -> None:
-        """Apply the same limit at the end of a dataset, when the number of its images is known."""
-        if len(self.names) > SKIPPED_LIMIT * self.seen:
-            self.fail()
+        """Apply the same limits at the end of a dataset, when the number of its images is known."""
+        self._check(self.seen)
 
-    def fail(self) -> None:
-        """Raise the error that names the first of the undecodable images."""
-        raise DataError(
-            f"{len(self.names)} of {self.seen} images could not be decoded, more than {SKIPPED_LIMIT:.0%}. "
-            f"The first: {', '.join(self.names[:5])}. Repair or remove them, or download the dataset again."
-        )
+    def _check(self, images: int) -> None:
+        if len(self.names) > UNDECODABLE_LIMIT * images:
+            raise DataError(
+                f"{len(self.names)} of {self.seen} images could not be decoded, more than {UNDECODABLE_LIMIT:.0%}. "
+                f"The first: {', '.join(self.names[:EXAMPLES])}. Repair or remove them, or download the dataset again."
+            )
+        if sum(self.rejected.values()) > REJECTED_LIMIT * images:
+            raise DataError(
+                f"{self._rejections()}, more than {REJECTED_LIMIT:.0%} of {self.seen}. Use another --crop or images "
+                "that fit this one."
+            )
+
+    def _rejections(self) -> str:
+        reasons = [
+            f"{count} {reason} (first: {', '.join(self.examples[reason])})" for reason, count in self.rejected.items()
+        ]
+        return f"{sum(self.rejected.values())} images rejected: {', '.join(reasons)}"
 
     def __str__(self) -> str:
-        first = f" (first: {', '.join(self.names[:5])})" if self.names else ""
-        return f"{len(self.names)} of {self.seen} images skipped as undecodable{first}"
+        first = f" (first: {', '.join(self.names[:EXAMPLES])})" if self.names else ""
+        rejections = f"; {self._rejections()}" if self.rejected else ""
+        return f"{len(self.names)} of {self.seen} images skipped as undecodable{first}{rejections}"
+
+
+def total(counts: Sequence[SkippedImages]) -> SkippedImages:
+    """The counts of several datasets as one."""
+    result = SkippedImages(sum(each.seen for each in counts), [name for each in counts for name in each.names])
+    for each in counts:
+        for reason, count in each.rejected.items():
+            result.rejected[reason] = result.rejected.get(reason, 0) + count
+            result.examples[reason] = (result.examples.get(reason, []) + each.examples[reason])[:EXAMPLES]
+    return result

@@ -6,34 +6,46 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from stgan.data.errors import DataError, SkippedImages
-from stgan.data.preprocess import Batch, Preprocess, collate, decode_row
-from stgan.data.sources import check_attributes, check_labels, image_column, open_split
+from stgan.data.errors import DataError, Skipped, SkippedImages, total
+from stgan.data.faces import FaceFrames, opencv_without_threads
+from stgan.data.preprocess import Batch, Preprocess, Sample, collate, decode_row
+from stgan.data.sources import MAX_ENLARGEMENT, Source, check_attributes, check_labels, image_column, open_split
 
 
 @dataclass
 class MemoryDataset:
-    """A dataset decoded once: uint8 images (N, 3, S, S) and float labels (N, A) in {0, 1}."""
+    """Decoded images with their labels.
+
+    Attributes:
+        images: uint8 (N, 3, S, S).
+        labels: float (N, A) in {0, 1}.
+        skipped: counts of the images that were left out.
+        sharp: bool (N,), which images may be shown as real to losses that judge realness. By default all.
+    """
 
     images: Tensor
     labels: Tensor
     skipped: SkippedImages = field(default_factory=SkippedImages)
+    sharp: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.sharp is None:
+            self.sharp = torch.ones(len(self.images), dtype=torch.bool, device=self.images.device)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: torch.device | str) -> "MemoryDataset":
         """The same dataset on a device. Batches then need no copy from the host."""
-        return MemoryDataset(self.images.to(device), self.labels.to(device), self.skipped)
+        return MemoryDataset(self.images.to(device), self.labels.to(device), self.skipped, self.sharp.to(device))
 
 
 def load_into_memory(
-    source: str | Path,
+    source: str | Path | Source | Sequence[Source],
     split: str,
     attributes: Sequence[str],
     image_size: int,
@@ -44,60 +56,89 @@ def load_into_memory(
     workers: int = 2,
     revision: str | None = None,
     progress: bool = False,
+    frames: FaceFrames | None = None,
 ) -> MemoryDataset:
-    """Decode a whole split into memory, in the dataset's order.
+    """Decode a whole split of one or several datasets into memory, in their order.
 
     Args:
-        source, split, revision: see :func:`open_split`.
+        source: a dataset as in :func:`open_split`, or one or several :class:`Source`.
+        split: see :func:`open_split`.
         attributes: the A columns to read as labels.
-        image_size, crop: see :class:`Preprocess`.
-        max_samples: read at most this many images.
-        skip_samples: leave out this many images at the start.
+        image_size: S, pixels. All images are resampled to it.
+        max_samples, skip_samples, crop, revision: of ``source`` where that is not a :class:`Source`.
         workers: processes that decode; 0 decodes in this one.
         progress: show a progress bar.
+        frames: locates faces for the crop ``face``.
 
     Returns:
         The dataset, on the CPU. An image takes 49,152 bytes at 128 px.
 
     Raises:
         DataError: see :func:`open_split`; or an attribute is not a column, a column holds something other than labels,
-            or more than 1 % of the images cannot be decoded.
+            or more than 1 % of the images cannot be decoded, or more than half do not suit the crop.
     """
-    dataset = open_split(source, split, revision=revision)
+    if isinstance(source, str | Path):
+        source = Source(source, crop, None, revision, max_samples, skip_samples)
+    sources = [source] if isinstance(source, Source) else list(source)
+    opened = _open_all(sources, split, attributes, image_size, frames)  # all, so that mistakes show at once
+    count = sum(map(len, opened))
+    images = torch.empty(count, 3, image_size, image_size, dtype=torch.uint8)
+    labels, sharp = torch.empty(count, len(attributes)), torch.empty(count, dtype=torch.bool)
+    filled, counts = 0, []
+    for each, rows in zip(sources, opened, strict=True):
+        start, skipped = filled, SkippedImages()
+        loader = torch.utils.data.DataLoader(rows, batch_size=256, num_workers=workers, collate_fn=collate)
+        with opencv_without_threads():
+            batches = iter(loader)
+        for batch in tqdm(batches, f"decoding {split}", len(loader), disable=not progress):
+            skipped.add(batch.rows, batch.skipped)
+            end = filled + len(batch.images)
+            if end > filled:
+                images[filled:end], labels[filled:end] = batch.images, batch.labels
+                sharp[filled:end] = batch.enlargements <= MAX_ENLARGEMENT if each.sharp is None else each.sharp
+            filled = end
+        skipped.check()
+        if filled == start:
+            raise DataError(f"The split {split!r} of {each.path} is empty.")
+        counts.append(skipped)
+    return MemoryDataset(images[:filled], labels[:filled], total(counts), sharp[:filled])
+
+
+def _open_all(sources: Sequence[Source], *arguments: Any) -> list["_DecodedRows"]:
+    opened = []
+    for source in sources:
+        try:
+            opened.append(_open_rows(source, *arguments))
+        except DataError as error:
+            if len(sources) == 1:
+                raise
+            raise type(error)(f"{source.path}: {error}") from error
+    return opened
+
+
+def _open_rows(
+    source: Source, split: str, attributes: Sequence[str], image_size: int, frames: FaceFrames | None
+) -> "_DecodedRows":
+    dataset = open_split(source.path, split, revision=source.revision)
     check_attributes(dataset, attributes)
-    last = len(dataset) if max_samples is None else min(skip_samples + max_samples, len(dataset))
-    dataset = dataset.select(range(min(skip_samples, last), last))
+    last = len(dataset) if source.max_samples is None else source.skip_samples + source.max_samples
+    dataset = dataset.select(range(min(source.skip_samples, len(dataset)), min(last, len(dataset))))
     check_labels(dataset, attributes)
-    rows = _DecodedRows(dataset.select_columns([image_column(dataset), *attributes]), attributes, image_size, crop)
-    loader = torch.utils.data.DataLoader(rows, batch_size=256, num_workers=workers, collate_fn=collate)
-    images = torch.empty(len(dataset), 3, image_size, image_size, dtype=torch.uint8)
-    labels = torch.empty(len(dataset), len(attributes))
-    filled, skipped = 0, SkippedImages()
-    for batch_images, batch_labels, names in tqdm(loader, desc=f"decoding {split}", disable=not progress):
-        count = len(batch_images)
-        skipped.add(count + len(names), names)
-        if count:
-            images[filled : filled + count] = batch_images
-            labels[filled : filled + count] = batch_labels
-            filled += count
-    skipped.check()
-    if not filled:
-        raise DataError(f"The split {split!r} of {source} is empty.")
-    return MemoryDataset(images[:filled], labels[:filled], skipped)
+    column = image_column(dataset)
+    preprocess = Preprocess(image_size, source.crop, frames)
+    return _DecodedRows(dataset.select_columns([column, *attributes]), column, attributes, preprocess)
 
 
 class _DecodedRows(torch.utils.data.Dataset):
     """Rows of a dataset as :func:`decode_row` returns them."""
 
-    def __init__(self, dataset: datasets.Dataset, attributes: Sequence[str], image_size: int, crop: str):
-        self.dataset, self.attributes = dataset, attributes
-        self.column = image_column(dataset)
-        self.preprocess = Preprocess(image_size, crop)
+    def __init__(self, dataset: datasets.Dataset, column: str, attributes: Sequence[str], preprocess: Preprocess):
+        self.dataset, self.column, self.attributes, self.preprocess = dataset, column, attributes, preprocess
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray] | str:
+    def __getitem__(self, index: int) -> Sample | Skipped:
         return decode_row(self.dataset[index], self.column, self.attributes, self.preprocess, f"row {index}")
 
 
@@ -115,6 +156,7 @@ class MemoryBatches:
         weights: float (N,), relative probability of each image, drawn with replacement. None draws each image once an
             epoch.
         device: where batches are delivered; by default the dataset's own device.
+        rows: bool (N,) or whole numbers (M,), the images to draw from, such as the dataset's ``sharp``; by default all.
 
     Raises:
         DataError: the dataset does not fill one batch.
@@ -129,11 +171,16 @@ class MemoryBatches:
         world_size: int = 1,
         weights: Tensor | None = None,
         device: torch.device | str | None = None,
+        rows: Tensor | None = None,
     ):
-        self.batches_per_epoch = len(dataset) // (batch_size * world_size)
+        if rows is not None:
+            rows = (rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows).to(dataset.images.device)
+            weights = None if weights is None else weights.to(rows.device)[rows]
+        self.rows, self.count = rows, len(dataset) if rows is None else len(rows)
+        self.batches_per_epoch = self.count // (batch_size * world_size)
         if not self.batches_per_epoch:
             raise DataError(
-                f"{len(dataset)} images are fewer than one batch of {batch_size} for {world_size} process(es): "
+                f"{self.count} images are fewer than one batch of {batch_size} for {world_size} process(es): "
                 "lower --batch_size or give more images."
             )
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
@@ -148,6 +195,7 @@ class MemoryBatches:
             self._epoch, self._order = epoch, self._draw_order(epoch).to(self.dataset.images.device)
         start = (batch * self.world_size + self.rank) * self.batch_size
         rows = self._order[start : start + self.batch_size]
+        rows = rows if self.rows is None else self.rows[rows]
         batch = self.dataset.images[rows], self.dataset.labels[rows]
         if self.device.type == "cuda" and rows.device.type == "cpu":  # otherwise the step waits for each copy
             batch = tuple(part.pin_memory() for part in batch)
@@ -156,8 +204,8 @@ class MemoryBatches:
     def _draw_order(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         if self.weights is None:
-            return torch.randperm(len(self.dataset), generator=generator)
-        return torch.multinomial(self.weights, len(self.dataset), replacement=True, generator=generator)
+            return torch.randperm(self.count, generator=generator)
+        return torch.multinomial(self.weights, self.count, replacement=True, generator=generator)
 
     def state_dict(self) -> dict[str, Any]:
         """Empty: the number of the next batch is enough to resume."""

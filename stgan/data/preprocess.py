@@ -4,19 +4,22 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from stgan.data.errors import DataError
+from stgan.data.errors import UNDECODABLE, DataError, RejectedImage, Skipped
+from stgan.data.faces import FaceFrames
+from stgan.data.frames import celebahq_frame, enlargement, frame_crop
 from stgan.frame import CELEBA_CROP, CELEBA_SIZE
+from stgan.photo.files import open_photo
 
 Batch = tuple[Tensor, Tensor]  # uint8 images (B, 3, S, S), float labels (B, A) in {0, 1}
 
-CROPS = ("auto", "celeba", "center", "none")
+CROPS = ("auto", "celeba", "celebahq", "face", "center", "none")
 
 
 @dataclass(frozen=True)
@@ -25,34 +28,61 @@ class Preprocess:
 
     Args:
         image_size: S, pixels.
-        crop: ``celeba``: the 170x170 box of the paper, for 178x218 images. ``center``: the largest centred square.
-            ``none``: the whole image. ``auto``: ``celeba`` for 178x218 images and ``center`` for all others.
+        crop: ``celeba``: the 170x170 box of the paper, for 178x218 images. ``celebahq``: the same part of a face in the
+            square images of CelebA-HQ, of any size; what they lack at the border is mirrored. ``face``: the same part
+            of the face in any photograph, located by ``frames``. ``center``: the largest centred square. ``none``: the
+            whole image. ``auto``: ``celeba`` for 178x218 images and ``center`` for all others.
+        frames: locates faces for the crop ``face``.
 
     Raises:
-        DataError: there is no such crop.
+        DataError: there is no such crop, or ``face`` comes without ``frames``.
     """
 
     image_size: int
     crop: str = "auto"
+    frames: FaceFrames | None = None
 
     def __post_init__(self) -> None:
         if self.crop not in CROPS:
             raise DataError(f"Unknown crop {self.crop!r}: use one of {', '.join(CROPS)}.")
+        if self.crop == "face" and self.frames is None:
+            raise DataError("The crop 'face' needs a model that locates faces: give the folder of an editor.")
 
     def __call__(self, encoded: bytes) -> np.ndarray:
         """Decode and preprocess one image.
 
         Raises:
+            RejectedImage: the image does not suit the crop.
             OSError, ValueError, SyntaxError: the bytes are not an image.
         """
+        return self.with_enlargement(encoded)[0]
+
+    def with_enlargement(self, encoded: bytes) -> tuple[np.ndarray, float]:
+        """The same with the result's pixels per pixel of the original, across. Above 1 details are missing."""
         with Image.open(io.BytesIO(encoded)) as opened:
-            return self.from_image(opened)
+            if self.crop == "face":
+                return self._face(encoded, opened)
+            return self.from_image(opened), self.enlargement(opened.size)
 
     def from_image(self, image: Image.Image) -> np.ndarray:
-        """Preprocess an image that is already open."""
+        """Preprocess an image that is already open, with any crop but ``face``."""
+        if self.crop == "celebahq":
+            frame = celebahq_frame(self._side(image.size))
+            return _channels_first(frame_crop(np.asarray(image.convert("RGB")), frame, self.image_size))
         cropped = image.crop(self.box(image.size)).convert("RGB")  # resize(box=…) would read pixels outside the box
-        resized = cropped.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
-        return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
+        return _channels_first(cropped.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC))
+
+    def _face(self, encoded: bytes, opened: Image.Image) -> tuple[np.ndarray, float]:
+        rgb = open_photo(opened).rgb  # upright, as EXIF data say, in sRGB
+        frame = self.frames.find(encoded, rgb)
+        return _channels_first(frame_crop(rgb, frame, self.image_size)), enlargement(frame, self.image_size)
+
+    def enlargement(self, size: tuple[int, int]) -> float:
+        """Pixels of the result per pixel of an image of ``size`` (width, height), across; any crop but ``face``."""
+        if self.crop == "celebahq":
+            return enlargement(celebahq_frame(self._side(size)), self.image_size)
+        left, _, right, _ = self.box(size)
+        return self.image_size / (right - left)
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """The part to keep of an image of ``size`` (width, height): left, top, right, bottom in pixels."""
@@ -62,7 +92,7 @@ class Preprocess:
             crop = "celeba" if size == CELEBA_SIZE else "center"
         if crop == "celeba":
             if width < CELEBA_CROP[2] or height < CELEBA_CROP[3]:
-                raise ValueError(f"an image of {width}x{height} pixels is too small for the CelebA crop")
+                raise RejectedImage("too small for the CelebA crop")
             return CELEBA_CROP
         if crop == "none":
             return (0, 0, width, height)
@@ -70,18 +100,39 @@ class Preprocess:
         left, top = (width - side) // 2, (height - side) // 2
         return (left, top, left + side, top + side)
 
+    @staticmethod
+    def _side(size: tuple[int, int]) -> int:
+        if size[0] != size[1]:
+            raise RejectedImage("not square")
+        return size[0]
+
+
+def _channels_first(image: Image.Image | np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+class Sample(NamedTuple):
+    """One row of a dataset, decoded."""
+
+    image: np.ndarray  # uint8 (3, S, S)
+    labels: np.ndarray  # float32 (A,) in {0, 1}
+    enlargement: float  # pixels of the image per pixel of the original
+
 
 def decode_row(
     row: Mapping[str, Any], column: str, attributes: Sequence[str], preprocess: Preprocess, name: str
-) -> tuple[np.ndarray, np.ndarray] | str:
-    """One row as (uint8 image (3, S, S), float32 labels (A,)), or the image's name if it cannot be decoded."""
+) -> Sample | Skipped:
+    """Decode one row, or say why it is left out; ``name`` is the image's name where the row has none."""
     cell = row[column] or {}
     try:
         encoded = cell["bytes"] if cell.get("bytes") is not None else Path(cell["path"]).read_bytes()
-        image = preprocess(encoded)
+        image, scale = preprocess.with_enlargement(encoded)
+    except RejectedImage as rejection:
+        return Skipped(cell.get("path") or name, str(rejection))
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, Image.DecompressionBombError):
-        return cell.get("path") or name
-    return image, np.array([label_value(row[attribute], attribute) for attribute in attributes], np.float32)
+        return Skipped(cell.get("path") or name, UNDECODABLE)
+    labels = [label_value(row[attribute], attribute) for attribute in attributes]
+    return Sample(image, np.array(labels, np.float32), scale)
 
 
 def label_value(value: Any, column: str) -> float:
@@ -97,14 +148,28 @@ def label_value(value: Any, column: str) -> float:
     raise DataError(f"Column {column!r} holds {value!r}. Labels must be true/false, 0/1 or -1/1.")
 
 
-def collate(rows: Sequence[tuple[np.ndarray, np.ndarray] | str]) -> tuple[Tensor, Tensor, list[str]]:
-    """Decoded rows as (images (N, 3, S, S), labels (N, A), names of the images that could not be decoded)."""
-    decoded = [row for row in rows if not isinstance(row, str)]
-    names = [row for row in rows if isinstance(row, str)]
-    if not decoded:
-        return torch.empty(0, dtype=torch.uint8), torch.empty(0), names
-    images = torch.from_numpy(np.stack([image for image, _ in decoded]))
-    return images, torch.from_numpy(np.stack([labels for _, labels in decoded])), names
+class DecodedBatch(NamedTuple):
+    """Several rows of a dataset, decoded. All tensors are empty where every row is left out."""
+
+    images: Tensor  # uint8 (N, 3, S, S)
+    labels: Tensor  # float (N, A) in {0, 1}
+    enlargements: Tensor  # float (N,)
+    skipped: list[Skipped]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, those left out included."""
+        return len(self.images) + len(self.skipped)
+
+
+def collate(rows: Sequence[Sample | Skipped]) -> DecodedBatch:
+    """Rows that :func:`decode_row` returned, as one batch."""
+    samples = [row for row in rows if isinstance(row, Sample)]
+    skipped = [row for row in rows if isinstance(row, Skipped)]
+    if not samples:
+        return DecodedBatch(torch.empty(0, dtype=torch.uint8), torch.empty(0), torch.empty(0), skipped)
+    images, labels = (torch.from_numpy(np.stack(parts)) for parts in list(zip(*samples, strict=True))[:2])
+    return DecodedBatch(images, labels, torch.tensor([sample.enlargement for sample in samples]), skipped)
 
 
 def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,6 +1,7 @@
 """Where labelled images come from: the Hub, a folder of Parquet files or the original CelebA download."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,32 @@ from stgan.data.errors import DataError, MissingSplitError
 from stgan.data.preprocess import label_value
 
 SPLIT_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One dataset of a run.
+
+    Attributes:
+        path: see :func:`open_split`.
+        crop: see :class:`stgan.data.Preprocess`.
+        sharp: whether its images may be shown as real to losses that judge realness. None decides for each image:
+            those may that have at least 1 / :data:`MAX_ENLARGEMENT` pixels per pixel of their crop.
+        revision: branch, tag or commit of a Hub dataset.
+        max_samples: read at most this many images.
+        skip_samples: leave out this many images at the start.
+    """
+
+    path: str | Path
+    crop: str = "auto"
+    sharp: bool | None = None
+    revision: str | None = None
+    max_samples: int | None = None
+    skip_samples: int = 0
+
+
+MAX_ENLARGEMENT = 1.25
+"""Pixels of a crop per pixel of its image up to which it counts as sharp."""
 
 
 def open_split(

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets.distributed import split_dataset_by_node
-from torch import Tensor
 
-from stgan.data.errors import DataError, SkippedImages
-from stgan.data.preprocess import Batch, Preprocess, collate, decode_row
+from stgan.data.errors import DataError, Skipped, SkippedImages
+from stgan.data.faces import FaceFrames, opencv_without_threads
+from stgan.data.preprocess import Batch, DecodedBatch, Preprocess, Sample, collate, decode_row
 from stgan.data.sources import check_attributes, image_column, open_split
 
 
@@ -22,7 +22,7 @@ class StreamBatches:
     up to the batch where it stopped.
 
     Args:
-        source, split, attributes, image_size, crop, revision: see :func:`stgan.data.load_into_memory`.
+        source, split, attributes, image_size, crop, revision, frames: see :func:`stgan.data.load_into_memory`.
         batch_size: images per process.
         seed: of the shuffling.
         rank, world_size: number of this process, and of all processes. Each reads its own share of the shards.
@@ -32,7 +32,7 @@ class StreamBatches:
         device: where batches are delivered.
 
     Raises:
-        DataError: see :func:`stgan.data.open_split`; or an attribute is not a column.
+        DataError: see :func:`stgan.data.open_split`; or an attribute is not a column, or there are several datasets.
     """
 
     def __init__(
@@ -52,7 +52,10 @@ class StreamBatches:
         max_samples: int | None = None,
         revision: str | None = None,
         device: torch.device | str = "cpu",
+        frames: FaceFrames | None = None,
     ):
+        if not isinstance(source, str | Path):
+            raise DataError("Only one dataset can be streamed: leave out --streaming or the other datasets.")
         dataset = open_split(source, split, streaming=True, revision=revision)
         check_attributes(dataset, attributes)
         column = image_column(dataset)
@@ -70,7 +73,7 @@ class StreamBatches:
         self.epoch, self.batch = 0, 0
         self._iterator: Iterator | None = None
         self.loader = torch.utils.data.DataLoader(
-            _DecodedStream(dataset, column, attributes, Preprocess(image_size, crop), batch_size),
+            _DecodedStream(dataset, column, attributes, Preprocess(image_size, crop, frames), batch_size),
             batch_size=None,
             num_workers=min(workers, dataset.num_shards),
             worker_init_fn=_leave_process_group,
@@ -102,17 +105,17 @@ class StreamBatches:
 
     def _open_epoch(self) -> None:
         self.stream.set_epoch(self.epoch)
-        self._iterator = iter(self.loader)
+        with opencv_without_threads():
+            self._iterator = iter(self.loader)
 
     def _next_full_batch(self) -> Batch | None:
         """The next batch, or None at the end of an epoch. A worker's last, smaller batch is counted and dropped."""
         for decoded in self._iterator:
             if isinstance(decoded, DataError):
                 raise decoded
-            images, labels, names = decoded
-            self.skipped.add(len(images) + len(names), names)
-            if len(images) == self.batch_size:
-                return images, labels
+            self.skipped.add(decoded.rows, decoded.skipped)
+            if len(decoded.images) == self.batch_size:
+                return decoded.images, decoded.labels
         return None
 
     def _resume_epoch(self) -> None:
@@ -125,12 +128,15 @@ class StreamBatches:
 
     def state_dict(self) -> dict[str, Any]:
         """Position of the stream: the epoch, the batches drawn from it, and the images counted so far."""
-        return {"epoch": self.epoch, "batch": self.batch, "seen": self.skipped.seen, "skipped": self.skipped.names}
+        counts = self.skipped
+        state = {"epoch": self.epoch, "batch": self.batch, "seen": counts.seen, "skipped": counts.names}
+        return state | {"rejected": counts.rejected, "examples": counts.examples}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from the position of another stream. The next draw reads up to it."""
         self.epoch, self.batch, self._iterator = state["epoch"], state["batch"], None
-        self.skipped = SkippedImages(state["seen"], list(state["skipped"]))
+        rejections = dict(state.get("rejected", {})), deepcopy(state.get("examples", {}))  # new in checkpoints
+        self.skipped = SkippedImages(state["seen"], list(state["skipped"]), *rejections)
 
 
 def _leave_process_group(worker: int) -> None:
@@ -142,7 +148,7 @@ def _leave_process_group(worker: int) -> None:
 class _DecodedStream(torch.utils.data.IterableDataset):
     """Batches of a streamed dataset, as :func:`collate` returns them.
 
-    An undecodable image is reported at once, in a batch of its own. The last batch of an epoch may be smaller. A
+    An image that is left out is reported at once, in a batch of its own. The last batch of an epoch may be smaller. A
     DataError is yielded as the last item and not raised, because the loader would wrap its message in a traceback.
     """
 
@@ -150,17 +156,17 @@ class _DecodedStream(torch.utils.data.IterableDataset):
         self.stream, self.column, self.attributes, self.preprocess = stream, column, attributes, preprocess
         self.batch_size = batch_size
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, list[str]] | DataError]:
+    def __iter__(self) -> Iterator[DecodedBatch | DataError]:
         try:
             yield from self._batches()
         except DataError as error:
             yield error
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
-        rows: list[tuple[np.ndarray, np.ndarray]] = []
+    def _batches(self) -> Iterator[DecodedBatch]:
+        rows: list[Sample] = []
         for number, row in enumerate(self.stream):
             decoded = decode_row(row, self.column, self.attributes, self.preprocess, f"example {number}")
-            if isinstance(decoded, str):
+            if isinstance(decoded, Skipped):
                 yield collate([decoded])
                 continue
             rows.append(decoded)
