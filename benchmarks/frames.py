@@ -21,7 +21,7 @@ from stgan.data.frames import CELEBAHQ_CENTRE, CELEBAHQ_SCALE, celebahq_frame, t
 from stgan.data.sources import image_column
 from stgan.editor import default_model
 from stgan.models import load_companion_aligner
-from stgan.photo.faces import yunet_path
+from stgan.photo.detect import yunet_path
 from stgan.photo.geometry import transform
 
 CROP = 128  # pixels

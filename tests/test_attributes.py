@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from scripts import load_script
 
 from stgan import STGAN, AttributeClassifier, FaceEditor
 from stgan.attributes import (
@@ -34,6 +33,7 @@ from stgan.models import load_generator
 from stgan.models.regions import attribute_regions
 from stgan.photo.detect import FaceDetector
 from stgan.training import Trainer
+from stgan.training.command import parse
 
 COLOURS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair")
 PAIRS = {frozenset(pair) for pair in itertools.combinations(COLOURS, 2)} | {
@@ -214,7 +214,7 @@ def test_an_attribute_without_a_row_trains_edits_and_has_a_caption(faces, astron
         --discriminator_width 4 --discriminator_hidden 8 --dataloader_num_workers 0 --max_validation_samples 4
         --mixed_precision no --report_to none"""
     AcceleratorState._reset_state(reset_partial_state=True)
-    Trainer(load_script("train.py").parse(words.split()), "train.py").train()
+    Trainer(parse(words.split()), "stgan train").train()
     AcceleratorState._reset_state(reset_partial_state=True)
     generator = load_generator(tmp_path / "run" / "model")
     assert generator.attributes == names

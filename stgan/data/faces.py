@@ -16,7 +16,9 @@ from stgan.data.errors import RejectedImage
 from stgan.data.frames import outside_share
 from stgan.frame import CELEBA_CROP
 from stgan.models import FaceAligner, load_companion_aligner
-from stgan.photo.faces import Face, FaceDetector, align_face, yunet_path
+from stgan.photo.align import align_face
+from stgan.photo.detect import FaceDetector, yunet_path
+from stgan.photo.face import Face
 from stgan.photo.refine import refined_faces
 
 Locate = Callable[[np.ndarray], np.ndarray | str]

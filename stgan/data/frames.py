@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from stgan.frame import CELEBA_CROP
-from stgan.photo.faces import Alignment, crop_face
+from stgan.photo.align import Alignment
+from stgan.photo.crop import crop_face
 from stgan.photo.geometry import as_3x3, box_to_square, transform
 
 CELEBAHQ_SCALE = 0.6255
