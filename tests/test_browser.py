@@ -31,7 +31,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, demo_address):
-    """The demo, opened on its example; afterwards, that nothing failed and nothing was asked of another host."""
+    """The demo, opened on its example. Afterwards nothing has failed, and no other host was asked for anything."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(PATIENCE)
     errors, strangers = [], []
@@ -52,17 +52,17 @@ def is_local(url: str) -> bool:
     return url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:"))
 
 
-def shown(page) -> tuple[str, str]:
-    """Addresses of the pictures before and after."""
+def addresses(page) -> tuple[str, str]:
+    """Of the pictures before and after."""
     pictures = page.locator("#result img")
     return pictures.first.get_attribute("src"), pictures.last.get_attribute("src")
 
 
 def wait_for_another(page, before):
-    """Until the picture is another one than ``before``."""
+    """Wait until the picture differs from the one in ``before``."""
     for _ in range(PATIENCE // 50):
-        if page.locator("#result img").count() and shown(page)[1] != before[1]:
-            return shown(page)
+        if page.locator("#result img").count() and addresses(page)[1] != before[1]:
+            return addresses(page)
         page.wait_for_timeout(50)
     return pytest.fail("the picture did not change")
 
@@ -76,10 +76,10 @@ def upload(page, path):
     page.wait_for_selector("#result img")
 
 
-def downloaded(page):
-    with page.expect_download() as download:
+def download(page):
+    with page.expect_download() as event:
         page.get_by_text("Download the edited photo").click()
-    return download.value
+    return event.value
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def portrait(tmp_path):
 
 
 def test_the_page_opens_with_an_edited_example(page):
-    before, after = (np.asarray(read(page, address)).astype(int) for address in shown(page))
+    before, after = (np.asarray(read(page, address)).astype(int) for address in addresses(page))
     assert before.shape == after.shape
     assert np.abs(before - after).max() > 20
     assert page.locator("#versions button").count() == 2
@@ -107,7 +107,7 @@ def read(page, address) -> Image.Image:
 
 def test_from_upload_to_download(page, portrait, model_folder):
     upload(page, portrait)
-    unedited = shown(page)
+    unedited = addresses(page)
     glasses = page.get_by_role("checkbox", name=re.compile("^Eyeglasses"))
     had_glasses = glasses.is_checked()
     glasses.click()
@@ -120,7 +120,7 @@ def test_from_upload_to_download(page, portrait, model_folder):
     page.wait_for_timeout(1000)  # the file follows the picture
     page.get_by_label("PNG").check()
     page.wait_for_timeout(3000)
-    file = downloaded(page)
+    file = download(page)
     assert file.suggested_filename == "portrait-edited.png"
     edited = Image.open(file.path())
 
@@ -138,7 +138,7 @@ def test_from_upload_to_download(page, portrait, model_folder):
 
 
 def test_a_hair_colour_replaces_another_and_versions_lead_back(page):
-    first = shown(page)
+    first = addresses(page)
     page.get_by_role("checkbox", name=re.compile("^Blond hair")).check()
     second = wait_for_another(page, first)
     playwright.expect(page.get_by_role("checkbox", name=re.compile("^Brown hair"))).not_to_be_checked()
@@ -147,7 +147,7 @@ def test_a_hair_colour_replaces_another_and_versions_lead_back(page):
     wait_for_another(page, second)
     playwright.expect(page.get_by_role("checkbox", name=re.compile("^Brown hair"))).to_be_checked()
     playwright.expect(page.locator("#versions button")).to_have_count(3)
-    third = shown(page)
+    third = addresses(page)
     page.get_by_role("button", name="Reset: as in the photo").click()
     before, after = wait_for_another(page, third)
     difference = np.asarray(read(page, before)).astype(int) - np.asarray(read(page, after)).astype(int)
@@ -172,7 +172,7 @@ def test_of_quick_clicks_the_last_one_holds(page):
 
 def test_a_click_while_another_photo_opens_edits_neither(page, portrait):
     upload(page, portrait)
-    unedited = shown(page)
+    unedited = addresses(page)
     page.get_by_role("checkbox", name=re.compile("^Eyeglasses")).click()
     wait_for_another(page, unedited)
     playwright.expect(page.locator("#versions button")).to_have_count(2)
@@ -187,12 +187,12 @@ def test_a_click_while_another_photo_opens_edits_neither(page, portrait):
     playwright.expect(page.locator("#versions button")).to_have_count(1)
     page.wait_for_timeout(3000)
     playwright.expect(page.locator("#versions button")).to_have_count(1)
-    before, after = (np.asarray(read(page, address)).astype(int) for address in shown(page))
+    before, after = (np.asarray(read(page, address)).astype(int) for address in addresses(page))
     assert np.abs(before - after).max() == 0
 
 
 def test_a_picture_by_degrees_sets_its_slider(page):
-    before = shown(page)
+    before = addresses(page)
     page.get_by_role("tab", name="One edit by degrees").click()
     page.wait_for_selector("#degrees img")
     assert page.locator("#degrees button").count() == 7
@@ -217,12 +217,12 @@ def test_a_file_that_is_no_picture_is_refused_once_and_in_plain_words(page, tmp_
     (tmp_path / name).write_bytes(content)
     page.get_by_role("button", name="Remove Image").click()
     page.locator("#photo input[type=file]").set_input_files(str(tmp_path / name))
-    said = page.locator(".toast-body")
-    playwright.expect(said.first).to_contain_text(f"{name} is not a picture that can be read", timeout=PATIENCE)
-    playwright.expect(said.first).to_contain_text("HEIC photo must be exported as JPEG first")
+    toast = page.locator(".toast-body")
+    playwright.expect(toast.first).to_contain_text(f"{name} is not a picture that can be read", timeout=PATIENCE)
+    playwright.expect(toast.first).to_contain_text("HEIC photo must be exported as JPEG first")
     page.wait_for_timeout(1000)
-    assert said.count() == 1
-    assert "/" not in said.inner_text()
+    assert toast.count() == 1
+    assert "/" not in toast.inner_text()
     page.get_by_role("button", name="Remove Image").wait_for(state="detached")
     page.locator("#photo input[type=file]").set_input_files(str(portrait))
     page.wait_for_selector("#result img")

@@ -27,10 +27,10 @@ def test_an_animation_goes_there_and_back_and_says_what_it_is(tmp_path):
     save_animation(frames, tmp_path / "edit.webp", "Edited: +Eyeglasses", seconds=0.3)
     with Image.open(tmp_path / "edit.webp") as animation:
         assert animation.n_frames == 6
-        shown = []
+        levels = []
         for number in range(6):
             animation.seek(number)
-            shown.append(animation.convert("RGB").getpixel((16, 16))[0])
-        assert np.allclose(shown, [0, 50, 100, 150, 100, 50], atol=6)
+            levels.append(animation.convert("RGB").getpixel((16, 16))[0])
+        assert np.allclose(levels, [0, 50, 100, 150, 100, 50], atol=6)
         assert animation.info["loop"] == 0
         assert animation.getexif()[ExifTags.Base.ImageDescription] == "Edited: +Eyeglasses"

@@ -54,8 +54,8 @@ def test_a_shift_moves_att_diff_by_its_value_whatever_the_face_has(editor, prepa
             features = editor.generator.encode(torch.from_numpy(prepared.crop).permute(2, 0, 1)[None] / 127.5 - 1)
             condition = editor.generator.condition(torch.zeros(1, len(expected)), expected[None].sign(), abs(shift))
             directly = editor.generator.decode(features, condition)[0]
-            asked, _ = editor.edit_crops(prepared, [request.changes], request.intensity, request.source)
-            torch.testing.assert_close(asked[0], directly, atol=1e-4, rtol=0)
+            edited, _ = editor.edit_crops(prepared, [request.changes], request.intensity, request.source)
+            torch.testing.assert_close(edited[0], directly, atol=1e-4, rtol=0)
 
 
 def test_what_an_attribute_excludes_gives_way_to_a_shift_by_the_same_degree():
@@ -88,9 +88,9 @@ def test_the_python_code_makes_the_same_picture(editor, prepared, model_folder, 
     ticks = own[1:] if "Eyeglasses" in own else [*own[1:], "Eyeglasses"]
     request = EditRequest.from_controls(prepared.label_dict(), ticks, 1.25, {"Young": -0.6, "Male": 0.8})
     exec(compile(request.as_python(str(model_folder), "me.png"), "snippet", "exec"), {})
-    made = Image.open("edited.png")
-    assert np.array_equal(np.asarray(made), np.asarray(request.edit(editor, prepared)))
-    assert "Young 0.6" in made.text["Description"]
+    edited = Image.open("edited.png")
+    assert np.array_equal(np.asarray(edited), np.asarray(request.edit(editor, prepared)))
+    assert "Young 0.6" in edited.text["Description"]
 
 
 def test_the_code_names_the_face_where_it_is_not_left_to_the_editor():
@@ -124,7 +124,7 @@ def test_the_curl_commands_say_that_nothing_came_and_write_no_file(demo_address,
     Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
     for address, name in ((demo_address, "grey.png"), (demo_address, "absent.png"), ("http://127.0.0.1:9", "grey.png")):
         commands = EditRequest({"Eyeglasses": True}).as_curl(address, name)
-        done = subprocess.run(["sh", "-c", commands], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-        assert done.returncode != 0
-        assert "the demo sent no picture" in done.stderr
+        result = subprocess.run(["sh", "-c", commands], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert result.returncode != 0
+        assert "the demo sent no picture" in result.stderr
         assert not (tmp_path / "edited.png").exists()

@@ -110,8 +110,8 @@ def test_a_thumbnail_shows_the_colours_of_a_photo_with_a_profile(editor, new_fil
     subject = Subject.with_files("me.png", photo, [], 0, editor.prepare(photo, aligned=True), new_file)
     history = History.after(None, subject, subject.untouched(1.25), photo.with_rgb(photo.rgb), "model", new_file)
     thumbnail = history.now.thumbnail
-    shown = Image.fromarray(photo.rgb).crop(surroundings(subject.prepared)).resize(thumbnail.size)
-    assert np.abs(np.asarray(thumbnail).astype(int) - np.asarray(shown)).mean() < 3
+    expected = Image.fromarray(photo.rgb).crop(surroundings(subject.prepared)).resize(thumbnail.size)
+    assert np.abs(np.asarray(thumbnail).astype(int) - np.asarray(expected)).mean() < 3
 
 
 def test_a_slider_on_its_way_is_one_version(subject, versions):

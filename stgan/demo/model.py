@@ -25,14 +25,14 @@ def open_editor() -> tuple[FaceEditor, str, str]:
     Raises:
         ModelFolderError: the bundled model does not load either.
     """
-    wanted = wanted_model()
+    model = wanted_model()
     try:
-        return FaceEditor.from_pretrained(wanted), wanted, ""
+        return FaceEditor.from_pretrained(model), model, ""
     except ModelFolderError as error:
-        if wanted == str(BUNDLED) or not BUNDLED.is_dir():
+        if model == str(BUNDLED) or not BUNDLED.is_dir():
             raise
         logger.warning("%s", error)
-    notice = f"The model {wanted} could not be loaded. This page uses the small model that comes with the demo."
+    notice = f"The model {model} could not be loaded. This page uses the small model that comes with the demo."
     return FaceEditor.from_pretrained(BUNDLED), str(BUNDLED), notice
 
 
@@ -45,13 +45,7 @@ def datasets_of(model: str) -> list[str]:
     try:
         file = fetch_model_folder(model, companions=(), records=(TRAINING_FILE,)) / TRAINING_FILE
         return training_datasets(json.loads(file.read_text(encoding="utf-8")))
-    except (
-        ValueError,
-        OSError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:  # no model, no file, or another format
+    except (ValueError, OSError, LookupError, TypeError, AttributeError) as error:  # no record, or another format
         logger.warning("What %s was trained on is not known: %s", model, error)
         return []
 
