@@ -54,7 +54,7 @@ def test_load_generator_finds_the_architecture_itself(name, tmp_path):
 
 def test_a_classifier_is_not_taken_for_a_generator(tmp_path):
     MODELS["AttributeClassifier"]().save_pretrained(tmp_path)
-    with pytest.raises(ModelFolderError, match="AttributeClassifier, not a network of the kind editor"):
+    with pytest.raises(ModelFolderError, match="AttributeClassifier, not an editor"):
         load_generator(tmp_path)
 
 

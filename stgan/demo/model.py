@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import metadata_load
 
 from stgan.card import TRAINING_FILE, training_datasets
-from stgan.editor import BUNDLED, FaceEditor
+from stgan.editor import BUNDLED, FaceEditor, default_model
 from stgan.models import ModelFolderError, fetch_model_folder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -51,9 +51,14 @@ def datasets_of(model: str) -> list[str]:
 
 
 def wanted_model() -> str:
-    """``STGAN_MODEL`` (folder or Hub id), else the first model that the Space's card names, else the bundled one."""
-    model = os.environ.get("STGAN_MODEL")
+    """``STGAN_MODEL`` (folder or Hub id), else the first model that the Space's card names, else the default one.
+
+    Raises:
+        ModelFolderError: no model is named and none comes with the package.
+    """
     card = ROOT / "README.md"  # a Space's has metadata, a checkout's has none
-    if not model and card.is_file():
-        model = next(iter((metadata_load(card) or {}).get("models") or ()), None)
-    return model or str(BUNDLED)
+    if not os.environ.get("STGAN_MODEL") and card.is_file():
+        models = (metadata_load(card) or {}).get("models")
+        if models:
+            return models[0]
+    return default_model()

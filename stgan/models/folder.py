@@ -67,9 +67,9 @@ def _load(folder: Path, name: str, kind: str) -> Any:
     architecture = read_config(folder).get("architecture")
     known = registry.of_kind(kind)
     if architecture not in known:
+        article = "an" if kind[0] in "aeiou" else "a"
         raise ModelFolderError(
-            f"{name} holds {architecture or 'no named architecture'}, not a network of the kind {kind} "
-            f"({', '.join(known)})."
+            f"{name} holds {architecture or 'no named architecture'}, not {article} {kind} ({', '.join(known)})."
         )
     return known[architecture].model.from_pretrained(folder)
 
