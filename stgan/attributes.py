@@ -10,7 +10,7 @@ caption. A row adds what is known about it; the rest of the package reads these 
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,6 +57,9 @@ SCALP = Ellipse(0.0, -0.4, 1.4, 1.8)  # leaves hair at the sides of bald heads: 
 HEAD = Ellipse(0.0, 0.2, 1.4, 2.3)
 HAIR = Ellipse(0.0, 1.2, 2.05, 3.6)  # down to the crop's border, where long hair ends
 INNER_FACE = Ellipse(0.0, 0.8, 0.9, 1.0)  # eyes, nose and mouth
+LEFT_CHEEK, RIGHT_CHEEK = (Ellipse(side * 0.72, 0.55, 0.32, 0.32) for side in (-1, 1))  # as seen in the image
+
+Surface = Literal["person", "hair", "scalp", "skin"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class Place:
 
     ellipses: tuple[Ellipse, ...]  # an edit may change their union ...
     except_in: Ellipse | None = None  # ... without this part
+    # What a face parser narrows this down to: of a person, all but clothes within the ellipses; the hair or the skin,
+    # wherever it is; of a scalp, the hair wherever it is, and the head within the ellipses.
+    surface: Surface = "person"
 
 
 @dataclass(frozen=True)
@@ -100,14 +106,15 @@ class Attribute:
     replacements: tuple[str, ...] = ()
 
 
-_HAIR, _BEARD, _MOUTH, _FOREHEAD = Place((HAIR,), INNER_FACE), Place((BEARD,)), Place((MOUTH,)), Place((FOREHEAD,))
+_HAIR, _FOREHEAD = Place((HAIR,), INNER_FACE, surface="hair"), Place((FOREHEAD,))
+_BEARD, _MOUTH = Place((BEARD,)), Place((MOUTH,))
 _HEAD, _EYES, _BROWS, _NOSE = Place((HEAD, NECK)), Place((EYES,)), Place((BROWS,)), Place((NOSE,))
 
 ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in (
     Attribute("5_o_Clock_Shadow", "5 o'clock shadow", place=_BEARD, group=BEARD_STYLE),
     Attribute("Arched_Eyebrows", place=_BROWS),
     Attribute("Bags_Under_Eyes", place=Place((UNDER_THE_EYES,))),
-    Attribute("Bald", place=Place((SCALP,), INNER_FACE), contradicts=(HAIR_COLOUR,)),
+    Attribute("Bald", place=Place((SCALP,), INNER_FACE, surface="scalp"), contradicts=(HAIR_COLOUR,)),
     Attribute("Bangs", place=_FOREHEAD, excludes=("Bald", "Receding_Hairline")),
     Attribute("Big_Lips", place=_MOUTH),
     Attribute("Big_Nose", place=_NOSE),
@@ -132,7 +139,7 @@ ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in (
     Attribute("Mustache", place=Place((UPPER_LIP,)), group=BEARD_STYLE),
     Attribute("Narrow_Eyes", place=_EYES),
     Attribute("No_Beard", opposite="Beard", place=_BEARD, contradicts=(BEARD_STYLE,)),
-    Attribute("Pale_Skin", place=Place((FACE, NECK))),
+    Attribute("Pale_Skin", place=Place((FACE, NECK), surface="skin")),
     Attribute("Pointy_Nose", place=_NOSE),
     Attribute("Receding_Hairline", place=_FOREHEAD),
     Attribute("Rosy_Cheeks", place=Place((CHEEKS,))),

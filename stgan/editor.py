@@ -9,13 +9,11 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -24,7 +22,9 @@ from stgan.devices import chosen_device
 from stgan.frame import normalise
 from stgan.models import (
     AttributeClassifier,
+    Edit,
     FaceAligner,
+    FaceParser,
     Generator,
     ModelFolderError,
     check_judge,
@@ -32,14 +32,16 @@ from stgan.models import (
     load_companion,
     load_generator,
 )
-from stgan.models.regions import attribute_regions
+from stgan.models.regions import attribute_regions, hold_skin, parsed_regions
 from stgan.photo.align import Alignment, align_face, align_whole, looks_aligned
-from stgan.photo.crop import crop_face
+from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.detect import Detector, FaceDetector, distinct_faces, yunet_path
 from stgan.photo.face import Face, check_editable, choose_face
 from stgan.photo.files import Photo, open_photo
+from stgan.photo.geometry import as_3x3, box_to_square
 from stgan.photo.paste import paste_edit
 from stgan.photo.refine import refined_faces
+from stgan.prepared import FaceParts, PreparedFace
 
 MAX_INTENSITY = 2.0
 LEAST_CONFIDENCE = 0.1
@@ -48,67 +50,10 @@ down, for which the aligner's confidence is below .003; for the faces of upright
 BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # only in a checkout and in a Space
 DEFAULT_MODEL_ID = ""  # Hub id of the model for an installed package without a checkout; empty until it is published
 
+SKIN_COLOUR = "Pale_Skin"  # the attribute whose edits may change the colour of the skin
+
 PhotoSource = str | os.PathLike | Image.Image | np.ndarray | Photo
 Intensity = float | Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class PreparedFace:
-    """A face of a photo, found, aligned, labelled and encoded: everything that its edits share.
-
-    Made by :meth:`FaceEditor.prepare`; give it to :meth:`FaceEditor.edit` in place of the photo to edit again quickly.
-    """
-
-    photo: Photo
-    face: Face | None  # None where the photo was taken as already aligned
-    alignment: Alignment
-    crop: np.ndarray  # uint8 (S, S, 3), what the networks see
-    probabilities: dict[str, float]  # of each attribute, by the classifier
-    labels: Tensor  # float (A,) in {0, 1}, by its calibrated thresholds
-    features: Any  # the generator's encoding
-    reconstruction: Tensor  # (3, S, S) in [-1, 1], the generator's answer to an empty edit
-
-    def label_dict(self) -> dict[str, bool]:
-        """The source attributes as ticks."""
-        return {name: bool(label) for name, label in zip(self.probabilities, self.labels, strict=True)}
-
-    def window(self) -> tuple[int, int, int, int]:
-        """The upright square of the photo around what the networks see: left, top, right, bottom in whole pixels."""
-        corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * (len(self.crop) - 1)
-        corners = corners @ self.alignment.inverse[:, :2].T + self.alignment.inverse[:, 2]
-        (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
-        side = round(min(right - left, bottom - top, *self.photo.rgb.shape[:2]))
-        left = min(max(0, round((left + right - side) / 2)), self.photo.rgb.shape[1] - side)
-        top = min(max(0, round((top + bottom - side) / 2)), self.photo.rgb.shape[0] - side)
-        return (left, top, left + side, top + side)
-
-    def close_up(self, side: int) -> "PreparedFace":
-        """The same face and encoding with :meth:`window` as the whole photo: edits of it are thumbnails, made quickly.
-
-        Args:
-            side: of the small photo, pixels; it is never larger than the window is.
-        """
-        left, top, right, bottom = self.window()
-        side = min(side, right - left)
-        window = np.ascontiguousarray(self.photo.rgb[top:bottom, left:right])
-        rgb = cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA)
-        step = (right - left) / side  # pixels of the photo per pixel of the small one
-        to_photo = np.array([[step, 0, left + (step - 1) / 2], [0, step, top + (step - 1) / 2], [0, 0, 1]])
-        photo = open_photo(rgb[..., 0] if self.photo.is_grey else rgb)  # a thumbnail is as grey as the photo will be
-        return replace(self, photo=photo, alignment=Alignment(self.alignment.matrix @ to_photo))
-
-    def to(self, device: str | torch.device) -> "PreparedFace":
-        """The same face with its tensors on another device, such as the CPU while nobody edits it."""
-        labels, features, reconstruction = _moved((self.labels, self.features, self.reconstruction), device)
-        return replace(self, labels=labels, features=features, reconstruction=reconstruction)
-
-
-def _moved(tensors: Any, device: str | torch.device) -> Any:
-    """Tensors, in tuples (named ones too) and lists within one another, on another device."""
-    if isinstance(tensors, Tensor):
-        return tensors.to(device)
-    moved = [_moved(each, device) for each in tensors]
-    return type(tensors)(*moved) if hasattr(tensors, "_fields") else type(tensors)(moved)
 
 
 class FaceEditor:
@@ -121,6 +66,8 @@ class FaceEditor:
             default YuNet where its file is available, else OpenCV's Haar cascades.
         device: by default the GPU where there is one.
         aligner: refines where a face is and confirms that it is one; without it the detector alone is believed.
+        parser: sees what pixels show, so that edits change the face's own hair or skin and nothing beside it. Without
+            it an edit may change what lies where the mean face has them.
     """
 
     def __init__(
@@ -130,6 +77,7 @@ class FaceEditor:
         detector: Detector | None = None,
         device: str | torch.device | None = None,
         aligner: FaceAligner | None = None,
+        parser: FaceParser | None = None,
     ):
         check_judge(generator, classifier)
         self.device = chosen_device(device)
@@ -138,6 +86,9 @@ class FaceEditor:
         self.aligner = aligner
         if aligner is not None:
             self.aligner = aligner.eval().to(self.device, memory_format=torch.channels_last)
+        self.parser = parser
+        if parser is not None:
+            self.parser = parser.eval().to(self.device, memory_format=torch.channels_last)
         self._detector = detector
         self.names = generator.attributes
         self._columns = [index_of(name, classifier.attributes) for name in self.names]
@@ -194,15 +145,21 @@ class FaceEditor:
 
     @torch.inference_mode()
     def prepare(
-        self, photo: PhotoSource, *, face: int | Face | None = None, aligned: bool | None = None
+        self,
+        photo: PhotoSource,
+        *,
+        face: int | Face | None = None,
+        aligned: bool | None = None,
+        others: Sequence[Face] = (),
     ) -> PreparedFace:
-        """Find, align, label and encode one face, once for all its edits.
+        """Find, align, label, parse and encode one face, once for all its edits.
 
         Args:
             photo: path, PIL image, uint8 array (H, W, 3) or Photo.
             face: which one, counted from the left, or one that :meth:`find_faces` returned. By default the largest
                 that is editable.
             aligned: take the whole photo as a crop like CelebA's. By default it is where it has 178x218 pixels.
+            others: the photo's faces where ``face`` is one of them, so that their pixels stay as they are.
 
         Raises:
             FaceError: there is no such face, or it is not editable; the message says what to do.
@@ -211,7 +168,7 @@ class FaceEditor:
         size = self.generator.image_size
         if aligned is None:
             aligned = looks_aligned(photo.rgb.shape)
-        found = None if aligned else self._choose_face(photo, face)
+        found, others = (None, ()) if aligned else self._choose_face(photo, face, others)
         alignment = align_whole(photo.rgb.shape, size) if found is None else align_face(found, size)
         crop = crop_face(photo.rgb, alignment, size)
         image = normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
@@ -220,17 +177,36 @@ class FaceEditor:
         features = self.generator.encode(image)
         reconstruction = self.generator.decode(features, self.generator.condition(labels[None], labels[None]))[0]
         named = dict(zip(self.names, probabilities.tolist(), strict=True))
-        return PreparedFace(photo, found, alignment, crop, named, labels, features, reconstruction)
+        parts = self._parse(photo, found, alignment, others)
+        return PreparedFace(photo, found, alignment, crop, named, labels, features, reconstruction, parts)
 
-    def _choose_face(self, photo: Photo, face: int | Face | None) -> Face:
+    def _choose_face(
+        self, photo: Photo, face: int | Face | None, others: Sequence[Face]
+    ) -> tuple[Face, Sequence[Face]]:
+        """The face to edit, refined, and all faces of the photo that are known."""
         if isinstance(face, Face):
             check_editable(face)
         else:
-            faces = self.find_faces(photo)
-            face = faces[choose_face(faces, face)]
+            others = self.find_faces(photo)
+            face = others[choose_face(others, face)]
         if self.aligner is None:
-            return self.detector.refine(photo.rgb, face)
-        return refined_faces(self.aligner, photo.rgb, [face])[0]
+            return self.detector.refine(photo.rgb, face), others
+        return refined_faces(self.aligner, photo.rgb, [face])[0], others
+
+    def _parse(self, photo: Photo, face: Face | None, alignment: Alignment, others: Sequence[Face]) -> FaceParts | None:
+        """What the crop shows and where it may change; None without a parser, or where edits have no regions."""
+        if self.parser is None or self.generator.regions is None:
+            return None
+        size, fine = self.generator.image_size, max(self.generator.image_size, self.parser.image_size)
+        matrix = box_to_square(-0.5, -0.5, size, fine) @ as_3x3(alignment.matrix)  # the same crop, finer
+        crop = crop_face(photo.rgb, Alignment(matrix[:2]), fine)
+        classes = self.parser.parse(normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device)))
+        classes = F.interpolate(classes, size=(size, size), mode="bilinear", antialias=True)
+        regions = parsed_regions(classes, self.names)
+        if face is not None:
+            own = own_pixels(alignment, face, others, size)
+            regions = regions * torch.from_numpy(own).to(regions)
+        return FaceParts(classes, regions)
 
     @torch.inference_mode()
     def edit_crops(
@@ -251,8 +227,23 @@ class FaceEditor:
             Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None where the model has none.
         """
         prepared = prepared.to(self.device)
-        edited = self.generator.decode_parts(prepared.features, self._condition(prepared, edits, intensity, source))
-        return edited.image, None if edited.mask is None else edited.mask[:, 0]
+        condition = self._condition(prepared, edits, intensity, source)
+        regions = None if prepared.parts is None else prepared.parts.regions
+        edited = self.generator.decode_parts(prepared.features, condition, regions)
+        image = edited.image if prepared.parts is None else self._with_held_skin(prepared, edited, condition)
+        return image, None if edited.mask is None else edited.mask[:, 0]
+
+    def _with_held_skin(self, prepared: PreparedFace, edited: Edit, condition: Tensor) -> Tensor:
+        """Edits (K, 3, S, S) whose skin keeps its colour, but for those that ask for another one."""
+        count, parts = len(condition), prepared.parts
+        share = self.generator.region(condition, parts.regions)
+        share = share if edited.mask is None else share * edited.mask
+        source = prepared.reconstruction[None] if edited.mask is None else prepared.features.image
+        held = hold_skin(edited.image, source.expand(count, -1, -1, -1), parts.classes.expand(count, -1, -1, -1), share)
+        if SKIN_COLOUR not in self.names:
+            return held
+        free = condition[:, self.names.index(SKIN_COLOUR)] != 0
+        return torch.where(free[:, None, None, None], edited.image, held)
 
     def _condition(
         self,
@@ -341,7 +332,8 @@ class FaceEditor:
         images, masks = self.edit_crops(prepared, edits, intensity, source)
         regions = None
         if masks is None and self.generator.regions is not None:
-            regions = self.generator.region(self._condition(prepared, edits, intensity, source))[:, 0]
+            condition = self._condition(prepared, edits, intensity, source)
+            regions = self.generator.region(condition, prepared.parts and prepared.parts.regions)[:, 0]
         edited = []
         for number, edit in enumerate(edits):
             differs = edited_labels(labels, edit, self.names) != labels
@@ -351,7 +343,9 @@ class FaceEditor:
                 continue
             mask = None if masks is None else masks[number]
             region = None if regions is None else regions[number]
-            rgb = self.paste(prepared, images[number], mask, region=region, hair=self._recoloured_hair(changed))
+            rgb = self.paste(
+                prepared, images[number], mask, region=region, hair=self._recoloured_hair(prepared, changed)
+            )
             edited.append(prepared.photo.with_rgb(rgb))
         return edited
 
@@ -390,7 +384,7 @@ class FaceEditor:
             hair=None if hair is None else hair.float().cpu().numpy(),
         )
 
-    def _recoloured_hair(self, changed: Collection[str]) -> Tensor | None:
+    def _recoloured_hair(self, prepared: PreparedFace, changed: Collection[str]) -> Tensor | None:
         """Where an edit of these attributes does nothing but give hair another colour (S, S); None if it gives none."""
         others = [name for name in changed if facts_of(name).group != HAIR_COLOUR]
         if len(others) == len(changed):
@@ -398,7 +392,9 @@ class FaceEditor:
         size = self.generator.image_size
         if not others:
             return torch.ones(size, size)
-        return 1 - attribute_regions(others, size).amax(dim=0)
+        if prepared.parts is None:
+            return 1 - attribute_regions(others, size).amax(dim=0)
+        return 1 - prepared.parts.regions[0, [self.names.index(name) for name in others]].amax(dim=0)
 
     def _prepared(self, photo: PhotoSource | PreparedFace, face: int | None, aligned: bool | None) -> PreparedFace:
         return photo if isinstance(photo, PreparedFace) else self.prepare(photo, face=face, aligned=aligned)

@@ -6,6 +6,7 @@ from stgan.models.discriminators import Discriminator, PatchDiscriminator
 from stgan.models.encoder_decoder import STGAN, AttGAN, EncoderDecoder, SelectiveTransferUnit
 from stgan.models.folder import fetch_model_folder, load_companion, load_generator, load_network
 from stgan.models.generator import Edit, Generator
+from stgan.models.parser import PARSER_CLASSES, FaceParser
 from stgan.models.pretrained import ModelFolderError, PretrainedModel, settings_differences
 from stgan.models.registry import ARCHITECTURES, KINDS, Architecture, Kind, register
 from stgan.models.stargan import StarGAN
@@ -14,6 +15,7 @@ from stgan.models.widening import widened
 __all__ = [
     "ARCHITECTURES",
     "KINDS",
+    "PARSER_CLASSES",
     "STGAN",
     "Architecture",
     "AttGAN",
@@ -22,6 +24,7 @@ __all__ = [
     "Edit",
     "EncoderDecoder",
     "FaceAligner",
+    "FaceParser",
     "Generator",
     "Kind",
     "ModelFolderError",

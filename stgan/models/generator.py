@@ -95,12 +95,14 @@ class Generator(PretrainedModel):
         """Raw output (M, 3 or 4, S, S) before tanh and sigmoid, for conditions (M, A); row i edits image i mod N."""
         raise TypeError(f"{type(self).__name__} does not define decode_outputs")
 
-    def decode_parts(self, features: Any, condition: Tensor) -> Edit:
+    def decode_parts(self, features: Any, condition: Tensor, regions: Tensor | None = None) -> Edit:
         """Edits, with the painted colours and the mask as separate parts.
 
         Args:
             features: from :meth:`encode` of N images.
             condition: (M, A) from :meth:`condition`; row i edits image i modulo N.
+            regions: (N, A, S, S) from :func:`stgan.models.regions.parsed_regions`, in place of those of the mean face.
+                A model without ``use_regions`` ignores them.
         """
         outputs = self.decode_outputs(features, condition)
         rgb, mask = torch.tanh(outputs[:, :3]), None
@@ -112,28 +114,40 @@ class Generator(PretrainedModel):
         if source.shape[0] != rgb.shape[0]:
             source = source[torch.arange(rgb.shape[0], device=source.device) % source.shape[0]]
         if self.regions is not None:
-            region = self.region(condition).to(rgb.dtype)
+            region = self.region(condition, regions).to(rgb.dtype)
             rgb = torch.lerp(source, rgb, region)
             mask = None if mask is None else mask * (region > 0)
         return Edit(rgb if mask is None else torch.lerp(source, rgb, mask), rgb, mask)
 
-    def region(self, condition: Tensor) -> Tensor:
+    def region(self, condition: Tensor, regions: Tensor | None = None) -> Tensor:
         """Where edits (M, A) may change the image: float (M, 1, S, S) in [0, 1], the union of their regions.
 
         It is 1 everywhere for an edit that changes nothing, so that a reconstruction shows what the model can draw.
+
+        Args:
+            condition: (M, A); row i edits image i modulo N.
+            regions: (N, A, S, S), of each image; by default those of the mean face.
         """
         asked = (condition != 0).to(self.regions.dtype)
-        union = (asked @ self.regions.flatten(1)).clamp(max=1) + (asked.sum(dim=1, keepdim=True) == 0)
+        if regions is None or len(regions) == 1:
+            union = asked @ (self.regions if regions is None else regions[0].to(asked.dtype)).flatten(1)
+        else:
+            rows = torch.arange(len(asked), device=asked.device) % len(regions)
+            union = torch.einsum("ma,map->mp", asked, regions.to(asked.dtype).flatten(2)[rows])
+        union = union.clamp(max=1) + (asked.sum(dim=1, keepdim=True) == 0)
         return union.reshape(-1, 1, *self.regions.shape[1:])
 
-    def decode(self, features: Any, att_diff: Tensor) -> Tensor:
+    def decode(self, features: Any, att_diff: Tensor, regions: Tensor | None = None) -> Tensor:
         """Edited images (M, 3, S, S) in [-1, 1] for M edits of the N encoded images; row i edits image i modulo N."""
-        return self.decode_parts(features, att_diff).image
+        return self.decode_parts(features, att_diff, regions).image
 
-    def forward(self, image: Tensor, att_diff: Tensor, parts: bool = False) -> Tensor | Edit:
+    def forward(
+        self, image: Tensor, att_diff: Tensor, parts: bool = False, regions: Tensor | None = None
+    ) -> Tensor | Edit:
         """Edit images (N, 3, S, S) in [-1, 1] as att_diff (M, A) asks.
 
         With ``parts``, return the :class:`Edit`, whose colours and mask have losses of their own.
+        ``regions`` as in :meth:`decode_parts`.
         """
-        edit = self.decode_parts(self.encode(image), att_diff)
+        edit = self.decode_parts(self.encode(image), att_diff, regions)
         return edit if parts else edit.image

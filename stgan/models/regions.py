@@ -1,18 +1,28 @@
 """Regions: which pixels of an aligned face an edit of an attribute may change.
 
 A generator that may change any pixel changes the wrong ones: it tints the hair to convince a discriminator of a
-mustache. Faces are aligned, so the place of most attributes is known; :mod:`stgan.attributes` has it.
+mustache. Faces are aligned, so the place of most attributes is known; :mod:`stgan.attributes` has it. A face parser
+narrows it down to what the image shows: this person's hair, not the wall behind it.
 """
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from stgan.attributes import Ellipse, facts_of
+from stgan.attributes import LEFT_CHEEK, RIGHT_CHEEK, Ellipse, facts_of
 from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.models.parser import PARSER_CLASSES
 
 FADE = 0.3  # eye distances over which an ellipse fades out along its shorter axis
+
+
+REFERENCE_SIZE = 256  # side of the crop for which the widths of borders are given, pixels
+DOUBT = (0.3, 0.7)  # probabilities between which a pixel counts as more and more certain to show something
+FACE = ("skin", "eyeglasses", "eyes", "brows", "mouth")
+HELD = ("skin", "brows", "eyes", "neck")  # keeps its colour where the cheeks do
+FEWEST_CHEEK_PIXELS = 40  # at the reference size
 
 
 def attribute_regions(attributes: Sequence[str], image_size: int) -> Tensor:
@@ -25,12 +35,110 @@ def attribute_regions(attributes: Sequence[str], image_size: int) -> Tensor:
     return torch.stack([_region(name, image_size) for name in attributes])
 
 
+def parsed_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor:
+    """As :func:`attribute_regions`, for what each image shows: float (N, A, S, S) in [0, 1].
+
+    Hair colours change the hair; pale skin the skin; baldness the hair and the scalp, but neither eyes nor nose nor
+    mouth; everything else changes the person within its ellipses. Hats are never changed. All borders are a little wide
+    and soft.
+
+    Args:
+        probabilities: (N, 10, S, S) from :class:`stgan.models.FaceParser`, or classes as zeros and ones.
+        attributes: A names; an edit of one without a known place may change the whole image.
+    """
+    size = probabilities.shape[-1]
+    hair, face = _shown(probabilities, "hair"), _shown(probabilities, *FACE)
+    head = torch.maximum(hair, face)
+    person = _around(torch.maximum(head, _shown(probabilities, "neck")), 8, 6)
+    surfaces = {
+        "person": lambda ellipses: ellipses * person,
+        "hair": lambda ellipses: _around(hair, 4, 3),
+        "scalp": lambda ellipses: torch.maximum(_around(hair, 8, 5), ellipses * _around(head, 8, 5)),
+        "skin": lambda ellipses: (
+            _around(_shown(probabilities, "skin", "brows", "mouth", "neck"), 1, 2)
+            * (1 - _around(_shown(probabilities, "eyes", "eyeglasses"), 0, 1))
+        ),
+    }
+    bare = 1 - _around(_shown(probabilities, "hat"), 0, 1)
+    regions = []
+    for name in attributes:
+        place = facts_of(name).place
+        if place is None:
+            regions.append(torch.ones_like(person))
+            continue
+        ellipses = _union(place.ellipses, size).to(person)
+        region = bare * surfaces[place.surface](ellipses)
+        if place.surface == "scalp" and place.except_in is not None:
+            region = region * (1 - _ellipse(place.except_in, size).to(person))
+        regions.append(region)
+    return torch.stack(regions, dim=1)
+
+
+def hold_skin(edited: Tensor, source: Tensor, probabilities: Tensor, share: Tensor) -> Tensor:
+    """Edited faces (M, 3, S, S) whose skin keeps its colour: no edit but of the skin's own may lighten or tint it.
+
+    The median change of colour over the cheeks is taken back over skin, brows, eyes and neck.
+
+    Args:
+        edited, source: (M, 3, S, S) in [-1, 1].
+        probabilities: (M, 10, S, S) from :class:`stgan.models.FaceParser` for the source.
+        share: (M, 1, S, S) in [0, 1], how much of each pixel the edits may change: their region, times their mask where
+            they have one. Where it is less than on the cheeks, less is taken back.
+    """
+    size = edited.shape[-1]
+    cheeks = cheek_pixels(probabilities)[:, None]
+    enough = cheeks.sum(dim=(1, 2, 3)) >= FEWEST_CHEEK_PIXELS * (size / REFERENCE_SIZE) ** 2
+
+    def on_the_cheeks(values: Tensor) -> Tensor:
+        medians = values.float().masked_fill(~cheeks, torch.nan).flatten(2).nanmedian(dim=2).values
+        return torch.where(enough[:, None], medians, 0)[:, :, None, None]
+
+    held = _around(_shown(probabilities, *HELD), 1, 2)[:, None]
+    held = held * (share / on_the_cheeks(share).clamp(min=1e-3)).clamp(max=1)
+    return (edited - (on_the_cheeks(edited - source) * held).to(edited.dtype)).clamp(-1, 1)
+
+
+def cheek_pixels(probabilities: Tensor) -> Tensor:
+    """Bool (N, S, S): the skin of both cheeks, by which the colour of a face's skin is judged.
+
+    Args:
+        probabilities: (N, 10, S, S) from :class:`stgan.models.FaceParser`.
+    """
+    ellipses = _union((LEFT_CHEEK, RIGHT_CHEEK), probabilities.shape[-1]).to(probabilities.device)
+    return (probabilities[:, PARSER_CLASSES.index("skin")] > 0.5) & (ellipses > 0.99)
+
+
+def _shown(probabilities: Tensor, *classes: str) -> Tensor:
+    """(N, S, S): how certain it is that a pixel shows one of these, 0 for doubt and 1 for likely."""
+    share = probabilities[:, [PARSER_CLASSES.index(name) for name in classes]].sum(dim=1)
+    low, high = DOUBT
+    return ((share - low) / (high - low)).clamp(0, 1)
+
+
+def _around(area: Tensor, wider: int, softer: int) -> Tensor:
+    """Areas (N, S, S) grown by some pixels in every direction, then blurred over others."""
+    scale = area.shape[-1] / REFERENCE_SIZE
+    area = area[:, None]
+    if grown := round(wider * scale):
+        for kernel, padding in (((2 * grown + 1, 1), (grown, 0)), ((1, 2 * grown + 1), (0, grown))):
+            area = F.max_pool2d(area, kernel, stride=1, padding=padding)
+    blur = max(1, round(softer * scale))
+    for kernel, padding in (((2 * blur + 1, 1), (blur, 0)), ((1, 2 * blur + 1), (0, blur))):
+        area = F.avg_pool2d(area, kernel, stride=1, padding=padding, count_include_pad=False)
+    return area[:, 0]
+
+
 def _region(name: str, size: int) -> Tensor:
     place = facts_of(name).place
     if place is None:
         return torch.ones(size, size)
-    region = torch.stack([_ellipse(ellipse, size) for ellipse in place.ellipses]).amax(dim=0)
+    region = _union(place.ellipses, size)
     return region if place.except_in is None else region * (1 - _ellipse(place.except_in, size))
+
+
+def _union(ellipses: Sequence[Ellipse], size: int) -> Tensor:
+    """Float (S, S) in [0, 1], of all of them together."""
+    return torch.stack([_ellipse(ellipse, size) for ellipse in ellipses]).amax(dim=0)
 
 
 def _ellipse(ellipse: Ellipse, size: int) -> Tensor:

@@ -1,13 +1,38 @@
 """Crop an aligned face out of a photo: resampling that neither aliases a large face nor differs from training data."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from stgan.photo.align import Alignment
-from stgan.photo.geometry import as_3x3, box_to_square, extent
+from stgan.photo.face import Face
+from stgan.photo.geometry import as_3x3, box_to_square, extent, transform
+
+SAME_FACE = 0.3  # between the centres of two boxes, in sizes of a face: below that they are of one face
+
+
+def own_pixels(alignment: Alignment, face: Face, others: Sequence[Face], image_size: int) -> np.ndarray:
+    """Bool (S, S): the pixels of a crop to which no other face of the photo is nearer, in units of each face's size.
+
+    Args:
+        alignment: of the face, made for the same image size.
+        face: the one in the crop.
+        others: all faces of the photo; those that share their centre with ``face`` do not count.
+        image_size: S, pixels.
+    """
+    columns, rows = np.meshgrid(*[np.arange(image_size)] * 2)
+    pixels = transform(np.stack([columns.ravel(), rows.ravel()], axis=1).astype(float), alignment.inverse)
+
+    def distance(one: Face) -> np.ndarray:
+        return np.linalg.norm(pixels - one.centre, axis=1) / one.size
+
+    own = distance(face)
+    rivals = [other for other in others if math.dist(other.centre, face.centre) > SAME_FACE * face.size]
+    nearer = np.any([distance(other) < own for other in rivals], axis=0) if rivals else np.zeros(len(own), bool)
+    return ~nearer.reshape(image_size, image_size)
 
 
 def check_photo(rgb: np.ndarray) -> None:

@@ -20,7 +20,7 @@ from stgan.training.options import (
     ScheduleOptions,
 )
 
-SUPERVISED = ("classifier", "aligner")
+SUPERVISED = ("classifier", "aligner", "parser")
 
 # What recipes and models set in place of the options' defaults, which are recipe fast's for STGAN. The reasons for
 # those are in docs/recipe.md.
@@ -64,6 +64,14 @@ CLASSIFIER = {
     "rare_attribute_power": 0.0,
 }
 ALIGNER = CLASSIFIER | {"width": 28, "random_flip": False}  # it mirrors views itself
+PARSER = CLASSIFIER | {
+    "total_images": 40_000,
+    "batch_size": 16,
+    "learning_rate": 1e-3,
+    "image_size": 256,  # finer than the parser's own, so that enlarged faces are sharp
+    "random_flip": False,  # it mirrors faces itself
+    "rare_attribute_power": 0.6,  # of its classes
+}
 TARGETS = {"use_regions": False}  # targets do not say what an edit changes
 STREAM = {"rare_attribute_power": 0.0}  # a stream comes in its own order
 
@@ -162,14 +170,15 @@ SUPERVISED_METHOD = {"adam_beta1": 0.9, "adam_beta2": 0.999, "weight_decay": 0.0
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Train an attribute editor, a classifier that labels photos for it, or an aligner that finds its frame in photos.
+    """Train an attribute editor, or what helps it with photos: a classifier, an aligner or a face parser.
 
     --model, --recipe and --streaming decide what the other options start from.
     """
 
-    # stgan, attgan and stargan are editors; a classifier labels photos and judges edits; an aligner sets faces upright.
+    # stgan, attgan and stargan are editors; a classifier labels photos and judges edits; an aligner sets faces upright;
+    # a parser says what each pixel shows and learns from a dataset with a column "mask".
     model: str = "stgan"
-    # fast: this project's losses and settings; paper: those of the model's paper. Classifier and aligner have only one.
+    # fast: this project's losses and settings; paper: those of the model's paper. Only editors have both.
     recipe: Literal["fast", "paper"] = "fast"
 
     data: DataOptions = DataOptions()
@@ -214,6 +223,7 @@ class TrainingConfig:
             "use_regions needs edits by attribute difference: set --label_mode difference or --no_use_regions":
                 self.model in SUPERVISED or not self.generator.use_regions or differs,
             "logging_steps, checkpointing_steps and validation_steps must be positive": min(steps) > 0,
+            "a parser reads its masks into memory: leave out --streaming": self.model != "parser" or not data.streaming,
             "rare_attribute_power needs data in memory: set --rare_attribute_power 0 or leave out --streaming":
                 not (data.rare_attribute_power and data.streaming),
         }  # fmt: skip
@@ -239,6 +249,8 @@ class TrainingConfig:
             settings["lr_schedule"] = "linear"
         if supervised:
             settings["warmup_images"] = images // 100
+        if self.model == "parser":
+            settings["ema_half_life"] = min(20_000, images // 8)
         if self.data.streaming:
             settings["label_plausibility"] = 0.0  # nobody has counted a stream's labels
         if self.run.initial_model:  # its edits have formed, and its mask may be cut out sharply from the start
@@ -324,7 +336,7 @@ def r1_weight(image_size: int, images_per_step: int) -> float:
 def recipe_options(model: str = "stgan", recipe: str = "fast", streaming: bool = False) -> dict[str, Any]:
     """The options by name that ``--model``, ``--recipe`` and ``--streaming`` stand for."""
     if model in SUPERVISED:
-        options = {"classifier": CLASSIFIER, "aligner": ALIGNER}[model]
+        options = {"classifier": CLASSIFIER, "aligner": ALIGNER, "parser": PARSER}[model]
     else:
         options = {"fast": {}, "paper": STARGAN_PAPER if model == "stargan" else PAPER}[recipe]
         options = options | (STREAM if streaming else {}) | (TARGETS if model != "stgan" else {})

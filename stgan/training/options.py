@@ -31,7 +31,8 @@ class DataOptions:
     dataloader_num_workers: int = 2
     # Mirror images at random.
     random_flip: bool = True
-    # 0 draws all images alike; values up to 1 draw images with rare attributes more often. Not for streams.
+    # 0 draws all images alike; values up to 1 draw images with rare attributes, or a parser's rare classes, more often.
+    # Not for streams.
     rare_attribute_power: float = 0.5
 
     @property
@@ -47,7 +48,7 @@ class RunOptions:
 
     # Folder for checkpoints, logs, sample grids and the trained model.
     output_dir: str = "runs/stgan"
-    # Editor (folder or Hub id) to start from. It must have the same architecture; --width may be larger.
+    # Editor or parser (folder or Hub id) to start from. It must have the same architecture; --width may be larger.
     initial_model: str | None = None
     # Seed of all random numbers.
     seed: int = 0

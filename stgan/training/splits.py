@@ -17,6 +17,7 @@ from stgan.data import (
     load_into_memory,
     open_split,
 )
+from stgan.data.masks import load_masks, rare_class_weights
 from stgan.training.config import TrainingConfig
 
 DEVICE_MEMORY_SHARE = 0.5  # of what is free, at most, for images that are kept on the GPU
@@ -35,6 +36,7 @@ class Splits:
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
         self.options, self.attributes, self.accelerator = config.data, attributes, accelerator
         self.batch_size, self.seed = config.schedule.batch_size, config.run.seed
+        self.labels_are_masks = config.model == "parser"
         self.held_out = 0  # images at the start of the training split that are used for validation
         self.training_images: int | None = None  # unknown for a stream
 
@@ -76,7 +78,8 @@ class Splits:
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
         self.training_images = len(data)
         count_labels(data.labels)
-        weights = rare_attribute_weights(data.labels, options.rare_attribute_power)
+        rare_weights = rare_class_weights if self.labels_are_masks else rare_attribute_weights
+        weights = rare_weights(data.labels, options.rare_attribute_power)
         if _fits_on_device(data, device):
             data = data.to(device)
         return MemoryBatches(data, self.batch_size, self.seed, weights=weights, device=device, **ranks)
@@ -87,11 +90,13 @@ class Splits:
         dataset, revision = options.source
         with accelerator.main_process_first():
             try:
-                return load_into_memory(
-                    dataset, split, self.attributes, options.image_size, crop=options.crop, **limits,
-                    workers=options.dataloader_num_workers, revision=revision,
-                    progress=accelerator.is_main_process and split == "train",
-                )  # fmt: skip
+                settings = limits | {
+                    "crop": options.crop, "workers": options.dataloader_num_workers, "revision": revision,
+                    "progress": accelerator.is_main_process and split == "train",
+                }  # fmt: skip
+                if self.labels_are_masks:
+                    return load_masks(dataset, split, options.image_size, **settings)
+                return load_into_memory(dataset, split, self.attributes, options.image_size, **settings)
             except MissingSplitError as error:  # raised in here, it would leave the others waiting at a barrier
                 missing = error
         raise missing

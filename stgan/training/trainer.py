@@ -33,12 +33,13 @@ from stgan.training.checkpoints import (
     save_checkpoint,
 )
 from stgan.training.classification import ClassificationObjective
-from stgan.training.config import TrainingConfig
+from stgan.training.config import SUPERVISED, TrainingConfig
 from stgan.training.distributed import check_processes
 from stgan.training.editing import EditingObjective
 from stgan.training.history import History
 from stgan.training.networks import saved_method
 from stgan.training.objective import Objective
+from stgan.training.parsing import ParsingObjective
 from stgan.training.precision import resolve_precision
 from stgan.training.pushing import BackgroundPush, fetch_state
 from stgan.training.registration import RegistrationObjective
@@ -51,6 +52,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "editor": EditingObjective,
     "classifier": ClassificationObjective,
     "aligner": RegistrationObjective,
+    "parser": ParsingObjective,
 }
 """By the kind of network that ``--model`` names."""
 PROCESS_TIMEOUT = timedelta(
@@ -103,7 +105,7 @@ class Trainer:
         checkpoint, progress = self._find_checkpoint()
         if checkpoint:
             self.config = self.config.continuing(progress["config"])
-        elif self.config.run.initial_model:
+        elif self.config.run.initial_model and self.config.model not in SUPERVISED:
             self.config = self.config.continuing(saved_method(self.config.run.initial_model))
         config = self.config
         self.objective = OBJECTIVES[trainable()[config.model].kind](config, self.attributes, self.accelerator)

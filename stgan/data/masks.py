@@ -1,0 +1,154 @@
+"""Photographs of faces with masks that say what each pixel shows: what the face parser learns from."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from stgan.data.errors import DataError, SkippedImages
+from stgan.data.memory import MemoryDataset
+from stgan.data.preprocess import Preprocess
+from stgan.data.sources import image_column, open_split
+from stgan.models.parser import PARSER_CLASSES
+
+MASK_COLUMN = "mask"
+UNKNOWN = 255
+"""Value of pixels in a mask of which nobody knows what they show: no loss and no figure counts them."""
+CELEBAMASK_CLASSES = {
+    "background": "background", "skin": "skin", "nose": "skin", "eyeglasses": "eyeglasses", "left eye": "eyes",
+    "right eye": "eyes", "left brow": "brows", "right brow": "brows", "left ear": "skin", "right ear": "skin",
+    "mouth": "mouth", "upper lip": "mouth", "lower lip": "mouth", "hair": "hair", "hat": "hat",
+    "earring": "background", "necklace": "neck", "neck": "neck", "clothes": "clothes",
+}  # fmt: skip
+"""The 19 classes of CelebAMask-HQ in the order of their values, and the parser's class for each."""
+_PARSER_VALUES = np.full(256, UNKNOWN, np.uint8)
+_PARSER_VALUES[: len(CELEBAMASK_CLASSES)] = [PARSER_CLASSES.index(name) for name in CELEBAMASK_CLASSES.values()]
+
+
+def parser_classes(mask: np.ndarray) -> np.ndarray:
+    """A mask with CelebAMask-HQ's values, uint8 (H, W), with the parser's instead. All other values are unknown."""
+    return _PARSER_VALUES[mask]
+
+
+def load_masks(
+    source: str | Path,
+    split: str,
+    image_size: int,
+    *,
+    max_samples: int | None = None,
+    skip_samples: int = 0,
+    crop: str = "auto",
+    workers: int = 2,
+    revision: str | None = None,
+    progress: bool = False,
+) -> MemoryDataset:
+    """Decode a split with masks into memory, in the dataset's order.
+
+    Args:
+        source, split, revision: see :func:`stgan.data.sources.open_split`. The dataset has a column ``mask``: images
+            of the same size as the photographs, whose pixels hold CelebAMask-HQ's values.
+        image_size, crop: see :class:`stgan.data.preprocess.Preprocess`.
+        max_samples: read at most this many images.
+        skip_samples: leave out this many images at the start.
+        workers: processes that decode.
+        progress: show a progress bar.
+
+    Returns:
+        Images uint8 (N, 3, S, S); in place of labels masks uint8 (N, S, S) with the parser's classes.
+
+    Raises:
+        DataError: see :func:`stgan.data.sources.open_split`; or there is no column ``mask``, or more than 1 % of the
+            images cannot be decoded.
+    """
+    dataset = open_masks(source, split, revision=revision)
+    last = len(dataset) if max_samples is None else min(skip_samples + max_samples, len(dataset))
+    rows = _MaskedRows(dataset.select(range(min(skip_samples, last), last)), Preprocess(image_size, crop))
+    loader = torch.utils.data.DataLoader(rows, batch_size=64, num_workers=workers, collate_fn=list)
+    images, masks, skipped = [], [], SkippedImages()
+    for batch in tqdm(loader, desc=f"decoding {split}", disable=not progress):
+        decoded = [row for row in batch if not isinstance(row, str)]
+        skipped.add(len(batch), [row for row in batch if isinstance(row, str)])
+        images += [torch.from_numpy(image) for image, _ in decoded]
+        masks += [torch.from_numpy(mask) for _, mask in decoded]
+    skipped.check()
+    if not images:
+        raise DataError(f"The split {split!r} of {source} is empty.")
+    return MemoryDataset(torch.stack(images), torch.stack(masks), skipped)
+
+
+def open_masks(source: str | Path, split: str, *, revision: str | None = None) -> datasets.Dataset:
+    """A split whose images and masks are left encoded.
+
+    Raises:
+        DataError: see :func:`stgan.data.sources.open_split`; or there is no column ``mask``.
+    """
+    dataset = open_split(source, split, revision=revision)
+    if MASK_COLUMN not in dataset.column_names:
+        raise DataError(
+            f"{source} has no column {MASK_COLUMN!r}, which the face parser learns from; its columns are "
+            f"{', '.join(dataset.column_names)}. Give a dataset of faces with masks, such as CelebAMask-HQ."
+        )
+    dataset = dataset.cast_column(MASK_COLUMN, datasets.Image(decode=False))
+    return dataset.select_columns([image_column(dataset), MASK_COLUMN])
+
+
+def rare_class_weights(masks: Tensor, power: float, smallest: float = 0.003) -> Tensor | None:
+    """Sampling weight of each image, so that faces with glasses or hats are drawn more often.
+
+    Args:
+        masks: uint8 (N, S, S).
+        power: 0 changes nothing (returns None). At 1, an image's weight is 0.5 / p, where p is the share of the data
+            that shows the rarest of its classes.
+        smallest: share of an image's pixels that a class must have to count.
+
+    Returns:
+        float (N,).
+    """
+    if power == 0:
+        return None
+    shows = torch.stack([(masks == value).float().mean(dim=(1, 2)) for value in range(len(PARSER_CLASSES))], dim=1)
+    shows = (shows > smallest).float()  # (N, C)
+    rarity = shows * 0.5 / shows.mean(dim=0).clamp(min=1e-4)
+    return rarity.amax(dim=1).clamp(min=1.0).pow(power)
+
+
+def decode_masked(row: Mapping[str, Any], column: str) -> tuple[Image.Image, Image.Image]:
+    """A row's photograph in RGB, and its mask with the parser's classes, of the same size.
+
+    Raises:
+        OSError, ValueError: one of them cannot be decoded, or they differ in size.
+    """
+    image, mask = (
+        Image.open(io.BytesIO(cell["bytes"]) if cell.get("bytes") is not None else cell["path"])
+        for cell in (row[column], row[MASK_COLUMN])
+    )
+    if image.size != mask.size:
+        raise ValueError(f"a photograph of {image.size} pixels has a mask of {mask.size}")
+    return image.convert("RGB"), Image.fromarray(parser_classes(np.asarray(mask)))
+
+
+class _MaskedRows(torch.utils.data.Dataset):
+    """Rows as (image (3, S, S), mask (S, S)), or the name of a row that cannot be decoded."""
+
+    def __init__(self, dataset: datasets.Dataset, preprocess: Preprocess):
+        self.dataset, self.preprocess = dataset, preprocess
+        self.column = image_column(dataset)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray] | str:
+        row, size = self.dataset[index], (self.preprocess.image_size,) * 2
+        try:
+            image, mask = decode_masked(row, self.column)
+        except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, Image.DecompressionBombError):
+            return (row[self.column] or {}).get("path") or f"row {index}"
+        mask = mask.resize(size, Image.Resampling.NEAREST, box=self.preprocess.box(image.size))
+        return self.preprocess.from_image(image), np.array(mask)

@@ -1,0 +1,136 @@
+"""How well a face parser knows what pixels show: intersection over union with labelled masks."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from stgan.data.masks import UNKNOWN, decode_masked, open_masks
+from stgan.data.sources import image_column
+from stgan.editor import FaceEditor
+from stgan.evaluation.figures import contact_sheet
+from stgan.frame import normalise
+from stgan.models import PARSER_CLASSES, FaceParser
+from stgan.photo.face import FaceError
+from stgan.photo.geometry import as_3x3, box_to_square
+
+COLOURS = np.array([
+    (0, 0, 0), (255, 180, 140), (0, 255, 255), (0, 0, 255), (160, 80, 0),
+    (255, 0, 0), (120, 60, 200), (0, 200, 0), (255, 255, 0), (255, 0, 255),
+])  # fmt: skip
+"""Of the classes in pictures, RGB."""
+UNKNOWN_COLOUR = (128, 128, 128)
+
+
+def aligned_masks(
+    editor: FaceEditor, source: str | Path, split: str, image_size: int, *, progress: bool = False
+) -> tuple[Tensor, Tensor, int]:
+    """The faces of a labelled split, found and brought into the editor's frame, with their masks.
+
+    Args:
+        editor: whose detector and aligner find them.
+        source, split: see :func:`stgan.data.masks.open_masks`.
+        image_size: S, pixels.
+        progress: show a progress bar.
+
+    Returns:
+        Images uint8 (N, 3, S, S), mirrored beyond the photograph's border; masks uint8 (N, S, S), unknown there; and
+        how many faces were not found.
+    """
+    dataset = open_masks(source, split)
+    column, images, masks = image_column(dataset), [], []
+    for row in tqdm(dataset, desc="finding faces", disable=not progress):
+        photo, mask = (np.array(each) for each in decode_masked(row, column))
+        try:
+            alignment = editor.prepare(photo, aligned=False).alignment
+        except FaceError:
+            continue
+        matrix = box_to_square(-0.5, -0.5, editor.generator.image_size, image_size) @ as_3x3(alignment.matrix)
+        size = (image_size, image_size)
+        image = cv2.warpAffine(photo, matrix[:2], size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101)
+        images.append(torch.from_numpy(image).permute(2, 0, 1))
+        masks.append(
+            torch.from_numpy(cv2.warpAffine(mask, matrix[:2], size, flags=cv2.INTER_NEAREST, borderValue=UNKNOWN))
+        )
+    return torch.stack(images), torch.stack(masks), len(dataset) - len(images)
+
+
+@torch.inference_mode()
+def intersection_over_union(
+    parser: FaceParser, images: Tensor, masks: Tensor, batch_size: int = 16
+) -> dict[str, float]:
+    """Of each class, over all pixels whose class is known. The parser's answers are averaged with the mirror image.
+
+    Args:
+        parser: in evaluation mode.
+        images: uint8 (N, 3, S, S).
+        masks: uint8 (N, S, S).
+        batch_size: images at once.
+    """
+    device = next(parser.parameters()).device
+    confusion = torch.zeros(len(PARSER_CLASSES), len(PARSER_CLASSES), dtype=torch.long, device=device)
+    for batch, truth in zip(images.split(batch_size), masks.split(batch_size), strict=True):
+        predicted = parser.parse(normalise(batch.to(device))).argmax(dim=1)
+        confusion += confusion_matrix(predicted, truth.to(device))
+    return dict(zip(PARSER_CLASSES, class_scores(confusion).tolist(), strict=True))
+
+
+def confusion_matrix(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Pixels by true class (rows) and predicted class (columns), long (C, C), where the truth is known.
+
+    Args:
+        predicted, truth: classes (N, S, S).
+    """
+    known, count = truth != UNKNOWN, len(PARSER_CLASSES)
+    pairs = truth[known].long() * count + predicted[known].long()
+    return torch.bincount(pairs, minlength=count * count).reshape(count, count)
+
+
+def class_scores(confusion: Tensor) -> Tensor:
+    """Intersection over union of each class, (C,), from a confusion matrix; NaN for a class that occurs nowhere."""
+    common = confusion.diagonal().double()
+    return common / (confusion.sum(dim=0) + confusion.sum(dim=1) - common)
+
+
+@torch.inference_mode()
+def seconds_per_pass(parser: FaceParser, repetitions: int = 30) -> float:
+    """Median time of one pass over one image of the parser's own size, after a few passes to warm up."""
+    image = torch.zeros(1, 3, parser.image_size, parser.image_size, device=next(parser.parameters()).device)
+    times = []
+    for _ in range(repetitions + 5):
+        started = time.perf_counter()
+        parser(image).sum().item()  # waits for the device
+        times.append(time.perf_counter() - started)
+    return float(np.median(times[5:]))
+
+
+def overlay(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """A photograph uint8 (H, W, 3) with its classes uint8 (H, W) in colours over it, the background darkened."""
+    colours = np.where(
+        (classes == UNKNOWN)[..., None], UNKNOWN_COLOUR, COLOURS[np.where(classes == UNKNOWN, 0, classes)]
+    )
+    return (0.5 * image + 0.5 * colours).astype(np.uint8)
+
+
+def parsing_sheet(images: Tensor, classes: Mapping[str, Tensor], side: int = 192) -> Image.Image:
+    """A row of pictures for each of N images: as it is, and under each mapping's name its classes in colours.
+
+    Args:
+        images: uint8 (N, 3, S, S).
+        classes: name to (N, S, S).
+        side: of each picture, pixels.
+    """
+    pictures, captions = [], []
+    for number, image in enumerate(images.permute(0, 2, 3, 1).cpu().numpy()):
+        pictures.append(Image.fromarray(image))
+        captions.append("Photo")
+        for name, maps in classes.items():
+            pictures.append(Image.fromarray(overlay(image, maps[number].to(torch.uint8).cpu().numpy())))
+            captions.append(name)
+    return contact_sheet(pictures, captions, columns=1 + len(classes), side=side)

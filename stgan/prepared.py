@@ -1,0 +1,83 @@
+"""A face of a photo, ready to be edited."""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from stgan.photo.align import Alignment
+from stgan.photo.face import Face
+from stgan.photo.files import Photo, open_photo
+
+
+class FaceParts(NamedTuple):
+    """What the pixels of a face's crop show, and where its edits may change them."""
+
+    classes: Tensor  # (1, 10, S, S) in [0, 1], probabilities by the parser
+    regions: Tensor  # (1, A, S, S) in [0, 1]
+
+
+@dataclass(frozen=True)
+class PreparedFace:
+    """A face of a photo, found, aligned, labelled and encoded: everything that its edits share.
+
+    Made by :meth:`stgan.FaceEditor.prepare`. Give it to :meth:`stgan.FaceEditor.edit` in place of the photo to edit
+    again quickly.
+    """
+
+    photo: Photo
+    face: Face | None  # None where the photo was taken as already aligned
+    alignment: Alignment
+    crop: np.ndarray  # uint8 (S, S, 3), what the networks see
+    probabilities: dict[str, float]  # of each attribute, by the classifier
+    labels: Tensor  # float (A,) in {0, 1}, by its calibrated thresholds
+    features: Any  # the generator's encoding
+    reconstruction: Tensor  # (3, S, S) in [-1, 1], the generator's answer to an empty edit
+    parts: FaceParts | None = None  # None without a parser, or where the generator's edits have no regions
+
+    def label_dict(self) -> dict[str, bool]:
+        """The source attributes as ticks."""
+        return {name: bool(label) for name, label in zip(self.probabilities, self.labels, strict=True)}
+
+    def window(self) -> tuple[int, int, int, int]:
+        """The upright square of the photo around what the networks see: left, top, right, bottom in whole pixels."""
+        corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * (len(self.crop) - 1)
+        corners = corners @ self.alignment.inverse[:, :2].T + self.alignment.inverse[:, 2]
+        (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+        side = round(min(right - left, bottom - top, *self.photo.rgb.shape[:2]))
+        left = min(max(0, round((left + right - side) / 2)), self.photo.rgb.shape[1] - side)
+        top = min(max(0, round((top + bottom - side) / 2)), self.photo.rgb.shape[0] - side)
+        return (left, top, left + side, top + side)
+
+    def close_up(self, side: int) -> "PreparedFace":
+        """The same face and encoding with :meth:`window` as the whole photo: edits of it are thumbnails, made quickly.
+
+        Args:
+            side: of the small photo, pixels; it is never larger than the window is.
+        """
+        left, top, right, bottom = self.window()
+        side = min(side, right - left)
+        window = np.ascontiguousarray(self.photo.rgb[top:bottom, left:right])
+        rgb = cv2.resize(window, (side, side), interpolation=cv2.INTER_AREA)
+        step = (right - left) / side  # pixels of the photo per pixel of the small one
+        to_photo = np.array([[step, 0, left + (step - 1) / 2], [0, step, top + (step - 1) / 2], [0, 0, 1]])
+        photo = open_photo(rgb[..., 0] if self.photo.is_grey else rgb)  # a thumbnail is as grey as the photo will be
+        return replace(self, photo=photo, alignment=Alignment(self.alignment.matrix @ to_photo))
+
+    def to(self, device: str | torch.device) -> "PreparedFace":
+        """The same face with its tensors on another device, such as the CPU while nobody edits it."""
+        tensors = {name: getattr(self, name) for name in ("labels", "features", "reconstruction", "parts")}
+        return replace(self, **{name: _moved(each, device) for name, each in tensors.items()})
+
+
+def _moved(tensors: Any, device: str | torch.device) -> Any:
+    """Tensors, in tuples (named ones too) and lists within one another, on another device."""
+    if tensors is None:
+        return None
+    if isinstance(tensors, Tensor):
+        return tensors.to(device)
+    moved = [_moved(each, device) for each in tensors]
+    return type(tensors)(*moved) if hasattr(tensors, "_fields") else type(tensors)(moved)

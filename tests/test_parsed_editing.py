@@ -1,0 +1,123 @@
+"""What an editor does with a face parser: edits keep to what the photo shows, and the skin keeps its colour."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from torch.nn import functional as F
+
+from stgan import FaceEditor
+from stgan.models import PARSER_CLASSES, FaceParser
+from stgan.models.regions import cheek_pixels, parsed_regions
+from stgan.photo.align import Alignment
+from stgan.photo.crop import own_pixels
+from stgan.photo.detect import FaceDetector
+from stgan.photo.face import Face
+
+
+class DrawnParser(FaceParser):
+    """A parser for which every face lies alike: hair above, skin with eyes below, the wall at the right."""
+
+    def parse(self, image):
+        size = image.shape[-1]
+        classes = torch.zeros(size, size, dtype=torch.long)
+        classes[:, : round(0.8 * size)] = PARSER_CLASSES.index("skin")
+        classes[: round(0.3 * size), : round(0.8 * size)] = PARSER_CLASSES.index("hair")
+        return F.one_hot(classes, len(PARSER_CLASSES)).permute(2, 0, 1)[None].float().expand(len(image), -1, -1, -1)
+
+
+@pytest.fixture(scope="module")
+def editor(model_folder):
+    editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
+    generator = type(editor.generator)(**editor.generator.config | {"use_regions": True, "soft_mask": True})
+    torch.manual_seed(0)
+    return FaceEditor(generator, editor.classifier, editor.detector, "cpu", parser=DrawnParser())
+
+
+@pytest.fixture(scope="module")
+def prepared(editor):
+    return editor.prepare(skimage.data.astronaut())
+
+
+def test_an_edit_changes_only_what_the_parser_shows_of_its_attribute(editor, prepared):
+    edit = {"Blond_Hair": not prepared.label_dict()["Blond_Hair"]}
+    (image,), (mask,) = editor.edit_crops(prepared, [edit], 1.5)
+    region = parsed_regions(prepared.parts.classes, ["Blond_Hair"])[0, 0]
+    assert 0.1 < (region > 0).float().mean() < 0.5
+    changed = (image - prepared.features.image[0]).abs().amax(dim=0) > 1e-6
+    assert changed.any()
+    assert not changed[region == 0].any()
+    assert not mask[region == 0].any()
+
+
+def test_without_a_parser_the_mean_faces_regions_hold(editor, prepared):
+    plain = FaceEditor(editor.generator, editor.classifier, editor.detector, "cpu")
+    alone = plain.prepare(skimage.data.astronaut())
+    assert alone.parts is None
+    edit = {"Mustache": not alone.label_dict()["Mustache"]}
+    with torch.inference_mode():
+        expected = editor.generator.decode_parts(alone.features, plain._condition(alone, [edit], 1.0, None))
+    torch.testing.assert_close(plain.edit_crops(alone, [edit])[0], expected.image)
+
+
+def test_a_model_without_regions_does_without_the_parser(editor):
+    generator = type(editor.generator)(**editor.generator.config | {"use_regions": False})
+    plain = FaceEditor(generator, editor.classifier, editor.detector, "cpu", parser=DrawnParser())
+    assert plain.prepare(skimage.data.astronaut()).parts is None
+
+
+def test_the_cheeks_keep_their_colour_unless_pale_skin_is_asked_for(editor, prepared):
+    male, pale = (not prepared.label_dict()[name] for name in ("Male", "Pale_Skin"))
+    images, _ = editor.edit_crops(prepared, [{"Male": male}, {"Male": male, "Pale_Skin": pale}], 2.0)
+    condition = editor._condition(prepared, [{"Male": male}, {"Male": male, "Pale_Skin": pale}], 2.0, None)
+    with torch.inference_mode():
+        free = editor.generator.decode_parts(prepared.features, condition, prepared.parts.regions).image
+    source = prepared.features.image[0]
+    cheeks = cheek_pixels(prepared.parts.classes)[0]
+
+    def shift(image):
+        return (image - source)[:, cheeks].median(dim=1).values.abs().max().item()
+
+    assert shift(images[0]) < 0.5 * shift(free[0])
+    torch.testing.assert_close(images[1], free[1])
+
+
+def test_a_face_moves_to_another_device_with_what_it_shows(editor, prepared):
+    moved = prepared.to("meta")
+    assert moved.parts.classes.device.type == "meta"
+    assert moved.parts.regions.device.type == "meta"
+    assert replace(prepared, parts=None).to("meta").parts is None
+
+
+def test_each_pixel_belongs_to_the_nearest_face():
+    """Against distances computed pixel by pixel, in a photo where the crop is turned and twice as large."""
+    angle = 0.3
+    turn = 2 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    alignment = Alignment(np.hstack([turn, [[3.0], [5.0]]]))
+    mine, other = Face((0, 0, 10, 10), None, 1.0), Face((12, 4, 32, 24), None, 1.0)
+    own = own_pixels(alignment, mine, [mine, other], 60)
+    inverse = np.linalg.inv(turn)
+    for row, column in np.random.default_rng(0).integers(0, 60, (60, 2)):
+        point = inverse @ (np.array([column, row]) - (3, 5))
+        nearer = np.hypot(*(point - (22, 14))) / 20 < np.hypot(*(point - (5, 5))) / 10
+        assert own[row, column] == (not nearer)
+    assert 0.1 < own.mean() < 0.9
+
+
+def test_a_face_alone_owns_every_pixel():
+    mine = Face((0, 0, 10, 10), None, 1.0)
+    same = Face((1, 0, 11, 10), None, 0.5)  # as the detector gave it, before it was refined
+    assert own_pixels(Alignment(np.eye(2, 3)), mine, [mine, same], 16).all()
+
+
+def test_pixels_of_other_faces_stay_as_they_are(editor):
+    photo = skimage.data.astronaut()
+    face = editor.prepare(photo).face
+    left, top, right, bottom = face.box
+    neighbour = Face((right, top, right + (right - left), bottom), None, 1.0)
+    prepared = editor.prepare(photo, face=face, others=[face, neighbour])
+    own = own_pixels(prepared.alignment, prepared.face, [neighbour], len(prepared.crop))
+    assert not own.all()
+    assert prepared.parts.regions[..., torch.from_numpy(~own)].max() == 0
