@@ -15,7 +15,7 @@ import torch
 from stgan.data.errors import RejectedImage
 from stgan.data.frames import outside_share
 from stgan.frame import CELEBA_CROP
-from stgan.models import FaceAligner, load_companion_aligner
+from stgan.models import FaceAligner, load_companion
 from stgan.photo.align import align_face
 from stgan.photo.detect import FaceDetector, yunet_path
 from stgan.photo.face import Face
@@ -53,7 +53,7 @@ class FaceLocator:
         Raises:
             stgan.models.ModelFolderError: there is no such folder or repository, or its aligner is damaged.
         """
-        aligner = load_companion_aligner(folder_or_hub_id)
+        aligner = load_companion(folder_or_hub_id, "aligner")
         return cls(None if aligner is None else aligner.to(memory_format=torch.channels_last), yunet_path())
 
     @property
