@@ -210,8 +210,8 @@ def test_an_attribute_without_a_row_trains_edits_and_has_a_caption(faces, astron
     names = ("Eyeglasses", "Freckles")
     data = write_freckled(tmp_path / "data", faces)
     words = f"""--dataset {data} --output_dir {tmp_path / "run"} --attributes {" ".join(names)} --total_images 8
-        --batch_size 4 --image_size 32 --width 4 --max_width 16 --layers 3 --stu_layers 2 --use_regions
-        --discriminator_width 4 --discriminator_hidden 8 --dataloader_num_workers 0 --max_validation_samples 4
+        --batch_size 4 --image_size 32 --width 4 --layers 3 --stu_layers 2 --use_regions
+        --discriminator_width 4 --dataloader_num_workers 0 --max_validation_samples 4
         --mixed_precision no --report_to none"""
     AcceleratorState._reset_state(reset_partial_state=True)
     Trainer(parse(words.split()), "stgan train").train()
