@@ -6,7 +6,6 @@ calls: ``--mixed_precision no``.
 """
 
 import contextlib
-import dataclasses
 import io
 import tempfile
 import time
@@ -18,10 +17,10 @@ from torch.utils.flop_counter import flop_registry
 
 from stgan.card import device_name
 from stgan.data import MemoryDataset
-from stgan.training import TrainingConfig, recipe_defaults
+from stgan.training import TrainingConfig
 from stgan.training.trainer import Trainer
 
-WAYS = {"one by one": {"cuda_graphs": False}, "recorded": {}, "compiled, recorded": {"compile": True}}
+WAYS = {"one by one": "eager", "recorded": "graphs", "compiled, recorded": "compiled"}  # --execution of each
 WARM_UP = 16  # steps before the clock starts: both kinds of step are recorded by then
 
 
@@ -40,12 +39,12 @@ class TimedTrainer(Trainer):
 
     def _made_up_images(self, split, **_):
         random = torch.Generator().manual_seed(0)
-        size, attributes = self.config.image_size, len(self.attributes)
+        size, attributes = self.config.data.image_size, len(self.attributes)
         images = torch.randint(0, 256, (2048, 3, size, size), dtype=torch.uint8, generator=random)
         return MemoryDataset(images, (torch.rand(2048, attributes, generator=random) < 0.3).float())
 
     def _run_steps(self):
-        interval = self.config.penalty_interval
+        interval = self.config.method.penalty_interval
         if not self.seconds:
             with OperationCounter() as counter:
                 self._steps(interval)
@@ -123,7 +122,7 @@ def matrix_rate(dtype: torch.dtype, size: int = 8192) -> float:
 def measured(config: TrainingConfig, seconds: float) -> dict[str, float]:
     """Figures of one run, see :class:`TimedTrainer`."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        trainer = TimedTrainer(dataclasses.replace(config, output_dir=folder), seconds)
+        trainer = TimedTrainer(config.changed(output_dir=folder), seconds)
         trainer.train()
     figures = trainer.figures
     del trainer
@@ -136,7 +135,6 @@ def measured(config: TrainingConfig, seconds: float) -> dict[str, float]:
 def main(
     width: int = 24,
     discriminator_width: int = 64,
-    discriminator_hidden: int = 1024,
     batch_sizes: tuple[int, ...] = (32, 128),
     ways: tuple[str, ...] = tuple(WAYS),
     mixed_precision: str = "bf16",
@@ -145,7 +143,7 @@ def main(
     """Print a table, one row for each way and batch size.
 
     Args:
-        width, discriminator_width, discriminator_hidden: as train.py takes them.
+        width, discriminator_width: as train.py takes them.
         batch_sizes: images a step.
         ways: of launching a step: one by one; recorded; compiled, recorded.
         mixed_precision: bf16 or no.
@@ -153,12 +151,11 @@ def main(
     """
     if unknown := set(ways) - set(WAYS):
         raise SystemExit(f"--ways has {', '.join(sorted(unknown))}: use some of {', '.join(WAYS)}.")
-    config = dataclasses.replace(
-        recipe_defaults("stgan", "fast"), width=width, discriminator_width=discriminator_width,
-        discriminator_hidden=discriminator_hidden, mixed_precision=mixed_precision, report_to="none",
+    config = TrainingConfig.from_flat(
+        width=width, discriminator_width=discriminator_width, mixed_precision=mixed_precision, report_to="none",
         total_images=10**9,
     )  # fmt: skip
-    counted = dataclasses.replace(config, batch_size=8, cuda_graphs=False)  # of which two are also reconstructed
+    counted = config.changed(batch_size=8, execution="eager")  # of which two are also reconstructed
     operations = measured(counted, 0)["operations"]
     on_gpu = torch.cuda.is_available()
     if not on_gpu:
@@ -173,7 +170,7 @@ def main(
     print("|---|---|---|---|---|---|---|---|---|")
     for way in ways:
         for batch_size in batch_sizes:
-            row = measured(dataclasses.replace(config, batch_size=batch_size, **WAYS[way]), seconds)
+            row = measured(config.changed(batch_size=batch_size, execution=WAYS[way]), seconds)
             done = row["images"] * operations
             cells = [
                 way,

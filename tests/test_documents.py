@@ -22,7 +22,7 @@ from stgan.evaluation.figures import MARGIN, sample_grid
 from stgan.evaluation.results import ClassifierReport, EditScores, Evaluation, GroupScores
 from stgan.evaluation.tables import PUBLISHED, comparison_table, evaluation_tables
 from stgan.models import STGAN, AttGAN, AttributeClassifier
-from stgan.training.config import TrainingConfig
+from stgan.training.command import parse
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -221,14 +221,14 @@ def test_variants_are_compared_by_the_means_of_the_same_seeds(celeba, tmp_path, 
     runs = []
 
     def trained(words, **_):
-        config = tyro.cli(TrainingConfig, args=[str(word) for word in words[2:]])
-        torch.manual_seed(config.seed)
-        STGAN(names, 32, width=2).save_pretrained(Path(config.output_dir) / "model")
-        runs.append((Path(config.output_dir).name, config.batch_size, config.seed))
+        config = parse([str(word) for word in words[2:]]).flat()
+        torch.manual_seed(config["seed"])
+        STGAN(names, 32, width=2).save_pretrained(Path(config["output_dir"]) / "model")
+        runs.append((Path(config["output_dir"]).name, config["batch_size"], config["seed"]))
         assert "--no_soft_mask" not in words  # the recipe as it is
         command = f"accelerate launch {shlex.join(words[1:])}"
-        record = {"commands": [{"from_image": 0, "command": command}], "images_seen": config.total_images}
-        (Path(config.output_dir) / "model" / "training.json").write_text(json.dumps(record), encoding="utf-8")
+        record = {"commands": [{"from_image": 0, "command": command}], "images_seen": config["total_images"]}
+        (Path(config["output_dir"]) / "model" / "training.json").write_text(json.dumps(record), encoding="utf-8")
 
     monkeypatch.setattr(subprocess, "run", trained)
     monkeypatch.setattr(variants.side_by_side, "milliseconds", lambda model: 1.5)
@@ -302,9 +302,9 @@ def test_widths_are_compared_with_one_discriminator_and_timed_at_the_size_that_i
     runs, sizes, timed = [], [], widths.side_by_side.milliseconds
 
     def trained(words, **_):
-        config = tyro.cli(TrainingConfig, args=[str(word) for word in words[2:]])
-        STGAN(names, 32, width=config.width).save_pretrained(Path(config.output_dir) / "model")
-        runs.append((config.width, config.discriminator_width))
+        config = parse([str(word) for word in words[2:]]).flat()
+        STGAN(names, 32, width=config["width"]).save_pretrained(Path(config["output_dir"]) / "model")
+        runs.append((config["width"], config["discriminator_width"]))
 
     monkeypatch.setattr(subprocess, "run", trained)
     monkeypatch.setattr(widths.side_by_side, "milliseconds", lambda model: sizes.append(model.image_size) or 1.5)

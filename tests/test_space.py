@@ -155,11 +155,12 @@ def test_without_that_model_the_demo_shows_the_bundled_one_and_says_so(hub, spac
 
 def test_the_demo_knows_what_its_model_was_trained_on(hub, folder, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    commands = [{"from_image": 0, "command": "accelerate launch train.py --dataset someone/faces"}]
+    words = ["accelerate launch train.py --dataset someone/faces", "stgan train --dataset someone/more@v2"]
+    commands = [{"from_image": image, "command": command} for image, command in enumerate(words)]
     record = {"config": {"dataset": "someone/others"}, "commands": commands}
     (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
     publish(PublishModel(MODEL, folder=folder))
-    assert demo.datasets_of(MODEL) == ["someone/others", "someone/faces"]
+    assert demo.datasets_of(MODEL) == ["someone/others", "someone/faces", "someone/more"]
     assert demo.datasets_of(str(BUNDLED)) == [CELEBA]
     (folder / "training.json").write_text("broken")
     for unknown in (str(folder), "nobody/nothing"):

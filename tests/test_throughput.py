@@ -1,6 +1,5 @@
 """The benchmark of training speed: what it counts, and that it measures the loop that train.py runs."""
 
-import dataclasses
 import math
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 from accelerate.state import AcceleratorState
 from scripts import load_script
 
-from stgan.training import recipe_defaults
+from stgan.training import TrainingConfig
 
 throughput = load_script("benchmarks/throughput.py")
 
@@ -31,20 +30,20 @@ def test_operations_are_those_of_the_textbook_second_derivatives_included():
 
 def test_the_loop_of_the_trainer_is_what_is_measured(monkeypatch):
     AcceleratorState._reset_state(reset_partial_state=True)
-    config = dataclasses.replace(
-        recipe_defaults("stgan", "fast"), image_size=32, width=4, discriminator_width=4, discriminator_hidden=8,
-        batch_size=4, mixed_precision="no", report_to="none", penalty_interval=2, total_images=10**9,
+    config = TrainingConfig.from_flat(
+        image_size=32, width=4, discriminator_width=4, batch_size=4, mixed_precision="no", report_to="none",
+        penalty_interval=2, total_images=10**9,
     )  # fmt: skip
     steps = []
     monkeypatch.setattr(
         throughput.TimedTrainer, "_train_step", lambda self: steps.append(super(type(self), self)._train_step())
     )
     operations = throughput.measured(config, 0)["operations"]
-    assert len(steps) == config.penalty_interval  # one of each kind
+    assert len(steps) == config.method.penalty_interval  # one of each kind
     assert operations > 1e6
     figures = throughput.measured(config, 0.2)
     assert all("g_attribute" in terms for terms in steps)
-    assert figures["images"] == pytest.approx(config.batch_size / figures["step"])
+    assert figures["images"] == pytest.approx(config.schedule.batch_size / figures["step"])
     assert all(math.isfinite(value) and value > 0 for value in figures.values())
     AcceleratorState._reset_state(reset_partial_state=True)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stgan.models.registry import trainable
 from stgan.training.command import ESSENTIAL, main, parse
 from stgan.training.config import (
     GROUPS,
@@ -18,7 +19,7 @@ from stgan.training.config import (
 )
 
 ROOT = Path(__file__).parent.parent.parent
-MODELS = ("stgan", "attgan", "stargan", "classifier", "aligner")
+MODELS = tuple(trainable())
 # A value of each option that is no recipe's, in the words of the command line.
 OTHERS = {
     "model": "attgan", "recipe": "paper", "dataset": "me/faces@v2", "attributes": "Male Young", "crop": "none",

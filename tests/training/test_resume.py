@@ -85,3 +85,19 @@ def test_a_learning_rate_may_change_between_two_parts_of_a_run(uninterrupted, ce
     resumed = trained(celeba, tmp_path, steps=7, resume_from_checkpoint="latest", **settings)
     rates = [group["lr"] for group in resumed.objective.generator_optimizer.param_groups]
     assert rates == [1e-5]
+
+
+def test_a_checkpoint_of_an_earlier_version_resumes_with_its_own_networks(celeba, tmp_path):
+    """Its record has options that are gone; those that shaped the networks still hold, and the others are ignored."""
+    gone = {"discriminator_hidden": 8, "max_width": 8, "stu_kernel": 1}
+    trained(celeba, tmp_path / "whole", steps=4, checkpointing_steps=2, **gone)
+    shutil.copytree(tmp_path / "whole" / "checkpoint-2", tmp_path / "resumed" / "checkpoint-2")
+    file = tmp_path / "resumed" / "checkpoint-2" / "progress.json"
+    progress = json.loads(file.read_text(encoding="utf-8"))
+    del progress["config"]["execution"]
+    progress["config"] |= {"compile": False, "cuda_graphs": True, "dataset_revision": None, "device_data_share": 0.5}
+    progress["config"] |= {"push_to_hub": False, "hub_model_id": None, "classifier_width": 24, "inject_layers": -1}
+    file.write_text(json.dumps(progress), encoding="utf-8")
+    trained(celeba, tmp_path / "resumed", steps=4, checkpointing_steps=2, resume_from_checkpoint="latest")
+    assert_same_state(tmp_path / "resumed" / "checkpoint-4", tmp_path / "whole" / "checkpoint-4")
+    trained(celeba, tmp_path / "further", steps=1, initial_model=tmp_path / "whole" / "model")
