@@ -18,13 +18,21 @@ Terms = dict[str, Tensor]  # named loss terms: detached scalars on the device
 class Objective(Protocol):
     """Networks, their optimizers and the step that trains them.
 
-    Built from ``(config, attributes, accelerator)``. A new objective is one class with these members and one row in
-    :data:`stgan.training.trainer.OBJECTIVES`.
+    It is built from ``(config, attributes, accelerator)``. A new objective is one class with these members and one
+    row in :data:`stgan.training.trainer.OBJECTIVES`.
     """
 
-    batches_per_step: int
-    records_steps: bool  # as CUDA graphs
-    ema: ExponentialMovingAverage | None  # saved in checkpoints
+    @property
+    def batches_per_step(self) -> int:
+        """Batches that one step may draw."""
+
+    @property
+    def records_steps(self) -> bool:
+        """Whether steps are recorded as CUDA graphs."""
+
+    @property
+    def ema(self) -> ExponentialMovingAverage | None:
+        """The moving average of the weights, saved in checkpoints; None without one."""
 
     @property
     def networks(self) -> list[nn.Module]:

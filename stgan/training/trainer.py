@@ -3,6 +3,7 @@
 import math
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -48,16 +49,15 @@ from stgan.training.snapshot import write_snapshot
 from stgan.training.splits import Splits
 from stgan.training.stopping import StopSignals
 
-OBJECTIVES: dict[str, type[Objective]] = {
+OBJECTIVES: dict[str, Callable[[TrainingConfig, tuple[str, ...], Accelerator], Objective]] = {
     "editor": EditingObjective,
     "classifier": ClassificationObjective,
     "aligner": RegistrationObjective,
     "parser": ParsingObjective,
 }
 """By the kind of network that ``--model`` names."""
-PROCESS_TIMEOUT = timedelta(
-    hours=3
-)  # the first process decodes the data while the others wait; NCCL allows ten minutes
+# Other processes wait while the first one decodes the data; NCCL would wait ten minutes.
+PROCESS_TIMEOUT = timedelta(hours=3)
 
 
 class Trainer:
