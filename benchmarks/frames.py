@@ -20,8 +20,8 @@ from stgan.data import FaceLocator, open_split
 from stgan.data.frames import CELEBAHQ_CENTRE, CELEBAHQ_SCALE, celebahq_frame, to_crop
 from stgan.data.sources import image_column
 from stgan.editor import default_model
-from stgan.models import load_companion_aligner
-from stgan.photo.faces import yunet_path
+from stgan.models import load_companion
+from stgan.photo.detect import yunet_path
 from stgan.photo.geometry import transform
 
 CROP = 128  # pixels
@@ -53,7 +53,8 @@ def corner_distance(frame: np.ndarray, other: np.ndarray) -> float:
 def main(settings: Settings) -> None:
     """Print how far apart the crops are, and both frames: scale at 256 px, centre in pixels of the aligned frame."""
     torch.set_num_threads(1)
-    locate = FaceLocator(load_companion_aligner(settings.model or default_model()), settings.yunet or yunet_path())
+    aligner = load_companion(settings.model or default_model(), "aligner")
+    locate = FaceLocator(aligner, settings.yunet or yunet_path())
     rows = open_split(settings.dataset, settings.split)
     rows = rows.select(range(min(settings.samples or len(rows), len(rows))))
     column = image_column(rows)

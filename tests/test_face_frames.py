@@ -17,7 +17,7 @@ from stgan.data.frames import to_crop
 from stgan.editor import FaceEditor
 from stgan.frame import MEAN_LANDMARKS
 from stgan.models import AttributeClassifier, FaceAligner
-from stgan.photo.faces import Face
+from stgan.photo.face import Face
 from stgan.photo.geometry import as_3x3, transform
 
 ATTRIBUTES = ("Male",)
