@@ -150,10 +150,11 @@ SAVE_ALL = {"checkpointing_steps": 1, "validation_steps": 2}
 
 
 def start(words, launcher=(sys.executable,), **options):
-    """``python train.py …`` in a process group of its own."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("env", {})
+    """``python train.py …``, or another script, in a process group of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.get("env", {})
+    script = str(options.get("script", ROOT / "train.py"))
     return subprocess.Popen(
-        [*launcher, str(ROOT / "train.py"), *words], env=environment, start_new_session=True, text=True,
+        [*launcher, script, *words], env=environment, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=options["cwd"],
     )  # fmt: skip
 

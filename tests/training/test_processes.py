@@ -3,13 +3,12 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
-from runs import ROOT, assert_same_state, command, last_checkpoint, only_train, start, wait_for
+from runs import assert_same_state, command, last_checkpoint, only_train, start, wait_for
 
 from stgan.models import load_generator
 from stgan.training.distributed import check_processes
@@ -31,9 +30,10 @@ WORKER = """
 import sys
 from pathlib import Path
 import torch
-from stgan.training import Trainer
+from stgan.training import Trainer, checkpoints
 from stgan.training.command import parse
 
+checkpoints.KEPT = 100
 trainer = Trainer(parse(sys.argv[2:]))
 trainer.objective_terms, trainer.seeds, trainer.drawn = [], [], []
 finish, step, draw = trainer._finish, trainer._train_step, trainer._draw
@@ -64,17 +64,24 @@ trainer.train()
 """
 
 
-def launch(launcher, words, folder):
-    """Run the worker in two processes on the CPU; returns what each rank recorded."""
+def launch(launcher, words, folder, stop=None):
+    """Run the worker in two processes on the CPU; returns what each rank recorded, and the output.
+
+    Args:
+        stop: a signal, and the step of the checkpoint after which launcher and processes get it at once, as from
+            Ctrl-C in a terminal: each process hears it twice, once from the launcher.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "worker.py").write_text(WORKER)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1"}
-    done = subprocess.run(
-        [*launcher, str(folder / "worker.py"), str(folder), *words],
-        env=environment, cwd=folder, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return [torch.load(folder / f"rank-{rank}.pt") for rank in range(2)], done.stdout + done.stderr
+    environment = {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1"}
+    process = start([folder, *words], launcher, cwd=folder, env=environment, script=folder / "worker.py")
+    if stop:
+        number, step = stop
+        wait_for(folder, step, process)
+        os.killpg(process.pid, number)
+    text, _ = process.communicate(timeout=240)
+    assert stop or process.returncode == 0, text
+    return [torch.load(folder / f"rank-{rank}.pt") for rank in range(2)], text
 
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -98,34 +105,24 @@ def assert_ranks_agree(ranks):
         assert ours != theirs  # and images
 
 
-def test_two_processes_end_with_the_same_weights_and_resume_exactly(celeba, tmp_path):
-    settings = {"steps": 4, "checkpointing_steps": 2, "streaming": True}
-    settings |= {"total_images": 2 * 4 * 4, "dataloader_num_workers": 1}
-    whole, text = launch(TORCHRUN, command(celeba, tmp_path / "whole", **settings), tmp_path / "whole")
-    assert_ranks_agree(whole)
-    assert "FutureWarning" not in text
-    assert [len(rank["terms"]) for rank in whole] == [4, 4]
-    shutil.copytree(tmp_path / "whole" / "checkpoint-2", tmp_path / "resumed" / "checkpoint-2")
-    words = command(celeba, tmp_path / "resumed", resume_from_checkpoint="latest", **settings)
-    resumed, _ = launch(TORCHRUN, words, tmp_path / "resumed")
-    assert_ranks_agree(resumed)
+def test_two_processes_agree_save_at_a_signal_and_resume_exactly(celeba, tmp_path):
+    """One run from the beginning and one from its second step, both stopped by a signal."""
+    settings = {"steps": 100_000, "checkpointing_steps": 2, "validation_steps": 100_000, "streaming": True}
+    settings |= {"dataloader_num_workers": 1, "resume_from_checkpoint": "latest"}
+    ranks = {}
+    for name, number in (("whole", signal.SIGTERM), ("resumed", signal.SIGINT)):
+        if name == "resumed":
+            shutil.copytree(tmp_path / "whole" / "checkpoint-2", tmp_path / "resumed" / "checkpoint-2")
+        words = command(celeba, tmp_path / name, **settings)
+        ranks[name], text = launch(TORCHRUN, words, tmp_path / name, stop=(number, 4))
+        assert_ranks_agree(ranks[name])
+        assert "FutureWarning" not in text
+        assert "Everything is saved: continue with --resume_from_checkpoint latest." in text, text
+        stopped_at = int(text.split("Stopped after step ")[1].split()[0])
+        assert last_checkpoint(tmp_path / name).name == f"checkpoint-{stopped_at}"
     assert_same_state(tmp_path / "resumed" / "checkpoint-4", tmp_path / "whole" / "checkpoint-4")
-    for ours, theirs in zip(resumed, whole, strict=True):
-        assert ours["terms"] == theirs["terms"][2:]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_launcher_and_processes_at_once_saves_everything(number, celeba, tmp_path):
-    """As Ctrl-C in a terminal: each process hears it twice, once from the launcher."""
-    output = tmp_path / "run"
-    words = command(celeba, output, steps=100_000, checkpointing_steps=2, validation_steps=100_000)
-    process = start(words, TORCHRUN, cwd=tmp_path, env={"MASTER_ADDR": "127.0.0.1"})
-    wait_for(output, 2, process)
-    os.killpg(process.pid, number)
-    text, _ = process.communicate(timeout=120)
-    assert "Everything is saved: continue with --resume_from_checkpoint latest." in text, text
-    stopped_at = int(text.split("Stopped after step ")[1].split()[0])
-    assert last_checkpoint(output).name == f"checkpoint-{stopped_at}"
+    for resumed, whole in zip(ranks["resumed"], ranks["whole"], strict=True):
+        assert resumed["terms"][:2] == whole["terms"][2:4]
 
 
 def test_accelerate_launch_starts_two_processes_that_hold_the_same_images_out(celeba, tmp_path):
