@@ -53,7 +53,8 @@ def corner_distance(frame: np.ndarray, other: np.ndarray) -> float:
 def main(settings: Settings) -> None:
     """Print how far apart the crops are, and both frames: scale at 256 px, centre in pixels of the aligned frame."""
     torch.set_num_threads(1)
-    locate = FaceLocator(load_companion(settings.model or default_model(), "aligner"), settings.yunet or yunet_path())
+    aligner = load_companion(settings.model or default_model(), "aligner")
+    locate = FaceLocator(aligner, settings.yunet or yunet_path())
     rows = open_split(settings.dataset, settings.split)
     rows = rows.select(range(min(settings.samples or len(rows), len(rows))))
     column = image_column(rows)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from stgan.data.frames import outside_share
 from stgan.frame import CELEBA_CROP
 from stgan.models import FaceAligner, load_companion
 from stgan.photo.align import align_face
-from stgan.photo.detect import FaceDetector, yunet_path
+from stgan.photo.detect import Detector, FaceDetector, distinct_faces, yunet_path
 from stgan.photo.face import Face
 from stgan.photo.refine import refined_faces
 
@@ -44,7 +44,7 @@ class FaceLocator:
     def __init__(self, aligner: FaceAligner | None, yunet: str | Path | None = None):
         self.aligner = None if aligner is None else aligner.eval()
         self.yunet = yunet
-        self._detector: FaceDetector | None = None
+        self._detector: Detector | None = None
 
     @classmethod
     def from_pretrained(cls, folder_or_hub_id: str | os.PathLike) -> "FaceLocator":
@@ -76,22 +76,29 @@ class FaceLocator:
         if face.is_profile:
             return PROFILE
         left, top, right, _ = CELEBA_CROP
-        refined = refined or self._detector.refine(rgb, face)
-        frame = align_face(refined, right - left).matrix + [(0, 0, left), (0, 0, top)]
+        aligned = refined or self.detector.refine(rgb, face)
+        frame = align_face(aligned, right - left).matrix + [(0, 0, left), (0, 0, top)]
         return CUT_OFF if outside_share(frame, rgb.shape[1], rgb.shape[0]) > OUTSIDE_LIMIT else frame
+
+    @property
+    def detector(self) -> Detector:
+        """Made in each process when it is first needed."""
+        if self._detector is None:
+            self._detector = FaceDetector(self.yunet)
+        return self._detector
 
     def _find(self, rgb: np.ndarray) -> list[tuple[Face, Face | None]]:
         """Each face as detected and as aligned; a profile shows in the detector's landmarks only."""
-        if self._detector is None:
-            self._detector = FaceDetector(self.yunet)
-        if self.aligner is None:
-            return [(face, None) for face in self._detector.detect(rgb)]
-        faces = self._detector.detect(rgb, self._confirm)
-        pairs = zip(faces, refined_faces(self.aligner, rgb, faces), strict=True)
-        return [(face, refined) for face, refined in pairs if refined.confidence > LEAST_CONFIDENCE]
+        aligner = self.aligner
+        if aligner is None:
+            return [(face, None) for face in distinct_faces(self.detector.detect(rgb))]
 
-    def _confirm(self, rgb: np.ndarray, candidates: list[Face]) -> list[Face]:
-        return [face for face in refined_faces(self.aligner, rgb, candidates) if face.confidence > 0.5]
+        def confirm(rgb: np.ndarray, candidates: Sequence[Face]) -> list[Face]:
+            return [face for face in refined_faces(aligner, rgb, candidates) if face.confidence > 0.5]
+
+        faces = distinct_faces(self.detector.detect(rgb, confirm))
+        pairs = zip(faces, refined_faces(aligner, rgb, faces), strict=True)
+        return [(face, refined) for face, refined in pairs if refined.confidence > LEAST_CONFIDENCE]
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_detector": None}  # OpenCV's detectors cannot be pickled

@@ -65,8 +65,7 @@ def frame_crop(rgb: np.ndarray, frame: np.ndarray, image_size: int) -> np.ndarra
     right, bottom = (np.ceil(corners.max(axis=0)).astype(int) + 4).tolist()
     height, width = rgb.shape[:2]
     part = rgb[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    beyond = [max(0, edge) for edge in (-top, bottom - height, -left, right - width)]
-    if any(beyond):
-        part = cv2.copyMakeBorder(part, *beyond, borderType=cv2.BORDER_REFLECT_101)
+    above, below, before, after = (max(0, edge) for edge in (-top, bottom - height, -left, right - width))
+    part = cv2.copyMakeBorder(part, above, below, before, after, borderType=cv2.BORDER_REFLECT_101)
     shift = np.array([[1, 0, left], [0, 1, top], [0, 0, 1]])
     return crop_face(part, Alignment(matrix @ shift), image_size)

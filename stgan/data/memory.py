@@ -30,11 +30,10 @@ class MemoryDataset:
     images: Tensor
     labels: Tensor
     skipped: SkippedImages = field(default_factory=SkippedImages)
-    sharp: Tensor | None = None
+    sharp: Tensor = field(default_factory=lambda: torch.tensor(True))
 
     def __post_init__(self) -> None:
-        if self.sharp is None:
-            self.sharp = torch.ones(len(self.images), dtype=torch.bool, device=self.images.device)
+        self.sharp = self.sharp.to(self.images.device).expand(len(self.images))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -190,16 +189,16 @@ class MemoryBatches:
 
     def draw(self, number: int) -> Batch:
         """Batch ``number``, counted across epochs: uint8 (B, 3, S, S) and float labels (B, A)."""
-        epoch, batch = divmod(number, self.batches_per_epoch)
+        epoch, place = divmod(number, self.batches_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._draw_order(epoch).to(self.dataset.images.device)
-        start = (batch * self.world_size + self.rank) * self.batch_size
+        start = (place * self.world_size + self.rank) * self.batch_size
         rows = self._order[start : start + self.batch_size]
         rows = rows if self.rows is None else self.rows[rows]
-        batch = self.dataset.images[rows], self.dataset.labels[rows]
+        images, labels = self.dataset.images[rows], self.dataset.labels[rows]
         if self.device.type == "cuda" and rows.device.type == "cpu":  # otherwise the step waits for each copy
-            batch = tuple(part.pin_memory() for part in batch)
-        return tuple(part.to(self.device, non_blocking=True) for part in batch)
+            images, labels = images.pin_memory(), labels.pin_memory()
+        return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
     def _draw_order(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)

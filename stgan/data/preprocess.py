@@ -60,8 +60,8 @@ class Preprocess:
     def with_enlargement(self, encoded: bytes) -> tuple[np.ndarray, float]:
         """The same with the result's pixels per pixel of the original, across. Above 1 details are missing."""
         with Image.open(io.BytesIO(encoded)) as opened:
-            if self.crop == "face":
-                return self._face(encoded, opened)
+            if self.crop == "face" and self.frames is not None:
+                return self._face(encoded, opened, self.frames)
             return self.from_image(opened), self.enlargement(opened.size)
 
     def from_image(self, image: Image.Image) -> np.ndarray:
@@ -72,9 +72,9 @@ class Preprocess:
         cropped = image.crop(self.box(image.size)).convert("RGB")  # resize(box=…) would read pixels outside the box
         return _channels_first(cropped.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC))
 
-    def _face(self, encoded: bytes, opened: Image.Image) -> tuple[np.ndarray, float]:
+    def _face(self, encoded: bytes, opened: Image.Image, frames: FaceFrames) -> tuple[np.ndarray, float]:
         rgb = open_photo(opened).rgb  # upright, as EXIF data say, in sRGB
-        frame = self.frames.find(encoded, rgb)
+        frame = frames.find(encoded, rgb)
         return _channels_first(frame_crop(rgb, frame, self.image_size)), enlargement(frame, self.image_size)
 
     def enlargement(self, size: tuple[int, int]) -> float:

@@ -117,7 +117,7 @@ def _open_celeba(folder: Path, split: str) -> datasets.Dataset:
     labels = labels.loc[partition.index[partition == ["train", "validation", "test"].index(name)]]
     nested = folder / "img_align_celeba" / "img_align_celeba"  # as some archives unpack
     images = nested if nested.is_dir() else folder / "img_align_celeba"
-    columns = {"image": [str(images / file) for file in labels.index]}
+    columns: dict[str, list] = {"image": [str(images / file) for file in labels.index]}
     columns |= {column: (labels[column] > 0).tolist() for column in labels.columns}
     return datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
 

@@ -71,7 +71,7 @@ class StreamBatches:
         self.stream, self.batch_size = dataset, batch_size
         self.device, self.skipped = torch.device(device), SkippedImages()
         self.epoch, self.batch = 0, 0
-        self._iterator: Iterator | None = None
+        self._iterator: Iterator[DecodedBatch | DataError] | None = None
         self.loader = torch.utils.data.DataLoader(
             _DecodedStream(dataset, column, attributes, Preprocess(image_size, crop, frames), batch_size),
             batch_size=None,
@@ -101,7 +101,8 @@ class StreamBatches:
             self._open_epoch()
             batch = self._next_full_batch()
         self.batch += 1
-        return tuple(part.to(self.device, non_blocking=True) for part in batch)
+        images, labels = batch
+        return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
     def _open_epoch(self) -> None:
         self.stream.set_epoch(self.epoch)
@@ -110,7 +111,7 @@ class StreamBatches:
 
     def _next_full_batch(self) -> Batch | None:
         """The next batch, or None at the end of an epoch. A worker's last, smaller batch is counted and dropped."""
-        for decoded in self._iterator:
+        for decoded in () if self._iterator is None else self._iterator:
             if isinstance(decoded, DataError):
                 raise decoded
             self.skipped.add(decoded.rows, decoded.skipped)
