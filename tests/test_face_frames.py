@@ -1,6 +1,7 @@
 """The face of each photograph is located once, as the editor locates it, and what is rejected is counted by reason."""
 
 import pickle
+import re
 
 import cv2
 import datasets
@@ -10,10 +11,11 @@ import skimage.data
 import torch
 from numbered_data import encoded
 from PIL import Image
+from scripts import load_script
 
 from stgan.data import DataError, FaceFrames, FaceLocator, Preprocess, StreamBatches, load_into_memory
 from stgan.data.faces import CUT_OFF, NO_FACE, PROFILE, TOO_SMALL
-from stgan.data.frames import to_crop
+from stgan.data.frames import celebahq_frame, to_crop
 from stgan.editor import FaceEditor
 from stgan.frame import MEAN_LANDMARKS
 from stgan.models import AttributeClassifier, FaceAligner
@@ -273,3 +275,23 @@ def test_frames_multiply_as_matrices(tmp_path, astronaut):
     found = frames.find(data, astronaut)
     assert np.array_equal(found, marked(astronaut))
     assert np.allclose(as_3x3(found) @ as_3x3(cv2.invertAffineTransform(found)), np.eye(3))
+
+
+# -------------------------------------------------------------------------------------------------------- compared
+
+
+def test_the_benchmark_compares_the_located_crop_with_the_fixed_one(astronaut, model_folder, tmp_path, capsys):
+    """On the astronaut's face, cut out as CelebA-HQ would show it."""
+    benchmark = load_script("benchmarks/frames.py")
+    located = FaceLocator(None)(astronaut)
+    to_square = as_3x3(cv2.invertAffineTransform(celebahq_frame(256))) @ as_3x3(located)
+    square = cv2.warpAffine(astronaut, to_square[:2], (256, 256), flags=cv2.INTER_CUBIC)
+    columns = {"image": [{"bytes": encoded(Image.fromarray(each)), "path": None} for each in (square, 0 * square)]}
+    table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
+    table.to_parquet(str(tmp_path / "validation.parquet"))
+    benchmark.yunet_path = lambda: None
+    benchmark.main(benchmark.Settings(str(tmp_path), model=str(model_folder)))
+    found = re.match(r"2 images, cascades: corners (.*?) px apart .*; rejected: 1 no face; ", capsys.readouterr().out)
+    assert float(found[1]) < 6
+    shifted = located + [[0, 0, 17], [0, 0, 0]]
+    assert benchmark.corner_distance(located, shifted) == pytest.approx(12.8)  # a tenth of the crop
