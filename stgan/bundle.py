@@ -110,7 +110,7 @@ def bundle(settings: Settings, command: str = "stgan bundle") -> None:
 
 def companion_folders(settings: Settings) -> dict[str, Path]:
     """The folder of each companion that editing uses, by kind; those that are not to be bundled are left out."""
-    folders = {kind: getattr(settings, kind) for kind in companions("editing")}
+    folders = {kind: getattr(settings, kind, None) for kind in companions("editing")}
     return {kind: folder for kind, folder in folders.items() if folder is not None}
 
 

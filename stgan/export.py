@@ -84,11 +84,11 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     outputs = ["edited", "mask"] if generator.soft_mask else ["edited"]
     output.mkdir(parents=True, exist_ok=True)
     (output / RECORD_FILE).unlink(missing_ok=True)  # of earlier graphs
-    paths = [output / name for name in GRAPHS]
+    encode_path, decode_path = paths = [output / name for name in GRAPHS]
     attributes = ", ".join(generator.attributes)
-    _write(encode, (image,), ["image"], names, paths[0], attributes)
-    _write(decode, (image, features, condition), ["image", *names, "condition"], outputs, paths[1], attributes)
-    error = largest_difference(generator, *paths)
+    _write(encode, (image,), ["image"], names, encode_path, attributes)
+    _write(decode, (image, features, condition), ["image", *names, "condition"], outputs, decode_path, attributes)
+    error = largest_difference(generator, encode_path, decode_path)
     if not error <= TOLERANCE:  # true for NaN too
         for path in paths:
             path.unlink()

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from modulefinder import ModuleFinder
 from pathlib import Path
@@ -271,7 +272,7 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
 # ------------------------------------------------------------------------------------------------------------- pushing
 
 
-def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple[str, ...]) -> str | None:
+def push(files: Mapping[str, Content], settings: Push, repo_type: str, owned: tuple[str, ...]) -> str | None:
     """Make a repository hold these files, in one commit of the differences.
 
     Args:
@@ -291,7 +292,7 @@ def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple
     _list_files(files)
     if settings.dry_run:
         return None
-    repo, target = settings.repo, {"repo_id": settings.repo, "repo_type": repo_type}
+    repo = settings.repo
     with explained(repo):
         api = HfApi()
         address = _create_repository(api, settings, repo_type)
@@ -304,7 +305,8 @@ def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple
             return address
         print(f"Sending {len(changed)} of {len(files)} files to {address} …")
         commit = api.create_commit(
-            **target,
+            repo,
+            repo_type=repo_type,
             operations=[
                 *(CommitOperationAdd(path, files[path]) for path in changed),
                 *(CommitOperationDelete(path) for path in stale),
@@ -317,7 +319,7 @@ def push(files: dict[str, Content], settings: Push, repo_type: str, owned: tuple
     return commit.pr_url or address
 
 
-def _list_files(files: dict[str, Content]) -> None:
+def _list_files(files: Mapping[str, Content]) -> None:
     sizes = {
         path: len(content) if isinstance(content, bytes) else content.stat().st_size for path, content in files.items()
     }
@@ -328,13 +330,17 @@ def _list_files(files: dict[str, Content]) -> None:
 
 def _create_repository(api: HfApi, settings: Push, repo_type: str) -> str:
     """Create the repository and its branch where they do not exist, and return its address."""
-    target = {"repo_id": settings.repo, "repo_type": repo_type}
-    sdk = {"space_sdk": "gradio"} if repo_type == "space" else {}
-    address = api.create_repo(**target, **sdk, private=settings.private or None, exist_ok=True)
+    address = api.create_repo(
+        settings.repo,
+        repo_type=repo_type,
+        space_sdk="gradio" if repo_type == "space" else None,
+        private=settings.private or None,
+        exist_ok=True,
+    )
     if settings.private:
         check_private(api, settings.repo, repo_type)
     if settings.revision:
-        api.create_branch(**target, branch=settings.revision, exist_ok=True)
+        api.create_branch(settings.repo, repo_type=repo_type, branch=settings.revision, exist_ok=True)
     return str(address)
 
 

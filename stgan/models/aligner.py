@@ -42,6 +42,8 @@ class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
         hidden: units of the hidden layer.
     """
 
+    threshold: Tensor
+
     def __init__(self, image_size: int = 64, width: int = 28, blocks: int = 2, hidden: int = 128):
         super().__init__()
         if image_size % 8:

@@ -22,6 +22,8 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
         dropout: before the last layer.
     """
 
+    thresholds: Tensor
+
     def __init__(
         self,
         attributes: Sequence[str] = DEFAULT_ATTRIBUTES,
