@@ -59,6 +59,8 @@ KINDS = {
         "Says of each pixel of a face what it shows: background, skin, eyeglasses, eyes, brows, mouth, hair, hat, neck "
         "or clothes. Edits then keep to the hair or the skin that a photograph shows.",
         tags=("face-parsing",),
+        pipeline_tag="image-segmentation",
+        metrics=("mean_iou",),
         measure="benchmarks/parser.py",
         use="editing",
     ),
