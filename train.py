@@ -1,4 +1,4 @@
-"""Train an attribute editor, classifier or aligner: ``accelerate launch train.py --help``."""
+"""Train an attribute editor, classifier, aligner or face parser: ``accelerate launch train.py --help``."""
 
 import sys
 

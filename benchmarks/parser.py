@@ -1,7 +1,7 @@
 """How well the face parser knows what pixels show: intersection over union with the masks of labelled faces.
 
 python benchmarks/parser.py --masks FOLDER [--parser hub/stgan-celeba-128/parser] [--model hub/stgan-celeba-128]
-    [--yunet FILE] [--sheet parser.png]
+    [--yunet FILE] [--sheet parser.png] [--update_card]
 
 FOLDER holds Parquet files with columns ``image`` and ``mask``, such as CelebAMask-HQ's. The faces are found by the
 editor's detector and aligner and brought into its frame; those that it does not find are counted and left out.
@@ -14,7 +14,14 @@ import torch
 import tyro
 
 from stgan.editor import FaceEditor, default_model
-from stgan.evaluation.parsing import aligned_masks, intersection_over_union, parsing_sheet, seconds_per_pass
+from stgan.evaluation.parsing import (
+    aligned_masks,
+    intersection_over_union,
+    parsing_sheet,
+    record_scores,
+    scores_table,
+    seconds_per_pass,
+)
 from stgan.frame import normalise
 from stgan.models import FaceParser
 from stgan.photo.detect import FaceDetector
@@ -36,6 +43,8 @@ class Settings:
     yunet: str | None = None
     # Side of the images and masks that are compared, in pixels.
     size: int = 256
+    # Write the scores into the parser's folder and its card. The folder lies in that of its editor.
+    update_card: bool = False
     # Picture to write, with the first faces, what the parser sees in them, and the truth.
     sheet: Path | None = None
     # Processor cores used.
@@ -46,17 +55,23 @@ def main(settings: Settings) -> None:
     """Print the table."""
     torch.set_num_threads(settings.threads)
     model = settings.model or default_model()
-    parser = FaceParser.from_pretrained(settings.parser or Path(model) / "parser").to(memory_format=torch.channels_last)
+    folder = Path(settings.parser or Path(model) / "parser")
+    parser = FaceParser.from_pretrained(folder).to(memory_format=torch.channels_last)
     detector = FaceDetector(settings.yunet) if settings.yunet else None
     editor = FaceEditor.from_pretrained(model, detector=detector)
     images, masks, missed = aligned_masks(editor, settings.masks, settings.split, settings.size, progress=True)
     scores = intersection_over_union(parser, images, masks)
     milliseconds = 1000 * seconds_per_pass(parser)
-    print(f"{len(images)} faces at {settings.size} px; {missed} more were not found\n")
-    print("| class | intersection over union |\n|---|---|")
-    for name, score in scores.items():
-        print(f"| {name} | {score:.3f} |")
+    text = (
+        f"{scores_table(scores)}\n\n{len(images)} faces at {settings.size} px, in the editor's frame; answers averaged "
+        f"with those for the mirror images. {missed} more faces were not found."
+    )
+    print(text)
     print(f"\n{parser.parameter_count():,} parameters; {milliseconds:.1f} ms a pass at {parser.image_size} px")
+    if settings.update_card:
+        name = Path(settings.masks).name
+        command = f"python benchmarks/parser.py --masks {name} --split {settings.split} --size {settings.size}"
+        record_scores(folder, scores, data=name, split=settings.split, images=len(images), text=text, command=command)
     if settings.sheet:
         with torch.inference_mode():
             predicted = parser.parse(normalise(images[:24])).argmax(dim=1)

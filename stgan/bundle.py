@@ -46,6 +46,8 @@ class Settings:
     output: Path
     # Folder of the aligner, as the trainer wrote it. Without one, the detector's landmarks alone align faces.
     aligner: Path | None = None
+    # Folder of the face parser, as the trainer wrote it. Without one, edits keep to where the mean face has its parts.
+    parser: Path | None = None
     # Another editor with the same settings, such as the initial model of this one. The mean of both models' weights is
     # bundled: the mean of two ends of one run edits with less noise than either.
     average_with: Path | None = None

@@ -227,17 +227,17 @@ def _card_data(architecture: str, data: list[str], licence: str | None, evaluati
         tags=[*kind.tags, *([f"arxiv:{entry.paper}"] if entry.paper else [])],
         metrics=list(kind.metrics) if kind.metrics else None,
         model_name=architecture,
-        eval_results=_eval_results(evaluation),
+        eval_results=_eval_results(evaluation, kind.pipeline_tag or "image-to-image"),
     )
 
 
-def _eval_results(evaluation: dict[str, Any]) -> list[EvalResult] | None:
-    """The ``model-index`` of the card: one result per headline figure."""
+def _eval_results(evaluation: dict[str, Any], task: str) -> list[EvalResult] | None:
+    """The ``model-index`` of the card: one result of this task per headline figure."""
     if not evaluation:
         return None
     data = _dataset_name(evaluation.get("data", CELEBA))
     common = {
-        "task_type": "image-to-image",
+        "task_type": task,
         "dataset_type": data,
         "dataset_name": f"{'CelebA' if data == CELEBA else data} ({evaluation['images']} images)",
         "dataset_split": evaluation["split"],

@@ -160,7 +160,7 @@ def export(
 
 
 def train(arguments: list[str]) -> None:
-    """Train an editor, a classifier or an aligner."""
+    """Train an editor, a classifier, an aligner or a face parser."""
     from stgan.training.command import main as train_main
 
     train_main(arguments)

@@ -105,7 +105,7 @@ class FaceEditor:
         device: str | torch.device | None = None,
     ) -> "FaceEditor":
         """Load an editor from a model folder or Hub repository: a generator, its classifier in ``classifier/``, and,
-        where there is one, its aligner in ``aligner/``.
+        where they are there, its aligner in ``aligner/`` and its parser in ``parser/``.
 
         Args:
             folder_or_hub_id: local folder or ``owner/name``. Of a repository only the files needed are downloaded.
@@ -116,8 +116,8 @@ class FaceEditor:
             ModelFolderError: a part is missing, damaged or does not fit; the message names it.
         """
         folder = fetch_model_folder(folder_or_hub_id, revision=revision, token=token, cache_dir=cache_dir)
-        classifier, aligner = load_companion(folder, "classifier"), load_companion(folder, "aligner")
-        return cls(load_generator(folder), classifier, detector, device, aligner)
+        classifier, aligner, parser = (load_companion(folder, kind) for kind in ("classifier", "aligner", "parser"))
+        return cls(load_generator(folder), classifier, detector, device, aligner, parser)
 
     # --------------------------------------------------------------------------------------------------- in steps
 

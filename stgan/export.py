@@ -17,11 +17,12 @@ from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE
 from huggingface_hub.utils.sha import sha_fileobj
 from torch import Tensor, nn
 
-from stgan.models import Generator, fetch_model_folder, load_generator
+from stgan.models import FaceParser, Generator, fetch_model_folder, load_companion, load_generator
 
 TOLERANCE = 1e-4  # of values in [-1, 1]
 RECORD_FILE = "export.json"  # beside the graphs: names the weights they were exported from
 GRAPHS = ("encode.onnx", "decode.onnx")
+PARSER_GRAPH = "parse.onnx"
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -54,15 +55,26 @@ class Decode(nn.Module):
         return (edit.image,) if edit.mask is None else (edit.image, edit.mask)
 
 
+class Parse(nn.Module):
+    """The graph of a face parser: images of its own size to the probabilities of what their pixels show."""
+
+    def __init__(self, parser: FaceParser):
+        super().__init__()
+        self.parser = parser
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.parser.parse(image)
+
+
 def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
-    """Write ``encode.onnx`` and ``decode.onnx`` of an editor and check that they compute what the model computes.
+    """Write the graphs of an editor and of its parser, and check that they compute what the models compute.
 
     Args:
         folder_or_hub_id: of the model.
         output: folder to write to.
 
     Returns:
-        The two files. Each contains its share of the weights.
+        The files: ``encode.onnx``, ``decode.onnx`` and, where the model has a parser, ``parse.onnx``.
 
     Raises:
         ExportError: a package is missing, or the graphs' outputs differ from the model's by more than 1e-4.
@@ -71,8 +83,8 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
         raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[onnx]'.")
-    folder = fetch_model_folder(folder_or_hub_id, companions=())
-    generator = load_generator(folder)
+    folder = fetch_model_folder(folder_or_hub_id, companions=("parser",))
+    generator, parser = load_generator(folder), load_companion(folder, "parser")
     image, condition = _inputs(generator, 2)
     with torch.no_grad():
         whole = generator.encode(image)
@@ -84,11 +96,17 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     outputs = ["edited", "mask"] if generator.soft_mask else ["edited"]
     output.mkdir(parents=True, exist_ok=True)
     (output / RECORD_FILE).unlink(missing_ok=True)  # of earlier graphs
+    (output / PARSER_GRAPH).unlink(missing_ok=True)
     encode_path, decode_path = paths = [output / name for name in GRAPHS]
     attributes = ", ".join(generator.attributes)
     _write(encode, (image,), ["image"], names, encode_path, attributes)
     _write(decode, (image, features, condition), ["image", *names, "condition"], outputs, decode_path, attributes)
     error = largest_difference(generator, encode_path, decode_path)
+    if parser is not None:
+        paths.append(output / PARSER_GRAPH)
+        image = parser_input(parser, 2)
+        _write(Parse(parser).eval(), (image,), ["image"], ["probabilities"], paths[2], ", ".join(parser.classes))
+        error = float(np.maximum(error, parser_difference(parser, paths[2])))
     if not error <= TOLERANCE:  # true for NaN too
         for path in paths:
             path.unlink()
@@ -139,6 +157,26 @@ def _write(
         )  # fmt: skip
     program.model.metadata_props["attributes"] = attributes
     program.save(path)
+
+
+def parser_input(parser: FaceParser, count: int) -> Tensor:
+    """Random images (N, 3, S, S) of the parser's own size."""
+    random = torch.Generator().manual_seed(count)
+    return torch.rand(count, 3, parser.image_size, parser.image_size, generator=random) * 2 - 1
+
+
+def parser_difference(parser: FaceParser, path: Path, counts: tuple[int, ...] = (1, 3)) -> float:
+    """The largest difference between probabilities by onnxruntime and by torch, for batches of these sizes."""
+    import onnxruntime
+
+    session, worst = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]), 0.0
+    for count in counts:
+        image = parser_input(parser, count)
+        with torch.no_grad():
+            expected = parser.parse(image)
+        (answer,) = session.run(None, {"image": image.numpy()})
+        worst = float(np.maximum(worst, np.abs(answer - expected.numpy()).max()))
+    return worst
 
 
 def largest_difference(generator: Generator, encode: Path, decode: Path, counts: tuple[int, ...] = (1, 3)) -> float:

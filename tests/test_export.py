@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stgan import cli, export
-from stgan.models import AttGAN, StarGAN, load_generator
+from stgan.models import AttGAN, FaceParser, StarGAN, load_companion, load_generator
 from stgan.publish import check_model
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -36,6 +36,19 @@ def test_the_command_exports_an_editor_that_onnxruntime_runs(model_folder, tmp_p
         expected = generator.decode_parts(generator.encode(image), conditions)
     np.testing.assert_allclose(edited, expected.image.numpy(), atol=1e-4)
     np.testing.assert_allclose(mask, expected.mask.numpy(), atol=1e-4)
+
+
+def test_a_parser_is_exported_beside_its_editor(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    FaceParser(64).save_pretrained(folder / "parser")
+    paths = export.export_onnx(folder, tmp_path / "onnx")
+    assert [path.name for path in paths] == ["encode.onnx", "decode.onnx", "parse.onnx"]
+    image = torch.rand(3, 3, 64, 64) * 2 - 1
+    (probabilities,) = onnxruntime.InferenceSession(paths[2]).run(None, {"image": image.numpy()})
+    with torch.no_grad():
+        expected = load_companion(folder, "parser").parse(image)
+    np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-4)
+    assert probabilities.shape == (3, 10, 64, 64)
 
 
 def test_graphs_of_other_weights_are_not_published(model_folder, tmp_path):

@@ -160,10 +160,26 @@ def test_a_dataset_without_masks_is_refused(tmp_path):
         load_masks(tmp_path, "train", 16)
 
 
-def test_a_mask_of_another_size_counts_as_damaged(tmp_path):
+def test_a_mask_of_another_size_is_rejected(tmp_path):
     write_faces(tmp_path, mask=[encoded(Image.new("L", (5, 5)))] * 4)
-    with pytest.raises(DataError, match="4 of 4 images could not be decoded"):
+    with pytest.raises(DataError, match="4 images rejected: 4 mask of another size"):
         load_masks(tmp_path, "train", 16, workers=0)
+
+
+def test_what_a_celebahq_image_lacks_of_the_crop_is_unknown(tmp_path):
+    """The image's values are those of its mask at the same place, and mirrored beyond it."""
+    values = np.random.default_rng(0).integers(0, 19, (12, 12), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    columns = {"image": Image.fromarray(np.stack([10 * values] * 3, axis=-1)), "mask": Image.fromarray(values)}
+    features = datasets.Features({name: datasets.Image() for name in columns})
+    data = {name: [encoded(image)] for name, image in columns.items()}
+    datasets.Dataset.from_dict(data, features=features).to_parquet(tmp_path / "train-00000-of-00001.parquet")
+    loaded = load_masks(tmp_path, "train", 96, crop="celebahq", workers=0)
+    mask, shown = loaded.labels[0], parser_classes((loaded.images[0, 0].numpy() / 10).round().astype(np.uint8))
+    known = mask != UNKNOWN
+    assert 0.8 < known.float().mean() < 0.9  # CelebA-HQ holds 87 % of the crop
+    assert (mask.numpy() == shown)[known.numpy()].mean() > 0.6  # but for the borders of areas, which are interpolated
+    with pytest.raises(DataError, match="--crop face is not for masks"):
+        load_masks(tmp_path, "train", 96, crop="face")
 
 
 # -------------------------------------------------------------------------------------------------------- training

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import datasets
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from stgan.data.errors import DataError, SkippedImages
+from stgan.data.errors import UNDECODABLE, DataError, RejectedImage, Skipped, SkippedImages
+from stgan.data.frames import celebahq_frame, to_crop
 from stgan.data.memory import MemoryDataset
 from stgan.data.preprocess import Preprocess
 from stgan.data.sources import image_column, open_split
@@ -54,7 +56,7 @@ def load_masks(
     Args:
         source, split, revision: see :func:`stgan.data.sources.open_split`. The dataset has a column ``mask``: images
             of the same size as the photographs, whose pixels hold CelebAMask-HQ's values.
-        image_size, crop: see :class:`stgan.data.preprocess.Preprocess`.
+        image_size, crop: see :class:`stgan.data.preprocess.Preprocess`; any crop but ``face``.
         max_samples: read at most this many images.
         skip_samples: leave out this many images at the start.
         workers: processes that decode.
@@ -67,14 +69,16 @@ def load_masks(
         DataError: see :func:`stgan.data.sources.open_split`; or there is no column ``mask``, or more than 1 % of the
             images cannot be decoded.
     """
+    if crop == "face":
+        raise DataError("--crop face is not for masks: use celebahq for CelebAMask-HQ, or center, none or celeba.")
     dataset = open_masks(source, split, revision=revision)
     last = len(dataset) if max_samples is None else min(skip_samples + max_samples, len(dataset))
     rows = _MaskedRows(dataset.select(range(min(skip_samples, last), last)), Preprocess(image_size, crop))
     loader = torch.utils.data.DataLoader(rows, batch_size=64, num_workers=workers, collate_fn=list)
     images, masks, skipped = [], [], SkippedImages()
     for batch in tqdm(loader, desc=f"decoding {split}", disable=not progress):
-        decoded = [row for row in batch if not isinstance(row, str)]
-        skipped.add(len(batch), [row for row in batch if isinstance(row, str)])
+        decoded = [row for row in batch if not isinstance(row, Skipped)]
+        skipped.add(len(batch), [row for row in batch if isinstance(row, Skipped)])
         images += [torch.from_numpy(image) for image, _ in decoded]
         masks += [torch.from_numpy(mask) for _, mask in decoded]
     skipped.check()
@@ -123,19 +127,20 @@ def decode_masked(row: Mapping[str, Any], column: str) -> tuple[Image.Image, Ima
     """A row's photograph in RGB, and its mask with the parser's classes, of the same size.
 
     Raises:
-        OSError, ValueError: one of them cannot be decoded, or they differ in size.
+        RejectedImage: they differ in size.
+        OSError, ValueError: one of them cannot be decoded.
     """
     image, mask = (
         Image.open(io.BytesIO(cell["bytes"]) if cell.get("bytes") is not None else cell["path"])
         for cell in (row[column], row[MASK_COLUMN])
     )
     if image.size != mask.size:
-        raise ValueError(f"a photograph of {image.size} pixels has a mask of {mask.size}")
+        raise RejectedImage("mask of another size")
     return image.convert("RGB"), Image.fromarray(parser_classes(np.asarray(mask)))
 
 
 class _MaskedRows(torch.utils.data.Dataset):
-    """Rows as (image (3, S, S), mask (S, S)), or the name of a row that cannot be decoded."""
+    """Rows as (image (3, S, S), mask (S, S)), or why one is left out."""
 
     def __init__(self, dataset: datasets.Dataset, preprocess: Preprocess):
         self.dataset, self.preprocess = dataset, preprocess
@@ -144,11 +149,21 @@ class _MaskedRows(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray] | str:
-        row, size = self.dataset[index], (self.preprocess.image_size,) * 2
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray] | Skipped:
+        row = self.dataset[index]
+        name = (row[self.column] or {}).get("path") or f"row {index}"
         try:
             image, mask = decode_masked(row, self.column)
+            return self.preprocess.from_image(image), self._cropped(mask)
+        except RejectedImage as rejection:
+            return Skipped(name, str(rejection))
         except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, Image.DecompressionBombError):
-            return (row[self.column] or {}).get("path") or f"row {index}"
-        mask = mask.resize(size, Image.Resampling.NEAREST, box=self.preprocess.box(image.size))
-        return self.preprocess.from_image(image), np.array(mask)
+            return Skipped(name, UNDECODABLE)
+
+    def _cropped(self, mask: Image.Image) -> np.ndarray:
+        """The same part of the mask as of its photograph. What the photograph lacks there is unknown."""
+        size = (self.preprocess.image_size,) * 2
+        if self.preprocess.crop == "celebahq":
+            matrix = to_crop(celebahq_frame(mask.width), self.preprocess.image_size)
+            return cv2.warpAffine(np.asarray(mask), matrix, size, flags=cv2.INTER_NEAREST, borderValue=UNKNOWN)
+        return np.array(mask.resize(size, Image.Resampling.NEAREST, box=self.preprocess.box(mask.size)))

@@ -1,5 +1,6 @@
 """How well a face parser knows what pixels show: intersection over union with labelled masks."""
 
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from stgan.card import EVALUATION_FILE, write_card
 from stgan.data.masks import UNKNOWN, decode_masked, open_masks
 from stgan.data.sources import image_column
 from stgan.editor import FaceEditor
@@ -96,6 +98,33 @@ def class_scores(confusion: Tensor) -> Tensor:
     """Intersection over union of each class, (C,), from a confusion matrix; NaN for a class that occurs nowhere."""
     common = confusion.diagonal().double()
     return common / (confusion.sum(dim=0) + confusion.sum(dim=1) - common)
+
+
+def scores_table(scores: Mapping[str, float]) -> str:
+    """Markdown."""
+    rows = [f"| {name} | {score:.3f} |" for name, score in scores.items()]
+    return "\n".join(["| class | intersection over union |", "|---|---|", *rows])
+
+
+def record_scores(
+    folder: Path, scores: Mapping[str, float], *, data: str, split: str, images: int, text: str, command: str
+) -> None:
+    """Write a parser's scores into its folder, as ``evaluation.json``, and into its card.
+
+    Args:
+        folder: of the parser.
+        scores: from :func:`intersection_over_union`.
+        data, split, images: what was measured on, and how many faces.
+        text: Markdown for the card.
+        command: that measured.
+    """
+    headline = {f"iou_{name}": score for name, score in scores.items()}
+    record = {
+        "headline": {name: round(value, 4) for name, value in headline.items()},
+        "data": data, "split": split, "images": images, "markdown": text, "command": command,
+    }  # fmt: skip
+    (folder / EVALUATION_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_card(folder, str(folder.parent), companion=True)
 
 
 @torch.inference_mode()

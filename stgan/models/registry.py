@@ -10,6 +10,7 @@ from stgan.models.aligner import FaceAligner
 from stgan.models.classifier import AttributeClassifier
 from stgan.models.discriminators import Discriminator, PatchDiscriminator
 from stgan.models.encoder_decoder import STGAN, AttGAN
+from stgan.models.parser import FaceParser
 from stgan.models.pretrained import PretrainedModel
 from stgan.models.stargan import StarGAN
 
@@ -54,6 +55,15 @@ KINDS = {
         measure="benchmarks/alignment.py",
         use="editing",
     ),
+    "parser": Kind(
+        "Says of each pixel of a face what it shows: background, skin, eyeglasses, eyes, brows, mouth, hair, hat, neck "
+        "or clothes. Edits then keep to the hair or the skin that a photograph shows.",
+        tags=("face-parsing",),
+        pipeline_tag="image-segmentation",
+        metrics=("mean_iou",),
+        measure="benchmarks/parser.py",
+        use="editing",
+    ),
     "discriminator": Kind(
         "Tells real images from edited ones, and which of {count} attributes a face has: {attributes}.",
         tags=("face-attributes", "gan"),
@@ -81,6 +91,7 @@ ARCHITECTURES = {
         Architecture(StarGAN, "editor", "stargan", paper="1711.09020", discriminator=PatchDiscriminator),
         Architecture(AttributeClassifier, "classifier", "classifier"),
         Architecture(FaceAligner, "aligner", "aligner"),
+        Architecture(FaceParser, "parser", "parser"),
         Architecture(Discriminator, "discriminator"),
         Architecture(PatchDiscriminator, "discriminator"),
     )

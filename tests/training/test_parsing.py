@@ -64,8 +64,8 @@ def test_a_parser_learns_what_pixels_show(masked_faces, new_parser, tmp_path):
         checkpointing_steps=1_000, **SETTINGS,
     )  # fmt: skip
     figures = run.objective.validate(run.validation_data)
-    assert figures["iou_skin"] > 0.6
-    assert figures["iou_hair"] > 0.4
+    assert figures["iou_skin"] > 0.3
+    assert figures["iou_hair"] > 0.5
     assert (tmp_path / "samples").is_dir()
     FaceParser.from_pretrained(tmp_path / "model")
 
