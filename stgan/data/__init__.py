@@ -5,7 +5,7 @@ Any dataset with an image column and binary columns works. Images come out as ui
 
 from stgan.data.errors import DataError, MissingSplitError, SkippedImages
 from stgan.data.faces import FaceFrames, FaceLocator
-from stgan.data.memory import MemoryBatches, MemoryDataset, load_into_memory
+from stgan.data.memory import MemoryBatches, MemoryDataset, PairedBatches, load_into_memory
 from stgan.data.preprocess import Batch, Preprocess, label_value, random_flip
 from stgan.data.sources import Source, open_split
 from stgan.data.stream import StreamBatches
@@ -18,6 +18,7 @@ __all__ = [
     "MemoryBatches",
     "MemoryDataset",
     "MissingSplitError",
+    "PairedBatches",
     "Preprocess",
     "SkippedImages",
     "Source",

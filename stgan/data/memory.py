@@ -212,3 +212,25 @@ class MemoryBatches:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to restore."""
+
+
+class PairedBatches:
+    """Batches of two kinds side by side: the rows of one, followed by the rows of the other.
+
+    Args:
+        first, second: batches of one dataset, such as its sharp images and all of them.
+    """
+
+    def __init__(self, first: MemoryBatches, second: MemoryBatches):
+        self.first, self.second = first, second
+
+    def draw(self, number: int) -> Batch:
+        """Batch ``number``: uint8 (B1 + B2, 3, S, S) and float labels (B1 + B2, A)."""
+        return tuple(map(torch.cat, zip(self.first.draw(number), self.second.draw(number), strict=True)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Empty, as for each of the two."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to restore."""

@@ -14,7 +14,7 @@ from stgan.training import losses
 from stgan.training.augmentation import augment
 from stgan.training.config import TrainingConfig
 from stgan.training.label_rules import LabelRules
-from stgan.training.objective import Terms
+from stgan.training.objective import Batch, Terms
 from stgan.training.targets import Edits
 
 DISCRIMINATOR_LOSSES = {
@@ -33,6 +33,7 @@ def compute_discriminator_loss(
     rules: LabelRules,
     random: torch.Generator,
     penalised: nn.Module | None = None,
+    labelled: Batch | None = None,
 ) -> tuple[Tensor, Terms]:
     """Loss of the discriminator on real images and their edits.
 
@@ -45,21 +46,25 @@ def compute_discriminator_loss(
         rules: decide which labels count.
         random: for augmentation and penalty.
         penalised: the discriminator without wrappers where the step has a gradient penalty, else None.
+        labelled: images and labels that serve the attribute loss in place of ``real``, and nothing else.
 
     Returns:
         The loss; ``d_adversarial``, ``d_attribute`` and, where they are part of it, ``d_mismatch`` and ``d_penalty``.
     """
     method, count, labels = config.method, len(real), edits.source
     target = rules.discriminator_targets(labels, rules.complete_targets(labels, edits.target))
-    conditions = torch.cat([labels, target])
+    more_images, more_labels = ([], []) if labelled is None else ([part] for part in labelled)
+    conditions = torch.cat([labels, target, *more_labels])
     if method.mismatch_weight:  # one pass answers for the images' own labels and for the wrong ones
-        conditions = torch.stack([conditions, torch.cat([target, labels])], dim=1)
-    images = augment(torch.cat([real, fake]), method.discriminator_augmentation, random)
+        conditions = torch.stack([conditions, torch.cat([target, labels, *more_labels])], dim=1)
+    images = augment(torch.cat([real, fake, *more_images]), method.discriminator_augmentation, random)
     realness, attribute_logits = discriminator(images, conditions)
     if method.mismatch_weight:
         realness, mismatched_realness = realness.unbind(dim=1)
-    adversarial = DISCRIMINATOR_LOSSES[method.adversarial_loss](realness[:count], realness[count:])
-    attribute = losses.attribute_loss(attribute_logits[:count], labels, rules.label_weights(labels))
+    adversarial = DISCRIMINATOR_LOSSES[method.adversarial_loss](realness[:count], realness[count : 2 * count])
+    given = labels if labelled is None else labelled[1]
+    attribute_logits = attribute_logits[:count] if labelled is None else attribute_logits[2 * count :]
+    attribute = losses.attribute_loss(attribute_logits, given, rules.label_weights(given))
     loss = adversarial + config.discriminator.discriminator_attribute_weight * attribute
     terms = {"d_adversarial": adversarial, "d_attribute": attribute}
     if method.mismatch_weight:
@@ -67,7 +72,8 @@ def compute_discriminator_loss(
         terms["d_mismatch"] = losses.mismatch_loss(mismatched_realness[:count], mismatched)
         loss = loss + method.mismatch_weight * terms["d_mismatch"]
     if penalised is not None:
-        terms["d_penalty"] = _gradient_penalty(config, penalised, images[:count], images[count:], labels, random)
+        real, fake = images[:count], images[count : 2 * count]  # augmented
+        terms["d_penalty"] = _gradient_penalty(config, penalised, real, fake, labels, random)
         loss = loss + method.penalty_weight * method.penalty_interval * terms["d_penalty"]
     return loss, _detach(terms)
 

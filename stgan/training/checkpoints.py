@@ -13,7 +13,7 @@ from stgan.training.config import SUPERVISED, TrainingConfig, current_names
 # Options that the tensors of a checkpoint or the order of its batches depend on. The method is the checkpoint's.
 RESUME_SETTINGS = (
     "model", "dataset", "attributes", "crop", "image_size", "streaming", "max_train_samples", "batch_size", "seed",
-    "width",
+    "width", "attribute_dataset",
 )  # fmt: skip
 KEPT = 2
 """Checkpoints of a run that are kept: the newest, and the one before it."""

@@ -223,6 +223,8 @@ class TrainingConfig:
             "use_regions needs edits by attribute difference: set --label_mode difference or --no_use_regions":
                 self.model in SUPERVISED or not self.generator.use_regions or differs,
             "logging_steps, checkpointing_steps and validation_steps must be positive": min(steps) > 0,
+            "attribute_dataset needs data in memory: leave out --streaming":
+                not (data.attribute_dataset and data.streaming),
             "a parser reads its masks into memory: leave out --streaming": self.model != "parser" or not data.streaming,
             "rare_attribute_power needs data in memory: set --rare_attribute_power 0 or leave out --streaming":
                 not (data.rare_attribute_power and data.streaming),

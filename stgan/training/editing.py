@@ -162,41 +162,49 @@ class EditingObjective:
             penalties: for each discriminator step, whether it has a gradient penalty.
         """
         for penalise in penalties:
-            images, labels = self._prepare(draw(), random)
+            images, labels, labelled = self._prepare(draw(), random)
             edits = self.sampler.draw(labels, random)
             with torch.no_grad():
                 fake = self.generator(images, self._condition(edits), parts=True)
-            terms = self._discriminator_step(images, self._judged_images(fake, random), edits, random, penalise)
+            judged = self._judged_images(fake, random)
+            terms = self._discriminator_step(images, judged, edits, random, penalise, labelled)
         if head_start:
             return terms
-        images, labels = self._prepare(draw(), random)
+        images, labels, _ = self._prepare(draw(), random)
         return terms | self._generator_step(images, labels, random)
 
     def _shared_step(self, batch: Batch, random: torch.Generator, head_start: bool, penalise: bool) -> Terms:
         """One generator pass serves both networks: D judges its edits, then G is trained against the updated D."""
-        images, labels = self._prepare(batch, random)
+        images, labels, labelled = self._prepare(batch, random)
         edits = self.sampler.draw(labels, random)
         if head_start:
             with torch.no_grad():
                 fake = self.plain_generator(images, self._condition(edits), parts=True)
-            return self._discriminator_step(images, self._judged_images(fake, random), edits, random, penalise)
+            judged = self._judged_images(fake, random)
+            return self._discriminator_step(images, judged, edits, random, penalise, labelled)
         rows = 0 if self.cycle else max(1, round(len(images) * self.config.method.reconstruction_share))
         conditions = torch.cat([self._condition(edits), self._unchanged(labels)[:rows]])
         decoded = self.generator(images, conditions, parts=True)  # B edits, then R reconstructions
         fake = Edit(*(part if part is None else part[: len(images)] for part in decoded))
         judged = self._judged_images(fake, random)
-        terms = self._discriminator_step(images, judged.detach(), edits, random, penalise)
+        terms = self._discriminator_step(images, judged.detach(), edits, random, penalise, labelled)
         reconstruction, original = decoded.rgb[len(images) :], images[:rows]
         if self.cycle:
             reconstruction, original = self.generator(fake.image, self._inverse_condition(edits)), images
         return terms | self._update_generator(judged, fake.mask, reconstruction, original, edits, random)
 
     def _discriminator_step(
-        self, real: Tensor, fake: Tensor, edits: Edits, random: torch.Generator, penalise: bool
+        self,
+        real: Tensor,
+        fake: Tensor,
+        edits: Edits,
+        random: torch.Generator,
+        penalise: bool,
+        labelled: Batch | None,
     ) -> Terms:
         penalised = self.plain_discriminator if penalise else None
         loss, terms = compute_discriminator_loss(
-            self.config, self.discriminator, real, fake, edits, self.label_rules, random, penalised
+            self.config, self.discriminator, real, fake, edits, self.label_rules, random, penalised, labelled
         )
         self._descend(self.discriminator_optimizer, loss)
         return terms
@@ -234,11 +242,18 @@ class EditingObjective:
         self.accelerator.backward(loss)
         optimizer.step()
 
-    def _prepare(self, batch: Batch, random: torch.Generator) -> Batch:
-        """Images in [-1, 1], mirrored at random where configured, and their labels."""
+    def _prepare(self, batch: Batch, random: torch.Generator) -> tuple[Tensor, Tensor, Batch | None]:
+        """Images in [-1, 1], mirrored at random where configured, and their labels.
+
+        With an attribute dataset, rows beyond the batch size are apart: they serve D's attribute loss alone.
+        """
         images, labels = batch
         images = normalise(images)
-        return (random_flip(images, random) if self.config.data.random_flip else images), labels
+        images = random_flip(images, random) if self.config.data.random_flip else images
+        if self.config.data.attribute_dataset is None:
+            return images, labels, None
+        size = self.config.schedule.batch_size
+        return images[:size], labels[:size], (images[size:], labels[size:])
 
     def _judged_images(self, edit: Edit, random: torch.Generator) -> Tensor:
         """The images (B, 3, S, S) that the discriminator judges: a share of them as painted, without the soft mask."""

@@ -17,8 +17,12 @@ class DataOptions:
     dataset: str = "flwrlabs/celeba"
     # Label columns to edit or classify. The default is the 13 of the paper.
     attributes: tuple[str, ...] = ()
-    # celeba: the paper's box in 178x218 images; center: the largest square; none: all of it; auto: by the image's size.
-    crop: Literal["auto", "celeba", "center", "none"] = "auto"
+    # celeba: the paper's box in 178x218 images; celebahq: the same part of CelebA-HQ's images; face: the same part
+    # of any photograph, found by the default model's aligner; center: the largest square; none: all of it; auto: by the
+    # image's size.
+    crop: Literal["auto", "celeba", "celebahq", "face", "center", "none"] = "auto"
+    # Second dataset, which may be less sharp: it serves a classifier, or the attribute head of the discriminator.
+    attribute_dataset: str | None = None
     # Height and width of the training images in pixels.
     image_size: int = 128
     # Read images during training instead of decoding all of them into memory first.
@@ -38,8 +42,13 @@ class DataOptions:
     @property
     def source(self) -> tuple[str, str | None]:
         """The dataset without its revision, and the revision of a Hub dataset."""
-        name, at, revision = self.dataset.partition("@")
-        return (self.dataset, None) if not at or Path(self.dataset).exists() else (name, revision)
+        return split_revision(self.dataset)
+
+
+def split_revision(dataset: str) -> tuple[str, str | None]:
+    """A dataset without its revision, and the revision of a Hub dataset."""
+    name, at, revision = dataset.partition("@")
+    return (dataset, None) if not at or Path(dataset).exists() else (name, revision)
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,20 @@ from torch import Tensor
 
 from stgan.data import (
     DataError,
+    FaceFrames,
     MemoryBatches,
     MemoryDataset,
     MissingSplitError,
+    PairedBatches,
+    Source,
     StreamBatches,
     load_into_memory,
     open_split,
 )
 from stgan.data.masks import load_masks, rare_class_weights
-from stgan.training.config import TrainingConfig
+from stgan.editor import default_model
+from stgan.training.config import SUPERVISED, TrainingConfig
+from stgan.training.options import split_revision
 
 DEVICE_MEMORY_SHARE = 0.5  # of what is free, at most, for images that are kept on the GPU
 MAX_HELD_OUT_SHARE = 0.1  # of the training split, where the dataset has no validation split
@@ -37,6 +42,8 @@ class Splits:
         self.options, self.attributes, self.accelerator = config.data, attributes, accelerator
         self.batch_size, self.seed = config.schedule.batch_size, config.run.seed
         self.labels_are_masks = config.model == "parser"
+        self.judges_realness = config.model not in SUPERVISED
+        self.frames = FaceFrames.from_pretrained(default_model()) if config.data.crop == "face" else None
         self.held_out = 0  # images at the start of the training split that are used for validation
         self.training_images: int | None = None  # unknown for a stream
 
@@ -58,8 +65,10 @@ class Splits:
         self.accelerator.print(f"No validation split: the first {self.held_out} images of train are held out for it.")
         return self.load("train", max_samples=self.held_out)
 
-    def open_batches(self, count_labels: Callable[[Tensor], None]) -> MemoryBatches | StreamBatches:
+    def open_batches(self, count_labels: Callable[[Tensor], None]) -> MemoryBatches | PairedBatches | StreamBatches:
         """Training batches of this process, after :meth:`load_validation`.
+
+        With an attribute dataset, those of an editor are sharp images followed by as many of both datasets.
 
         Args:
             count_labels: receives all training labels (N, A), unless they are streamed.
@@ -72,9 +81,11 @@ class Splits:
             return StreamBatches(
                 dataset, "train", self.attributes, options.image_size, self.batch_size, self.seed,
                 crop=options.crop, workers=options.dataloader_num_workers, max_samples=options.max_train_samples,
-                revision=revision, device=device, **ranks,
+                revision=revision, device=device, frames=self.frames, **ranks,
             )  # fmt: skip
-        data = self.load("train", max_samples=options.max_train_samples, skip_samples=self.held_out)
+        data = self.load(
+            "train", options.attribute_dataset, max_samples=options.max_train_samples, skip_samples=self.held_out
+        )
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
         self.training_images = len(data)
         count_labels(data.labels)
@@ -82,21 +93,33 @@ class Splits:
         weights = rare_weights(data.labels, options.rare_attribute_power)
         if _fits_on_device(data, device):
             data = data.to(device)
-        return MemoryBatches(data, self.batch_size, self.seed, weights=weights, device=device, **ranks)
+        settings = {"weights": weights, "device": device} | ranks
+        batches = MemoryBatches(data, self.batch_size, self.seed, **settings)
+        if options.attribute_dataset is None or not self.judges_realness:
+            return batches
+        sharp = MemoryBatches(data, self.batch_size, self.seed, rows=data.sharp, **settings)
+        return PairedBatches(sharp, batches)
 
-    def load(self, split: str, **limits: Any) -> MemoryDataset:
+    def load(self, split: str, attribute_dataset: str | None = None, **limits: Any) -> MemoryDataset:
         """A split in memory. The main process reads it first and fills the cache for the others."""
         options, accelerator = self.options, self.accelerator
         dataset, revision = options.source
         with accelerator.main_process_first():
             try:
-                settings = limits | {
-                    "crop": options.crop, "workers": options.dataloader_num_workers, "revision": revision,
+                settings = {
+                    "workers": options.dataloader_num_workers,
                     "progress": accelerator.is_main_process and split == "train",
-                }  # fmt: skip
+                }
                 if self.labels_are_masks:
-                    return load_masks(dataset, split, options.image_size, **settings)
-                return load_into_memory(dataset, split, self.attributes, options.image_size, **settings)
+                    settings |= {"crop": options.crop, "revision": revision}
+                    return load_masks(dataset, split, options.image_size, **settings | limits)
+                sources: tuple[Source, ...] = (Source(dataset, options.crop, revision=revision, **limits),)
+                if attribute_dataset:
+                    path, revision = split_revision(attribute_dataset)
+                    sources += (Source(path, sharp=False, revision=revision),)
+                return load_into_memory(
+                    sources, split, self.attributes, options.image_size, frames=self.frames, **settings
+                )
             except MissingSplitError as error:  # raised in here, it would leave the others waiting at a barrier
                 missing = error
         raise missing

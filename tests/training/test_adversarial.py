@@ -5,6 +5,7 @@ import torch
 from runs import NAMES, objective, random_batch, settings, take_step
 from torch.nn import functional as F
 
+from stgan.frame import normalise
 from stgan.training.adversarial import compute_discriminator_loss, compute_generator_loss
 from stgan.training.label_rules import LabelRules
 from stgan.training.networks import build_discriminator
@@ -137,3 +138,22 @@ def test_a_penalty_every_eighth_step_weighs_eight_times_as_much(tmp_path):
     once = gradients[5.0, 1] - gradients[0.0, 1]
     assert once.abs().max() > 0
     torch.testing.assert_close(gradients[5.0, 8] - gradients[0.0, 1], 8 * once, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", ["fast", "paper"])
+def test_labelled_images_of_another_dataset_serve_the_attribute_loss_alone(recipe, tmp_path):
+    config = settings(tmp_path, f"stgan-{recipe}", discriminator_augmentation=0.0)
+    batches = [random_batch(rows) for rows in (4, 4, 6)]
+    discriminator, rules = build_discriminator(config, NAMES), LabelRules.none(4)
+    (real, labels), (fake, target), (more, more_labels) = ((normalise(images), given) for images, given in batches)
+    edits = Edits(labels, target, torch.ones(4, 1))
+    arguments = (config, discriminator, real, fake, edits, rules, torch.Generator())
+    _, alone = compute_discriminator_loss(*arguments)
+    loss, terms = compute_discriminator_loss(*arguments, labelled=(more, more_labels))
+    expected = F.binary_cross_entropy_with_logits(discriminator(more, more_labels)[1], more_labels)
+    assert terms["d_attribute"].item() == pytest.approx(expected.item(), rel=1e-4)
+    for name in alone.keys() - {"d_attribute"}:
+        assert terms[name].item() == pytest.approx(alone[name].item(), rel=1e-4)
+    weights = {"d_attribute": config.discriminator.discriminator_attribute_weight}
+    composed = sum(weights.get(name, 1.0) * term for name, term in terms.items())
+    assert loss.item() == pytest.approx(composed.item(), rel=1e-4)

@@ -27,6 +27,21 @@ def test_without_a_validation_split_images_of_train_are_held_out(celeba, tmp_pat
         trained(folder, tmp_path / "streamed", steps=1, streaming=True)
 
 
+def test_an_attribute_dataset_serves_the_attribute_head_of_d_and_the_classifier(celeba, tmp_path):
+    sharp = load_into_memory(celeba, "train", NAMES, 32, workers=0)
+    run = trained(celeba, tmp_path / "editor", steps=2, attribute_dataset=str(celeba), rare_attribute_power=0.0)
+    images, _ = run.batches.draw(0)
+    assert len(images) == 2 * 4
+    assert len(run.batches.second.dataset) == 2 * len(sharp)
+    seen = {image.numpy().tobytes() for image in torch.cat([run.batches.draw(n)[0][:4] for n in range(12)])}
+    assert seen <= {image.numpy().tobytes() for image in sharp.images}
+    classifier = trained(celeba, tmp_path / "classifier", "classifier-fast", steps=1, attribute_dataset=str(celeba))
+    assert len(classifier.batches.dataset) == 2 * len(sharp)
+    assert len(classifier.batches.draw(0)[0]) == 4
+    with pytest.raises(ValueError, match="attribute_dataset needs data in memory: leave out --streaming"):
+        trained(celeba, tmp_path / "streamed", steps=1, streaming=True, attribute_dataset=str(celeba))
+
+
 def test_a_run_counts_its_labels_and_draws_by_them(celeba, tmp_path):
     run = trained(celeba, tmp_path, steps=1, label_plausibility=0.9, rare_attribute_power=0.5)
     labels = load_into_memory(celeba, "train", NAMES, 32, workers=0).labels
