@@ -9,16 +9,12 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from stgan.attributes import index_of
 from stgan.card import TRAINING_FILE, remove_records, write_card
-from stgan.data import load_into_memory
-from stgan.evaluation.protocol import evaluate
+from stgan.evaluation.strength import MAX_STRENGTH, Prices, measured_strengths
 from stgan.models import (
-    AttributeClassifier,
     Generator,
     PretrainedModel,
     check_judge,
@@ -30,8 +26,6 @@ from stgan.models import (
 from stgan.models.registry import companions
 
 WEIGHTS = "model.safetensors"
-MAX_INTENSITY = 1.5  # of the strongest edit to plan for
-INTENSITIES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.65, 1.8, 1.95, 2.1, 2.25)  # at which edits are measured
 
 
 @dataclass
@@ -56,10 +50,16 @@ class Settings:
     # Dataset (folder, file or Hub id) whose training images decide how strong an edit of intensity 1 is. An attribute's
     # strength rises, up to --max_strength, where the accuracy gained outweighs unwanted changes.
     strengthen_on: str | None = None
+    # Crop of that dataset's images.
+    strengthen_crop: str = "auto"
     # Points of edit accuracy that one point of preservation error costs.
     preservation_price: float = 3.0
-    # Upper limit of every attribute's strength.
-    max_strength: float = 1.5
+    # Points of edit accuracy that ten points of realism (KID x 1000) cost, where its package is installed.
+    realism_price: float = 1.0
+    # Points of edit accuracy that .01 of identity distance costs, where its packages are installed.
+    identity_price: float = 1.0
+    # Upper limit of every attribute's strength, at most 1.15.
+    max_strength: float = MAX_STRENGTH
     # Lower limits for single attributes, as NAME LIMIT pairs. The classifier may reward worse pictures, such as ever
     # paler skin.
     strength_limits: dict[str, float] = field(default_factory=dict)
@@ -96,7 +96,7 @@ def bundle(settings: Settings, command: str = "stgan bundle") -> None:
         average(generator, load_generator(settings.average_with), settings.average_share)
     strengths = None
     if settings.strengthen_on is not None:
-        strengths = measured_strengths(generator, networks["classifier"], settings)
+        strengths = strengths_for(generator, networks, settings)
         generator.strengthen(torch.tensor(list(strengths.values())))
 
     parts = {"": settings.model, **sources}  # "" is the output folder itself, which holds the editor
@@ -139,59 +139,21 @@ def average(model: PretrainedModel, other: PretrainedModel, share: float) -> Non
             value.lerp_(theirs[name], share)
 
 
-def measured_strengths(generator: Generator, classifier: AttributeClassifier, settings: Settings) -> dict[str, float]:
-    """How strong each attribute's edits should be, 1 or more.
-
-    Raises:
-        DataError: there is no such dataset.
-        ValueError: a limit is out of range or names an unknown attribute.
-    """
-    limit = INTENSITIES[-1] / MAX_INTENSITY
-    if not 1 <= settings.max_strength <= limit:
-        raise ValueError(f"--max_strength must be between 1 and {limit:g}, not {settings.max_strength}.")
-    for name, value in settings.strength_limits.items():
-        index_of(name, generator.attributes)
-        if not 1 <= value <= settings.max_strength:
-            raise ValueError(f"--strength_limits {name} must be between 1 and --max_strength, not {value:g}.")
-    data = load_into_memory(
+def strengths_for(generator: Generator, networks: dict[str, PretrainedModel], settings: Settings) -> dict[str, float]:
+    """How strong each attribute's edits should be, 1 or more; the errors are those of :func:`measured_strengths`."""
+    strengths = measured_strengths(
+        generator,
+        networks["classifier"],
         settings.strengthen_on,
-        "train",
-        generator.attributes,
-        generator.image_size,
-        max_samples=settings.strength_samples,
+        parser=networks.get("parser"),
+        crop=settings.strengthen_crop,
+        samples=settings.strength_samples,
+        prices=Prices(settings.preservation_price, settings.realism_price / 1000, settings.identity_price),
+        highest=settings.max_strength,
+        limits=settings.strength_limits,
     )
-    scores = evaluate(generator.eval(), classifier.eval(), data.images, data.labels, intensities=INTENSITIES).edits
-    measured = [scores[value] for value in INTENSITIES]
-    strengths = {
-        name: strength_for(
-            settings.preservation_price,
-            settings.strength_limits.get(name, settings.max_strength),
-            [each.accuracy[name] for each in measured],
-            [each.preservation_error[name] for each in measured],
-        )
-        for name in generator.attributes
-    }
     print("Strengths: " + ", ".join(f"{name} {value:g}" for name, value in strengths.items()))
     return strengths
-
-
-def strength_for(price: float, highest: float, accuracies: list[float], errors: list[float]) -> float:
-    """The strength, 1 or more, with the highest value: edit accuracy minus ``price`` times preservation error.
-
-    The value is a mean over intensity 1 and :data:`MAX_INTENSITY`, where a stronger edit may be recognised less often.
-
-    Args:
-        price: points of edit accuracy that one point of preservation error costs.
-        highest: upper limit.
-        accuracies, errors: at each of :data:`INTENSITIES`.
-    """
-    strengths = np.arange(100, round(100 * highest) + 1) / 100
-    worth = [
-        np.interp(strengths * intensity, INTENSITIES, accuracies)
-        - price * np.interp(strengths * intensity, INTENSITIES, errors)
-        for intensity in (1.0, MAX_INTENSITY)
-    ]
-    return float(strengths[np.sum(worth, axis=0).argmax()])  # of equally good ones the weakest
 
 
 def write_networks(folder: Path, networks: dict[str, PretrainedModel]) -> None:

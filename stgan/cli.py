@@ -126,21 +126,35 @@ def evaluate(
         1.5,
     ),
     batch_size: Annotated[int, arg(help="Images at once.")] = 64,
-    crop: Annotated[Literal["auto", "celeba", "center", "none"], arg(help="Crop of the images.")] = "auto",
+    crop: Annotated[str, arg(help="Crop of the images, such as celeba, celebahq or center.")] = "auto",
+    appearance: Annotated[bool, arg(help="Also measure how edits look: realism, identity and skin.")] = True,
+    faces: Annotated[str | None, arg(help="Dataset to edit for that, at most 1,000 images. Default: DATA.")] = None,
+    real: Annotated[str | None, arg(help="Dataset whose training split has the real faces. Default: FACES.")] = None,
+    masks: Annotated[str | None, arg(help="Dataset with a column of masks, as CelebAMask-HQ's, for the leak.")] = None,
+    faces_crop: Annotated[str | None, arg(help="Crop of these three. Default: that of DATA.")] = None,
     device: Annotated[str | None, arg(help="cpu, cuda, … Default: the GPU where there is one.")] = None,
     output: Annotated[Path | None, arg(help="Folder for evaluation.json, evaluation.md and edits.png.")] = None,
     update_card: Annotated[bool, arg(help="Write the figures into the model folder's card.")] = False,
     document: Annotated[
-        Path | None, arg(help="Markdown file that gets the means between its lines <!-- [/]stgan evaluate -->.")
+        Path | None,
+        arg(
+            help="Markdown file that gets the means between its lines <!-- [/]stgan evaluate -->, or all tables "
+            "between <!-- [/]stgan evaluate, tables -->."
+        ),
     ] = None,
-    realism: Annotated[bool, arg(help="Also measure FID and KID: needs the extra realism and a download.")] = False,
+    fid: Annotated[
+        bool, arg(help="Also measure FID and KID by Inception: needs the extra fid and a download.")
+    ] = False,
 ) -> None:
-    """Measure a model: PSNR and SSIM of reconstruction, accuracy of edits, and the unwanted changes they make."""
-    from stgan.evaluation.command import evaluate_folder
+    """Measure a model: reconstruction, accuracy of edits, unwanted changes, and how the edits look."""
+    from stgan.evaluation.command import Settings, evaluate_folder
+    from stgan.evaluation.faces import FaceSets
 
     evaluate_folder(
-        _model(model), data, split, classifier, max_samples, intensities, batch_size, device, output,
-        update_card=update_card, document=document, crop=crop, realism=realism,
+        Settings(
+            _model(model), data, split, classifier, max_samples, intensities, batch_size, crop, appearance,
+            FaceSets(faces, real, masks, faces_crop), fid, output, update_card, document, device,
+        )
     )  # fmt: skip
 
 

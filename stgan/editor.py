@@ -22,7 +22,6 @@ from stgan.devices import chosen_device
 from stgan.frame import normalise
 from stgan.models import (
     AttributeClassifier,
-    Edit,
     FaceAligner,
     FaceParser,
     Generator,
@@ -32,7 +31,8 @@ from stgan.models import (
     load_companion,
     load_generator,
 )
-from stgan.models.regions import attribute_regions, hold_skin, parsed_regions
+from stgan.models.parsed import FaceParts, decode_faces
+from stgan.models.regions import attribute_regions, parsed_regions
 from stgan.photo.align import Alignment, align_face, align_whole, looks_aligned
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.detect import Detector, FaceDetector, distinct_faces, yunet_path
@@ -41,7 +41,7 @@ from stgan.photo.files import Photo, open_photo
 from stgan.photo.geometry import as_3x3, box_to_square
 from stgan.photo.paste import paste_edit
 from stgan.photo.refine import refined_faces
-from stgan.prepared import FaceParts, PreparedFace
+from stgan.prepared import PreparedFace
 
 MAX_INTENSITY = 2.0
 LEAST_CONFIDENCE = 0.1
@@ -49,8 +49,6 @@ LEAST_CONFIDENCE = 0.1
 down, for which the aligner's confidence is below .003; for the faces of upright photos it is above .57."""
 BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # only in a checkout and in a Space
 DEFAULT_MODEL_ID = ""  # Hub id of the model for an installed package without a checkout; empty until it is published
-
-SKIN_COLOUR = "Pale_Skin"  # the attribute whose edits may change the colour of the skin
 
 PhotoSource = str | os.PathLike | Image.Image | np.ndarray | Photo
 Intensity = float | Mapping[str, float]
@@ -228,22 +226,10 @@ class FaceEditor:
         """
         prepared = prepared.to(self.device)
         condition = self._condition(prepared, edits, intensity, source)
-        regions = None if prepared.parts is None else prepared.parts.regions
-        edited = self.generator.decode_parts(prepared.features, condition, regions)
-        image = edited.image if prepared.parts is None else self._with_held_skin(prepared, edited, condition)
-        return image, None if edited.mask is None else edited.mask[:, 0]
-
-    def _with_held_skin(self, prepared: PreparedFace, edited: Edit, condition: Tensor) -> Tensor:
-        """Edits (K, 3, S, S) whose skin keeps its colour, but for those that ask for another one."""
-        count, parts = len(condition), prepared.parts
-        share = self.generator.region(condition, parts.regions)
-        share = share if edited.mask is None else share * edited.mask
-        source = prepared.reconstruction[None] if edited.mask is None else prepared.features.image
-        held = hold_skin(edited.image, source.expand(count, -1, -1, -1), parts.classes.expand(count, -1, -1, -1), share)
-        if SKIN_COLOUR not in self.names:
-            return held
-        free = condition[:, self.names.index(SKIN_COLOUR)] != 0
-        return torch.where(free[:, None, None, None], edited.image, held)
+        edited = decode_faces(
+            self.generator, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
+        )
+        return edited.image, None if edited.mask is None else edited.mask[:, 0]
 
     def _condition(
         self,

@@ -1,23 +1,17 @@
 """A face of a photo, ready to be edited."""
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from stgan.models.parsed import FaceParts
 from stgan.photo.align import Alignment
 from stgan.photo.face import Face
 from stgan.photo.files import Photo, open_photo
-
-
-class FaceParts(NamedTuple):
-    """What the pixels of a face's crop show, and where its edits may change them."""
-
-    classes: Tensor  # (1, 10, S, S) in [0, 1], probabilities by the parser
-    regions: Tensor  # (1, A, S, S) in [0, 1]
 
 
 @dataclass(frozen=True)

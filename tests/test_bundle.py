@@ -1,11 +1,9 @@
 """The folder that ships holds what the trainers wrote, in half the size."""
 
-import itertools
 import json
 import re
 import shutil
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -106,66 +104,36 @@ def test_a_mean_without_one_of_the_two_is_refused_before_anything_is_written(par
     assert not (tmp_path / "no").exists()
 
 
-def test_a_strength_is_what_is_worth_its_price_at_both_intensities():
-    """Against edits whose accuracy and error are known everywhere: straight lines between the intensities measured."""
-    intensities = np.array(bundling.INTENSITIES)
-    for peak, slope, price, highest in itertools.product((1.2, 1.5, 1.9), (0.02, 0.2), (0, 1, 4), (1.0, 1.25, 1.5)):
-        accuracy = lambda i, peak=peak: np.interp(i, intensities, 0.9 - 0.5 * np.abs(intensities - peak))  # noqa: E731
-        error = lambda i, slope=slope: slope * i  # noqa: E731
-        best = max(  # the first of the best
-            np.round(np.arange(1, highest + 0.001, 0.01), 2),
-            key=lambda s: round(sum(accuracy(s * i) - price * error(s * i) for i in (1, 1.5)), 9),  # noqa: B023
-        )
-        found = bundling.strength_for(price, highest, accuracy(intensities).tolist(), error(intensities).tolist())
-        worth = [sum(accuracy(s * i) - price * error(s * i) for i in (1, 1.5)) for s in (found, best)]
-        assert worth[0] == pytest.approx(worth[1])
-        assert 1 <= found <= highest
-
-
-def test_an_edit_that_more_strength_does_not_make_plainer_stays_as_it_is():
-    count = len(bundling.INTENSITIES)
-    assert bundling.strength_for(3, 1.5, [0.9] * count, [0.05] * count) == 1
-    assert bundling.strength_for(0, 1.5, np.linspace(0.5, 0.9, count).tolist(), [0.05] * count) == 1.5
-    assert bundling.strength_for(99, 1.5, np.linspace(0.5, 0.9, count).tolist(), np.linspace(0.05, 0.1, count)) == 1
-
-
-def test_edits_are_bundled_as_strong_as_the_classifier_needs(parts, tmp_path, celeba, monkeypatch):
+def test_edits_are_bundled_as_strong_as_they_are_worth(parts, tmp_path, monkeypatch):
     record = {"images_seen": 70, "commands": [{"from_image": 0, "command": "train.py"}]}
     (parts["model"] / "training.json").write_text(json.dumps(record), encoding="utf-8")
-    given = {"Eyeglasses": 1.0, "Male": 1.25}
-    judged = []
-
-    def strength(price, highest, *values):
-        judged.append(values)
-        name = list(given)[len(judged) - 1]
-        assert (price, highest) == (7, {"Male": 1.3}.get(name, 1.4))
-        return given[name]
-
-    read, load = [], bundling.load_into_memory
-    monkeypatch.setattr(
-        bundling, "load_into_memory", lambda *given, **more: read.append(given[:2]) or load(*given, **more)
-    )
-    monkeypatch.setattr(bundling, "strength_for", strength)
-    measuring = {"strengthen_on": str(celeba), "strength_samples": 5, "preservation_price": 7, "max_strength": 1.4}
-    measuring["strength_limits"] = {"Male": 1.3}
-    command = "stgan bundle --model m --strengthen_on 'data set'"
-    bundling.bundle(bundling.Settings(**parts, output=tmp_path / "strong", **measuring), command)
+    given = {"Eyeglasses": 1.0, "Male": 1.12}
+    measured = []
+    monkeypatch.setattr(bundling, "measured_strengths", lambda *how, **more: measured.append((how, more)) or given)
+    settings = {"strengthen_on": "faces", "strength_samples": 5, "preservation_price": 7, "max_strength": 1.14}
+    settings |= {"strength_limits": {"Male": 1.13}, "realism_price": 3, "identity_price": 2, "strengthen_crop": "none"}
+    command = "stgan bundle --model m --strengthen_on faces"
+    bundling.bundle(bundling.Settings(**parts, output=tmp_path / "strong", **settings), command)
     before, after = STGAN.from_pretrained(parts["model"]).eval(), STGAN.from_pretrained(tmp_path / "strong").eval()
     images, wanted = torch.rand(2, 3, 64, 64) * 2 - 1, torch.tensor([[1.0, -1.0], [-1.0, 1.5]])
     asked = wanted * torch.tensor(list(given.values()))
     torch.testing.assert_close(after(images, wanted), before(images, asked), rtol=0, atol=2e-3)
-    assert read == [(str(celeba), "train")]  # not what the model is measured on
-    assert all([len(each) for each in values] == [len(bundling.INTENSITIES)] * 2 for values in judged)
+    [((_, _, source), how)] = measured
+    assert source == "faces"
+    prices = {"preservation": 7, "realism": pytest.approx(0.003), "identity": 2}
+    assert vars(how.pop("prices")) == prices
+    assert how.pop("parser") is None
+    assert how == {"crop": "none", "samples": 5, "highest": 1.14, "limits": {"Male": 1.13}}
     record = json.loads((tmp_path / "strong" / "training.json").read_text(encoding="utf-8"))
     assert record["strengths"] == given
     last = record["commands"][-1]
     assert last == {"from_image": 70, "command": command}
-    assert "1.25 (Male)" in (tmp_path / "strong" / "README.md").read_text(encoding="utf-8")
+    assert "1.12 (Male)" in (tmp_path / "strong" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_bundle_that_cannot_be_strengthened_is_not_written(parts, tmp_path, celeba):
     for settings, message in [
-        ({"strengthen_on": str(celeba), "max_strength": 0.5}, "max_strength must be between 1 and 1.5"),
+        ({"strengthen_on": str(celeba), "max_strength": 0.5}, "max_strength must be between 1 and 1.15"),
         ({"strengthen_on": str(celeba), "strength_limits": {"Male": 1.6}}, "strength_limits Male must be between 1"),
         ({"strengthen_on": str(celeba), "strength_limits": {"Bald": 1.1}}, "Bald"),
         ({"strengthen_on": str(tmp_path / "nothing")}, "No dataset"),

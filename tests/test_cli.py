@@ -22,8 +22,8 @@ from stgan.card import split_section
 from stgan.data import load_into_memory
 from stgan.evaluation import command as evaluating
 from stgan.evaluation.figures import contact_sheet, edit_sheet, varied_people
+from stgan.evaluation.inception import inception_distances
 from stgan.evaluation.protocol import evaluate
-from stgan.evaluation.realism import realism
 from stgan.evaluation.tables import comparison_table
 from stgan.models import STGAN, AttributeClassifier, load_companion, load_generator
 from stgan.photo.detect import FaceDetector
@@ -212,7 +212,7 @@ def test_evaluate_measures_the_split_it_is_given(stgan, celeba, tmp_path, monkey
     printed = stgan(
         "evaluate", celeba, "--model", model, "--split", "test", "--max-samples", 6, "--intensities", 0.5, 1.5,
         "--batch-size", 4, "--crop", "center", "--device", "cpu", "--output", out, "--update-card",
-        "--document", document, "--realism",
+        "--document", document, "--fid", "--no-appearance",
     )  # fmt: skip
     generator, judge = load_generator(model), load_companion(model, "classifier")
     names = generator.attributes
@@ -226,22 +226,22 @@ def test_evaluate_measures_the_split_it_is_given(stgan, celeba, tmp_path, monkey
     for intensity, scores in expected.to_dict()["edits"].items():
         assert record["edits"][intensity]["accuracy"] == pytest.approx(scores["accuracy"])
         assert record["edits"][intensity]["distance"] == pytest.approx(scores["distance"], abs=1e-3)
-    real = realism(generator, data.images, data.labels, extractor=Colours())
-    assert record["realism"] == pytest.approx(real.to_dict(), rel=1e-4, abs=1e-4)
+    real = inception_distances(generator, data.images, data.labels, extractor=Colours())
+    assert record["fid"] == pytest.approx(real.to_dict(), rel=1e-4, abs=1e-4)
     assert real.to_markdown() in (out / "evaluation.md").read_text(encoding="utf-8")
     people = varied_people(data.labels, evaluating.FIGURE_PEOPLE)
     figure = edit_sheet(generator, data.images[people], data.labels[people], (0.5, 1.5))
     assert np.array_equal(np.asarray(Image.open(out / "edits.png")), np.asarray(figure))
     assert split_section(document, "stgan evaluate")[1] == comparison_table(expected).strip()
     card = (model / "README.md").read_text(encoding="utf-8")
-    assert "--split test --max-samples 6 --intensities 0.5 1.5 --crop center --realism" in card
+    assert "--split test --max-samples 6 --intensities 0.5 1.5 --crop center --no-appearance --fid" in card
     assert not list(model.rglob("*.png"))
 
 
 def test_what_an_evaluation_lacks_is_said_before_the_work(stgan, celeba, model_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: pytest.fail("it began to work"))
     (tmp_path / "file").write_text("")
-    few = ("--max-samples", 3, "--realism")
+    few = ("--max-samples", 3, "--fid")
     for arguments, message in [
         (("--output", model_folder / "evaluation"), "is in the model's own folder"),
         (("--output", tmp_path / "file"), "file"),
@@ -252,8 +252,8 @@ def test_what_an_evaluation_lacks_is_said_before_the_work(stgan, celeba, model_f
             with pytest.raises(SystemExit, match=message):
                 stgan("evaluate", celeba, *arguments)
     monkeypatch.setitem(sys.modules, "torchmetrics.image.fid", None)
-    with pytest.raises(SystemExit, match=r"\[realism\]"):
-        stgan("evaluate", celeba, "--realism")
+    with pytest.raises(SystemExit, match=r"\[fid\]"):
+        stgan("evaluate", celeba, "--fid")
 
 
 def test_a_sheet_of_a_deep_grey_photo_is_that_of_a_plain_one(stgan, tmp_path):

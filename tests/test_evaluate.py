@@ -2,17 +2,26 @@
 
 import io
 import json
+import shutil
 
 import pandas as pd
 import pytest
 from editors import ATTRIBUTES, SIZE, people, tiny_classifier, tiny_generator
 from PIL import Image
+from test_identity import MeanRecognition
+from test_realism import Colours
 
 from stgan.data import DataError
-from stgan.evaluation.command import evaluate_folder
+from stgan.evaluation import faces, realism
+from stgan.evaluation.appearance import Instruments, measure_appearance
+from stgan.evaluation.command import Settings, evaluate_folder
+from stgan.evaluation.edits import Editing
 from stgan.evaluation.protocol import evaluate
+from stgan.evaluation.realism import load_real_faces
 from stgan.evaluation.tables import evaluation_tables
 from stgan.models import ModelFolderError
+
+VALIDATION = "validation-00000-of-00001.parquet"
 
 
 @pytest.fixture
@@ -27,25 +36,25 @@ def dataset_folder(tmp_path):
         files.append({"bytes": encoded.getvalue(), "path": None})
     folder = tmp_path / "data"
     folder.mkdir()
-    pd.DataFrame({"image": files, **columns}).to_parquet(folder / "validation-00000-of-00001.parquet")
+    pd.DataFrame({"image": files, **columns}).to_parquet(folder / VALIDATION)
     return folder
 
 
-def test_a_model_folder_is_evaluated_with_its_own_classifier(tmp_path, dataset_folder, capsys):
-    generator, classifier = tiny_generator(), tiny_classifier()
-    generator.save_pretrained(tmp_path / "model")
-    classifier.save_pretrained(tmp_path / "model" / "classifier")
-    evaluation = evaluate_folder(
-        tmp_path / "model",
-        dataset_folder,
-        max_samples=6,
-        device="cpu",
-        output=tmp_path / "out",
-        workers=0,
-        progress=False,
-    )
+def settings(model, data, **more):
+    return Settings(model, data, **{"appearance": False, "device": "cpu", "workers": 0, "progress": False} | more)
+
+
+@pytest.fixture
+def model_folder(tmp_path):
+    tiny_generator().save_pretrained(tmp_path / "model")
+    tiny_classifier().save_pretrained(tmp_path / "model" / "classifier")
+    return tmp_path / "model"
+
+
+def test_a_model_folder_is_evaluated_with_its_own_classifier(tmp_path, model_folder, dataset_folder, capsys):
+    evaluation = evaluate_folder(settings(model_folder, dataset_folder, max_samples=6, output=tmp_path / "out"))
     images, labels = people(8)
-    expected = evaluate(generator, classifier, images[:6], labels[:6])
+    expected = evaluate(tiny_generator(), tiny_classifier(), images[:6], labels[:6])
     assert evaluation.headline() == pytest.approx(expected.headline(), abs=1e-4)
     record = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
     assert record["psnr"] == evaluation.psnr
@@ -56,27 +65,50 @@ def test_a_model_folder_is_evaluated_with_its_own_classifier(tmp_path, dataset_f
     assert "seconds per thousand images" in capsys.readouterr().out
 
 
+def test_what_people_see_is_measured_where_packages_and_data_are_there(
+    tmp_path, model_folder, dataset_folder, monkeypatch, capsys
+):
+    monkeypatch.setattr(faces, "pretrained_backbone", Colours)
+    monkeypatch.setattr(faces, "DlibRecognition", MeanRecognition)
+    monkeypatch.setattr(realism, "LEAST", 2)
+    page = tmp_path / "results.md"
+    page.write_text("<!-- stgan evaluate, tables -->\n<!-- /stgan evaluate, tables -->\n", encoding="utf-8")
+    more = {"appearance": True, "output": tmp_path / "out", "document": page, "update_card": True}
+    evaluate_folder(settings(model_folder, dataset_folder, **more))
+    assert "Realism is not measured. There is no split 'train'" in capsys.readouterr().out
+    shutil.copy(dataset_folder / VALIDATION, dataset_folder / VALIDATION.replace("validation", "train"))
+    evaluate_folder(settings(model_folder, dataset_folder, **more))
+    assert "not measured" not in capsys.readouterr().out
+    record = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))
+    images, labels = people(8)
+    real = load_real_faces(str(dataset_folder), "train", ATTRIBUTES, faces.edited_states(ATTRIBUTES), SIZE, Colours())
+    expected = measure_appearance(
+        Editing(tiny_generator()), tiny_classifier(), images, labels, Instruments(Colours(), real, MeanRecognition())
+    )
+    assert record["appearance"]["means"] == pytest.approx(expected.headline(), rel=0.02)
+    for text in (page, tmp_path / "out" / "evaluation.md", model_folder / "README.md"):
+        assert "| real faces |" in text.read_text(encoding="utf-8")
+    assert record["comparison"].rstrip().splitlines()[-1].startswith("How edits of intensity 1 look, 8 images: realism")
+
+
 def test_a_model_folder_that_cannot_be_evaluated_says_why(tmp_path, dataset_folder):
     tiny_generator().save_pretrained(tmp_path / "model")
     with pytest.raises(ModelFolderError, match="has no classifier folder"):
-        evaluate_folder(tmp_path / "model", dataset_folder)
+        evaluate_folder(settings(tmp_path / "model", dataset_folder))
     with pytest.raises(ValueError, match="the model's own folder"):  # from where it would be published
-        evaluate_folder(tmp_path / "model", dataset_folder, output=tmp_path / "out" / ".." / "model")
+        evaluate_folder(settings(tmp_path / "model", dataset_folder, output=tmp_path / "out" / ".." / "model"))
     tiny_classifier(("Male",)).save_pretrained(tmp_path / "male")
     with pytest.raises(ValueError, match="does not know Bald"):
-        evaluate_folder(tmp_path / "model", "nowhere", classifier=tmp_path / "male")
+        evaluate_folder(settings(tmp_path / "model", "nowhere", classifier=tmp_path / "male"))
     tiny_classifier().save_pretrained(tmp_path / "judge")
     with pytest.raises(DataError, match="test"):
-        evaluate_folder(tmp_path / "model", dataset_folder, "test", classifier=tmp_path / "judge", workers=0)
+        evaluate_folder(settings(tmp_path / "model", dataset_folder, split="test", classifier=tmp_path / "judge"))
 
 
-def test_the_card_names_the_command_that_measured_it(tmp_path, dataset_folder):
-    tiny_generator().save_pretrained(tmp_path / "model")
+def test_the_card_names_the_command_that_measured_it(tmp_path, model_folder, dataset_folder):
     tiny_classifier().save_pretrained(tmp_path / "judge")
     options = {"classifier": tmp_path / "judge", "intensities": (0.5, 1.0), "crop": "center", "max_samples": 3}
-    evaluate_folder(
-        tmp_path / "model", dataset_folder, device="cpu", update_card=True, workers=0, progress=False, **options
-    )
-    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
-    said = f"--classifier {tmp_path / 'judge'} --max-samples 3 --intensities 0.5 1.0 --crop center"
-    assert f"stgan evaluate {dataset_folder} --model {tmp_path / 'model'} --split validation {said}" in card
+    evaluate_folder(settings(model_folder, dataset_folder, update_card=True, **options))
+    card = (model_folder / "README.md").read_text(encoding="utf-8")
+    given = f"--classifier {tmp_path / 'judge'} --max-samples 3 --intensities 0.5 1.0 --crop center --no-appearance"
+    assert f"stgan evaluate {dataset_folder} --model {model_folder} --split validation {given}" in card

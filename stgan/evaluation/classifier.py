@@ -38,6 +38,15 @@ def predict_probabilities(
     return torch.cat(probabilities).cpu().clone()  # cloned outside of inference mode, so an ordinary tensor again
 
 
+def predicted_labels(
+    classifier: Judge, images: Tensor, attributes: Sequence[str], *, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Labels float (N, A) in {0, 1} on the CPU, columns as ``attributes``, of uint8 images (N, 3, S, S)."""
+    columns = [classifier.attributes.index(name) for name in attributes]
+    shown = predict_probabilities(classifier, images, device=device) > classifier.thresholds.cpu()
+    return shown[:, columns].float()
+
+
 def classifier_report(
     classifier: Judge,
     images: Tensor,

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from stgan.evaluation.classifier import Judge, report_of
+from stgan.evaluation.edits import Editing
 from stgan.evaluation.fidelity import channels_last, fidelity_scores
 from stgan.evaluation.inference import evaluation_mode
 from stgan.evaluation.results import Evaluation
 from stgan.evaluation.tally import EditTally
-from stgan.frame import normalise, quantise
-from stgan.models import Generator, check_judge
+from stgan.frame import quantise
+from stgan.models import FaceParser, Generator, check_judge
 
 
 def evaluate(
@@ -35,6 +36,7 @@ def evaluate(
     images: Tensor,
     labels: Tensor,
     *,
+    parser: FaceParser | None = None,
     intensities: Sequence[float] = (1.0, 1.5),
     batch_size: int = 64,
     device: torch.device | str = "cpu",
@@ -49,9 +51,10 @@ def evaluate(
     Args:
         generator: on ``device``.
         classifier: on ``device``, trained apart from the generator; knows at least the generator's attributes. It
-            runs in full precision, and on images resized to its own ``image_size`` where that differs.
+            runs in full precision.
         images: uint8 (N, 3, S, S), on any device.
         labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
+        parser: on ``device``, the one that the editor takes its regions from.
         intensities: of the edits; the published accuracies are for 1.5.
         batch_size: images per encoding, and per decoding.
         progress: show a bar.
@@ -62,26 +65,27 @@ def evaluate(
     device = torch.device(device)
     check_measurement(intensities, batch_size)
     _check_inputs(generator, classifier, images, labels, device)
-    tally = EditTally(generator, classifier, intensities, device)
+    editing = Editing(generator, parser)
+    tally = EditTally(editing, classifier, intensities, device)
     fidelity, real = [], []
     started = time.perf_counter()
     with (
-        evaluation_mode(generator, classifier),
+        evaluation_mode(generator, classifier, parser),
         ThreadPoolExecutor(max_workers=1 if device.type == "cpu" else min(8, os.cpu_count() or 1)) as pool,
     ):
         for start in tqdm(range(0, len(images), batch_size), desc="evaluating", disable=not progress):
             rows = torch.arange(start, min(start + batch_size, len(images)))
             source = images[rows].to(device, non_blocking=True)
             given = labels[start : start + batch_size].to(device, torch.float32, non_blocking=True)
-            features = generator.encode(normalise(source))
-            reconstruction = generator.decode_parts(features, generator.condition(given, given))
+            encoding = editing.encode(source, given)
             shown, maps = tally.judge(source)
             real.append(shown)
             if maps:
                 stranger = images[(rows + 1) % len(images)].to(device, non_blocking=True)
                 tally.add_strangers(maps, tally.judge(stranger)[1])
-            tally.add(features, given, shown, maps)
-            results = [reconstruction.image] + ([reconstruction.rgb] if generator.soft_mask else [])
+            tally.add(encoding, given, shown, maps)
+            rebuilt = encoding.reconstruction
+            results = [rebuilt.image] + ([rebuilt.rgb] if generator.soft_mask else [])
             pixels = torch.stack([source, *map(quantise, results)]).cpu()  # the batch's only wait for the device
             fidelity.append(pool.submit(fidelity_scores, channels_last(pixels)))
         scores = np.concatenate([future.result() for future in fidelity], axis=-1).mean(axis=-1)

@@ -1,7 +1,7 @@
 """What an evaluation measured, as plain numbers that turn into JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -172,3 +172,118 @@ class Evaluation:
             "groups": {name: scores.to_dict() for name, scores in self.groups.items()},
             "seconds_per_thousand_images": self.seconds_per_thousand_images,
         }
+
+
+@dataclass(frozen=True)
+class Realism:
+    """KID times 1000 between edits and real faces that have the values asked for: lower is more real.
+
+    ``spread`` is its standard deviation over the random subsets that KID is averaged over.
+    """
+
+    images: int  # edits
+    kid: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class FlipScores:
+    """How one edit looks at intensity 1, mean over people. None where it was not measured.
+
+    ``accuracy``: share of edits in which the classifier sees every value asked for.
+    ``realism``: by the values asked for (``+Eyeglasses``), of those with enough edits and real faces.
+    ``real``: the same between two halves of those real faces.
+    ``identity``: distance between face descriptors of source and edit; ``same_person``: share of people below the
+    distance at which two photos count as one person's.
+    ``skin``: mean change of the cheeks' L* for the people whose own is in the dark, medium and light third.
+    ``leak``: mean absolute change, in 8-bit levels, of the pixels that have nothing to do with the edit.
+    """
+
+    accuracy: float
+    realism: dict[str, Realism] = field(default_factory=dict)
+    real: dict[str, Realism] = field(default_factory=dict)
+    identity: float | None = None
+    same_person: float | None = None
+    skin: tuple[float, ...] | None = None
+    leak: float | None = None
+
+    @property
+    def mean_realism(self) -> float | None:
+        """Mean over the edits, each direction weighted by its number of images."""
+        return _weighted(self.realism, "kid")
+
+    @property
+    def mean_spread(self) -> float | None:
+        return _weighted(self.realism, "spread")
+
+    @property
+    def mean_real(self) -> float | None:
+        return _weighted(self.real, "kid")
+
+
+def _weighted(parts: Mapping[str, Realism], figure: str) -> float | None:
+    images = sum(part.images for part in parts.values())
+    return sum(part.images * getattr(part, figure) for part in parts.values()) / images if images else None
+
+
+@dataclass(frozen=True)
+class GroupAppearance:
+    """Means over single edits of the people of a group."""
+
+    images: int
+    accuracy: float
+    identity: float | None
+    lightness: float | None  # mean absolute change of the cheeks' L* but for edits of Pale_Skin
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """How edits look to people: what :func:`stgan.evaluation.appearance.measure_appearance` measures."""
+
+    images: int
+    intensity: float
+    edits: dict[str, FlipScores]  # by attribute
+    pairs: dict[str, FlipScores]  # by "Male, Young"
+    groups: dict[str, GroupAppearance]
+    real_accuracy: float | None  # of the classifier, were each flip answered by a real photograph
+    real_identity: float | None = None  # between two photos of one person
+    real_same_person: float | None = None
+    identity_people: int = 0  # sampled for identity
+    masked_images: int = 0  # measured for leak
+
+    def with_leak(self, leak: Mapping[str, float], images: int) -> "Appearance":
+        """The same with the leak of each edit, measured on that many images."""
+        edits, pairs = (
+            {name: replace(scores, leak=leak.get(name)) for name, scores in part.items()}
+            for part in (self.edits, self.pairs)
+        )
+        return replace(self, edits=edits, pairs=pairs, masked_images=images)
+
+    def mean(self, figure: str) -> float | None:
+        """Mean of a figure of :class:`FlipScores` over the attributes that have it."""
+        values = [value for scores in self.edits.values() if (value := getattr(scores, figure)) is not None]
+        return sum(values) / len(values) if values else None
+
+    def mean_skin(self) -> tuple[float, ...] | None:
+        """Mean absolute change of L*, by tone, over the attributes but Pale_Skin."""
+        rows = [scores.skin for name, scores in self.edits.items() if name != "Pale_Skin" and scores.skin is not None]
+        return tuple(sum(map(abs, column)) / len(column) for column in zip(*rows, strict=True)) if rows else None
+
+    def headline(self) -> dict[str, float]:
+        """The means by name, for a log or tracker."""
+        values = {name: self.mean(figure) for name, figure in HEADLINE.items()}
+        skin = self.mean_skin()
+        values["dark_skin_change"] = skin[0] if skin else None
+        return {name: value for name, value in values.items() if value is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self) | {"means": self.headline()}
+
+
+HEADLINE = {
+    "realism": "mean_realism",
+    "identity_distance": "identity",
+    "same_person": "same_person",
+    "leak": "leak",
+}

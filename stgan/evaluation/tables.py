@@ -1,9 +1,9 @@
 """An evaluation as Markdown tables, beside the published figures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.evaluation.results import Evaluation
+from stgan.evaluation.results import Appearance, Evaluation, FlipScores
 
 PUBLISHED_INTENSITY = 1.5  # the official code doubles the toggled target: from -0.5 to +1, not to +0.5
 PUBLISHED: dict[str, tuple[float, float, float]] = {
@@ -58,6 +58,32 @@ def comparison_table(evaluation: Evaluation) -> str:
         published = [cell(accuracy if intensity == PUBLISHED_INTENSITY else None) for intensity in evaluation.edits]
         rows.append([f"{name}, 19,962 test images", f"{psnr:.2f}", f"{ssim:.3f}", *published])
     return "\n".join([*table(columns, rows), ""])
+
+
+def appearance_tables(appearance: Appearance) -> str:
+    """Tables of how edits look: by attribute, for pairs of attributes, and by who is edited."""
+    parts = [
+        _appearance_table("attribute", appearance.edits, [*_mean_rows(appearance)]),
+        _appearance_table("both flipped", appearance.pairs, []) if appearance.pairs else [],
+        _appearance_groups(appearance),
+        _appearance_notes(appearance),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def appearance_line(appearance: Appearance) -> str:
+    """The means of how edits look in one sentence, beside those of real faces."""
+    parts = []
+    realism, identity, leak = (appearance.mean(figure) for figure in ("mean_realism", "identity", "leak"))
+    if realism is not None:
+        real = appearance.mean("mean_real")
+        parts.append(f"realism {realism:.0f} (KID x 1000 against real faces, between which it is {real:.0f})")
+    if identity is not None:
+        real = cell(appearance.real_identity)
+        parts.append(f"identity {identity:.3f} (descriptor distance; between two photos of one person {real})")
+    parts.append(f"change of L* on the darkest third of cheeks {appearance.mean_skin()[0]:.1f}")
+    parts += [] if leak is None else [f"leak {leak:.2f} levels"]
+    return f"How edits of intensity {appearance.intensity:g} look, {appearance.images:,} images: {', '.join(parts)}."
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -156,3 +182,79 @@ def _notes(evaluation: Evaluation, published: bool) -> list[str]:
 
 def _listed(values: Iterable[float], form: str = "{:.4f}") -> str:
     return " and ".join(form.format(value) for value in values)
+
+
+APPEARANCE_COLUMNS = (
+    "edit accuracy", "realism", "identity", "same person", "L* dark", "L* medium", "L* light", "leak",
+)  # fmt: skip
+
+
+def _appearance_table(heading: str, edits: Mapping[str, FlipScores], further: list[list[str]]) -> list[str]:
+    rows = [[name, *_appearance_cells(scores)] for name, scores in edits.items()]
+    return table([heading, *APPEARANCE_COLUMNS], rows + further)
+
+
+def _appearance_cells(scores: FlipScores) -> list[str]:
+    spread = "" if scores.mean_spread is None else f" ± {scores.mean_spread:.0f}"
+    return [
+        cell(scores.accuracy),
+        cell(scores.mean_realism, 0) + spread,
+        cell(scores.identity),
+        cell(scores.same_person),
+        *(f"{change:+.1f}" for change in scores.skin),
+        cell(scores.leak, 2),
+    ]
+
+
+def _mean_rows(appearance: Appearance) -> Iterator[list[str]]:
+    """The mean over attributes, and what real photographs get."""
+    means = [
+        cell(appearance.mean("accuracy")),
+        cell(appearance.mean("mean_realism"), 0),
+        cell(appearance.mean("identity")),
+        cell(appearance.mean("same_person")),
+        *(cell(change, 1) for change in appearance.mean_skin() or (None,) * 3),
+        cell(appearance.mean("leak"), 2),
+    ]
+    yield ["**mean**", *(f"**{value}**" for value in means)]
+    yield [
+        "real faces",
+        cell(appearance.real_accuracy),
+        cell(appearance.mean("mean_real"), 0),
+        cell(appearance.real_identity),
+        cell(appearance.real_same_person),
+    ]
+
+
+def _appearance_groups(appearance: Appearance) -> list[str]:
+    rows = [
+        [name, f"{group.images:,}", cell(group.accuracy), cell(group.identity), cell(group.lightness, 1)]
+        for name, group in appearance.groups.items()
+    ]
+    return table(["people", "images", "edit accuracy", "identity", "change of L*"], rows)
+
+
+def _appearance_notes(appearance: Appearance) -> list[str]:
+    lines = [
+        f"How edits of intensity {appearance.intensity:g} look, on {appearance.images:,} images. Realism: KID x 1000 "
+        "between the edits and real training faces that have the values asked for, in EfficientNet-lite0's features "
+        "of images of 128 px, ± its standard deviation over random subsets; lower is better. L*: mean change of the "
+        "cheeks' lightness (CIELAB) for the third of people with the darkest, medium and lightest cheeks; its mean is "
+        "that of the absolute changes, without Pale_Skin.",
+    ]
+    if appearance.identity_people:
+        lines[0] += (
+            " Identity: mean distance between dlib's face descriptors of source and edit, "
+            f"{appearance.identity_people} people; same person: share below .6, the distance up to which two photos "
+            "count as one person's."
+        )
+    if appearance.masked_images:
+        lines[0] += (
+            f" Leak: mean absolute change, in 8-bit levels, outside of what the edit is about, by hand-drawn masks of "
+            f"{appearance.masked_images:,} images."
+        )
+    lines[0] += (
+        " Real faces: accuracy were each flip answered by a real photograph, realism between two halves of the real "
+        "faces, identity between two photos of one person."
+    )
+    return lines

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +9,10 @@ from torch import Tensor
 
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.evaluation.classifier import Judge
+from stgan.evaluation.edits import Editing, Encoding
 from stgan.evaluation.results import EditScores, GroupScores
-from stgan.frame import normalise, quantise
-from stgan.models import AttributeClassifier, Generator
+from stgan.frame import normalise
+from stgan.models import AttributeClassifier
 
 GROUPING = ("Male", "Young", "Pale_Skin")  # attributes whose people are also scored apart
 
@@ -21,18 +21,19 @@ class EditTally:
     """Flips every attribute at every intensity and counts, on the device, what a judge sees.
 
     Args:
-        generator, classifier: on ``device``.
+        editing, classifier: on ``device``.
         intensities: of the edits.
         device: of the counts.
     """
 
-    def __init__(self, generator: Generator, classifier: Judge, intensities: Sequence[float], device: torch.device):
-        self.generator, self.classifier, self.intensities = generator, classifier, tuple(intensities)
-        columns = [classifier.attributes.index(name) for name in generator.attributes]
+    def __init__(self, editing: Editing, classifier: Judge, intensities: Sequence[float], device: torch.device):
+        self.editing, self.classifier, self.intensities = editing, classifier, tuple(intensities)
+        attributes = editing.attributes
+        columns = [classifier.attributes.index(name) for name in attributes]
         self.columns = torch.tensor(columns, device=device)  # of the classifier, in the generator's order
         self.thresholds = classifier.thresholds.to(device)[self.columns]
-        self.exclusions = exclusion_matrix(generator.attributes).to(device)
-        count = len(generator.attributes)
+        self.exclusions = exclusion_matrix(attributes).to(device)
+        count = len(attributes)
         flipped = torch.eye(count, dtype=torch.bool, device=device)
         # Row k of an intensity: that intensity for the flipped attribute, 1 for whatever it clears.
         self.strengths = [torch.where(flipped, float(value), 1.0) for value in self.intensities]
@@ -43,10 +44,7 @@ class EditTally:
 
     def judge(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """What uint8 images show, bool (N, A) in the generator's order, and the unit feature maps behind it."""
-        size = getattr(self.classifier, "image_size", image.shape[-1])
         view = normalise(image)
-        if size != image.shape[-1]:
-            view = F.interpolate(view, (size, size), mode="bicubic", antialias=True, align_corners=False)
         with torch.autocast(image.device.type, enabled=False):
             if isinstance(self.classifier, AttributeClassifier):
                 maps = self.classifier.feature_maps(view)
@@ -59,11 +57,11 @@ class EditTally:
         """Count the distance of each image to that of another person."""
         self.between_people += _distance(maps, others).sum()
 
-    def add(self, features: Any, labels: Tensor, shown: Tensor, maps: list[Tensor]) -> None:
+    def add(self, encoding: Encoding, labels: Tensor, shown: Tensor, maps: list[Tensor]) -> None:
         """Count the edits of encoded images.
 
         Args:
-            features: the generator's encoding of N images.
+            encoding: of N images.
             labels: float (N, A) in {0, 1}.
             shown, maps: what :meth:`judge` returns for the images.
         """
@@ -74,8 +72,8 @@ class EditTally:
             target = flipped_labels(labels, torch.full((len(labels),), k, device=labels.device), self.exclusions)
             others = target == labels
             for i, strengths in enumerate(self.strengths):
-                condition = self.generator.condition(labels, target, strengths[k])
-                prediction, edited_maps = self.judge(quantise(self.generator.decode(features, condition)))
+                condition = self.editing.generator.condition(labels, target, strengths[k])
+                prediction, edited_maps = self.judge(self.editing.decode(encoding, condition))
                 changed = (prediction != shown) & others
                 hit = prediction[:, k] == (target[:, k] > 0.5)
                 counts[:, i, k] = torch.stack([hit, changed.sum(dim=1), others.sum(dim=1)])
@@ -106,7 +104,7 @@ class EditTally:
         distance = self.distances.cpu().double() / (between_people or torch.nan)
 
         def by_name(values: Tensor) -> dict[str, float]:
-            return dict(zip(self.generator.attributes, values.tolist(), strict=True))
+            return dict(zip(self.editing.attributes, values.tolist(), strict=True))
 
         return {
             intensity: EditScores(
@@ -127,8 +125,8 @@ class EditTally:
         """
         right = (predicted == labels).double().mean(dim=1)
         groups = {}
-        for name in [name for name in GROUPING if name in self.generator.attributes]:
-            has = labels[:, self.generator.attributes.index(name)]
+        for name in [name for name in GROUPING if name in self.editing.attributes]:
+            has = labels[:, self.editing.attributes.index(name)]
             for group, rows in ((name, has), (f"not {name}", ~has)):
                 if not rows.any():
                     continue

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
@@ -16,7 +17,7 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
 
     Args:
         attributes: names of the A attributes.
-        image_size: S of the images it is trained on. Other sizes work too, since it averages over positions at the end.
+        image_size: of the images that it is trained on, pixels. It resizes all others to this size itself.
         width: channels of the stem; the four stages have 1, 2, 4 and 8 times as many.
         blocks: residual blocks in each of the last three stages.
         dropout: before the last layer.
@@ -48,15 +49,15 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, A) of aligned faces (N, 3, S, S) in [-1, 1]."""
-        return self.logits(self.features(image))
+        return self.logits(self.features(self.resized(image)))
 
     def logits(self, feature: Tensor) -> Tensor:
         """Logits (N, A) from the last map of :meth:`feature_maps`."""
         return self.head(self.dropout(feature.mean(dim=(2, 3))))
 
     def feature_maps(self, image: Tensor) -> list[Tensor]:
-        """Output (N, C, H, W) of each stage, finest first: S/2, S/4, S/8 and S/16 wide."""
-        maps: list[Tensor] = []
+        """Output (N, C, H, W) of each stage, finest first: 1/2, 1/4, 1/8 and 1/16 of ``image_size`` wide."""
+        image, maps = self.resized(image), []
         for layer in self.features:
             feature = layer(maps[-1] if maps else image)
             if isinstance(layer, nn.Sequential):  # a strided convolution opens a stage
@@ -64,6 +65,13 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
             else:
                 maps[-1] = feature
         return maps
+
+    def resized(self, image: Tensor) -> Tensor:
+        """Images (N, 3, S, S) at the classifier's own size, whatever the size of the editor that made them."""
+        size = (self.image_size, self.image_size)
+        if tuple(image.shape[-2:]) == size:
+            return image
+        return F.interpolate(image, size, mode="bicubic", antialias=True, align_corners=False)
 
     def predict(self, image: Tensor) -> Tensor:
         """Labels (N, A) in {0, 1} of aligned faces (N, 3, S, S) in [-1, 1], by the calibrated thresholds."""

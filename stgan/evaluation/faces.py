@@ -1,0 +1,134 @@
+"""The faces on which the look of edits is measured, and whatever measures it."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from stgan.data import MissingSplitError, load_into_memory, open_split
+from stgan.data.masks import load_masks
+from stgan.evaluation.appearance import Instruments, measure_appearance
+from stgan.evaluation.classifier import Judge
+from stgan.evaluation.edits import Editing
+from stgan.evaluation.flips import State, flips_of
+from stgan.evaluation.identity import DlibRecognition
+from stgan.evaluation.leak import measure_leak
+from stgan.evaluation.realism import load_real_faces
+from stgan.evaluation.results import Appearance
+from stgan.models import Generator
+from stgan.models.backbone import pretrained_backbone
+
+FACES = 1000
+"""Faces that are edited to measure how edits look, at most."""
+IDENTITY_COLUMN = "celeb_id"  # who a photo shows, in CelebA's datasets
+REAL_SPLIT = "train"
+
+
+@dataclass(frozen=True)
+class FaceSets:
+    """Datasets, each a Hub id or a folder.
+
+    Attributes:
+        faces: to edit. By default those that the protocol is measured on.
+        real: photographs whose split ``train`` shows what real faces look like; by default that of ``faces``.
+        masks: faces with masks drawn by people, as CelebAMask-HQ has them, for the leak.
+        crop: of all three; by default that of the protocol's images.
+    """
+
+    faces: str | None = None
+    real: str | None = None
+    masks: str | None = None
+    crop: str | None = None
+
+    def completed(self, data: str, crop: str) -> "FaceSets":
+        """With the defaults filled in: those of the protocol's dataset."""
+        faces = self.faces or data
+        return FaceSets(faces, self.real or faces, self.masks, self.crop or crop)
+
+    def options(self) -> list[str]:
+        """Those that were given, for a command line."""
+        given = {"faces": self.faces, "real": self.real, "masks": self.masks, "faces-crop": self.crop}
+        return [f"--{name} {value}" for name, value in given.items() if value is not None]
+
+
+def appearance_of_faces(
+    editing: Editing,
+    classifier: Judge,
+    sets: FaceSets,
+    split: str,
+    *,
+    max_samples: int | None = None,
+    batch_size: int = 64,
+    workers: int = 2,
+    device: torch.device | str = "cpu",
+    progress: bool = False,
+) -> Appearance:
+    """Measure how edits look, as far as packages and datasets allow. What is left out is printed with the reason.
+
+    Args:
+        editing, classifier: on ``device``.
+        sets: completed.
+        split: of the faces and of the masks.
+        max_samples: edit only this many faces.
+
+    Raises:
+        DataError: a dataset, or a column that is needed, is missing.
+    """
+    count = min(max_samples or FACES, FACES)
+    size, names = editing.generator.image_size, editing.attributes
+    masked = None
+    if sets.masks is not None:
+        masked = load_masks(sets.masks, split, size, crop=sets.crop, workers=workers, progress=progress)
+    instruments = available_instruments(editing.generator, sets, device=device, progress=progress)
+    faces = load_into_memory(
+        sets.faces, split, names, size, max_samples=count, crop=sets.crop, workers=workers, progress=progress
+    )
+    appearance = measure_appearance(
+        editing, classifier, faces.images, faces.labels, instruments,
+        identities=_identities(sets.faces, split, len(faces)) if instruments.recognition else None,
+        batch_size=batch_size, device=device, progress=progress,
+    )  # fmt: skip
+    if masked is None:
+        return appearance
+    leak = measure_leak(editing, classifier, masked.images, masked.labels, batch_size=batch_size, device=device)
+    return appearance.with_leak(leak, len(masked))
+
+
+def available_instruments(
+    generator: Generator, sets: FaceSets, *, device: torch.device | str = "cpu", progress: bool = False
+) -> Instruments:
+    """Instruments for whose packages and datasets are there; a line is printed for each that is not."""
+    instruments = Instruments()
+    try:
+        backbone = pretrained_backbone().to(device, memory_format=torch.channels_last)
+        real = load_real_faces(
+            sets.real, REAL_SPLIT, generator.attributes, edited_states(generator.attributes), generator.image_size,
+            backbone, crop=sets.crop, device=device, progress=progress,
+        )  # fmt: skip
+        instruments = replace(instruments, backbone=backbone, real=real)
+    except (ModuleNotFoundError, MissingSplitError) as error:
+        print(f"Realism is not measured. {error}")
+    try:
+        instruments = replace(instruments, recognition=DlibRecognition())
+    except ModuleNotFoundError as error:
+        print(f"Identity is not measured. {error}")
+    return instruments
+
+
+def edited_states(attributes: Sequence[str]) -> list[State]:
+    """All combinations of values that edits can ask for."""
+    return [
+        tuple(zip(flip, values, strict=True))
+        for flip in flips_of(attributes)
+        for values in itertools.product((False, True), repeat=len(flip))
+    ]
+
+
+def _identities(source: str, split: str, count: int) -> Tensor | None:
+    """Who the first ``count`` images of a split show, long (count,), where a column says so."""
+    dataset = open_split(source, split)
+    if IDENTITY_COLUMN not in dataset.column_names:
+        return None
+    return torch.tensor(dataset.select(range(count))[IDENTITY_COLUMN])

@@ -1,0 +1,45 @@
+"""A frozen network that knows photographs in general: it measures realism and serves losses that need such features."""
+
+from torch import Tensor, nn
+
+from stgan.models.efficientnet import EfficientNetLite0
+
+STRIDES = (4, 8, 16, 32)
+CHANNELS = (24, 40, 112, 320)
+
+
+class Backbone(nn.Module):
+    """EfficientNet-lite0 with frozen weights, always in evaluation mode. Gradients flow to its images.
+
+    Attributes:
+        strides: of the maps that :meth:`forward` returns, in pixels of the image.
+        channels: of the same maps.
+    """
+
+    def __init__(self, network: EfficientNetLite0):
+        super().__init__()
+        self.network = network.requires_grad_(False)
+        self.strides, self.channels = STRIDES, CHANNELS
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stay in evaluation mode: the statistics of the norms are frozen too."""
+        return super().train(False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Maps (N, C, S/stride, S/stride), one per stride, finest first, of images (N, 3, S, S) in [-1, 1].
+
+        S is a multiple of 32.
+        """
+        return self.network(image)[-len(STRIDES) :]
+
+
+def pretrained_backbone() -> Backbone:
+    """The backbone with its ImageNet weights, on the CPU.
+
+    Raises:
+        ModuleNotFoundError: the package with the weights is not installed; the message says how to install it.
+    """
+    network = EfficientNetLite0()
+    network.load_imagenet_weights()
+    return Backbone(network)

@@ -1,0 +1,44 @@
+"""Edits of faces whose pixels are parsed: each keeps to the regions of its own image and leaves the skin its colour."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from stgan.models.generator import Edit, Generator
+from stgan.models.regions import hold_skin
+
+SKIN_COLOUR = "Pale_Skin"  # the attribute whose edits may change the colour of the skin
+
+
+class FaceParts(NamedTuple):
+    """What the pixels of N aligned faces show, and where their edits may change them."""
+
+    classes: Tensor  # (N, 10, S, S) in [0, 1], probabilities by the parser
+    regions: Tensor  # (N, A, S, S) in [0, 1]
+
+
+def decode_faces(
+    generator: Generator, features: Any, condition: Tensor, parts: FaceParts | None, reconstruction: Tensor
+) -> Edit:
+    """Edits as the editor shows them: within each face's regions, with the skin's colour unless they change it.
+
+    Args:
+        generator: with regions, where there are parts.
+        features: of N images.
+        condition: (M, A); row i edits image i modulo N.
+        parts: of the N images; None edits as the generator alone does.
+        reconstruction: (N, 3, S, S) in [-1, 1], the answer to an empty edit.
+    """
+    if parts is None:
+        return generator.decode_parts(features, condition)
+    edited = generator.decode_parts(features, condition, parts.regions)
+    rows = torch.arange(len(condition), device=condition.device) % len(reconstruction)
+    share = generator.region(condition, parts.regions)
+    share = share if edited.mask is None else share * edited.mask
+    source = reconstruction if edited.mask is None else features.image
+    held = hold_skin(edited.image, source[rows], parts.classes[rows], share)
+    if SKIN_COLOUR in generator.attributes:
+        free = condition[:, generator.attributes.index(SKIN_COLOUR)] != 0
+        held = torch.where(free[:, None, None, None], edited.image, held)
+    return edited._replace(image=held)
