@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ from stgan.data import (
     open_split,
 )
 from stgan.data.masks import load_masks, rare_class_weights
+from stgan.data.parsed import with_classes
 from stgan.training.config import TrainingConfig
+from stgan.training.networks import load_region_parser
 
 DEVICE_MEMORY_SHARE = 0.5  # of what is free, at most, for images that are kept on the GPU
 MAX_HELD_OUT_SHARE = 0.1  # of the training split, where the dataset has no validation split
@@ -37,6 +40,7 @@ class Splits:
         self.options, self.attributes, self.accelerator = config.data, attributes, accelerator
         self.batch_size, self.seed = config.schedule.batch_size, config.run.seed
         self.labels_are_masks = config.model == "parser"
+        self.region_parser, self.cache = config.generator.region_parser, Path(config.run.output_dir)
         self.held_out = 0  # images at the start of the training split that are used for validation
         self.training_images: int | None = None  # unknown for a stream
 
@@ -77,12 +81,22 @@ class Splits:
         data = self.load("train", max_samples=options.max_train_samples, skip_samples=self.held_out)
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
         self.training_images = len(data)
+        if self.region_parser:
+            data = self._with_classes(data)
         count_labels(data.labels)
         rare_weights = rare_class_weights if self.labels_are_masks else rare_attribute_weights
         weights = rare_weights(data.labels, options.rare_attribute_power)
         if _fits_on_device(data, device):
             data = data.to(device)
         return MemoryBatches(data, self.batch_size, self.seed, weights=weights, device=device, **ranks)
+
+    def _with_classes(self, data: MemoryDataset) -> MemoryDataset:
+        """The data with what each pixel shows. The main process finds out first and fills the cache for the others."""
+        parser = load_region_parser(self.region_parser)
+        with self.accelerator.main_process_first():
+            return with_classes(
+                data, parser, self.cache, self.accelerator.device, progress=self.accelerator.is_main_process
+            )
 
     def load(self, split: str, **limits: Any) -> MemoryDataset:
         """A split in memory. The main process reads it first and fills the cache for the others."""
