@@ -222,8 +222,6 @@ class TrainingConfig:
                 0 < losses.intensity_range[0] <= losses.intensity_range[1],
             "use_regions needs edits by attribute difference: set --label_mode difference or --no_use_regions":
                 self.model in SUPERVISED or not self.generator.use_regions or differs,
-            "region_parser needs use_regions and data in memory: leave it out, or leave out --streaming":
-                self.generator.region_parser is None or (self.generator.use_regions and not data.streaming),
             "logging_steps, checkpointing_steps and validation_steps must be positive": min(steps) > 0,
             "a parser reads its masks into memory: leave out --streaming": self.model != "parser" or not data.streaming,
             "rare_attribute_power needs data in memory: set --rare_attribute_power 0 or leave out --streaming":

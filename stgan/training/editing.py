@@ -78,7 +78,7 @@ class EditingObjective:
         self.current_mask_price = torch.zeros((), device=device)  # a tensor, so that a recorded step reads it
         self.cycle = config.model == "stargan"  # its reconstruction undoes the edit (CVPR 2018, equation 4)
         self.judge = self._load_judge()
-        if config.generator.region_parser:
+        if config.generator.use_regions and config.generator.region_parser:
             self.trained_model.follow(load_region_parser(config.generator.region_parser).to(device))
 
     def _start_from(self, initial_model: str) -> None:

@@ -40,7 +40,8 @@ class Splits:
         self.options, self.attributes, self.accelerator = config.data, attributes, accelerator
         self.batch_size, self.seed = config.schedule.batch_size, config.run.seed
         self.labels_are_masks = config.model == "parser"
-        self.region_parser, self.cache = config.generator.region_parser, Path(config.run.output_dir)
+        self.region_parser = config.generator.region_parser if config.generator.use_regions else None
+        self.cache = Path(config.run.output_dir)
         self.held_out = 0  # images at the start of the training split that are used for validation
         self.training_images: int | None = None  # unknown for a stream
 
@@ -72,6 +73,8 @@ class Splits:
         device = accelerator.device
         dataset, revision = options.source
         ranks = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
+        if options.streaming and self.region_parser:
+            raise DataError("--region_parser needs images in memory: leave it out, or leave out --streaming.")
         if options.streaming:
             return StreamBatches(
                 dataset, "train", self.attributes, options.image_size, self.batch_size, self.seed,

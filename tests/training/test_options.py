@@ -28,7 +28,7 @@ OTHERS = {
     "initial_model": "me/editor", "seed": "5", "mixed_precision": "bf16", "execution": "compiled",
     "total_images": "1234", "batch_size": "6", "learning_rate": "0.5", "decay_start": "0.1", "width": "12",
     "layers": "3", "stu_layers": "2", "stu_state": "gru", "label_mode": "difference", "soft_mask": False,
-    "use_regions": False, "discriminator_width": "10", "critic_steps": "2", "discriminator_attribute_weight": "3.5",
+    "use_regions": False, "region_parser": "me/parser", "discriminator_width": "10", "critic_steps": "2", "discriminator_attribute_weight": "3.5",
     "attribute_penalty_share": "0.15", "attribute_weight": "11.5", "never_shown_attribute_weight": "2.5",
     "attribute_margin": "0.7", "intensity_range": "1.0 1.7", "reconstruction_weight": "30.5", "mask_weight": "0.5",
     "single_flip_weights": "Bald 2.0 Male 3.0", "validation_steps": "11", "classifier": "me/judge",

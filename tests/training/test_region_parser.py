@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from runs import settings, trained
+from runs import trained
 from torch.nn import functional as F
 
-from stgan.data import MemoryDataset
+from stgan.data import DataError, MemoryDataset
 from stgan.data.parsed import with_classes
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, STGAN, FaceParser, ModelFolderError
@@ -69,14 +69,10 @@ def test_a_generator_follows_a_parser(parser_folder, images):
     image, condition = normalise(images), torch.tensor([[1.0, 0.0]] * 5 + [[0.0, -1.0]] * 5)
     with torch.no_grad():
         features, plain = generator.encode(image), generator(image, condition)
-        explicit = generator.decode(features, condition, parsed_regions(parser.parse(image), names))
+        regions = parsed_regions(parser.parse(image), names)
+        explicit = generator.decode(features, condition, regions)
         one_by_one = [
-            generator(
-                image[row % 5][None],
-                condition[row][None],
-                regions=parsed_regions(parser.parse(image), names)[row % 5][None],
-            )
-            for row in range(10)
+            generator(image[row % 5][None], condition[row][None], regions=regions[row % 5][None]) for row in range(10)
         ]
         generator.follow(parser)
         torch.testing.assert_close(generator(image, condition), explicit)
@@ -93,6 +89,11 @@ def test_a_folder_without_a_parser_is_refused(parser_folder, model_folder):
         load_region_parser(str(model_folder))
 
 
-def test_a_parser_needs_regions_and_images_in_memory(parser_folder, tmp_path):
-    with pytest.raises((ValueError, SystemExit)):
-        settings(tmp_path, region_parser=parser_folder, use_regions=False)
+def test_a_parser_is_for_regions_and_needs_images_in_memory(celeba, parser_folder, tmp_path):
+    run = trained(celeba, tmp_path / "without", steps=1, region_parser=parser_folder, use_regions=False)
+    assert run.batches.dataset.images.shape[1] == 3
+    with pytest.raises(DataError, match="--region_parser needs images in memory"):
+        trained(
+            celeba, tmp_path, steps=1, region_parser=parser_folder, streaming=True, rare_attribute_power=0.0,
+            label_plausibility=0.0,
+        )  # fmt: skip
