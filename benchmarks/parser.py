@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 import tyro
 
-from stgan.editor import FaceEditor, default_model
+from stgan.data.faces import FaceLocator
+from stgan.editor import default_model
 from stgan.evaluation.parsing import (
     aligned_masks,
     intersection_over_union,
@@ -23,8 +24,8 @@ from stgan.evaluation.parsing import (
     seconds_per_pass,
 )
 from stgan.frame import normalise
-from stgan.models import FaceParser
-from stgan.photo.detect import FaceDetector
+from stgan.models import FaceParser, load_companion
+from stgan.photo.detect import yunet_path
 
 
 @dataclass
@@ -43,6 +44,8 @@ class Settings:
     yunet: str | None = None
     # Side of the images and masks that are compared, in pixels.
     size: int = 256
+    # Name of the data in the card; by default that of the folder.
+    data_name: str | None = None
     # Write the scores into the parser's folder and its card. The folder lies in that of its editor.
     update_card: bool = False
     # Picture to write, with the first faces, what the parser sees in them, and the truth.
@@ -57,19 +60,18 @@ def main(settings: Settings) -> None:
     model = settings.model or default_model()
     folder = Path(settings.parser or Path(model) / "parser")
     parser = FaceParser.from_pretrained(folder).to(memory_format=torch.channels_last)
-    detector = FaceDetector(settings.yunet) if settings.yunet else None
-    editor = FaceEditor.from_pretrained(model, detector=detector)
-    images, masks, missed = aligned_masks(editor, settings.masks, settings.split, settings.size, progress=True)
+    locate = FaceLocator(load_companion(model, "aligner"), settings.yunet or yunet_path())
+    images, masks, missed = aligned_masks(locate, settings.masks, settings.split, settings.size, progress=True)
     scores = intersection_over_union(parser, images, masks)
     milliseconds = 1000 * seconds_per_pass(parser)
     text = (
         f"{scores_table(scores)}\n\n{len(images)} faces at {settings.size} px, in the editor's frame; answers averaged "
-        f"with those for the mirror images. {missed} more faces were not found."
+        f"with those for the mirror images. Not found: {missed}."
     )
     print(text)
     print(f"\n{parser.parameter_count():,} parameters; {milliseconds:.1f} ms a pass at {parser.image_size} px")
     if settings.update_card:
-        name = Path(settings.masks).name
+        name = settings.data_name or Path(settings.masks).name
         command = f"python benchmarks/parser.py --masks {name} --split {settings.split} --size {settings.size}"
         record_scores(folder, scores, data=name, split=settings.split, images=len(images), text=text, command=command)
     if settings.sheet:

@@ -3,6 +3,9 @@
 ``encode.onnx`` takes ``image`` (N, 3, S, S) in [-1, 1] and returns the features ``feature_0``, ``feature_1``, …
 ``decode.onnx`` takes these, ``image`` and ``condition`` (N, A), and returns ``edited`` and, with soft_mask, ``mask``. N
 is free.
+
+``parse.onnx`` takes ``image`` (N, 3, P, P) in [-1, 1], P the parser's own size, and returns ``probabilities``
+(N, 10, P, P) of its classes.
 """
 
 import json

@@ -10,8 +10,18 @@ import torch
 from PIL import Image
 
 from stgan.data.errors import DataError
+from stgan.data.frames import celebahq_frame
 from stgan.data.masks import CELEBAMASK_CLASSES, UNKNOWN, load_masks, parser_classes, rare_class_weights
-from stgan.evaluation.parsing import class_scores, confusion_matrix, intersection_over_union, overlay, parsing_sheet
+from stgan.evaluation.parsing import (
+    aligned_masks,
+    class_scores,
+    confusion_matrix,
+    intersection_over_union,
+    overlay,
+    parsing_sheet,
+    record_scores,
+    scores_table,
+)
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, FaceParser
 from stgan.models.efficientnet import WEIGHTS_PACKAGE, EfficientNetLite0, from_package_names
@@ -122,9 +132,10 @@ def encoded(image: Image.Image) -> dict:
     return {"bytes": file.getvalue(), "path": None}
 
 
-def write_faces(folder, count: int = 4, **columns) -> None:
+def write_faces(folder, count: int = 4, side: int | None = None, **columns) -> None:
     """Images whose red channel holds ten times the value of the mask at the same place."""
-    values = np.random.default_rng(0).integers(0, 19, (count, 6, 10), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
+    shape = (count, side or 6, side or 10)  # in areas of 8 x 8 pixels
+    values = np.random.default_rng(0).integers(0, 19, shape, dtype=np.uint8).repeat(8, 1).repeat(8, 2)
     images = [Image.fromarray(np.stack([10 * value] * 3, axis=-1)) for value in values]
     masks = [Image.fromarray(value) for value in values]
     data = {"image": [encoded(each) for each in images], "mask": [encoded(each) for each in masks]} | columns
@@ -168,11 +179,7 @@ def test_a_mask_of_another_size_is_rejected(tmp_path):
 
 def test_what_a_celebahq_image_lacks_of_the_crop_is_unknown(tmp_path):
     """The image's values are those of its mask at the same place, and mirrored beyond it."""
-    values = np.random.default_rng(0).integers(0, 19, (12, 12), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-    columns = {"image": Image.fromarray(np.stack([10 * values] * 3, axis=-1)), "mask": Image.fromarray(values)}
-    features = datasets.Features({name: datasets.Image() for name in columns})
-    data = {name: [encoded(image)] for name, image in columns.items()}
-    datasets.Dataset.from_dict(data, features=features).to_parquet(tmp_path / "train-00000-of-00001.parquet")
+    write_faces(tmp_path, 1, side=12)
     loaded = load_masks(tmp_path, "train", 96, crop="celebahq", workers=0)
     mask, shown = loaded.labels[0], parser_classes((loaded.images[0, 0].numpy() / 10).round().astype(np.uint8))
     known = mask != UNKNOWN
@@ -306,6 +313,28 @@ def test_a_parser_is_scored_by_its_mirrored_average(parser, random):
     found = intersection_over_union(parser, images, masks, batch_size=2)
     assert list(found) == list(PARSER_CLASSES)
     np.testing.assert_allclose(list(found.values()), expected.numpy())
+
+
+def test_labelled_faces_are_brought_into_the_frame_with_their_masks(tmp_path):
+    """Against the loader's own crop of CelebA-HQ, by a locator that finds this frame in all faces but one."""
+    write_faces(tmp_path, 3, side=12)
+    frames = iter([celebahq_frame(96), "no face", celebahq_frame(96)])
+    images, masks, missed = aligned_masks(lambda rgb: next(frames), tmp_path, "train", 96)
+    loaded = load_masks(tmp_path, "train", 96, crop="celebahq", workers=0)
+    assert missed == 1
+    assert torch.equal(masks, loaded.labels[[0, 2]])
+    assert (images.float() - loaded.images[[0, 2]].float()).abs().mean() < 8  # another filter
+
+
+def test_scores_are_recorded_in_the_parsers_card(parser, tmp_path):
+    parser.save_pretrained(tmp_path)
+    scores = dict.fromkeys(PARSER_CLASSES, 0.75)
+    text = scores_table(scores)
+    record_scores(tmp_path, scores, data="faces", split="validation", images=7, text=text, command="measure")
+    card = (tmp_path / "README.md").read_text()
+    assert text in card
+    assert "Measured with `measure`" in card
+    assert "faces (7 images)" in card
 
 
 def test_pictures_of_maps_are_drawn_beside_their_photos(random):

@@ -1,6 +1,7 @@
 """How well a face parser knows what pixels show: intersection over union with labelled masks."""
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,14 +14,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from stgan.card import EVALUATION_FILE, write_card
+from stgan.data.faces import Locate
+from stgan.data.frames import to_crop
 from stgan.data.masks import UNKNOWN, decode_masked, open_masks
 from stgan.data.sources import image_column
-from stgan.editor import FaceEditor
 from stgan.evaluation.figures import contact_sheet
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, FaceParser
-from stgan.photo.face import FaceError
-from stgan.photo.geometry import as_3x3, box_to_square
 
 COLOURS = np.array([
     (0, 0, 0), (255, 180, 140), (0, 255, 255), (0, 0, 255), (160, 80, 0),
@@ -31,12 +31,12 @@ UNKNOWN_COLOUR = (128, 128, 128)
 
 
 def aligned_masks(
-    editor: FaceEditor, source: str | Path, split: str, image_size: int, *, progress: bool = False
+    locate: Locate, source: str | Path, split: str, image_size: int, *, progress: bool = False
 ) -> tuple[Tensor, Tensor, int]:
-    """The faces of a labelled split, found and brought into the editor's frame, with their masks.
+    """The faces of a labelled split, located as the editor locates them and brought into its frame, with their masks.
 
     Args:
-        editor: whose detector and aligner find them.
+        locate: such as a :class:`stgan.data.faces.FaceLocator`.
         source, split: see :func:`stgan.data.masks.open_masks`.
         image_size: S, pixels.
         progress: show a progress bar.
@@ -46,20 +46,18 @@ def aligned_masks(
         how many faces were not found.
     """
     dataset = open_masks(source, split)
-    column, images, masks = image_column(dataset), [], []
+    column, size = image_column(dataset), (image_size, image_size)
+    images, masks = [], []
     for row in tqdm(dataset, desc="finding faces", disable=not progress):
         photo, mask = (np.array(each) for each in decode_masked(row, column))
-        try:
-            alignment = editor.prepare(photo, aligned=False).alignment
-        except FaceError:
+        frame = locate(photo)
+        if isinstance(frame, str):  # the reason why it cannot be used
             continue
-        matrix = box_to_square(-0.5, -0.5, editor.generator.image_size, image_size) @ as_3x3(alignment.matrix)
-        size = (image_size, image_size)
-        image = cv2.warpAffine(photo, matrix[:2], size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101)
+        matrix = to_crop(frame, image_size)
+        image = cv2.warpAffine(photo, matrix, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101)
         images.append(torch.from_numpy(image).permute(2, 0, 1))
-        masks.append(
-            torch.from_numpy(cv2.warpAffine(mask, matrix[:2], size, flags=cv2.INTER_NEAREST, borderValue=UNKNOWN))
-        )
+        mask = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST, borderValue=UNKNOWN)
+        masks.append(torch.from_numpy(mask))
     return torch.stack(images), torch.stack(masks), len(dataset) - len(images)
 
 
@@ -124,7 +122,7 @@ def record_scores(
         "data": data, "split": split, "images": images, "markdown": text, "command": command,
     }  # fmt: skip
     (folder / EVALUATION_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    write_card(folder, str(folder.parent), companion=True)
+    write_card(folder, os.path.relpath(folder.parent), companion=True)
 
 
 @torch.inference_mode()

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from stgan.attributes import labels_to_difference
+from stgan.models.parser import FaceParser
 from stgan.models.pretrained import PretrainedModel
-from stgan.models.regions import attribute_regions
+from stgan.models.regions import attribute_regions, parsed_regions
 
 LABEL_MODES = ("difference", "target")
 
@@ -42,6 +43,16 @@ class Generator(PretrainedModel):
             raise ValueError(f"use_regions needs label_mode difference: {label_mode} does not tell what changes.")
         regions = attribute_regions(self.attributes, image_size) if use_regions else None
         self.register_buffer("regions", regions, persistent=False)  # (A, S, S), made from the names
+        self._parser: tuple[FaceParser, ...] = ()  # in a tuple, so that it is not saved, averaged or moved as a part
+        self._parsed: tuple[Tensor, Tensor] | None = None  # the newest images and their regions
+
+    def follow(self, parser: FaceParser | None) -> None:
+        """Take regions from what a parser sees in each image, instead of those of the mean face.
+
+        Args:
+            parser: on the same device; None goes back to the mean face. It does not become a part of the model.
+        """
+        self._parser, self._parsed = () if parser is None else (parser,), None
 
     @property
     def output_channels(self) -> int:
@@ -101,8 +112,8 @@ class Generator(PretrainedModel):
         Args:
             features: from :meth:`encode` of N images.
             condition: (M, A) from :meth:`condition`; row i edits image i modulo N.
-            regions: (N, A, S, S) from :func:`stgan.models.regions.parsed_regions`, in place of those of the mean face.
-                A model without ``use_regions`` ignores them.
+            regions: (N, A, S, S) from :func:`stgan.models.regions.parsed_regions`; by default those of the parser that
+                the model follows, or else of the mean face. A model without ``use_regions`` ignores them.
         """
         outputs = self.decode_outputs(features, condition)
         rgb, mask = torch.tanh(outputs[:, :3]), None
@@ -114,10 +125,20 @@ class Generator(PretrainedModel):
         if source.shape[0] != rgb.shape[0]:
             source = source[torch.arange(rgb.shape[0], device=source.device) % source.shape[0]]
         if self.regions is not None:
+            regions = self._followed_regions(features.image) if regions is None else regions
             region = self.region(condition, regions).to(rgb.dtype)
             rgb = torch.lerp(source, rgb, region)
             mask = None if mask is None else mask * (region > 0)
         return Edit(rgb if mask is None else torch.lerp(source, rgb, mask), rgb, mask)
+
+    @torch.no_grad()
+    def _followed_regions(self, image: Tensor) -> Tensor | None:
+        """Regions (N, A, S, S) of images by the parser that the model follows; None where it follows none."""
+        if not self._parser:
+            return None
+        if self._parsed is None or self._parsed[0] is not image:  # one image serves many edits
+            self._parsed = image, parsed_regions(self._parser[0].parse(image.float()), self.attributes)
+        return self._parsed[1]
 
     def region(self, condition: Tensor, regions: Tensor | None = None) -> Tensor:
         """Where edits (M, A) may change the image: float (M, 1, S, S) in [0, 1], the union of their regions.

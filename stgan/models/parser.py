@@ -50,8 +50,7 @@ class FaceParser(PretrainedModel, pipeline_tag="image-segmentation"):
 
     def parse(self, image: Tensor) -> Tensor:
         """As :meth:`forward`, averaged over the image and its mirror image, so that errors to one side cancel."""
-        plain, mirrored = self(torch.cat([image, image.flip(-1)])).chunk(2)
-        return (plain + mirrored.flip(-1)) / 2
+        return (self(image) + self(image.flip(-1)).flip(-1)) / 2
 
     def logits(self, image: Tensor) -> Tensor:
         """Logits (N, 10, S, S) of images (N, 3, S, S) in [-1, 1] at the network's own size, or any multiple of 16."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from stgan.evaluation import figures
 from stgan.evaluation.classifier import Judge
 from stgan.evaluation.protocol import evaluate
 from stgan.frame import normalise
-from stgan.models import AttributeClassifier, Edit, Generator, PretrainedModel, check_judge
+from stgan.models import PARSER_CLASSES, AttributeClassifier, Edit, Generator, PretrainedModel, check_judge
+from stgan.models.regions import parsed_regions
 from stgan.training import losses
 from stgan.training.adversarial import compute_discriminator_loss, compute_generator_loss
 from stgan.training.config import TrainingConfig
@@ -25,6 +27,7 @@ from stgan.training.networks import (
     build_generator,
     load_initial_discriminator,
     load_initial_weights,
+    load_region_parser,
 )
 from stgan.training.objective import Batch, Terms
 from stgan.training.targets import Edits, TargetSampler
@@ -75,6 +78,8 @@ class EditingObjective:
         self.current_mask_price = torch.zeros((), device=device)  # a tensor, so that a recorded step reads it
         self.cycle = config.model == "stargan"  # its reconstruction undoes the edit (CVPR 2018, equation 4)
         self.judge = self._load_judge()
+        if config.generator.use_regions and config.generator.region_parser:
+            self.trained_model.follow(load_region_parser(config.generator.region_parser).to(device))
 
     def _start_from(self, initial_model: str) -> None:
         """Load the weights of an editor. A discriminator that does not come with it learns alone at first."""
@@ -162,35 +167,36 @@ class EditingObjective:
             penalties: for each discriminator step, whether it has a gradient penalty.
         """
         for penalise in penalties:
-            images, labels, labelled = self._prepare(draw(), random)
+            images, labels, regions, labelled = self._prepare(draw(), random)
             edits = self.sampler.draw(labels, random)
             with torch.no_grad():
-                fake = self.generator(images, self._condition(edits), parts=True)
+                fake = self.generator(images, self._condition(edits), parts=True, regions=regions)
             judged = self._judged_images(fake, random)
             terms = self._discriminator_step(images, judged, edits, random, penalise, labelled)
         if head_start:
             return terms
-        images, labels, _ = self._prepare(draw(), random)
-        return terms | self._generator_step(images, labels, random)
+        images, labels, regions, _ = self._prepare(draw(), random)
+        return terms | self._generator_step(images, labels, regions, random)
 
     def _shared_step(self, batch: Batch, random: torch.Generator, head_start: bool, penalise: bool) -> Terms:
         """One generator pass serves both networks: D judges its edits, then G is trained against the updated D."""
-        images, labels, labelled = self._prepare(batch, random)
+        images, labels, regions, labelled = self._prepare(batch, random)
         edits = self.sampler.draw(labels, random)
         if head_start:
             with torch.no_grad():
-                fake = self.plain_generator(images, self._condition(edits), parts=True)
+                fake = self.plain_generator(images, self._condition(edits), parts=True, regions=regions)
             judged = self._judged_images(fake, random)
             return self._discriminator_step(images, judged, edits, random, penalise, labelled)
         rows = 0 if self.cycle else max(1, round(len(images) * self.config.method.reconstruction_share))
         conditions = torch.cat([self._condition(edits), self._unchanged(labels)[:rows]])
-        decoded = self.generator(images, conditions, parts=True)  # B edits, then R reconstructions
+        decoded = self.generator(images, conditions, parts=True, regions=regions)  # B edits, then R reconstructions
         fake = Edit(*(part if part is None else part[: len(images)] for part in decoded))
         judged = self._judged_images(fake, random)
         terms = self._discriminator_step(images, judged.detach(), edits, random, penalise, labelled)
         reconstruction, original = decoded.rgb[len(images) :], images[:rows]
         if self.cycle:
-            reconstruction, original = self.generator(fake.image, self._inverse_condition(edits)), images
+            inverse = self._inverse_condition(edits)
+            reconstruction, original = self.generator(fake.image, inverse, regions=regions), images
         return terms | self._update_generator(judged, fake.mask, reconstruction, original, edits, random)
 
     def _discriminator_step(
@@ -209,14 +215,14 @@ class EditingObjective:
         self._descend(self.discriminator_optimizer, loss)
         return terms
 
-    def _generator_step(self, images: Tensor, labels: Tensor, random: torch.Generator) -> Terms:
+    def _generator_step(self, images: Tensor, labels: Tensor, regions: Tensor | None, random: torch.Generator) -> Terms:
         edits = self.sampler.draw(labels, random)
-        fake = self.generator(images, self._condition(edits), parts=True)
+        fake = self.generator(images, self._condition(edits), parts=True, regions=regions)
         if self.cycle:
-            reconstruction = self.generator(fake.image, self._inverse_condition(edits))
+            reconstruction = self.generator(fake.image, self._inverse_condition(edits), regions=regions)
         else:
             # The two passes stay apart, as in the paper: BatchNorm sees edits and reconstructions separately.
-            reconstruction = self.generator(images, self._unchanged(labels), parts=True).rgb
+            reconstruction = self.generator(images, self._unchanged(labels), parts=True, regions=regions).rgb
         judged = self._judged_images(fake, random)
         return self._update_generator(judged, fake.mask, reconstruction, images, edits, random)
 
@@ -242,18 +248,25 @@ class EditingObjective:
         self.accelerator.backward(loss)
         optimizer.step()
 
-    def _prepare(self, batch: Batch, random: torch.Generator) -> tuple[Tensor, Tensor, Batch | None]:
-        """Images in [-1, 1], mirrored at random where configured, and their labels.
+    def _prepare(self, batch: Batch, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor | None, Batch | None]:
+        """Images in [-1, 1], mirrored at random where configured, their labels, and their regions (B, A, S, S).
 
-        With an attribute dataset, rows beyond the batch size are apart: they serve D's attribute loss alone.
+        Without a parser the regions are None: those of the mean face hold. With an attribute dataset, rows beyond the
+        batch size come apart: they serve D's attribute loss alone.
         """
         images, labels = batch
-        images = normalise(images)
         images = random_flip(images, random) if self.config.data.random_flip else images
-        if self.config.data.attribute_dataset is None:
-            return images, labels, None
-        size = self.config.schedule.batch_size
-        return images[:size], labels[:size], (images[size:], labels[size:])
+        labelled = None
+        if self.config.data.attribute_dataset:
+            size = self.config.schedule.batch_size
+            images, more = images[:size], images[size:]
+            labels, more_labels = labels[:size], labels[size:]
+            labelled = normalise(more[:, :3]), more_labels
+        if images.shape[1] == 3:
+            return normalise(images), labels, None, labelled
+        images, classes = images[:, :3], images[:, 3].long()  # see stgan.data.parsed
+        shown = F.one_hot(classes, len(PARSER_CLASSES)).permute(0, 3, 1, 2).float()
+        return normalise(images), labels, parsed_regions(shown, self.plain_generator.attributes), labelled
 
     def _judged_images(self, edit: Edit, random: torch.Generator) -> Tensor:
         """The images (B, 3, S, S) that the discriminator judges: a share of them as painted, without the soft mask."""

@@ -6,6 +6,7 @@ from typing import Any
 from stgan.models import (
     Discriminator,
     EncoderDecoder,
+    FaceParser,
     Generator,
     ModelFolderError,
     PatchDiscriminator,
@@ -14,6 +15,7 @@ from stgan.models import (
     settings_differences,
     widened,
 )
+from stgan.models.pretrained import read_config
 from stgan.models.registry import trainable
 from stgan.training.config import TrainingConfig
 
@@ -108,3 +110,17 @@ def load_initial_discriminator(discriminator: Discriminator | PatchDiscriminator
     if not differences:
         discriminator.load_state_dict(saved.state_dict())
     return differences
+
+
+def load_region_parser(folder_or_hub_id: str) -> FaceParser:
+    """A face parser, from its own folder or Hub repository or from an editor's that comes with one.
+
+    Raises:
+        ModelFolderError: there is none.
+    """
+    if read_config(folder_or_hub_id).get("architecture") == FaceParser.__name__:
+        return FaceParser.from_pretrained(folder_or_hub_id)
+    parser = load_companion(folder_or_hub_id, "parser")
+    if parser is None:
+        raise ModelFolderError(f"--region_parser {folder_or_hub_id} is no face parser, and has none in parser/.")
+    return parser

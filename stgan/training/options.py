@@ -99,6 +99,9 @@ class GeneratorOptions:
     soft_mask: bool = True
     # Confine each edit to where its attributes lie in an aligned face. For faces in CelebA's frame.
     use_regions: bool = True
+    # Face parser (folder or Hub id, its own or an editor's) whose maps narrow these regions down to each image's own
+    # hair and skin. Not for streams.
+    region_parser: str | None = None
 
 
 @dataclass(frozen=True)

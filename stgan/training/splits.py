@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,8 +22,10 @@ from stgan.data import (
     open_split,
 )
 from stgan.data.masks import load_masks, rare_class_weights
+from stgan.data.parsed import with_classes
 from stgan.editor import default_model
 from stgan.training.config import SUPERVISED, TrainingConfig
+from stgan.training.networks import load_region_parser
 from stgan.training.options import split_revision
 
 DEVICE_MEMORY_SHARE = 0.5  # of what is free, at most, for images that are kept on the GPU
@@ -44,6 +47,8 @@ class Splits:
         self.labels_are_masks = config.model == "parser"
         self.judges_realness = config.model not in SUPERVISED
         self.frames = FaceFrames.from_pretrained(default_model()) if config.data.crop == "face" else None
+        self.region_parser = config.generator.region_parser if config.generator.use_regions else None
+        self.cache = Path(config.run.output_dir)
         self.held_out = 0  # images at the start of the training split that are used for validation
         self.training_images: int | None = None  # unknown for a stream
 
@@ -77,6 +82,8 @@ class Splits:
         device = accelerator.device
         dataset, revision = options.source
         ranks = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
+        if options.streaming and self.region_parser:
+            raise DataError("--region_parser needs images in memory: leave it out, or leave out --streaming.")
         if options.streaming:
             return StreamBatches(
                 dataset, "train", self.attributes, options.image_size, self.batch_size, self.seed,
@@ -88,6 +95,8 @@ class Splits:
         )
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
         self.training_images = len(data)
+        if self.region_parser:
+            data = self._with_classes(data)
         count_labels(data.labels)
         rare_weights = rare_class_weights if self.labels_are_masks else rare_attribute_weights
         weights = rare_weights(data.labels, options.rare_attribute_power)
@@ -99,6 +108,14 @@ class Splits:
             return batches
         sharp = MemoryBatches(data, self.batch_size, self.seed, rows=data.sharp, **settings)
         return PairedBatches(sharp, batches)
+
+    def _with_classes(self, data: MemoryDataset) -> MemoryDataset:
+        """The data with what each pixel shows. The main process finds out first and fills the cache for the others."""
+        parser = load_region_parser(self.region_parser)
+        with self.accelerator.main_process_first():
+            return with_classes(
+                data, parser, self.cache, self.accelerator.device, progress=self.accelerator.is_main_process
+            )
 
     def load(self, split: str, attribute_dataset: str | None = None, **limits: Any) -> MemoryDataset:
         """A split in memory. The main process reads it first and fills the cache for the others."""
