@@ -48,7 +48,7 @@ def parse(arguments: list[str], program: str = "stgan train") -> TrainingConfig:
     first.add_argument("--streaming", action="store_true")
     chosen, _ = first.parse_known_args(arguments)
     defaults = recipe_defaults(chosen.model, chosen.recipe, chosen.streaming)
-    description = f"{inspect.cleandoc(TrainingConfig.__doc__)}\n\n{program} --help-all shows all options."
+    description = f"{inspect.cleandoc(str(TrainingConfig.__doc__))}\n\n{program} --help-all shows all options."
     if any(word in HELP for word in arguments):
         defaults = _only_essential(defaults)
     return tyro.cli(
@@ -64,7 +64,8 @@ def parse(arguments: list[str], program: str = "stgan train") -> TrainingConfig:
 
 def _only_essential(options: Any) -> Any:
     """The same options, of a class whose help leaves out all but the essential ones."""
-    kind, hidden = type(options), {}
+    kind: Any = type(options)
+    hidden: dict[str, Any] = {}
     values = {option.name: getattr(options, option.name) for option in fields(options)}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if is_dataclass(values[name]):
@@ -73,4 +74,5 @@ def _only_essential(options: Any) -> Any:
         elif name not in ESSENTIAL:
             hidden[name] = Annotated[hint, tyro.conf.Suppress]
     attributes = {"__annotations__": hidden, "__doc__": kind.__doc__, "__module__": kind.__module__}
-    return dataclass(frozen=True, kw_only=True)(type(kind.__name__, (kind,), attributes))(**values)
+    described: Any = type(kind.__name__, (kind,), attributes)
+    return dataclass(frozen=True, kw_only=True)(described)(**values)

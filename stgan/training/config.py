@@ -146,7 +146,7 @@ class Method:
     discriminator_head_start: int = 10_000
 
 
-PAPER_METHOD = {
+PAPER_METHOD: dict[str, Any] = {
     "adversarial_loss": "wgan",
     "penalty_weight": 10.0,
     "penalty_interval": 1,
@@ -165,7 +165,12 @@ PAPER_METHOD = {
     "reconstruction_share": 1.0,
     "painted_share": 0.0,
 }
-SUPERVISED_METHOD = {"adam_beta1": 0.9, "adam_beta2": 0.999, "weight_decay": 0.05, "lr_schedule": "cosine"}
+SUPERVISED_METHOD: dict[str, Any] = {
+    "adam_beta1": 0.9,
+    "adam_beta2": 0.999,
+    "weight_decay": 0.05,
+    "lr_schedule": "cosine",
+}
 
 
 @dataclass(frozen=True)
@@ -235,7 +240,7 @@ class TrainingConfig:
         """What model, recipe and options imply."""
         width, layers, images = self.generator.width, self.generator.layers, self.schedule.total_images
         supervised, paper = self.model in SUPERVISED, self.recipe == "paper"
-        settings = SUPERVISED_METHOD if supervised else PAPER_METHOD if paper else {}
+        settings: dict[str, Any] = SUPERVISED_METHOD if supervised else PAPER_METHOD if paper else {}
         settings = settings | {
             # The largest power of two in 16 widths: 1024 at 64 and 512 at 48, as in the official code.
             "discriminator_hidden": 1 << (16 * self.discriminator.discriminator_width).bit_length() - 1,
