@@ -23,6 +23,7 @@ MODELS = tuple(trainable())
 # A value of each option that is no recipe's, in the words of the command line.
 OTHERS = {
     "model": "attgan", "recipe": "paper", "dataset": "me/faces@v2", "attributes": "Male Young", "crop": "none",
+    "attribute_dataset": "me/more",
     "image_size": "96", "streaming": True, "max_train_samples": "7", "max_validation_samples": "9",
     "dataloader_num_workers": "3", "random_flip": False, "rare_attribute_power": "0.3", "output_dir": "runs/other",
     "initial_model": "me/editor", "seed": "5", "mixed_precision": "bf16", "execution": "compiled",
