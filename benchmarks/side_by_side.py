@@ -1,4 +1,8 @@
-"""Editors trained by one recipe on one budget and measured in one run: what the comparisons in this folder share."""
+"""What the comparisons in this folder share: editors trained by one recipe, on one budget, and measured in one run.
+
+Each comparison writes its table into its own section of docs/results.md. An interrupted comparison continues where it
+stopped; finished runs are only measured again.
+"""
 
 import json
 import shlex
@@ -14,7 +18,7 @@ import torch
 import tyro
 from torch.utils.benchmark import Timer
 
-from stgan.card import TRAINING_FILE
+from stgan.card import TRAINING_FILE, replace_section
 from stgan.data import load_into_memory
 from stgan.devices import chosen_device
 from stgan.evaluation.protocol import evaluate
@@ -27,28 +31,28 @@ COLUMNS = {
     "preservation error ±1": ".3f", "preservation error ±1.5": ".3f", "distance ±1.5": ".3f",
     "parameters, M": ".2f", "ms per edit": ".1f",
 }  # fmt: skip
-"""What is measured of each member, and how it is written."""
-# Settings that say where results are written, and under what name.
-DOCUMENTS = ("table", "readme", "card", "title", "figure")
+"""Measurements of each member, and their formats."""
+RESULTS = ROOT / "docs" / "results.md"
+PLACES = ("document", "card", "figure")  # settings that say where results are written
 
 
 @dataclass
 class Budget:
-    """What all members of a comparison get."""
+    """What all members of a comparison share."""
 
-    # Options of train.py: no member's paper has a soft mask or regions, and at a small budget a mask closes before an
-    # edit begins.
+    # Options of train.py. No member's paper has a soft mask or regions, and on a small budget a mask closes before
+    # edits form.
     ALWAYS: ClassVar[tuple[str, ...]] = ("--no_soft_mask", "--no_use_regions")
 
     # Hub id, folder of Parquet files, or folder of the original CelebA download.
     dataset: str = "flwrlabs/celeba"
-    # Judge of the edits: folder or Hub id.
+    # Classifier that judges the edits: folder or Hub id.
     classifier: str = str(ROOT / "hub" / "stgan-celeba-128" / "classifier")
     # Folder of the runs.
     output_dir: Path = Path("runs/family")
-    # Options of train.py for all of them, as one string: --options='--seed 1'.
+    # Options of train.py for all members, as one string: --options='--seed 1'.
     options: str = ""
-    # Images that each model is shown.
+    # Training images of each member.
     total_images: int = 100_000
     # Pixels.
     image_size: int = 64
@@ -56,89 +60,95 @@ class Budget:
     width: int = 16
     # Images per step.
     batch_size: int = 16
-    # Validation images that are measured.
+    # Validation images to measure on.
     samples: int = 1000
+    # Markdown file with the section that the table replaces.
+    document: Path = RESULTS
 
     def run_name(self, member: Sequence[str]) -> str:
-        """The folder of a member's run, by its model and the values of its options: no two have the same."""
+        """The folder of a member's run: its model and the values of its options, which differ between members."""
         model, *options = member
         return "-".join([model, *(word for word in options if word[0] != "-")])
 
 
 def run(main: Callable[[Any], None], settings: type) -> None:
-    """Run a benchmark as a script: settings from the command line, what is wrong with them in one line."""
+    """Run a benchmark as a script. Mistakes in its settings end with one sentence."""
     try:
         main(tyro.cli(settings))
     except ValueError as error:
         sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 
 
-def train(member: Sequence[str], budget: Budget) -> tuple[Path, str]:
-    """Train one member, or go on with it; its model folder and the command.
+def train(member: Sequence[str], budget: Budget) -> Path:
+    """Train one member, or continue its run.
 
     Args:
-        member: the model's name and the options of train.py that are its own.
+        member: the model's name, then its own options of train.py.
+
+    Returns:
+        The model folder.
 
     Raises:
-        ValueError: the folder has a finished run of other settings.
+        ValueError: the folder has a finished run with other settings.
     """
+    folder, words = budget.output_dir / budget.run_name(member), training_words(member, budget)
+    record = folder / "model" / TRAINING_FILE
+    if record.is_file():
+        trained = json.loads(record.read_text(encoding="utf-8"))
+        earlier = trained["commands"][-1]["command"]
+        if earlier != f"accelerate launch {shlex.join(words)}":
+            raise ValueError(f"{folder} was trained with other settings ({earlier}). Choose another --output_dir.")
+        if trained["images_seen"] >= budget.total_images:
+            return folder / "model"
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
+    return folder / "model"
+
+
+def training_words(member: Sequence[str], budget: Budget) -> list[str]:
+    """train.py and its arguments for one member; see :func:`train`."""
     model, *options = member
-    folder = budget.output_dir / budget.run_name(member)
     words = [
         "train.py", "--model", model, "--dataset", budget.dataset, "--image_size", budget.image_size,
         "--width", budget.width, "--discriminator_width", budget.width, "--batch_size", budget.batch_size,
-        "--total_images", budget.total_images, "--output_dir", folder, "--validation_steps", 10**9,
-        "--max_validation_samples", 16,  # only looked at by the way
+        "--total_images", budget.total_images, "--output_dir", budget.output_dir / budget.run_name(member),
+        "--validation_steps", 10**9, "--max_validation_samples", 16,  # validation is not needed
         "--resume_from_checkpoint", "latest", "--report_to", "none",
         *budget.ALWAYS,
         *shlex.split(budget.options),
         *options,
     ]  # fmt: skip
-    words = [str(word) for word in words]
-    command = " ".join(words)
-    record = folder / "model" / TRAINING_FILE
-    if record.is_file():  # a run that is over is only measured again, by whatever it was trained with
-        trained = json.loads(record.read_text(encoding="utf-8"))
-        earlier = trained["commands"][-1]["command"]
-        if earlier != f"accelerate launch {shlex.join(words)}":
-            raise ValueError(f"{folder} was trained by other settings ({earlier}): name another --output_dir.")
-        if trained["images_seen"] >= budget.total_images:
-            return folder / "model", f"python {command}"
-    subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
-    return folder / "model", f"python {command}"
+    return [str(word) for word in words]
 
 
 def compare(
     members: Mapping[str, Sequence[str]], budget: Budget, timed: Callable[[Generator], Generator] = lambda model: model
-) -> tuple[dict[str, list[float]], list[str], int]:
-    """Train and measure each.
+) -> tuple[dict[str, list[float]], int]:
+    """Train and measure each member.
 
     Args:
-        members: heading of a row to what :func:`train` takes.
-        timed: the trained generator to the one whose edits are timed, on the CPU.
+        members: title of a row to the member that :func:`train` takes.
+        timed: takes the trained generator; returns the one whose edits are timed, on the CPU.
 
     Returns:
-        What was measured of each, in the order of :data:`COLUMNS`; the commands; and the number of images measured.
+        The measurements of each member, in the order of :data:`COLUMNS`, and the number of images measured.
     """
     device = chosen_device(None)
     judge = AttributeClassifier.from_pretrained(budget.classifier).to(device)
-    figures, commands, data = {}, [], None
+    figures, data = {}, None
     for name, member in members.items():
         started = time.perf_counter()
-        folder, command = train(member, budget)
-        generator = load_generator(folder).to(device, memory_format=torch.channels_last)
+        generator = load_generator(train(member, budget)).to(device, memory_format=torch.channels_last)
         data = data or load_into_memory(
             budget.dataset, "validation", generator.attributes, budget.image_size, max_samples=budget.samples
         )
         evaluation = evaluate(generator, judge, data.images, data.labels, device=device, progress=True)
         print(f"{name}: {evaluation.summary()}; {(time.perf_counter() - started) / 60:.0f} minutes")
         figures[name] = measured(generator, evaluation, milliseconds(timed(generator.cpu())))
-        commands.append(command)
-    return figures, commands, len(data.images)
+    return figures, len(data.images)
 
 
 def milliseconds(generator: Generator) -> float:
-    """What one edit of one image takes, its encoding included: the median over a second."""
+    """Time of one edit of one image, with its encoding: the median over a second."""
     size = generator.image_size
     image, edit = torch.zeros(1, 3, size, size), torch.ones(1, len(generator.attributes))
     image = image.to(memory_format=torch.channels_last)
@@ -152,7 +162,7 @@ def milliseconds(generator: Generator) -> float:
 
 
 def measured(generator: Generator, evaluation: Evaluation, edit_milliseconds: float) -> list[float]:
-    """The figures of one member, in the order of :data:`COLUMNS`."""
+    """The measurements of one member, in the order of :data:`COLUMNS`."""
     once, more = evaluation.edits.values()
     return [
         evaluation.psnr, evaluation.ssim, once.mean_accuracy, more.mean_accuracy,
@@ -162,7 +172,7 @@ def measured(generator: Generator, evaluation: Evaluation, edit_milliseconds: fl
 
 
 def table(introduction: str, figures: Mapping[str, Sequence[float]]) -> str:
-    """A row for each member, with what was done above them."""
+    """The introduction, then a table with a row for each member."""
     rows = [
         [name, *(format(value, form) for value, form in zip(values, COLUMNS.values(), strict=True))]
         for name, values in figures.items()
@@ -172,7 +182,7 @@ def table(introduction: str, figures: Mapping[str, Sequence[float]]) -> str:
 
 
 def conditions(budget: Budget, images: int, *same: str) -> str:
-    """How the members were trained and measured, with what else is the same for all of them."""
+    """How the members were trained and measured, with other facts that hold for all of them (``same``)."""
     without = [
         f"no {option.removeprefix('--no_use_').removeprefix('--no_').replace('_', ' ')}" for option in budget.ALWAYS
     ]
@@ -181,21 +191,22 @@ def conditions(budget: Budget, images: int, *same: str) -> str:
 
 
 def command(script: str, settings: Any) -> str:
-    """The command that measures the same again: every setting that is not the default, but for where documents lie."""
+    """The command that repeats a measurement: every setting that differs from its default, except for places."""
     words = ["python", script]
     for setting in fields(settings):
         value = getattr(settings, setting.name)
-        if setting.name in DOCUMENTS or value == setting.default:
+        if setting.name in PLACES or value == setting.default:
             continue
         if isinstance(value, tuple):
             words += [f"--{setting.name}", *map(str, value)]
-        elif str(value).startswith("-"):  # else taken for an option of its own
+        elif str(value).startswith("-"):  # it would be taken for an option
             words.append(f"--{setting.name}={value}")
         else:
             words += [f"--{setting.name}", str(value)]
     return shlex.join(words)
 
 
-def page(title: str, table: str, commands: list[str]) -> str:
-    """A document of the table and the runs behind it."""
-    return "\n".join([f"# {title}", "", table, "", "```bash", *commands, "```", ""])
+def write(document: Path, section: str, text: str) -> None:
+    """Replace a section of a document."""
+    replace_section(document, section, text)
+    print(document)

@@ -1,7 +1,8 @@
-"""Whether more intensity is more of an edit: what the classifier sees as one attribute's slider goes from end to end.
+"""Whether more intensity means more of an edit: the classifier's answer at each position of an attribute's slider.
 
 python benchmarks/slider.py --dataset flwrlabs/celeba
-Writes docs/slider.md.
+
+Writes the table into docs/results.md.
 """
 
 from dataclasses import dataclass
@@ -9,16 +10,17 @@ from pathlib import Path
 
 import side_by_side
 import torch
-from side_by_side import ROOT
+from side_by_side import RESULTS, ROOT
 from torch import Tensor
 from tqdm import tqdm
 
+from stgan.card import split_section
 from stgan.data import load_into_memory
 from stgan.evaluation.inference import evaluation_mode
 from stgan.frame import normalise, quantise
 from stgan.models import AttributeClassifier, Generator, load_generator
 
-SCRIPT = "benchmarks/slider.py"
+SECTION = "benchmarks/slider.py"  # of docs/results.md
 INTENSITIES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 
 
@@ -30,23 +32,23 @@ class Settings:
     dataset: str = "flwrlabs/celeba"
     # Folder of the editor, with its classifier.
     model: Path = ROOT / "hub" / "stgan-celeba-128"
-    # People.
+    # Number of people.
     samples: int = 256
-    # Where the table is written.
-    table: Path = ROOT / "docs" / "slider.md"
+    # Markdown file with the section that the table replaces.
+    document: Path = RESULTS
 
 
-def seen(generator: Generator, classifier: AttributeClassifier, images: Tensor, batch_size: int = 32) -> Tensor:
-    """The classifier's logits (A, intensities, N) for each attribute as it alone is asked for at each intensity.
+def judged(generator: Generator, classifier: AttributeClassifier, images: Tensor, batch_size: int = 32) -> Tensor:
+    """The classifier's logits (A, intensities, N) for each attribute edited alone at each intensity.
 
     Args:
-        generator: asked by differences, of the classifier's image_size.
+        generator: conditioned on attribute differences, with the classifier's image_size.
         classifier: knows at least the generator's attributes.
         images: uint8 (N, 3, S, S).
     """
     count = len(generator.attributes)
     columns = [classifier.attributes.index(name) for name in generator.attributes]
-    found = []
+    batches = []
     with evaluation_mode(generator, classifier):
         for batch in tqdm(images.split(batch_size), desc="sliding"):
             features = generator.encode(normalise(batch))
@@ -57,15 +59,15 @@ def seen(generator: Generator, classifier: AttributeClassifier, images: Tensor, 
                     att_diff[:, k] = intensity
                     edited = normalise(quantise(generator.decode(features, att_diff)))
                     logits[k, position] = classifier(edited)[:, columns[k]]
-            found.append(logits)
-    return torch.cat(found, dim=2)
+            batches.append(logits)
+    return torch.cat(batches, dim=2)
 
 
 def table(attributes: tuple[str, ...], logits: Tensor) -> str:
-    """Mean probability at each intensity, and the share of steps between two of them at which a person's logit rises.
+    """Mean probability at each intensity, and the share of steps between neighbouring ones that raise a logit.
 
     Args:
-        logits: (A, intensities, N), see :func:`seen`.
+        logits: (A, intensities, N), see :func:`judged`.
     """
     means = torch.sigmoid(logits).mean(dim=2)
     rises = (logits.diff(dim=1) > 0).float().mean(dim=(1, 2))
@@ -83,24 +85,27 @@ def main(settings: Settings) -> None:
     """Measure and write the table.
 
     Raises:
-        ValueError: the model is asked for targets, lacks its classifier, or there are no such data.
+        ValueError: the model is conditioned on targets, its classifier or the data are missing, or the document lacks
+            the section.
     """
+    split_section(settings.document, SECTION)  # before the work
     generator = load_generator(settings.model)
     classifier = AttributeClassifier.from_pretrained(settings.model / "classifier")
     if generator.label_mode != "difference":
-        raise ValueError(f"{settings.model} is asked for targets: a slider needs a model that is asked by differences.")
+        raise ValueError(
+            f"{settings.model} takes target attributes and has no intensity: choose a model of attribute differences."
+        )
     data = load_into_memory(
         settings.dataset, "validation", generator.attributes, generator.image_size, max_samples=settings.samples
     )
-    text = (
-        "# From one end of the slider to the other\n\nThe classifier's mean probability of an attribute as it alone is "
-        f"asked for, from taken away 1.5 times to added 1.5 times, over {len(data.images)} validation people, whether "
-        "they have it or not; and the share of steps, over people and intensities, at which its logit rises. "
-        f"Made by `{side_by_side.command(SCRIPT, settings)}`.\n\n"
-        f"{table(generator.attributes, seen(generator, classifier, data.images))}\n"
+    logits = judged(generator, classifier, data.images)
+    introduction = (
+        "The classifier's mean probability of an attribute when that attribute alone is edited, from removed at 1.5 to "
+        f"added at 1.5, over {len(data.images)} validation people, whether they have it or not. Last column: share of "
+        "steps, over people and intensities, at which the classifier's logit rises. Made by "
+        f"`{side_by_side.command(SECTION, settings)}`."
     )
-    settings.table.write_text(text, encoding="utf-8")
-    print(settings.table)
+    side_by_side.write(settings.document, SECTION, f"{introduction}\n\n{table(generator.attributes, logits)}")
 
 
 if __name__ == "__main__":

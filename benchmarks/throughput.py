@@ -20,7 +20,7 @@ from stgan.data import MemoryDataset
 from stgan.training import TrainingConfig
 from stgan.training.trainer import Trainer
 
-WAYS = {"one by one": "eager", "recorded": "graphs", "compiled, recorded": "compiled"}  # --execution of each
+EXECUTIONS = ("eager", "graphs", "compiled")  # as train.py takes them
 WARM_UP = 16  # steps before the clock starts: both kinds of step are recorded by then
 
 
@@ -136,21 +136,21 @@ def main(
     width: int = 24,
     discriminator_width: int = 64,
     batch_sizes: tuple[int, ...] = (32, 128),
-    ways: tuple[str, ...] = tuple(WAYS),
+    executions: tuple[str, ...] = EXECUTIONS,
     mixed_precision: str = "bf16",
     seconds: float = 5.0,
 ) -> None:
-    """Print a table, one row for each way and batch size.
+    """Print a table, one row for each execution and batch size.
 
     Args:
         width, discriminator_width: as train.py takes them.
-        batch_sizes: images a step.
-        ways: of launching a step: one by one; recorded; compiled, recorded.
+        batch_sizes: images per step.
+        executions: eager, graphs or compiled, as train.py takes them. A CPU runs only eager.
         mixed_precision: bf16 or no.
-        seconds: to measure each for.
+        seconds: length of each measurement.
     """
-    if unknown := set(ways) - set(WAYS):
-        raise SystemExit(f"--ways has {', '.join(sorted(unknown))}: use some of {', '.join(WAYS)}.")
+    if unknown := set(executions) - set(EXECUTIONS):
+        raise SystemExit(f"--executions {', '.join(sorted(unknown))}: choose from {', '.join(EXECUTIONS)}.")
     config = TrainingConfig.from_flat(
         width=width, discriminator_width=discriminator_width, mixed_precision=mixed_precision, report_to="none",
         total_images=10**9,
@@ -159,7 +159,7 @@ def main(
     operations = measured(counted, 0)["operations"]
     on_gpu = torch.cuda.is_available()
     if not on_gpu:
-        ways = [way for way in ways if "recorded" not in way] or ["one by one"]  # a CPU records nothing
+        executions = ("eager",)
     name = torch.cuda.get_device_name() if on_gpu else device_name(torch.device("cpu"))
     print(f"{name}, torch {torch.__version__}, {mixed_precision=}: {operations / 1e9:.1f} GFLOP an image.")
     rate = None
@@ -168,12 +168,12 @@ def main(
         print(f"A matrix product runs at {rate / 1e12:.0f} TFLOP/s.")
     print("\n| step | batch | images/s | ms a step | TFLOP/s | share of that | J an image | GiB | warm-up, s |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for way in ways:
+    for execution in executions:
         for batch_size in batch_sizes:
-            row = measured(config.changed(batch_size=batch_size, execution=WAYS[way]), seconds)
+            row = measured(config.changed(batch_size=batch_size, execution=execution), seconds)
             done = row["images"] * operations
             cells = [
-                way,
+                execution,
                 str(batch_size),
                 f"{row['images']:.0f}",
                 f"{1e3 * row['step']:.2f}",

@@ -1,10 +1,10 @@
-"""What changes of the recipe give: each measured alone on one budget, by several seeds, in one run.
+"""What single options change: each variant trained on one budget with several seeds and measured in one run.
 
 python benchmarks/variants.py --dataset flwrlabs/celeba --total_images 100000 --image_size 64 \
     --variants "as it is:" "batches of 32: --batch_size 32" "no flips: --no_random_flip"
-Writes docs/variants.md. A difference between variants says something only where it is greater than those between
-seeds. All are measured in float32. A run that was stopped goes on where it was; one that is finished is only measured
-again.
+
+Writes the table into a section of docs/results.md. A difference between variants means something only if it is larger
+than the differences between seeds. All variants are measured in float32.
 """
 
 import shlex
@@ -16,7 +16,9 @@ from typing import ClassVar
 import numpy as np
 import side_by_side
 import torch
-from side_by_side import ROOT, Budget, compare
+from side_by_side import Budget, compare
+
+from stgan.card import split_section
 
 SCRIPT = "benchmarks/variants.py"
 
@@ -29,14 +31,12 @@ class Settings(Budget):
 
     # Folder of the runs.
     output_dir: Path = Path("runs/variants")
-    # What is compared, as "name: options of train.py".
+    # The variants, as "name: options of train.py".
     variants: tuple[str, ...] = ("float32: --mixed_precision no", "bf16: --mixed_precision bf16")
-    # Seeds of the runs, each once with every variant.
+    # Every variant is trained once with each of these seeds.
     seeds: tuple[int, ...] = (0, 1, 2)
-    # Heading of the table's page.
-    title: str = "Variants, side by side"
-    # The table, with the commands.
-    table: Path = ROOT / "docs" / "variants.md"
+    # Name of the section: the table goes between <!-- benchmarks/variants.py NAME --> and its closing mark.
+    section: str = "precision"
 
     def run_name(self, member: Sequence[str]) -> str:
         """The folder of a member's run, by its options and their values."""
@@ -47,26 +47,27 @@ def main(settings: Settings) -> None:
     """Train, measure, write the table.
 
     Raises:
-        ValueError: a variant has no name, or two have the same.
+        ValueError: a variant has no name, two have the same one, or the document lacks the section.
     """
+    split_section(settings.document, f"{SCRIPT} {settings.section}")  # before the work
     write(settings, *compare(members(settings), settings))
 
 
 def options(settings: Settings) -> dict[str, list[str]]:
     """Name of a variant to its options."""
-    found = {}
+    variants = {}
     for variant in settings.variants:
         name, colon, words = variant.partition(":")
-        if not colon or not name.strip() or name.strip() in found:
+        if not colon or not name.strip() or name.strip() in variants:
             raise ValueError(
-                f'--variants "{variant}": give each a name of its own, as in "bf16: --mixed_precision bf16".'
+                f'--variants "{variant}": give each variant its own name, as in "bf16: --mixed_precision bf16".'
             )
-        found[name.strip()] = shlex.split(words)
-    return found
+        variants[name.strip()] = shlex.split(words)
+    return variants
 
 
 def members(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Heading of a row to the model and its options."""
+    """Title of a row to the model and its options."""
     return {
         _row(name, seed): ("stgan", *words, "--seed", str(seed))
         for name, words in options(settings).items()
@@ -87,16 +88,15 @@ def with_means(settings: Settings, figures: dict[str, list[float]]) -> dict[str,
     return means | figures
 
 
-def write(settings: Settings, figures: dict[str, list[float]], commands: list[str], images: int) -> None:
-    """The document."""
+def write(settings: Settings, figures: dict[str, list[float]], images: int) -> None:
+    """Write the table into the document."""
     conditions = side_by_side.conditions(settings, images, f"width {settings.width}")
     table = side_by_side.table(
         f"{conditions}; means over {len(settings.seeds)} seeds, then each; milliseconds on {torch.get_num_threads()} "
         f"CPU threads. Made by `{side_by_side.command(SCRIPT, settings)}`.",
         with_means(settings, figures),
     )
-    settings.table.write_text(side_by_side.page(settings.title, table, commands), encoding="utf-8")
-    print(settings.table)
+    side_by_side.write(settings.document, f"{SCRIPT} {settings.section}", table)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How wide an STGAN should be: quality against the time of an edit, on one budget, measured in one run.
 
 python benchmarks/widths.py --dataset flwrlabs/celeba --total_images 100000 --image_size 64
-Writes docs/widths.md. Each width's discriminator is the same, so that only the generator varies. A run that was stopped
-goes on where it was; one that is finished is only measured again.
+
+Writes the table into docs/results.md. All discriminators have the same width, so that only the generator varies.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ from pathlib import Path
 
 import side_by_side
 import torch
-from side_by_side import ROOT, Budget, compare
+from side_by_side import Budget, compare
 
+from stgan.card import split_section
 from stgan.models import Generator
 
-SCRIPT = "benchmarks/widths.py"
-TIMED_SIZE = 128  # pixels: of the models that are used, whatever size these were trained at
+SECTION = "benchmarks/widths.py"  # of docs/results.md
+TIMED_SIZE = 128  # pixels: edits are timed at the bundled model's size, whatever size was trained
 
 
 @dataclass
@@ -26,17 +27,16 @@ class Settings(Budget):
     output_dir: Path = Path("runs/widths")
     # Channels of the generators' first layers; --width is the discriminators'.
     widths: tuple[int, ...] = (8, 16, 24, 32)
-    # The table, with the commands.
-    table: Path = ROOT / "docs" / "widths.md"
 
 
 def main(settings: Settings) -> None:
     """Train, measure, write the table."""
+    split_section(settings.document, SECTION)  # before the work
     write(settings, *compare(members(settings), settings, full_size))
 
 
 def members(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Heading of a row to the model and its options."""
+    """Title of a row to the model and its options."""
     return {f"width {width}": ("stgan", "--width", str(width)) for width in settings.widths}
 
 
@@ -47,16 +47,15 @@ def full_size(generator: Generator) -> Generator:
     return resized.eval().to(memory_format=torch.channels_last)
 
 
-def write(settings: Settings, figures: dict[str, list[float]], commands: list[str], images: int) -> None:
-    """The document."""
+def write(settings: Settings, figures: dict[str, list[float]], images: int) -> None:
+    """Write the table into the document."""
     conditions = side_by_side.conditions(settings, images, f"discriminators of width {settings.width}")
     table = side_by_side.table(
         f"{conditions}; milliseconds of an edit of {TIMED_SIZE} px on "
-        f"{torch.get_num_threads()} CPU threads. Made by `{side_by_side.command(SCRIPT, settings)}`.",
+        f"{torch.get_num_threads()} CPU threads. Made by `{side_by_side.command(SECTION, settings)}`.",
         figures,
     )
-    settings.table.write_text(side_by_side.page("Widths, side by side", table, commands), encoding="utf-8")
-    print(settings.table)
+    side_by_side.write(settings.document, SECTION, table)
 
 
 if __name__ == "__main__":

@@ -49,5 +49,5 @@ def test_the_loop_of_the_trainer_is_what_is_measured(monkeypatch):
 
 
 def test_a_way_that_there_is_not_is_named_before_anything_runs():
-    with pytest.raises(SystemExit, match="--ways has faster: use some of one by one"):
-        throughput.main(ways=("recorded", "faster"))
+    with pytest.raises(SystemExit, match="--executions faster: choose from eager"):
+        throughput.main(executions=("graphs", "faster"))

@@ -23,7 +23,7 @@ from stgan.training.options import (
 SUPERVISED = ("classifier", "aligner", "parser")
 
 # What recipes and models set in place of the options' defaults, which are recipe fast's for STGAN. The reasons for
-# those are in docs/recipe.md.
+# those are in dev/2026-11-26-recipe.md.
 PAPER = {
     # 200 epochs of 947 iterations (182,000 images for five D steps and one G step of 32), as the official code
     # counts them. total_images counts what D sees, fresh at each of its steps.
