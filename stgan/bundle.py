@@ -94,9 +94,8 @@ def bundle(settings: Settings, command: str = "stgan bundle") -> None:
         networks["discriminator"] = discriminator
     if settings.average_with is not None:
         average(generator, load_generator(settings.average_with), settings.average_share)
-    strengths = None
-    if settings.strengthen_on is not None:
-        strengths = measured_strengths(generator, networks["classifier"], settings)
+    strengths = measured_strengths(generator, networks["classifier"], settings)
+    if strengths:
         generator.strengthen(torch.tensor(list(strengths.values())))
 
     parts = {"": settings.model, **sources}  # "" is the output folder itself, which holds the editor
@@ -140,12 +139,14 @@ def average(model: PretrainedModel, other: PretrainedModel, share: float) -> Non
 
 
 def measured_strengths(generator: Generator, classifier: AttributeClassifier, settings: Settings) -> dict[str, float]:
-    """How strong each attribute's edits should be, 1 or more.
+    """How strong each attribute's edits should be, 1 or more; empty without a dataset to measure on.
 
     Raises:
         DataError: there is no such dataset.
         ValueError: a limit is out of range or names an unknown attribute.
     """
+    if settings.strengthen_on is None:
+        return {}
     limit = INTENSITIES[-1] / MAX_INTENSITY
     if not 1 <= settings.max_strength <= limit:
         raise ValueError(f"--max_strength must be between 1 and {limit:g}, not {settings.max_strength}.")
@@ -222,7 +223,7 @@ def copy_records(folder: Path, parts: dict[str, Path]) -> None:
             (folder / part / TRAINING_FILE).unlink(missing_ok=True)
 
 
-def record_changes(folder: Path, strengths: dict[str, float] | None, command: str) -> None:
+def record_changes(folder: Path, strengths: dict[str, float], command: str) -> None:
     """Add this command to the editor's training record, since the weights are no longer those of the run's end."""
     file = folder / TRAINING_FILE
     record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
