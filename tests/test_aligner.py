@@ -33,11 +33,6 @@ def random() -> torch.Generator:
     return torch.Generator().manual_seed(3)
 
 
-@pytest.fixture(scope="module")
-def astronaut() -> np.ndarray:
-    return skimage.data.astronaut()
-
-
 def untrained(**settings) -> FaceAligner:
     """With random answers, which those of a new one are not."""
     torch.manual_seed(0)
@@ -226,25 +221,21 @@ def test_the_cascades_ask_about_what_they_doubt(astronaut):
     assert FaceDetector().detect(astronaut, lambda rgb, candidates: []) == []
 
 
-def test_an_editor_without_an_aligner_believes_its_detector(model_folder, astronaut):
-    editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
+def test_an_editor_without_an_aligner_believes_its_detector(editor, astronaut):
     assert editor.aligner is None
     face = editor.prepare(astronaut).face
     assert np.array_equal(face.landmarks, FaceDetector().detect(astronaut)[0].landmarks, equal_nan=True)
 
 
-def test_an_editor_with_one_puts_the_face_where_it_says(model_folder, tmp_path, astronaut):
-    import shutil
-
-    shutil.copytree(model_folder, tmp_path / "model")
-    untrained().save_pretrained(tmp_path / "model" / "aligner")
-    editor = FaceEditor.from_pretrained(tmp_path / "model", detector=FaceDetector())
+def test_an_editor_with_one_puts_the_face_where_it_says(folder, astronaut):
+    untrained().save_pretrained(folder / "aligner")
+    editor = FaceEditor.from_pretrained(folder, detector=FaceDetector())
     face = FaceDetector().detect(astronaut)[0]
     expected = align_face(refined_faces(editor.aligner, astronaut, [face])[0], editor.generator.image_size)
     assert np.allclose(editor.prepare(astronaut, face=face).alignment.matrix, expected.matrix)
-    (tmp_path / "model" / "aligner" / "config.json").write_text("{")
+    (folder / "aligner" / "config.json").write_text("{")
     with pytest.raises(ModelFolderError, match="damaged"):
-        FaceEditor.from_pretrained(tmp_path / "model")
+        FaceEditor.from_pretrained(folder)
 
 
 # ------------------------------------------------------------------------------------------------- the bundled one

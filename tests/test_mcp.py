@@ -5,11 +5,6 @@ import asyncio
 import base64
 
 import pytest
-import skimage.data
-from PIL import Image
-
-from stgan import FaceEditor
-from stgan.photo.detect import FaceDetector
 
 pytest.importorskip("mcp", reason="the extra `mcp` is not installed: pip install -e '.[mcp]'")
 
@@ -40,15 +35,11 @@ def test_only_the_public_endpoints_are_tools_and_they_say_what_they_take(demo_ad
         assert "photo" in tool.inputSchema["properties"]
 
 
-def test_an_agent_is_told_what_the_library_tells(demo_address, model_folder, tmp_path):
-    path = tmp_path / "portrait.png"
-    Image.fromarray(skimage.data.astronaut()).save(path)
-
+def test_an_agent_is_told_what_the_library_tells(demo_address, editor, photo):
     async def ask(session):
-        photo = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-        return await session.call_tool("attributes", {"photo": photo})
+        data = f"data:image/png;base64,{base64.b64encode(photo.read_bytes()).decode()}"
+        return await session.call_tool("attributes", {"photo": data})
 
     answer = with_tools(demo_address, ask)
     assert not answer.isError, answer.content
-    expected = FaceEditor.from_pretrained(model_folder, detector=FaceDetector()).attributes(path)
-    assert ast.literal_eval(answer.content[0].text) == pytest.approx(expected, abs=1e-4)
+    assert ast.literal_eval(answer.content[0].text) == pytest.approx(editor.attributes(photo), abs=1e-4)

@@ -124,17 +124,11 @@ def zero_gpu(monkeypatch):
     hook.remove()
 
 
-@pytest.fixture
-def model_with_aligner(model_folder, tmp_path):
-    model = shutil.copytree(model_folder, tmp_path / "model")
+def test_every_network_runs_on_zerogpu_and_as_seldom_as_possible(zero_gpu, folder, photo, monkeypatch):
     aligner = FaceAligner(32, 4, hidden=8)
     aligner.threshold.fill_(-99.0)  # everything that the cascades find is a face
-    aligner.save_pretrained(model / "aligner")
-    return model
-
-
-def test_every_network_runs_on_zerogpu_and_as_seldom_as_possible(zero_gpu, model_with_aligner, photo, monkeypatch):
-    demo = Demo(model_with_aligner)
+    aligner.save_pretrained(folder / "aligner")
+    demo = Demo(folder)
 
     def gpu_calls(name, *arguments):
         zero_gpu.calls.clear()

@@ -7,17 +7,10 @@ import pytest
 import skimage.data
 from PIL import Image, ImageCms
 
-from stgan import FaceEditor
 from stgan.demo.pictures import surroundings
 from stgan.demo.session import MOST_VERSIONS, Controls, History, Subject, faces_to_edit, grouped
-from stgan.photo.detect import FaceDetector
 from stgan.photo.face import Face, FaceError
 from stgan.photo.files import open_photo
-
-
-@pytest.fixture(scope="module")
-def editor(model_folder):
-    return FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
 
 
 @pytest.fixture
