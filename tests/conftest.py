@@ -18,6 +18,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hub_server import TOKEN, Hub  # noqa: E402
 from huggingface_hub import constants  # noqa: E402
+from pictures import every_mode, small_portrait  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 from scripts import ROOT, running_app  # noqa: E402
 from skimage import data  # noqa: E402
@@ -70,6 +71,18 @@ def drawn_face(labels: dict[str, bool], random: np.random.Generator) -> bytes:
 def astronaut():
     """A portrait, uint8 (512, 512, 3): one face, eyes near (205, 110) and (245, 110)."""
     return data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def rgb():
+    """A small photograph, uint8 (64, 48, 3)."""
+    return small_portrait()
+
+
+@pytest.fixture(scope="session")
+def originals(rgb):
+    """It in every mode that Pillow reads."""
+    return every_mode(rgb)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from frames import S, distance_of_frames, frame_to_crop
+from pictures import faceless
 from PIL import Image
-from skimage import data
 
 from stgan import FaceEditor
 from stgan.photo import detect
@@ -113,18 +113,9 @@ def test_a_tiny_face_is_found_and_refused_with_advice(yunet, astronaut):
 
 @both
 def test_what_shows_no_face_has_none(detector):
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 255, (480, 640, 3), dtype=np.uint8)
-    clouds = cv2.GaussianBlur(noise, (0, 0), 8)
-    clouds = cv2.normalize(clouds, None, 0, 255, cv2.NORM_MINMAX)
-    photos = [noise, clouds, np.zeros_like(noise), *(np.array(Image.fromarray(x).convert("RGB")) for x in _no_faces())]
-    assert sum(len(detector.detect(photo)) for photo in photos) == 0
+    assert sum(len(detector.detect(photo)) for photo in faceless()) == 0
     for height, width in ((1, 1), (3, 900), (20, 20), (32, 900)):
         assert detector.detect(np.zeros((height, width, 3), np.uint8)) == []
-
-
-def _no_faces() -> list[np.ndarray]:
-    return [data.coffee(), data.brick(), data.grass(), data.moon(), data.page(), data.rocket()]
 
 
 def test_a_face_from_the_side_is_refused_with_advice():
