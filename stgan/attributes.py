@@ -179,8 +179,7 @@ def excluded_by(name: str) -> tuple[str, ...]:
 
 
 def _excludes(one: Attribute, other: Attribute) -> bool:
-    same_group = one.group is not None and one.group == other.group
-    return other.name in one.excludes or (same_group and one.group.exclusive)
+    return other.name in one.excludes or (one.group is not None and one.group.exclusive and one.group == other.group)
 
 
 def contradicted_by(name: str) -> tuple[str, ...]:

@@ -184,7 +184,7 @@ def copy_records(folder: Path, parts: dict[str, Path]) -> None:
             (folder / part / TRAINING_FILE).unlink(missing_ok=True)
 
 
-def record_changes(folder: Path, strengths: dict[str, float] | None, command: str) -> None:
+def record_changes(folder: Path, strengths: dict[str, float], command: str) -> None:
     """Add this command to the editor's training record, since the weights are no longer those of the run's end."""
     file = folder / TRAINING_FILE
     record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

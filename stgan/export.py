@@ -158,6 +158,7 @@ def _write(
             module, inputs, dynamo=True, dynamic_shapes=shapes, input_names=input_names, output_names=output_names,
             verbose=False,
         )  # fmt: skip
+    assert program is not None  # it is None only without dynamo
     program.model.metadata_props["attributes"] = attributes
     program.save(path)
 

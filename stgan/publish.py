@@ -220,8 +220,8 @@ def imported_modules(script: Path) -> list[Path]:
     """Files of the package that a script imports, directly or indirectly, including imports inside functions."""
     finder = ModuleFinder([str(script.parent)])  # everything elsewhere is installed from the requirements
     finder.run_script(str(script))
-    files = [Path(module.__file__) for module in finder.modules.values() if module.__file__]
-    return sorted(file for file in files if script.parent / "stgan" in file.parents)
+    files = [getattr(module, "__file__", None) for module in finder.modules.values()]
+    return sorted(Path(file) for file in files if file and script.parent / "stgan" in Path(file).parents)
 
 
 def space_requirements(requirements: str, zero_gpu: bool) -> str:

@@ -3,13 +3,7 @@
 import io
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,11 +18,15 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hub_server import TOKEN, Hub  # noqa: E402
 from huggingface_hub import constants  # noqa: E402
+from pictures import every_mode, small_portrait  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
+from scripts import ROOT, running_app  # noqa: E402
 from skimage import data  # noqa: E402
 
+from stgan import FaceEditor  # noqa: E402
 from stgan.attributes import CELEBA_ATTRIBUTES  # noqa: E402
 from stgan.models import STGAN, AttributeClassifier  # noqa: E402
+from stgan.photo.detect import FaceDetector  # noqa: E402
 
 datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0  # five seconds at the end of every streamed epoch
 
@@ -73,6 +71,18 @@ def drawn_face(labels: dict[str, bool], random: np.random.Generator) -> bytes:
 def astronaut():
     """A portrait, uint8 (512, 512, 3): one face, eyes near (205, 110) and (245, 110)."""
     return data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def rgb():
+    """A small photograph, uint8 (64, 48, 3)."""
+    return small_portrait()
+
+
+@pytest.fixture(scope="session")
+def originals(rgb):
+    """It in every mode that Pillow reads."""
+    return every_mode(rgb)
 
 
 @pytest.fixture(scope="session")
@@ -158,42 +168,24 @@ def folder(model_folder, tmp_path):
 
 
 @pytest.fixture(scope="session")
+def editor(model_folder):
+    """It with the cascades, which need no file."""
+    return FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
+
+
+@pytest.fixture
+def photo(tmp_path, astronaut):
+    """The portrait as a file."""
+    Image.fromarray(astronaut).save(tmp_path / "portrait.png")
+    return tmp_path / "portrait.png"
+
+
+@pytest.fixture(scope="session")
 def demo_address(model_folder, tmp_path_factory):
     """Address of ``app.py``, running on the small untrained model."""
     pytest.importorskip("gradio")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "STGAN_MODEL": str(model_folder),
-        "STGAN_PORT": str(port),
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("gradio")),
-    }
-    root, address = Path(__file__).parent.parent, f"http://127.0.0.1:{port}"
-    with (tmp_path_factory.mktemp("app") / "log.txt").open("w+") as log:
-        app = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=root, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_for(app, address, log)
-            yield address
-        finally:
-            app.terminate()
-            app.wait(timeout=20)
-
-
-def _wait_for(app, address, log):
-    for _ in range(240):
-        if app.poll() is not None:
-            log.seek(0)
-            pytest.fail(f"app.py ended:\n{log.read()}")
-        try:
-            urllib.request.urlopen(address, timeout=30).close()
-            return
-        except urllib.error.URLError:  # not listening yet
-            time.sleep(0.5)
-    pytest.fail("app.py did not answer within two minutes")
+    with running_app(ROOT, "STGAN_PORT", tmp_path_factory.mktemp("app"), STGAN_MODEL=str(model_folder)) as address:
+        yield address
 
 
 @pytest.fixture

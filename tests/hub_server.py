@@ -144,13 +144,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
+        self.wfile.write(data[: self.cut_after])
         if self.cut_after is not None:
-            self.wfile.write(data[: self.cut_after])
             self.wfile.flush()
             self.close_connection = True
             self.connection.close()
-            return
-        self.wfile.write(data)
 
     def found(self, kind: str, name: str, revision: str = "main"):
         """Repository, commit and files, or None after having answered that they are not there."""
@@ -197,21 +195,10 @@ class Handler(BaseHTTPRequestHandler):
             siblings = [{"rfilename": path} for path in files]
             self.answer(200, {"id": name, "sha": sha, "private": repository.private, "siblings": siblings})
 
-    def tree(self, kind, name, revision, folder=""):
+    def tree(self, kind, name, revision):
+        """All files, whatever their folder."""
         if found := self.found(kind, name, revision):
-            start = f"{folder}/" if folder else ""
-            below = {path: file for path, file in found[2].items() if path.startswith(start)}
-            if self.query.get("recursive", ["False"])[0].lower() != "true":
-                folders = {start + path.removeprefix(start).split("/")[0] for path in below} - set(below)
-                below = {path: file for path, file in below.items() if "/" not in path.removeprefix(start)}
-                below |= {path: None for path in folders}
-            directory = {"type": "directory", "size": 0, "oid": "0" * 40}
-            self.answer(200, [{**directory, "path": p} if f is None else f.entry(p) for p, f in below.items()])
-
-    def paths(self, kind, name, revision):
-        if found := self.found(kind, name, revision):
-            asked = parse_qs(self.body.decode())["paths"]
-            self.answer(200, [found[2][path].entry(path) for path in asked if path in found[2]])
+            self.answer(200, [file.entry(path) for path, file in found[2].items()])
 
     def validate(self):
         metadata = json.loads(self.body)["content"].startswith("---\n")
@@ -263,14 +250,8 @@ class Handler(BaseHTTPRequestHandler):
                 del files[value["path"]]
         sha = repository.commit("refs/pr/1" if pull_request else revision, files)
         url = f"{self.server.address}/{'' if kind == 'models' else kind + '/'}{name}"
-        return self.answer(
-            200,
-            {
-                "commitUrl": f"{url}/commit/{sha}",
-                "commitOid": sha,
-                "pullRequestUrl": f"{url}/discussions/1" if pull_request else None,
-            },
-        )
+        request = f"{url}/discussions/1" if pull_request else None
+        return self.answer(200, {"commitUrl": f"{url}/commit/{sha}", "commitOid": sha, "pullRequestUrl": request})
 
     def resolve(self, kind, name, revision, path):
         if not (found := self.found(f"{kind or 'models'}".rstrip("/"), name, revision)):
@@ -298,8 +279,7 @@ ROUTES: list[tuple[str, str, Callable]] = [
     ("POST", "/api/repos/create", Handler.create),
     ("POST", "/api/validate-yaml", Handler.validate),
     ("POST", f"/api/{KIND}/{NAME}/branch/(?P<revision>[^/]+)", Handler.branch),
-    ("GET", f"/api/{KIND}/{NAME}/tree/(?P<revision>[^/]+)(/(?P<folder>.+))?", Handler.tree),
-    ("POST", f"/api/{KIND}/{NAME}/paths-info/(?P<revision>[^/]+)", Handler.paths),
+    ("GET", f"/api/{KIND}/{NAME}/tree/(?P<revision>[^/]+)", Handler.tree),
     ("GET", f"/api/{KIND}/{NAME}(/revision/(?P<revision>[^/]+))?", Handler.info),
     ("POST", f"/api/{KIND}/{NAME}/preupload/(?P<revision>[^/]+)", Handler.preupload),
     ("POST", f"/api/{KIND}/{NAME}/commit/(?P<revision>[^/]+)", Handler.commit),

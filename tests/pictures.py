@@ -1,5 +1,8 @@
-"""Small photographs for the tests, in every mode that Pillow reads."""
+"""Photographs for the tests: a small one in every mode that Pillow reads, and some without a face."""
 
+import functools
+
+import cv2
 import numpy as np
 from PIL import Image, ImageCms
 from skimage import data
@@ -13,6 +16,16 @@ MODES = (
 def small_portrait() -> np.ndarray:
     """A real photograph, uint8 (64, 48, 3): not square, so that mixing up the sides shows."""
     return np.array(Image.fromarray(data.astronaut()[:384, 80:368]).resize((48, 64), Image.Resampling.BICUBIC))
+
+
+@functools.cache
+def faceless() -> list[np.ndarray]:
+    """Photographs, noise, clouds and black without a face: uint8 (H, W, 3)."""
+    scenes = (data.coffee, data.brick, data.grass, data.moon, data.page, data.rocket, data.coins, data.text, data.clock)
+    noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
+    clouds = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 8), None, 0, 255, cv2.NORM_MINMAX)
+    made_up = [noise, cv2.GaussianBlur(noise, (0, 0), 5), clouds, np.zeros_like(noise), data.checkerboard()]
+    return [np.array(Image.fromarray(x).convert("RGB")) for x in (*made_up, *(scene() for scene in scenes))]
 
 
 def every_mode(rgb: np.ndarray) -> dict[str, Image.Image]:

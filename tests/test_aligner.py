@@ -3,9 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-import skimage.data
 import torch
-from PIL import Image
+from pictures import faceless
 
 from stgan import FaceEditor
 from stgan.editor import BUNDLED
@@ -31,11 +30,6 @@ from stgan.training.views import degrade, faceless_similarities, shuffle_tiles, 
 @pytest.fixture
 def random() -> torch.Generator:
     return torch.Generator().manual_seed(3)
-
-
-@pytest.fixture(scope="module")
-def astronaut() -> np.ndarray:
-    return skimage.data.astronaut()
 
 
 def untrained(**settings) -> FaceAligner:
@@ -226,25 +220,21 @@ def test_the_cascades_ask_about_what_they_doubt(astronaut):
     assert FaceDetector().detect(astronaut, lambda rgb, candidates: []) == []
 
 
-def test_an_editor_without_an_aligner_believes_its_detector(model_folder, astronaut):
-    editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
+def test_an_editor_without_an_aligner_believes_its_detector(editor, astronaut):
     assert editor.aligner is None
     face = editor.prepare(astronaut).face
     assert np.array_equal(face.landmarks, FaceDetector().detect(astronaut)[0].landmarks, equal_nan=True)
 
 
-def test_an_editor_with_one_puts_the_face_where_it_says(model_folder, tmp_path, astronaut):
-    import shutil
-
-    shutil.copytree(model_folder, tmp_path / "model")
-    untrained().save_pretrained(tmp_path / "model" / "aligner")
-    editor = FaceEditor.from_pretrained(tmp_path / "model", detector=FaceDetector())
+def test_an_editor_with_one_puts_the_face_where_it_says(folder, astronaut):
+    untrained().save_pretrained(folder / "aligner")
+    editor = FaceEditor.from_pretrained(folder, detector=FaceDetector())
     face = FaceDetector().detect(astronaut)[0]
     expected = align_face(refined_faces(editor.aligner, astronaut, [face])[0], editor.generator.image_size)
     assert np.allclose(editor.prepare(astronaut, face=face).alignment.matrix, expected.matrix)
-    (tmp_path / "model" / "aligner" / "config.json").write_text("{")
+    (folder / "aligner" / "config.json").write_text("{")
     with pytest.raises(ModelFolderError, match="damaged"):
-        FaceEditor.from_pretrained(tmp_path / "model")
+        FaceEditor.from_pretrained(folder)
 
 
 # ------------------------------------------------------------------------------------------------- the bundled one
@@ -280,10 +270,4 @@ def test_a_rough_box_is_enough(bundled, astronaut):
 
 
 def test_what_is_no_face_is_refused(bundled):
-    scenes = [Image.fromarray(picture()).convert("RGB") for picture in (
-        skimage.data.coffee, skimage.data.brick, skimage.data.grass, skimage.data.moon, skimage.data.page,
-        skimage.data.rocket, skimage.data.coins, skimage.data.text, skimage.data.clock, skimage.data.checkerboard,
-    )]  # fmt: skip
-    noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
-    photos = [*map(np.array, scenes), noise, cv2.GaussianBlur(noise, (0, 0), 5)]
-    assert [len(bundled.find_faces(photo)) for photo in photos] == [0] * len(photos)
+    assert [len(bundled.find_faces(photo)) for photo in faceless()] == [0] * len(faceless())

@@ -1,5 +1,8 @@
 """``app.py`` answers over HTTP what the library answers in Python, and importing it loads nothing."""
 
+import ast
+import asyncio
+import base64
 import json
 import os
 import runpy
@@ -12,33 +15,19 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
+from scripts import ROOT
 
 from stgan import FaceEditor
 from stgan.demo.request import EditRequest
-from stgan.photo.detect import FaceDetector
 
 gradio = pytest.importorskip("gradio")
 gradio_client = pytest.importorskip("gradio_client")
 httpx = pytest.importorskip("httpx")  # its own
 
-ROOT = Path(__file__).parent.parent
-
 
 @pytest.fixture(scope="module")
 def client(demo_address):
     return gradio_client.Client(demo_address, verbose=False, analytics_enabled=False)
-
-
-@pytest.fixture(scope="module")
-def editor(model_folder):
-    return FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
-
-
-@pytest.fixture
-def photo(tmp_path):
-    path = tmp_path / "portrait.png"
-    Image.fromarray(skimage.data.astronaut()).save(path)
-    return path
 
 
 def request(client, photo, *arguments, api_name):
@@ -108,12 +97,6 @@ def test_without_a_number_the_largest_face_is_meant(client, tmp_path, editor):
     assert answers[0] == answers[2] != answers[1]
 
 
-def test_all_edits_of_a_very_large_photo_are_refused(client, tmp_path):
-    Image.new("L", (5200, 5000)).save(tmp_path / "large.png")
-    with pytest.raises(Exception, match="ask /edit for those that you want, or send a photo of 25 megapixels at most"):
-        request(client, tmp_path / "large.png", 1.0, None, True, api_name="/edit_all")
-
-
 def test_an_aligned_photo_is_not_searched_for_a_face(client, tmp_path, editor):
     Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
     answer = request(client, tmp_path / "grey.png", None, True, api_name="/attributes")
@@ -136,24 +119,25 @@ def test_the_curl_commands_make_the_same_picture(demo_address, photo, editor):
 
 
 @pytest.mark.parametrize(
-    ("changes", "intensity", "message"),
+    ("endpoint", "arguments", "message"),
     [
-        ({"Glasses": True}, 1.0, "Eyeglasses"),
-        ({"Bald": True, "Bangs": True}, 1.0, "exclude"),
-        ({"Young": True}, 9.0, "out of range"),
-        (["Eyeglasses"], 1.0, "changes must be an object of attribute name"),
-        ({"Eyeglasses": "false"}, 1.0, 'Eyeglasses is "false": give true or false, without quotes'),
-        ({"Young": True, "Male": 0}, 1.0, "Male is 0: give true or false"),
+        ("edit", ({"Glasses": True}, 1.0), "Eyeglasses"),
+        ("edit", ({"Bald": True, "Bangs": True}, 1.0), "exclude"),
+        ("edit", ({"Young": True}, 9.0), "out of range"),
+        ("edit", (["Eyeglasses"], 1.0), "changes must be an object of attribute name"),
+        ("edit", ({"Eyeglasses": "false"}, 1.0), 'Eyeglasses is "false": give true or false, without quotes'),
+        ("edit", ({"Young": True, "Male": 0}, 1.0), "Male is 0: give true or false"),
+        ("edit", ({"Male": True}, 1.0, {"Young": "true"}), 'source must be an object .* Young is "true"'),
+        ("edit_all", (1.0, 7), "no face number 7"),
+        ("attributes", ("1",), 'face must be a whole number, .* not "1"'),
+        ("attributes", (True,), "face must be a whole number, .* not true"),
+        ("attributes", (0.5,), "face must be a whole number, .* not 0.5"),
+        ("attributes", (0, "false"), 'aligned must be true or false, without quotes; not "false"'),
     ],
 )
-def test_a_bad_edit_is_answered_in_plain_words(client, photo, changes, intensity, message):
+def test_bad_arguments_are_answered_in_plain_words(client, photo, endpoint, arguments, message):
     with pytest.raises(Exception, match=message):
-        request(client, photo, changes, intensity, api_name="/edit")
-
-
-def test_a_correction_that_is_neither_true_nor_false_is_answered_in_plain_words(client, photo):
-    with pytest.raises(Exception, match='source must be an object .* Young is "true"'):
-        request(client, photo, {"Male": True}, 1.0, {"Young": "true"}, api_name="/edit")
+        request(client, photo, *arguments, api_name=f"/{endpoint}")
 
 
 @pytest.mark.parametrize(
@@ -184,35 +168,17 @@ def test_a_photo_that_is_no_file_is_answered_in_plain_words(demo_address, value)
         assert "photo must be a file uploaded" in call(demo_address, endpoint, value, *arguments, None, False)
 
 
-def test_a_face_that_is_not_there_is_answered_in_plain_words(client, photo):
-    with pytest.raises(Exception, match="no face number 7"):
-        request(client, photo, 1.0, 7, api_name="/edit_all")
-
-
-@pytest.mark.parametrize(
-    ("place", "message"),
-    [
-        (("1",), 'face must be a whole number, .* not "1"'),
-        ((True,), "face must be a whole number, .* not true"),
-        ((0.5,), "face must be a whole number, .* not 0.5"),
-        ((0, "false"), 'aligned must be true or false, without quotes; not "false"'),
-    ],
-)
-def test_a_place_of_another_type_is_answered_in_plain_words(client, photo, place, message):
-    with pytest.raises(Exception, match=message):
-        request(client, photo, *place, api_name="/attributes")
-
-
-def test_a_photo_without_a_face_is_answered_in_plain_words(client, tmp_path):
+def test_a_bad_photo_is_answered_in_plain_words(client, tmp_path):
     Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    Image.new("L", (5200, 5000)).save(tmp_path / "large.png")
+    few = "ask /edit for those that you want, or send a photo of 25 megapixels at most"
     with pytest.raises(Exception, match="No face was found"):
         request(client, tmp_path / "grey.png", api_name="/attributes")
-
-
-def test_a_broken_file_is_answered_in_plain_words(client, tmp_path):
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
     with pytest.raises(Exception, match=r"^broken\.jpg is not a picture that can be read"):
         request(client, tmp_path / "broken.jpg", api_name="/attributes")
+    with pytest.raises(Exception, match=few):
+        request(client, tmp_path / "large.png", 1.0, None, True, api_name="/edit_all")
 
 
 @pytest.mark.parametrize("place", ["portrait.png", "nothing.png", "", "\0"])
@@ -277,3 +243,41 @@ def test_the_app_imports_spaces_before_torch(tmp_path):
         [sys.executable, "-c", "import app; print('imported')"], env=environment, capture_output=True
     )
     assert (ended.returncode, ended.stdout) == (0, b"")
+
+
+# ------------------------------------------------------------------------------------------------- tools for agents
+
+
+def with_tools(address, ask):
+    """What ``ask(session)`` answers, of an agent connected to the demo; skipped where the extra is not installed."""
+    mcp = pytest.importorskip("mcp", reason="the extra `mcp` is not installed: pip install -e '.[mcp]'")
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def connected():
+        async with (
+            streamablehttp_client(f"{address}/gradio_api/mcp/") as (read, write, _),
+            mcp.ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            return await ask(session)
+
+    return asyncio.run(asyncio.wait_for(connected(), timeout=120))
+
+
+def test_only_the_public_endpoints_are_tools_and_they_say_what_they_take(demo_address):
+    listed = with_tools(demo_address, lambda session: session.list_tools())
+    tools = {tool.name: tool for tool in listed.tools}
+    assert set(tools) == {"attributes", "edit", "edit_all"}
+    for tool in tools.values():
+        assert tool.description
+        assert "photo" in tool.inputSchema["properties"]
+
+
+def test_an_agent_is_told_what_the_library_tells(demo_address, editor, photo):
+    async def ask(session):
+        data = f"data:image/png;base64,{base64.b64encode(photo.read_bytes()).decode()}"
+        return await session.call_tool("attributes", {"photo": data})
+
+    answer = with_tools(demo_address, ask)
+    assert not answer.isError, answer.content
+    assert ast.literal_eval(answer.content[0].text) == pytest.approx(editor.attributes(photo), abs=1e-4)

@@ -116,11 +116,7 @@ def test_a_difference_says_what_changes_which_way_and_how_far():
         difference = labels_to_difference(source, target, intensity)
         assert set(difference.unique().tolist()) == {-intensity, 0.0, intensity}
         assert torch.equal(source + difference / intensity, target)
-
-
-def test_no_change_is_a_difference_of_zero():
-    source = torch.randint(0, 2, (8, 13)).float()
-    assert not labels_to_difference(source, source, 1.5).any()
+        assert not labels_to_difference(source, source, intensity).any()
 
 
 @pytest.mark.parametrize(
@@ -147,12 +143,9 @@ def test_an_edit_that_contradicts_itself_is_refused(clash):
     edited_labels(torch.zeros(13), {first: True, second: False}, DEFAULT_ATTRIBUTES)  # no contradiction
 
 
-def test_a_new_tick_takes_the_ticks_that_it_excludes():
+def test_a_new_tick_takes_the_ticks_that_it_excludes_and_of_two_new_ones_the_later_holds():
     assert resolve_ticks(["Black_Hair", "Male"], ["Black_Hair", "Male", "Blond_Hair"]) == ["Male", "Blond_Hair"]
     assert resolve_ticks(["Black_Hair", "Male"], ["Black_Hair"]) == ["Black_Hair"]
-
-
-def test_of_two_new_ticks_that_exclude_each_other_the_later_holds():
     assert resolve_ticks(["Black_Hair"], ["Black_Hair", "Blond_Hair", "Male", "Brown_Hair"]) == ["Male", "Brown_Hair"]
 
 

@@ -9,9 +9,6 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from stgan import FaceEditor
-from stgan.photo.detect import FaceDetector
-
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENCE = 60_000  # milliseconds
@@ -105,7 +102,7 @@ def read(page, address) -> Image.Image:
     return Image.open(io.BytesIO(page.request.get(address).body()))
 
 
-def test_from_upload_to_download(page, portrait, model_folder):
+def test_from_upload_to_download(page, portrait, editor):
     upload(page, portrait)
     unedited = addresses(page)
     glasses = page.get_by_role("checkbox", name=re.compile("^Eyeglasses"))
@@ -124,7 +121,6 @@ def test_from_upload_to_download(page, portrait, model_folder):
     assert file.suggested_filename == "portrait-edited.png"
     edited = Image.open(file.path())
 
-    editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
     face = editor.prepare(portrait)
     changes = {"Eyeglasses": not had_glasses, "Young": not face.label_dict()["Young"]}
     difference = np.abs(np.asarray(edited).astype(int) - np.asarray(editor.edit(face, changes, 1.5)))

@@ -42,6 +42,9 @@ def test_a_bundle_is_the_parts_in_half_precision(discriminator, parts, tmp_path)
         for key, value in load_file(shipped / name / "model.safetensors").items():
             assert value.dtype == (torch.float16 if value.ndim >= 2 else whole[key].dtype)
             torch.testing.assert_close(value.to(whole[key].dtype), whole[key], rtol=1e-3, atol=1e-6)
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (shipped, parts["model"])]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert "FaceAligner" in (shipped / "aligner" / "README.md").read_text(encoding="utf-8")
     card = (shipped / "classifier" / "README.md").read_text(encoding="utf-8")
     assert f'load_companion("{shipped}", "classifier")' in card
     cards = {path.parent.relative_to(shipped).as_posix() for path in shipped.rglob("README.md")}
@@ -93,6 +96,13 @@ def test_two_editors_can_be_bundled_as_their_mean(share, settings, parts, tmp_pa
     STGAN(NAMES, 64, width=8, layers=3, stu_layers=2, inject_layers=1).save_pretrained(tmp_path / "wider")
     with pytest.raises(ValueError, match="width 8 instead of 4"):
         bundling.bundle(bundling.Settings(**parts, output=tmp_path / "no", average_with=tmp_path / "wider"))
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_classifier_that_does_not_know_the_attributes_is_not_bundled(parts, tmp_path):
+    AttributeClassifier(["Male"], 64, 4).save_pretrained(parts["classifier"])
+    with pytest.raises(ValueError, match="Eyeglasses"):
+        bundling.bundle(bundling.Settings(**parts, output=tmp_path / "no"))
     assert not (tmp_path / "no").exists()
 
 

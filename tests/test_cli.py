@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
 from PIL import Image
 from torch import nn
@@ -26,7 +25,6 @@ from stgan.evaluation.inception import inception_distances
 from stgan.evaluation.protocol import evaluate
 from stgan.evaluation.tables import comparison_table
 from stgan.models import STGAN, AttributeClassifier, load_companion, load_generator
-from stgan.photo.detect import FaceDetector
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,13 +34,6 @@ class Colours(nn.Module):
 
     def forward(self, images):
         return torch.cat([images.float().mean((2, 3)), images.float().std((2, 3))], 1) / 32
-
-
-@pytest.fixture
-def photo(tmp_path):
-    path = tmp_path / "portrait.png"
-    Image.fromarray(skimage.data.astronaut()).save(path)
-    return path
 
 
 @pytest.fixture
@@ -58,10 +49,9 @@ def stgan(monkeypatch, model_folder, capsys):
     return run
 
 
-def test_edit_writes_what_the_library_returns(stgan, photo, model_folder):
+def test_edit_writes_what_the_library_returns(stgan, photo, editor):
     written = stgan("edit", photo, "--add", "Eyeglasses", "Bangs", "--remove", "Young", "--intensity", 1.3).strip()
     assert written.endswith("portrait-edited.png")
-    editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
     expected = editor.edit(photo, {"Eyeglasses": True, "Bangs": True, "Young": False}, 1.3)
     assert np.array_equal(np.asarray(Image.open(written)), np.asarray(expected))
 
@@ -71,10 +61,9 @@ def test_an_edited_file_says_that_it_was_edited(stgan, photo, tmp_path):
     assert "+Eyeglasses" in str(Image.open(tmp_path / "out.png").info)
 
 
-def test_attributes_prints_what_the_library_says(stgan, photo, model_folder):
+def test_attributes_prints_what_the_library_says(stgan, photo, editor):
     printed = json.loads(stgan("attributes", photo, "--json"))
-    expected = FaceEditor.from_pretrained(model_folder, detector=FaceDetector()).attributes(photo)
-    assert printed == pytest.approx(expected, abs=1e-6)
+    assert printed == pytest.approx(editor.attributes(photo), abs=1e-6)
 
 
 def test_attributes_lists_every_name_for_people(stgan, photo):
@@ -83,18 +72,16 @@ def test_attributes_lists_every_name_for_people(stgan, photo):
     assert all("%" in line for line in lines)
 
 
-def test_attributes_marks_those_that_pass_the_classifiers_thresholds(stgan, photo, model_folder):
-    prepared = FaceEditor.from_pretrained(model_folder, detector=FaceDetector()).prepare(photo)
+def test_attributes_marks_those_that_pass_the_classifiers_thresholds(stgan, photo, editor):
+    prepared = editor.prepare(photo)
     marked = {line[1:].split()[0]: line[0] == "x" for line in stgan("attributes", photo).splitlines()}
     assert marked == prepared.label_dict()
     assert len(set(marked.values())) == 2
 
 
-def test_another_face_can_be_edited(stgan, model_folder, tmp_path):
+def test_another_face_can_be_edited(stgan, editor, astronaut, tmp_path):
     two = tmp_path / "two.png"
-    portrait = skimage.data.astronaut()
-    Image.fromarray(np.concatenate([portrait, portrait[:, ::-1]], axis=1)).save(two)
-    editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
+    Image.fromarray(np.concatenate([astronaut, astronaut[:, ::-1]], axis=1)).save(two)
     for face, found in enumerate(editor.find_faces(two)):
         prepared = editor.prepare(two, face=found)
         absent = [name for name, present in prepared.label_dict().items() if not present][0]
@@ -190,9 +177,8 @@ def test_aligned_is_said_denied_or_left_open(stgan, photo, monkeypatch, command,
     assert asked == [wanted]
 
 
-def test_sheet_shows_the_photo_and_every_single_edit(stgan, photo, tmp_path, model_folder):
+def test_sheet_shows_the_photo_and_every_single_edit(stgan, photo, tmp_path, editor):
     stgan("sheet", photo, "--out", tmp_path / "sheet.png", "--columns", 5, "--side", 48, "--intensity", 1.4)
-    editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
     prepared = editor.prepare(photo).close_up(48)
     pictures, captions = [Image.fromarray(prepared.photo.rgb)], ["Photo"]
     for name, present in prepared.label_dict().items():
@@ -256,8 +242,8 @@ def test_what_an_evaluation_lacks_is_said_before_the_work(stgan, celeba, model_f
         stgan("evaluate", celeba, "--fid")
 
 
-def test_a_sheet_of_a_deep_grey_photo_is_that_of_a_plain_one(stgan, tmp_path):
-    grey = np.asarray(Image.fromarray(skimage.data.astronaut()).convert("L"))
+def test_a_sheet_of_a_deep_grey_photo_is_that_of_a_plain_one(stgan, astronaut, tmp_path):
+    grey = np.asarray(Image.fromarray(astronaut).convert("L"))
     Image.fromarray(grey).save(tmp_path / "grey.png")
     Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
     sheets = []

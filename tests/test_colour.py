@@ -2,25 +2,17 @@
 
 import numpy as np
 import pytest
-from pictures import MODES, every_mode, small_portrait
+from pictures import MODES
 from PIL import Image
 from profiles import cmyk_profile, display_p3, srgb_primaries
 
 from stgan.photo.files import open_photo
 
 PART = np.s_[10:30, 12:40]  # where the tests change a photo of 64 x 48
+INSIDE = np.zeros((64, 48), bool)
+INSIDE[PART] = True
 CHANGED_MODE = {"P": "RGB", "P, transparent": "RGBA", "1": "L", "I;16B": "I;16", "YCbCr": "RGB", "LAB": "RGB"}
 CHANGED_MODE["RGB, one colour transparent"] = "RGBA"
-
-
-@pytest.fixture(scope="module")
-def rgb() -> np.ndarray:
-    return small_portrait()
-
-
-@pytest.fixture(scope="module")
-def originals(rgb) -> dict[str, Image.Image]:
-    return every_mode(rgb)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -54,11 +46,8 @@ def test_a_change_shows_where_it_was_made_and_nowhere_else(mode, originals):
     edited[PART] = np.clip(edited[PART].astype(int) + (40, -10, 15), 0, 255)
     returned = photo.with_rgb(edited)
     assert returned.mode == CHANGED_MODE.get(mode, mode)
-
-    inside = np.zeros(edited.shape[:2], bool)
-    inside[PART] = True
     same_mode = original if returned.mode == original.mode else _unchanged(original, returned.mode)
-    assert np.array_equal(np.asarray(returned)[~inside], np.asarray(same_mode)[~inside])
+    assert np.array_equal(np.asarray(returned)[~INSIDE], np.asarray(same_mode)[~INSIDE])
 
     shown = open_photo(returned).rgb.astype(int)
     wanted = edited
@@ -115,10 +104,8 @@ def test_a_wide_colour_space_is_seen_in_srgb_and_changed_in_its_own(mode, rgb, o
     edited[PART] = edited[PART] // 2 + 50
     returned = photo.with_rgb(edited)
     assert returned.info["icc_profile"] == image.info["icc_profile"]
-    inside = np.zeros(rgb.shape[:2], bool)
-    inside[PART] = True
     assert returned.mode == mode
-    assert np.array_equal(np.asarray(returned)[~inside], np.asarray(image)[~inside])
+    assert np.array_equal(np.asarray(returned)[~INSIDE], np.asarray(image)[~INSIDE])
     assert np.abs(open_photo(returned).rgb.astype(int) - edited)[PART].mean() < 1.5
 
 
@@ -156,9 +143,7 @@ def test_cmyk_with_a_profile_stays_in_its_inks(rgb):
     returned = photo.with_rgb(edited)
     assert returned.mode == "CMYK"
     assert returned.info["icc_profile"] == image.info["icc_profile"]
-    inside = np.zeros(rgb.shape[:2], bool)
-    inside[PART] = True
-    assert np.array_equal(np.asarray(returned)[~inside], inks[~inside])
+    assert np.array_equal(np.asarray(returned)[~INSIDE], inks[~INSIDE])
     change = open_photo(returned).rgb.astype(int) - photo.rgb
     assert np.abs(change - (edited.astype(int) - photo.rgb))[PART].mean() < 8  # ink tables of nine steps are coarse
 

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stgan import FaceEditor
 from stgan.demo.credentials import Credentials, CredentialsError
-from stgan.photo.detect import FaceDetector
 
 c2pa = pytest.importorskip("c2pa", reason="the extra is not installed: pip install -e '.[credentials]'")
 
@@ -106,13 +104,12 @@ def test_a_signer_that_cannot_sign_stops_the_demo_from_starting(monkeypatch, nam
 
 
 @pytest.mark.usefixtures("configured")
-def test_the_demo_signs_what_it_gives_out(model_folder, tmp_path, monkeypatch):
+def test_the_demo_signs_what_it_gives_out(editor, model_folder, tmp_path, monkeypatch):
     pytest.importorskip("gradio")
     from stgan.demo.page import build_demo
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     Image.new("RGB", (64, 64)).save(tmp_path / "photo.png")
-    editor = FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
     demo = build_demo(editor, str(model_folder), credentials=Credentials.from_environment())
     edit = next(event.fn for event in demo.fns.values() if event.api_name == "edit")
     answer = edit({"path": str(tmp_path / "photo.png")}, {"Young": True}, aligned=True)

@@ -22,11 +22,6 @@ YUNET = Path(__file__).resolve().parents[2] / "shared" / "face_detection_yunet_2
 
 
 @pytest.fixture(scope="module")
-def editor(model_folder):
-    return FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
-
-
-@pytest.fixture(scope="module")
 def astronaut():
     return Image.fromarray(skimage.data.astronaut())
 

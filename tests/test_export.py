@@ -51,33 +51,23 @@ def test_a_parser_is_exported_beside_its_editor(model_folder, tmp_path):
     assert probabilities.shape == (3, 10, 64, 64)
 
 
-def test_graphs_of_other_weights_are_not_published(model_folder, tmp_path):
-    folder = shutil.copytree(model_folder, tmp_path / "model")
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("export.json", json.dumps({"weights_sha256": "of older ones"}), "from other weights"),
+        *(("export.json", broken, "does not name the weights of the graphs: run stgan export again")
+          for broken in ("{}", "[]", "broken", '"of nothing"')),
+        ("decode.onnx", "a graph without a record", r"has no export\.json"),
+    ],
+)  # fmt: skip
+def test_graphs_that_may_belong_to_other_weights_are_not_published(name, content, message, folder):
     (folder / "onnx").mkdir()
-    record = folder / "onnx" / "export.json"
-    record.write_text(json.dumps({"weights_sha256": hashlib.sha256(b"older ones").hexdigest()}))
-    with pytest.raises(export.ExportError, match="run stgan export again"):
+    (folder / "onnx" / name).write_text(content)
+    with pytest.raises(export.ExportError, match=message):
         check_model(folder)
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    record.write_text(json.dumps({"weights_sha256": digest}))
+    (folder / "onnx" / "export.json").write_text(json.dumps({"weights_sha256": digest}))
     check_model(folder)
-
-
-@pytest.mark.parametrize("record", ["{}", "[]", "broken", '"of nothing"'])
-def test_graphs_whose_record_is_broken_are_not_published(record, model_folder, tmp_path):
-    folder = shutil.copytree(model_folder, tmp_path / "model")
-    (folder / "onnx").mkdir()
-    (folder / "onnx" / "export.json").write_text(record)
-    with pytest.raises(export.ExportError, match="does not name the weights of the graphs: run stgan export again"):
-        check_model(folder)
-
-
-def test_graphs_without_a_record_are_not_published(model_folder, tmp_path):
-    folder = shutil.copytree(model_folder, tmp_path / "model")
-    (folder / "onnx").mkdir()
-    (folder / "onnx" / "decode.onnx").write_bytes(b"a graph")
-    with pytest.raises(export.ExportError, match=r"has no export\.json"):
-        check_model(folder)
 
 
 @pytest.mark.parametrize("difference", [0.5, float("nan")])

@@ -1,62 +1,26 @@
-"""What is published: the bundled model, the bundler, the cards."""
+"""What is published: the cards and the bundled model."""
 
 import json
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
 from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
+from scripts import ROOT
 
 from stgan import FaceEditor
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.bundle import Settings, bundle
 from stgan.card import EVALUATION_FILE, TRAINING_FILE, model_card, write_card
-from stgan.models import STGAN, AttributeClassifier, FaceAligner, load_companion, load_generator
+from stgan.editor import BUNDLED
+from stgan.models import STGAN, AttributeClassifier
 from stgan.photo.detect import FaceDetector
 
-ROOT = Path(__file__).parent.parent
-BUNDLED = ROOT / "hub" / "stgan-celeba-128"
 
-
-def test_a_bundle_answers_as_its_parts_do_but_is_half_the_size(model_folder, tmp_path):
-    bundle(Settings(model_folder, model_folder / "classifier", tmp_path / "bundle"))
-    whole, half = load_generator(model_folder), load_generator(tmp_path / "bundle")
-    image, condition = torch.rand(2, 3, 64, 64) * 2 - 1, torch.randn(2, 13)
-    with torch.no_grad():
-        torch.testing.assert_close(half(image, condition), whole(image, condition), atol=2e-2, rtol=0)
-    sizes = [(folder / "model.safetensors").stat().st_size for folder in (tmp_path / "bundle", model_folder)]
-    assert sizes[0] < 0.6 * sizes[1]
-    AttributeClassifier.from_pretrained(tmp_path / "bundle" / "classifier")
-
-
-def test_a_bundle_may_have_an_aligner(model_folder, tmp_path):
-    aligner, view = FaceAligner(32, 4), torch.rand(2, 3, 32, 32)
-    torch.nn.init.normal_(aligner.head[-1].weight, std=0.1)
-    aligner.eval().save_pretrained(tmp_path / "aligner")
-    output = tmp_path / "bundle"
-    bundle(Settings(model_folder, model_folder / "classifier", output, tmp_path / "aligner"))
-    with torch.no_grad():
-        half = load_companion(output, "aligner")(view)
-        torch.testing.assert_close(half.b, aligner(view).b, atol=2e-2, rtol=0)
-    assert "FaceAligner" in (output / "aligner" / "README.md").read_text()
-
-
-def test_a_classifier_that_does_not_know_the_attributes_is_not_bundled(model_folder, tmp_path):
-    AttributeClassifier(["Male"], 64, 4).save_pretrained(tmp_path / "classifier")
-    with pytest.raises(ValueError, match="Bald"):
-        bundle(Settings(model_folder, tmp_path / "classifier", tmp_path / "bundle"))
-    assert not (tmp_path / "bundle").exists()
-
-
-def test_a_card_carries_the_evaluation_as_text_and_as_model_index(model_folder, tmp_path):
-    folder = tmp_path / "bundle"
-    bundle(Settings(model_folder, model_folder / "classifier", folder))
+def test_a_card_carries_the_evaluation_as_text_and_as_model_index(folder):
     record = {
         "images": 2000,
         "split": "validation",
@@ -95,10 +59,8 @@ def test_a_card_names_the_dataset_that_was_used_and_lets_the_author_name_the_lic
     assert card.data.datasets == ["owner/faces"]
     assert card.data.license == "unknown"
     assert "license_name" not in card.data.to_dict()
-    assert (card.data.eval_results[0].dataset_type, card.data.eval_results[0].dataset_name) == (
-        "owner/faces",
-        "owner/faces (20 images)",
-    )
+    assert card.data.eval_results[0].dataset_type == "owner/faces"
+    assert card.data.eval_results[0].dataset_name == "owner/faces (20 images)"
     assert "trained on owner/faces" in card.text
     assert 'write `"license": "…"` into `training.json`' in card.text
     assert not re.search("celeba|non-commercial", card.text.split("## Citation")[0], flags=re.IGNORECASE)
@@ -118,29 +80,24 @@ def test_a_folder_is_no_dataset_of_the_hub(model_folder, tmp_path, monkeypatch):
         assert "trained on faces;" in card.text
 
 
-@pytest.mark.parametrize("source", ["flwrlabs/celeba", "data/celeba", "/data/CelebA", "photos"])
-def test_every_copy_of_celeba_has_its_terms(model_folder, tmp_path, monkeypatch, source):
-    (tmp_path / "photos" / "img_align_celeba").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    card = card_of(model_folder, tmp_path / "model", f"train.py --dataset {source}", dataset=source)
-    assert card.data.datasets == ["flwrlabs/celeba"]
-    assert (card.data.license, card.data.license_name) == ("other", "celeba-non-commercial-research")
-    assert card.data.eval_results[0].dataset_name == "CelebA (20 images)"
-    assert "CelebA, whose licence allows nothing else" in card.text
+HQ = "korexyz/celeba-hq-256x256"
 
 
 @pytest.mark.parametrize(
     ("source", "name", "listed"),
     [
-        ("tpremoli/CelebA-attrs", "tpremoli/CelebA-attrs", ["tpremoli/CelebA-attrs"]),
-        ("korexyz/celeba-hq-256x256", "korexyz/celeba-hq-256x256", ["korexyz/celeba-hq-256x256"]),
+        *((copy, "CelebA", "flwrlabs/celeba") for copy in ("flwrlabs/celeba", "data/celeba", "/data/CelebA", "photos")),
+        *((other, other, other) for other in ("tpremoli/CelebA-attrs", HQ)),
         ("/data/CelebAMask-HQ", "CelebAMask-HQ", None),
     ],
 )
-def test_what_is_made_of_celeba_has_its_terms_and_its_own_name(model_folder, tmp_path, source, name, listed):
+def test_celeba_and_what_is_made_of_it_have_its_terms(model_folder, tmp_path, monkeypatch, source, name, listed):
+    """Every copy has its name too; what is made of it has its own."""
+    (tmp_path / "photos" / "img_align_celeba").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
     card = card_of(model_folder, tmp_path / "model", f"train.py --dataset {source}", dataset=source)
-    assert card.data.to_dict().get("datasets") == listed
-    assert card.data.license_name == "celeba-non-commercial-research"
+    assert card.data.to_dict().get("datasets") == (listed and [listed])
+    assert (card.data.license, card.data.license_name) == ("other", "celeba-non-commercial-research")
     assert card.data.eval_results[0].dataset_name == f"{name} (20 images)"
     assert "CelebA, whose licence allows nothing else" in card.text
 
@@ -181,16 +138,15 @@ bundled = pytest.mark.skipif(not BUNDLED.is_dir(), reason="this checkout has no 
 
 
 @bundled
-def test_the_bundled_model_edits_a_portrait_offline():
+def test_the_bundled_model_edits_a_portrait_offline(astronaut):
     editor = FaceEditor.from_pretrained(BUNDLED, detector=FaceDetector())
     assert editor.names == DEFAULT_ATTRIBUTES
-    portrait = skimage.data.astronaut()
-    face = editor.prepare(portrait)
+    face = editor.prepare(astronaut)
     seen = face.probabilities
     assert seen["Male"] < 0.5
     assert seen["Mouth_Slightly_Open"] > 0.5
     assert seen["Eyeglasses"] < 0.2
-    assert np.asarray(editor.edit(face, {"Eyeglasses": True})).shape == portrait.shape
+    assert np.asarray(editor.edit(face, {"Eyeglasses": True})).shape == astronaut.shape
     names = ("Eyeglasses", "Blond_Hair", "Black_Hair", "Male", "Young")
     wanted = {name: not face.label_dict()[name] for name in names}
     crops, _ = editor.edit_crops(face, [{name: value} for name, value in wanted.items()], 1.5)

@@ -20,9 +20,7 @@ def _fixed_seed():
 # ------------------------------------------------------------------------------------------------------- sizes
 
 
-@pytest.mark.parametrize(
-    ("model", "count"), [(STGAN, 74_998_771), (Discriminator, 44_718_990)], ids=["generator", "discriminator"]
-)
+@pytest.mark.parametrize(("model", "count"), [(STGAN, 74_998_771), (Discriminator, 44_718_990)])
 def test_parameter_counts_are_the_papers(model, count):
     with torch.device("meta"):
         assert model().parameter_count() == count
@@ -179,20 +177,16 @@ def plain_encoder_decoder(model, image, att_diff, layers, skips, units, inject):
     return torch.tanh(F.conv_transpose2d(x, weights["to_image.weight"], weights["to_image.bias"], stride=2, padding=1))
 
 
+@pytest.mark.parametrize(
+    ("model_class", "settings", "skips", "units", "inject"),
+    [(STGAN, {"max_width": 32}, 4, 4, 4), (AttGAN, {}, 1, 0, 1)],  # AttGAN: one plain skip and two injections
+)
 @torch.no_grad()
-def test_stgan_is_the_reference_architecture():
-    model = stirred(STGAN(NAMES, image_size=64, width=4, max_width=32))
-    image, att_diff = pictures(3, 64), torch.randn(3, 5)
-    expected = plain_encoder_decoder(model, image, att_diff, layers=5, skips=4, units=4, inject=4)
-    torch.testing.assert_close(model(image, att_diff), expected, atol=1e-5, rtol=1e-4)
-
-
-@torch.no_grad()
-def test_attgan_has_one_plain_skip_and_two_injections():
-    model = stirred(AttGAN(NAMES, image_size=64, width=4))
-    image, target = pictures(3, 64), torch.randn(3, 5)
-    expected = plain_encoder_decoder(model, image, target, layers=5, skips=1, units=0, inject=1)
-    torch.testing.assert_close(model(image, target), expected, atol=1e-5, rtol=1e-4)
+def test_encoder_decoders_are_the_reference_architectures(model_class, settings, skips, units, inject):
+    model = stirred(model_class(NAMES, 64, width=4, **settings))
+    image, condition = pictures(3, 64), torch.randn(3, 5)
+    expected = plain_encoder_decoder(model, image, condition, 5, skips, units, inject)
+    torch.testing.assert_close(model(image, condition), expected, atol=1e-5, rtol=1e-4)
 
 
 # --------------------------------------------------------------------------------------- forward and backward
@@ -215,7 +209,7 @@ def test_every_model_runs_forward_and_backward(name):
         assert outputs[0].abs().max() <= 1
 
 
-SWITCHES = [
+STGAN_SWITCHES = [
     *({"stu_norm": norm, "stu_state": state} for norm in ("none", "bn", "in") for state in ("stu", "gru", "direct")),
     *({"stu_layers": units, "skip_layers": 2} for units in (0, 1, 2)),
     *({"inject_layers": inject} for inject in (0, 1, 2)),
@@ -224,18 +218,13 @@ SWITCHES = [
     {"soft_mask": True, "stu_kernel": 5, "max_width": 8},
     {"soft_mask": True, "use_regions": True},
 ]
+ATTGAN_SWITCHES = [{"label_mode": "difference"}, {"skip_layers": 0}, {"inject_layers": 0}]
+SWITCHES = [*(("STGAN", each) for each in STGAN_SWITCHES), *(("AttGAN", each) for each in ATTGAN_SWITCHES)]
 
 
-@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items()))
-def test_every_switch_of_stgan_trains(switches):
-    model = MODELS["STGAN"](**switches).train()
-    model(pictures(2), torch.randn(2, 5)).sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-
-
-@pytest.mark.parametrize("switches", [{"label_mode": "difference"}, {"skip_layers": 0}, {"inject_layers": 0}], ids=str)
-def test_every_switch_of_attgan_trains(switches):
-    model = MODELS["AttGAN"](**switches).train()
+@pytest.mark.parametrize(("name", "switches"), SWITCHES, ids=str)
+def test_every_switch_trains(name, switches):
+    model = MODELS[name](**switches).train()
     model(pictures(2), torch.randn(2, 5)).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 

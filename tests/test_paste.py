@@ -11,14 +11,18 @@ from stgan.photo.crop import crop_face
 from stgan.photo.paste import paste_edit
 
 
+def centred(x: float, y: float, degrees: float, scale: float) -> Alignment:
+    """The alignment that brings a point of the photo to the middle of the crop."""
+    return Alignment((similarity(0, 1, 63.5, 63.5) @ similarity(degrees, scale) @ similarity(0, 1, -x, -y))[:2])
+
+
 @pytest.fixture(scope="module")
 def portrait(astronaut) -> tuple[np.ndarray, Alignment]:
     """A photo of 1400 pixels with a tilted face of about 6 pixels per pixel of the crop."""
     rgb = cv2.resize(astronaut[:230, 110:340], (1400, 1400), interpolation=cv2.INTER_CUBIC)
     rng = np.random.default_rng(0)
     rgb = np.clip(rgb + rng.normal(0, 5, rgb.shape), 0, 255).astype(np.uint8)
-    matrix = similarity(0, 1, 63.5, 63.5) @ similarity(14, 1 / 6) @ similarity(0, 1, -690, -650)
-    return rgb, Alignment(matrix[:2])
+    return rgb, centred(690, 650, 14, 1 / 6)
 
 
 def blob(x: float, y: float, radius: float, size: int = S) -> np.ndarray:
@@ -112,9 +116,9 @@ def test_what_is_pasted_is_what_the_model_drew(change, portrait):
 @pytest.mark.parametrize("degrees", [0, 27])
 def test_a_large_even_change_shows_no_seam(degrees, hair):
     rgb = np.full((900, 900, 3), 100, np.uint8)
-    matrix = similarity(0, 1, 63.5, 63.5) @ similarity(degrees, 1 / 4) @ similarity(0, 1, -449.5, -449.5)
+    alignment = centred(449.5, 449.5, degrees, 1 / 4)
     reconstruction = np.full((S, S, 3), 100.0)
-    pasted = paste_edit(rgb, Alignment(matrix[:2]), reconstruction, reconstruction + 60, hair=hair).astype(int)
+    pasted = paste_edit(rgb, alignment, reconstruction, reconstruction + 60, hair=hair).astype(int)
     assert pasted[450, 450].tolist() == [160, 160, 160]
     assert pasted[0, 0].tolist() == [100, 100, 100]
     assert max(np.abs(np.diff(pasted, axis=axis)).max() for axis in (0, 1)) <= 3  # of 60, and a level of rounding
@@ -172,8 +176,7 @@ def test_a_collar_of_the_hairs_colour_and_a_wall_of_another_keep_theirs():
     for part in (np.s_[150:420, 300:724], np.s_[700:900, 430:594]):  # hair, collar
         rgb[part] = (40, 30, 25)
     rgb += np.random.default_rng(4).integers(0, 9, rgb.shape, dtype=np.uint8)
-    matrix = similarity(0, 1, 63.5, 63.5) @ similarity(0, 1 / 4) @ similarity(0, 1, -511.5, -511.5)
-    alignment = Alignment(matrix[:2])
+    alignment = centred(511.5, 511.5, 0, 1 / 4)
     crop = crop_face(rgb, alignment, S).astype(np.float32)
     mask = (crop.mean(axis=2) < 90).astype(np.float32)
     mask[S // 2 :] = 1
@@ -190,8 +193,7 @@ def test_hair_at_the_sides_alone_is_carried_on_too():
     """Where the mask is closed above the eyes there are no colours to compare with."""
     rgb = np.full((1024, 1024, 3), (120, 140, 170), np.uint8)
     rgb[540:900, 280:400] = (40, 30, 25)
-    matrix = similarity(0, 1, 63.5, 63.5) @ similarity(0, 1 / 4) @ similarity(0, 1, -511.5, -511.5)
-    alignment = Alignment(matrix[:2])
+    alignment = centred(511.5, 511.5, 0, 1 / 4)
     crop = crop_face(rgb, alignment, S).astype(np.float32)
     mask = (crop.mean(axis=2) < 90).astype(np.float32)
     pasted = paste_edit(rgb, alignment, crop, crop + 60 * mask[..., None], mask, hair=np.ones((S, S))).astype(int) - rgb
@@ -235,7 +237,7 @@ def test_beyond_the_crop_hair_is_dyed_on_and_the_wall_is_not():
     rgb = np.full((800, 800, 3), (120, 150, 190), np.uint8)  # a wall
     cv2.ellipse(rgb, (400, 400), (230, 300), 0, 0, 360, (60, 40, 30), -1)  # hair, higher than the crop
     cv2.ellipse(rgb, (400, 430), (130, 170), 0, 0, 360, (210, 170, 150), -1)  # a face
-    alignment = Alignment((similarity(0, 0.25, 63.5, 63.5) @ similarity(0, 1, -399.5, -419.5))[:2])
+    alignment = centred(399.5, 419.5, 0, 1 / 4)
     crop = crop_face(rgb, alignment, S).astype(np.float32)
     is_hair = (crop[..., 0] < 90)[..., None]
     edited = crop + is_hair * np.array([120.0, 90, 30])

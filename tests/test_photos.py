@@ -8,37 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import MODES, every_mode, small_portrait
+from pictures import MODES
 from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, features
 
 from stgan.photo.files import PhotoError, open_photo, save_photo
 
 
-@pytest.fixture(scope="module")
-def rgb() -> np.ndarray:
-    return small_portrait()
-
-
-@pytest.fixture(scope="module")
-def originals(rgb) -> dict[str, Image.Image]:
-    return every_mode(rgb)
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
 def test_exif_orientation_is_applied_once(orientation, suffix, rgb, tmp_path):
-    undo = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
+    undo = ["FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_90", "TRANSVERSE", "ROTATE_270"]
     stored = Image.fromarray(rgb)
-    if orientation in undo:
-        stored = stored.transpose(undo[orientation])
+    if orientation > 1:
+        stored = stored.transpose(Image.Transpose[undo[orientation - 2]])
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     stored.save(

@@ -9,20 +9,13 @@ import skimage.data
 import torch
 from PIL import Image
 
-from stgan import FaceEditor
 from stgan.attributes import labels_to_difference
 from stgan.demo.request import EditRequest
 from stgan.editor import PreparedFace
-from stgan.photo.detect import FaceDetector
 
 NAMES = ("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Eyeglasses", "Young")
 LABELS = {name: name in ("Bangs", "Brown_Hair", "Young") for name in NAMES}
 OWN = [name for name, present in LABELS.items() if present]
-
-
-@pytest.fixture(scope="module")
-def editor(model_folder):
-    return FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
 
 
 @pytest.fixture(scope="module")

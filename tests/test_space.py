@@ -1,21 +1,14 @@
 """The demo's Space: it is assembled from what the app imports, starts by itself, and shows the right model."""
 
-import contextlib
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 
 import gradio_client
 import numpy as np
 import pytest
-import skimage.data
 from hub_server import MODEL, StoredFile
 from huggingface_hub import ModelCard, constants, metadata_load
 from PIL import Image
+from scripts import running_app
 
 from stgan import FaceEditor
 from stgan.card import CELEBA
@@ -90,41 +83,14 @@ def test_files_are_not_mixed_with_others(tmp_path):
         assemble_space(tmp_path, "somebody/faces")
 
 
-@pytest.fixture
-def started(space, tmp_path):
+def test_an_assembled_space_starts_says_that_its_model_is_missing_and_edits(space, photo, tmp_path_factory):
     """The assembled folder's own app, started as a Space starts it; the Hub's model is out of reach."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{(port := free.getsockname()[1])}"
-    gone = {"STGAN_MODEL", "PYTHONPATH"}
-    environment = {name: value for name, value in os.environ.items() if name not in gone}
-    environment |= {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    log = (tmp_path / "log.txt").open("w+")
-    app = subprocess.Popen([sys.executable, "app.py"], cwd=space, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        for _ in range(240):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/config") as answer:
-                yield address, json.load(answer)
-                break
-            assert app.poll() is None, (tmp_path / "log.txt").read_text()
-            time.sleep(0.5)
-        else:
-            pytest.fail("the Space's app did not answer within two minutes")
-    finally:
-        app.terminate()
-        app.wait(timeout=20)
-        log.close()
-
-
-def test_an_assembled_space_starts_says_that_its_model_is_missing_and_edits(started, tmp_path):
-    address, page = started
-    texts = [str(part["props"].get("value")) for part in page["components"] if part["type"] == "markdown"]
-    assert any(MODEL in text and "could not be loaded" in text for text in texts)  # it runs on its own package and card
-    assert any("weights were trained on CelebA" in text for text in texts)  # of the bundled model, as its record says
-    client = gradio_client.Client(address, verbose=False, analytics_enabled=False)
-    photo = tmp_path / "portrait.png"
-    Image.fromarray(skimage.data.astronaut()).save(photo)
-    path = client.predict(gradio_client.handle_file(str(photo)), {"Eyeglasses": True}, 1.0, api_name="/edit")
+    with running_app(space, "GRADIO_SERVER_PORT", tmp_path_factory.mktemp("app")) as address:
+        client = gradio_client.Client(address, verbose=False, analytics_enabled=False)
+        texts = [str(part["props"].get("value")) for part in client.config["components"] if part["type"] == "markdown"]
+        assert any(MODEL in text and "could not be loaded" in text for text in texts)  # its own package and card
+        assert any("weights were trained on CelebA" in text for text in texts)  # of the bundled model, by its record
+        path = client.predict(gradio_client.handle_file(str(photo)), {"Eyeglasses": True}, 1.0, api_name="/edit")
     expected = FaceEditor.from_pretrained(BUNDLED, detector=FaceDetector()).edit(photo, {"Eyeglasses": True})
     difference = np.abs(np.asarray(Image.open(path)).astype(int) - np.asarray(expected).astype(int))
     assert difference.max() <= 1  # another process may sum in another order

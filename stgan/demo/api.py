@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 from PIL import Image
@@ -101,7 +102,8 @@ class Endpoints:
                 )
             return self.studio.prepare(source, face, aligned or looks_aligned(source.rgb.shape))
 
-    def _answer(self, edited: Image.Image, request: EditRequest, name: str) -> dict:
+    def _answer(self, edited: Image.Image, request: EditRequest, name: str) -> Any:
+        """What Gradio sends as a ``gr.FileData``."""
         return {
             "path": self.studio.signed(self.studio.save(edited, name, request), request),
             "orig_name": name,

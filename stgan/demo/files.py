@@ -7,8 +7,6 @@ from pathlib import Path
 
 import gradio as gr
 
-from stgan.demo.credentials import Credentials
-
 PREFIX = "stgan-"  # of the folder of each file that the demo writes; the folder of an upload is hexadecimal
 FRAMED = "stgan-framed-faces.jpg"  # name of the file that the page shows as the photo
 DELETED = "Photos are deleted after about an hour, and this one is gone: please open it again."
@@ -20,11 +18,10 @@ class DemoFiles:
 
     Args:
         blocks: the page, which deletes the files it knows of when they are old.
-        credentials: sign what a visitor takes away; None where no certificate is configured.
     """
 
-    def __init__(self, blocks: gr.Blocks, credentials: Credentials | None = None):
-        self.blocks, self.credentials = blocks, credentials
+    def __init__(self, blocks: gr.Blocks):
+        self.blocks = blocks
 
     @property
     def folder(self) -> Path:
@@ -37,19 +34,6 @@ class DemoFiles:
         path = str(Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.folder)) / name)
         self.blocks.upload_file_set.add(path)  # so that `delete_cache` deletes it, even if no page ever shows it
         return path
-
-    def signed(self, path: str, note: str) -> str:
-        """Path of the same picture with content credentials; without a certificate the file itself.
-
-        Args:
-            path: file that ends in .jpg, .png or .webp.
-            note: what was edited, in words.
-        """
-        if self.credentials is None:
-            return path
-        target = self.new(Path(path).name)
-        self.credentials.sign(path, target, note)
-        return target
 
     def new_photo(self, file: dict | None) -> str | None:
         """Path of a photo that was just put on the page; None where it was taken off.

@@ -7,8 +7,8 @@ import gradio as gr
 
 from stgan.attributes import short_name
 from stgan.card import is_celeba
-from stgan.demo.example import EXAMPLE
 from stgan.demo.session import INTENSITY, Controls, History, Subject, grouped
+from stgan.demo.studio import EXAMPLE
 
 FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
 
@@ -57,7 +57,7 @@ CSS = """
 #take { align-items: center; }
 """
 
-THUMBNAILS = {
+THUMBNAILS: dict[str, Any] = {
     "elem_classes": "thumbnails",
     "show_label": False,
     "allow_preview": False,
@@ -104,7 +104,7 @@ class Layout:
         gr.Markdown(NOTES + about_data.format(data=data).lstrip("\n"))
         if signed:
             gr.Markdown("Downloads carry signed content credentials (C2PA).")
-        self.controls = [self.intensity, *self.boxes, *self.shifts]
+        self.controls: list[gr.Slider | gr.CheckboxGroup] = [self.intensity, *self.boxes, *self.shifts]
         self.pictures = [self.result, self.history, self.versions]
         self.visit = [self.subject, self.page_key, self.photo, self.face_choice, *self.controls, *self.pictures]
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from PIL import Image
 
@@ -190,7 +191,7 @@ class History:
         return kept, len(kept) - 1
 
 
-def is_current(page_key: str, subject: Subject | None) -> bool:
+def is_current(subject: Subject | None, page_key: str) -> TypeGuard[Subject]:
     """Whether a click was made on the page of this subject.
 
     Args:
@@ -219,9 +220,9 @@ def grouped(names: Sequence[str]) -> dict[str, list[str]]:
     """Heading to attributes: groups of one kind, then others that exclude one another, then the rest."""
     groups, others = {}, {}
     for rivals in exclusive_groups(names):
-        kinds = {facts_of(name).group for name in rivals}
-        if len(kinds) == 1 and None not in kinds:
-            groups[f"{kinds.pop().title}, one at a time"] = rivals
+        kind = facts_of(rivals[0]).group
+        if kind is not None and all(facts_of(name).group == kind for name in rivals):
+            groups[f"{kind.title}, one at a time"] = rivals
         else:
             others[" or ".join(map(short_name, rivals)).capitalize()] = rivals
     groups |= others

@@ -1,15 +1,22 @@
-"""What all visits share: the editor, run where the GPU is, the name of its model, and the demo's files."""
+"""What all visits share: the editor, run where the GPU is, its model's name, the demo's files, and the example."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
 
+import skimage.data
 from PIL import Image
 
+from stgan.demo.credentials import Credentials
 from stgan.demo.files import DemoFiles
 from stgan.demo.request import EditRequest
-from stgan.demo.session import Controls, History, Subject, faces_to_edit
+from stgan.demo.session import INTENSITY, THUMBNAIL, Controls, History, Subject, faces_to_edit
 from stgan.editor import FaceEditor, PreparedFace
 from stgan.photo.face import Face
-from stgan.photo.files import Photo, save_photo
+from stgan.photo.files import Photo, open_photo, save_photo
+
+EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain; ships with scikit-image
+EXAMPLE_EDIT = {"Brown_Hair": True, "Bushy_Eyebrows": True}
 
 
 class Studio:
@@ -19,10 +26,11 @@ class Studio:
         editor: on the device that it is to run on.
         model: its folder or Hub id, as files and code name it.
         files: where pictures are written.
+        credentials: sign what a visitor takes away; None where no certificate is configured.
     """
 
-    def __init__(self, editor: FaceEditor, model: str, files: DemoFiles):
-        self.editor, self.model, self.files = editor, model, files
+    def __init__(self, editor: FaceEditor, model: str, files: DemoFiles, credentials: Credentials | None = None):
+        self.editor, self.model, self.files, self.credentials = editor, model, files, credentials
         self.names = editor.names
         editor.detector  # noqa: B018  # loaded now: what a call on ZeroGPU loads is lost when its process ends
         # ZeroGPU sends a call's arguments to another process, but not the object that a method is bound to.
@@ -75,7 +83,11 @@ class Studio:
 
     def signed(self, path: str, request: EditRequest) -> str:
         """Path of the same picture as it goes out: with content credentials, where a certificate is configured."""
-        return self.files.signed(path, request.note(self.model))
+        if self.credentials is None:
+            return path
+        target = self.files.new(Path(path).name)
+        self.credentials.sign(path, target, request.note(self.model))
+        return target
 
 
 def on_gpu(function: Callable) -> Callable:
@@ -85,3 +97,42 @@ def on_gpu(function: Callable) -> Callable:
     except ImportError:
         return function
     return GPU(function)
+
+
+class Example:
+    """The portrait that a visitor sees first: edited once, and kept for every visitor.
+
+    Each visit writes its own files, since Gradio deletes files when they are old.
+    """
+
+    def __init__(self, studio: Studio):
+        self.studio = studio
+        self._edited: Image.Image | None = None
+
+    def open(self) -> tuple[Subject, History]:
+        """The example as the subject of a new visit, already edited."""
+        photo, faces, chosen, prepared = self._face
+        studio = self.studio
+        subject = Subject.with_files(EXAMPLE.name, photo, faces, chosen, prepared, studio.files.new)
+        controls = subject.untouched(INTENSITY)
+        history = studio.next_history(subject, None, controls)
+        for name, present in EXAMPLE_EDIT.items():
+            if name in studio.names:
+                controls = controls.toggled(name, present)
+        self._edited = self._edited or studio.edited_photo(prepared, subject.request(controls))
+        return subject, History.after(history, subject, controls, self._edited, studio.model, studio.files.new)
+
+    def is_subject(self, subject: Subject) -> bool:
+        """Whether this is the example, and not a photo that was uploaded under its name."""
+        return subject.name == EXAMPLE.name and subject.prepared is self._face[-1]
+
+    @cached_property
+    def single_edits(self) -> dict[str, Image.Image]:
+        """Attribute name to a thumbnail with that attribute flipped."""
+        return self.studio.single_edits(self._face[-1].close_up(THUMBNAIL), INTENSITY)
+
+    @cached_property
+    def _face(self) -> tuple[Photo, list[Face], int, PreparedFace]:
+        photo = open_photo(EXAMPLE)
+        faces, chosen = self.studio.find_faces(photo, False)
+        return photo, faces, chosen, self.studio.prepare(photo, faces[chosen], False)

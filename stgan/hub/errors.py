@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
 TOKENS = "https://huggingface.co/settings/tokens"
 # The HTTP library under huggingface_hub has changed over time; HfHubHTTPError derives from its error in each version.
-CONNECTION_ERRORS = (*HfHubHTTPError.__bases__, OSError)
+CONNECTION_ERRORS: tuple[type[Exception], ...] = (*cast("tuple[type[Exception]]", HfHubHTTPError.__bases__), OSError)
+EXPLAINED_ERRORS: tuple[type[Exception], ...] = (*CONNECTION_ERRORS, RuntimeError, ValueError)
 
 
 class HubError(ValueError):
@@ -21,7 +23,7 @@ def explained(repo: str) -> Iterator[None]:
         yield
     except HubError:
         raise
-    except (*CONNECTION_ERRORS, RuntimeError, ValueError) as error:
+    except EXPLAINED_ERRORS as error:
         raise HubError(explanation(error, repo)) from error
 
 

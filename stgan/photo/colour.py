@@ -21,7 +21,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
         image = image.convert(ALPHA_REMOVED[image.mode])
     profile = _profile(image)
     if profile is not None:
-        return ImageCms.applyTransform(image, _transform(profile, image.mode, _SRGB, "RGB"))
+        return ImageCms.buildTransform(profile, _SRGB, image.mode, "RGB").apply(image)
     return image.convert("RGB")
 
 
@@ -50,8 +50,8 @@ def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
         return None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        to_srgb = _transform(profile, image.mode, _SRGB, "RGB")
-        _transform(_SRGB, "RGB", profile, image.mode)
+        to_srgb = ImageCms.buildTransform(profile, _SRGB, image.mode, "RGB")
+        ImageCms.buildTransform(_SRGB, profile, "RGB", image.mode)
     except (ImageCms.PyCMSError, OSError):
         return None  # broken, one-way, or made for another mode
     return None if image.mode == "RGB" and _changes_nothing(to_srgb) else profile
@@ -62,14 +62,8 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     called sRGB too."""
     ramp = np.arange(0, 256, 15, dtype=np.uint8)
     colours = ramp[:, None, None] * np.array([[1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.uint8)
-    converted = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
+    converted = np.asarray(transform.apply(Image.fromarray(colours)))
     return bool(np.abs(converted.astype(int) - colours).max() <= 2)
-
-
-def _transform(
-    source: ImageCms.ImageCmsProfile, source_mode: str, target: ImageCms.ImageCmsProfile, target_mode: str
-) -> ImageCms.ImageCmsTransform:
-    return ImageCms.buildTransform(source, target, source_mode, target_mode)
 
 
 def with_change(original: Image.Image, before: np.ndarray, after: np.ndarray) -> Image.Image:
@@ -137,8 +131,8 @@ def _changed_part(
         colour = _luminance(after)
     elif profile is not None:
         # The difference of two conversions, so that the loss of a round trip does not show.
-        to_profile = _transform(_SRGB, "RGB", profile, opaque.mode)
-        new, old = (np.asarray(ImageCms.applyTransform(Image.fromarray(rgb), to_profile)) for rgb in (after, before))
+        to_profile = ImageCms.buildTransform(_SRGB, profile, "RGB", opaque.mode)
+        new, old = (np.asarray(to_profile.apply(Image.fromarray(rgb))) for rgb in (after, before))
         colour = np.clip(np.asarray(opaque) + (new.astype(np.int16) - old), 0, 255).astype(np.uint8)
     elif opaque.mode == "CMYK":
         colour = _inks(np.asarray(opaque), before, after)

@@ -68,7 +68,7 @@ def distinct_faces(faces: Sequence[Face], overlap: float = 0.3) -> list[Face]:
         return []
     boxes = [(left, top, right - left, bottom - top) for left, top, right, bottom in (face.box for face in faces)]
     kept = cv2.dnn.NMSBoxes(boxes, [face.confidence for face in faces], 0.0, overlap)
-    return sorted((faces[index] for index in np.ravel(kept)), key=lambda face: face.centre[0])
+    return sorted((faces[int(index)] for index in np.ravel(kept)), key=lambda face: face.centre[0])
 
 
 class FaceDetector:
@@ -194,7 +194,8 @@ class _YuNet(Detector):
     def _landmarks(self, close_up: np.ndarray) -> np.ndarray | None:
         """Landmarks (5, 2) of the face in the middle of a close-up."""
         middle, reach = (len(close_up) - 1) / 2, len(close_up) / 4
-        near = [face for face in self._find(close_up) if np.abs(face.landmarks.mean(axis=0) - middle).max() < reach]
+        faces = self._find(close_up)
+        near = [face for face in faces if np.abs(face.landmarks_or_estimate().mean(axis=0) - middle).max() < reach]
         return max(near, key=lambda face: face.size).landmarks if near else None
 
     def _mean_landmarks(self, close_up: np.ndarray) -> np.ndarray | None:

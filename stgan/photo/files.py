@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ def _read(path: Path) -> Image.Image:
             "export a phone's HEIC photo as JPEG first."
         ) from error
     except Exception as error:
-        if getattr(error, "strerror", None):  # from the operating system: a folder, or no permission
+        if isinstance(error, OSError) and error.strerror:  # from the operating system: a folder, or no permission
             raise PhotoError(f"{path.name or path} cannot be read: {error.strerror}.") from error
         raise _broken(path.name, error) from error
     with image:
@@ -164,8 +165,9 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
     return image
 
 
-def _kept_info(image: Image.Image) -> dict[str, Any]:
+def _kept_info(image: Image.Image) -> dict[str | tuple[int, int], Any]:
     """The metadata that are kept: colour profile, transparency, resolution, and the harmless EXIF tags."""
+    info: dict[str | tuple[int, int], Any]  # as Pillow types it
     info = {key: image.info[key] for key in ("icc_profile", "transparency", "dpi") if image.info.get(key) is not None}
     if not _is_resolution(info.get("dpi")):
         info.pop("dpi", None)
@@ -262,7 +264,7 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
         raise PhotoError(f"{path.name} ends in none of {', '.join(FORMATS)}: use one of them, such as .png.")
     clean = _fitting(image, file_format)
     info = _kept_info(clean)
-    arguments = {key: info[key] for key in ("icc_profile", "dpi") if key in info}
+    arguments: dict[str, Any] = {key: info[key] for key in ("icc_profile", "dpi") if key in info}
     arguments |= _described(info, file_format, description)
     # Pillow would write other entries of info too.
     clean.info = {key: value for key, value in info.items() if key == "transparency"}
@@ -323,9 +325,10 @@ def _fitting(image: Image.Image, file_format: str) -> Image.Image:
     return result
 
 
-def _described(info: dict[str, Any], file_format: str, description: str | None) -> dict[str, Any]:
+def _described(info: Mapping[Any, Any], file_format: str, description: str | None) -> dict[str, Any]:
     """The arguments of Pillow's save that hold EXIF data and a description."""
-    exif, arguments = Image.Exif(), {}
+    exif = Image.Exif()
+    arguments: dict[str, Any] = {}
     if "exif" in info:
         exif.load(info["exif"])
     if file_format == "TIFF":  # libtiff, which compresses, cannot write the camera's tags

@@ -158,7 +158,7 @@ def _border_fade(photo_shape: Sequence[int], alignment: Alignment, size: int) ->
     return 1 - _smoothstep(distance, 1 - 2 * FADE, 1.0).astype(np.float32)
 
 
-def _smoothstep(values: np.ndarray, zero: float, one: float) -> np.ndarray:
+def _smoothstep(values: np.ndarray | np.floating, zero: float, one: float) -> np.ndarray:
     share = np.clip((values - zero) / (one - zero), 0.0, 1.0)
     return share * share * (3 - 2 * share)
 
@@ -175,7 +175,7 @@ def _continued(
     if mask is not None:  # the mask travels as a fourth channel
         change = np.dstack([change, np.asarray(mask, np.float32).reshape(size, size)])
     inner = np.s_[margin : margin + size, margin : margin + size]
-    padded = cv2.copyMakeBorder(change, *[margin] * 4, borderType=cv2.BORDER_REPLICATE)
+    padded = cv2.copyMakeBorder(change, margin, margin, margin, margin, borderType=cv2.BORDER_REPLICATE)
     wide_change = _continued_change(padded, wide, size)
     wide_change[inner] = change
     wide[inner] = reconstruction
@@ -280,7 +280,7 @@ class _Change:
             return part if part.ndim == 3 else cv2.merge([part] * 3)
 
         luminance = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        change = cv2.multiply(warped(self.gain, to_grid), cv2.merge([luminance] * 3))
+        change: np.ndarray = cv2.multiply(warped(self.gain, to_grid), cv2.merge([luminance] * 3))
         change += warped(self.offset, to_grid)
         if self.replaced.any():
             change -= cv2.multiply(warped(self.replaced, to_grid), photo.astype(np.float32))

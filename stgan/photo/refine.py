@@ -32,7 +32,7 @@ def refined_faces(aligner: FaceAligner, rgb: np.ndarray, faces: Sequence[Face], 
     """
     device = next(aligner.parameters()).device
     alignments = [align_face(face, CROP) for face in faces]
-    logits = [0.0] * len(faces)
+    logits = torch.zeros(len(faces))
     for _ in range(passes if faces else 0):
         to_views = [_to_view(alignment, aligner.image_size) for alignment in alignments]
         views = np.stack([crop_face(rgb, view, aligner.image_size) for view in to_views])
@@ -40,7 +40,7 @@ def refined_faces(aligner: FaceAligner, rgb: np.ndarray, faces: Sequence[Face], 
         rows = zip(to_views, similarities.a.tolist(), similarities.b.tolist(), strict=True)
         alignments = [_to_crop(view, a, b, aligner.image_size) for view, a, b in rows]
         logits = similarities.logit.cpu()
-    confidences = torch.sigmoid(torch.as_tensor(logits) - aligner.threshold.cpu()).tolist()
+    confidences = torch.sigmoid(logits - aligner.threshold.cpu()).tolist()
     return [
         replace(face, landmarks=landmarks_in(alignment, CROP), confidence=confidence)
         for face, alignment, confidence in zip(faces, alignments, confidences, strict=True)
