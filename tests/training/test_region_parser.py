@@ -47,7 +47,7 @@ def test_a_mirrored_image_is_edited_in_the_mirrored_regions(celeba, parser_folde
     run = trained(celeba, tmp_path, steps=1, region_parser=parser_folder, random_flip=True)
     classes = torch.randint(0, 10, (16, 32, 32), generator=torch.Generator().manual_seed(2))
     batch = torch.cat([(25 * classes[:, None]).expand(-1, 3, -1, -1), classes[:, None]], dim=1).to(torch.uint8)
-    found, _, regions = run.objective._prepare((batch, torch.zeros(16, 4)), torch.Generator().manual_seed(0))
+    found, _, regions, _ = run.objective._prepare((batch, torch.zeros(16, 4)), torch.Generator().manual_seed(0))
     shown = ((found[:, 0] + 1) * 127.5 / 25).round().long()
     assert not torch.equal(shown, classes)
     probabilities = F.one_hot(shown, len(PARSER_CLASSES)).permute(0, 3, 1, 2).float()
