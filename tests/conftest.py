@@ -173,6 +173,12 @@ def editor(model_folder):
     return FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
 
 
+@pytest.fixture(scope="session")
+def prepared(editor, astronaut):
+    """The portrait's face."""
+    return editor.prepare(astronaut)
+
+
 @pytest.fixture
 def photo(tmp_path, astronaut):
     """The portrait as a file."""

@@ -21,7 +21,7 @@ def small_portrait() -> np.ndarray:
 @functools.cache
 def faceless() -> list[np.ndarray]:
     """Photographs, noise, clouds and black without a face: uint8 (H, W, 3)."""
-    scenes = (data.coffee, data.brick, data.grass, data.moon, data.page, data.rocket, data.coins, data.text, data.clock)
+    scenes = (data.coffee, data.brick, data.grass, data.moon, data.page, data.rocket, data.text, data.clock)
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
     clouds = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 8), None, 0, 255, cv2.NORM_MINMAX)
     made_up = [noise, cv2.GaussianBlur(noise, (0, 0), 5), clouds, np.zeros_like(noise), data.checkerboard()]

@@ -5,22 +5,15 @@ import subprocess
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
 from PIL import Image
 
 from stgan.attributes import labels_to_difference
 from stgan.demo.request import EditRequest
-from stgan.editor import PreparedFace
 
 NAMES = ("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Eyeglasses", "Young")
 LABELS = {name: name in ("Bangs", "Brown_Hair", "Young") for name in NAMES}
 OWN = [name for name, present in LABELS.items() if present]
-
-
-@pytest.fixture(scope="module")
-def prepared(editor) -> PreparedFace:
-    return editor.prepare(skimage.data.astronaut())
 
 
 def test_untouched_controls_ask_for_nothing():
@@ -74,13 +67,12 @@ def test_scaled_to_nothing_the_photo_stays(editor, prepared):
         assert np.abs(np.asarray(unchanged).astype(int) - prepared.close_up(96).photo.rgb).max() <= 1
 
 
-def test_the_python_code_makes_the_same_picture(editor, prepared, model_folder, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Image.fromarray(skimage.data.astronaut()).save("me.png")
+def test_the_python_code_makes_the_same_picture(editor, prepared, model_folder, photo, monkeypatch):
+    monkeypatch.chdir(photo.parent)
     own = [name for name, present in prepared.label_dict().items() if present]
     ticks = own[1:] if "Eyeglasses" in own else [*own[1:], "Eyeglasses"]
     request = EditRequest.from_controls(prepared.label_dict(), ticks, 1.25, {"Young": -0.6, "Male": 0.8})
-    exec(compile(request.as_python(str(model_folder), "me.png"), "snippet", "exec"), {})
+    exec(compile(request.as_python(str(model_folder), photo.name), "snippet", "exec"), {})
     edited = Image.open("edited.png")
     assert np.array_equal(np.asarray(edited), np.asarray(request.edit(editor, prepared)))
     assert "Young 0.6" in edited.text["Description"]
@@ -99,8 +91,8 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 @needs_curl
 @pytest.mark.parametrize("name", ["me, too;type=x.png", 'it\'s "me".png', "back\\slash $HOME.png"])
-def test_the_curl_commands_find_a_photo_of_any_name(name, demo_address, tmp_path):
-    Image.fromarray(skimage.data.astronaut()).save(tmp_path / name)
+def test_the_curl_commands_find_a_photo_of_any_name(name, demo_address, photo, tmp_path):
+    photo.rename(tmp_path / name)
     commands = EditRequest({"Eyeglasses": True}).as_curl(demo_address, name)
     subprocess.run(["sh", "-ec", commands], cwd=tmp_path, check=True, timeout=120)
     assert Image.open(tmp_path / "edited.png").size == (512, 512)
