@@ -186,3 +186,12 @@ def test_tables_show_every_figure_under_its_heading(monkeypatch):
     assert [row[0] for row in singles[-2:]] == ["**mean**", "real faces"]
     assert [row[0] for row in groups[2:]] == list(found.groups)
     assert "9 images" in appearance_tables(found)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_very_few_people_have_no_thirds(count):
+    found = measure_appearance(Editing(tiny_generator()), tiny_classifier(), *people(count), Instruments())
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert {scores.skin for scores in found.edits.values()} == {None}
+    assert "| Bald | " in appearance_tables(found)
+    assert appearance_line(found).endswith("images: not measured.")

@@ -92,12 +92,7 @@ def measure_appearance(
     labels, tones = labels.cpu(), tone_thirds(lightness)
     scores = {flip: record.scores(flip, labels, tones) for flip in flips}
     shown = predicted_labels(classifier, images, editing.attributes, device=device)
-    real_identity = real_same_person = None
-    if instruments.recognition is not None and identities is not None:
-        pairs = same_person_pairs(identities, instruments.people)
-        if len(pairs):
-            between = pair_distances(instruments.recognition, images, pairs)
-            real_identity, real_same_person = float(between.mean()), float((between < SAME_PERSON).double().mean())
+    real_identity, real_same_person = _between_photos(instruments, images, identities)
     return Appearance(
         images=len(images),
         intensity=intensity,
@@ -109,6 +104,18 @@ def measure_appearance(
         real_same_person=real_same_person,
         identity_people=0 if instruments.recognition is None else len(record.people),
     )
+
+
+def _between_photos(
+    instruments: Instruments, images: Tensor, identities: Tensor | None
+) -> tuple[float | None, float | None]:
+    """Mean distance between two photos of one person, and the share of pairs that count as one person's."""
+    if instruments.recognition is None or identities is None:
+        return None, None
+    distances = pair_distances(instruments.recognition, images, same_person_pairs(identities, instruments.people))
+    if not len(distances):
+        return None, None
+    return float(distances.mean()), float((distances < SAME_PERSON).double().mean())
 
 
 class _Record:
@@ -123,9 +130,8 @@ class _Record:
         attributes: Sequence[str],
     ):
         self.classifier, self.instruments, self.attributes = classifier, instruments, tuple(attributes)
-        self.count = len(images)
         self.people = sampled_people(len(images), instruments.people)
-        self.places = {}  # row to the source's landmarks and descriptor
+        self.places: dict[int, tuple[object, np.ndarray]] = {}  # row to the source's landmarks and descriptor
         self.hits = {flip: torch.zeros(len(images), dtype=torch.bool) for flip in flips}
         self.lightening = {flip: torch.zeros(len(images)) for flip in flips}  # change of the cheeks' L*
         self.features: dict[Flip, list[Tensor]] = {flip: [] for flip in flips}
@@ -168,8 +174,14 @@ class _Record:
             real=real,
             identity=float(distances.mean()) if measured else None,
             same_person=float((distances < SAME_PERSON).double().mean()) if measured else None,
-            skin=tuple(float(self.lightening[flip][tones == tone].mean()) for tone in range(len(TONES))),
+            skin=self._skin(flip, tones),
         )
+
+    def _skin(self, flip: Flip, tones: Tensor) -> tuple[float, ...] | None:
+        """Mean change of L* of each third; None for so few people that one is empty."""
+        if len(tones) < len(TONES):
+            return None
+        return tuple(float(self.lightening[flip][tones == tone].mean()) for tone in range(len(TONES)))
 
     def _realism(self, flip: Flip, labels: Tensor) -> tuple[dict[str, Realism], dict[str, Realism]]:
         """Of edits against real faces that have the values asked for, and of those against one another."""

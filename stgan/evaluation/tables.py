@@ -81,9 +81,11 @@ def appearance_line(appearance: Appearance) -> str:
     if identity is not None:
         real = cell(appearance.real_identity)
         parts.append(f"identity {identity:.3f} (descriptor distance; between two photos of one person {real})")
-    parts.append(f"change of L* on the darkest third of cheeks {appearance.mean_skin()[0]:.1f}")
+    if skin := appearance.mean_skin():
+        parts.append(f"change of L* on the darkest third of cheeks {skin[0]:.1f}")
     parts += [] if leak is None else [f"leak {leak:.2f} levels"]
-    return f"How edits of intensity {appearance.intensity:g} look, {appearance.images:,} images: {', '.join(parts)}."
+    figures = ", ".join(parts) or "not measured"
+    return f"How edits of intensity {appearance.intensity:g} look, {appearance.images:,} images: {figures}."
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -201,7 +203,7 @@ def _appearance_cells(scores: FlipScores) -> list[str]:
         cell(scores.mean_realism, 0) + spread,
         cell(scores.identity),
         cell(scores.same_person),
-        *(f"{change:+.1f}" for change in scores.skin),
+        *(["–"] * 3 if scores.skin is None else [f"{change:+.1f}" for change in scores.skin]),
         cell(scores.leak, 2),
     ]
 
