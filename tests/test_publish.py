@@ -45,7 +45,7 @@ def test_the_command_does_the_same_in_a_process_of_its_own(hub, folder, tmp_path
     assert ran.returncode == 0, ran.stderr
     assert hub.repositories[f"models/{MODEL}"].private
     assert hub.files(f"models/{MODEL}")["onnx/encode.onnx"] == b"a graph"
-    assert b"the wanted labels minus the present ones" in hub.files(f"models/{MODEL}")["README.md"]
+    assert b"the requested labels minus the current ones" in hub.files(f"models/{MODEL}")["README.md"]
     fetch = [Path(sys.executable).with_name("hf"), "download", MODEL, "--local-dir", str(tmp_path / "fetched")]
     subprocess.run(fetch, env=environment, cwd=ROOT, capture_output=True, check=True)
     assert FaceEditor.from_pretrained(tmp_path / "fetched").generator.image_size == 64

@@ -82,8 +82,8 @@ class SelectiveTransferUnit(nn.Module):
         reset_state = reset_gate * state
         candidate = torch.tanh(self.candidate_norm(self.candidate(torch.cat([feature, reset_state], dim=1))))
         transferred = torch.lerp(state, candidate, update_gate)  # (1 - z) o s^ + z o h
-        passed_on = {"stu": reset_state, "gru": transferred, "direct": state}[self.state]
-        return transferred, passed_on
+        next_state = {"stu": reset_state, "gru": transferred, "direct": state}[self.state]
+        return transferred, next_state
 
 
 class EncoderDecoder(Generator):

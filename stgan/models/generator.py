@@ -1,4 +1,4 @@
-"""Base class of the editors: their attributes, the condition that asks for an edit, and the optional soft mask."""
+"""Base class of the editors: their attributes, the condition that requests an edit, and the optional soft mask."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -65,11 +65,11 @@ class Generator(PretrainedModel):
             nn.init.constant_(output_layer.bias[3:], 2.0)
 
     def condition(self, source: Tensor, target: Tensor, intensity: float | Tensor = 1.0) -> Tensor:
-        """The vector that asks this model for an edit.
+        """The input that requests an edit from this model.
 
         Args:
             source: (N, A) labels in {0, 1} of the images.
-            target: (N, A) labels wanted.
+            target: (N, A) labels in {0, 1} that are requested.
             intensity: 1 as in training; the published accuracies used 1.5.
 
         Returns:
@@ -149,13 +149,13 @@ class Generator(PretrainedModel):
             condition: (M, A); row i edits image i modulo N.
             regions: (N, A, S, S), of each image; by default those of the mean face.
         """
-        asked = (condition != 0).to(self.regions.dtype)
+        changes = (condition != 0).to(self.regions.dtype)
         if regions is None or len(regions) == 1:
-            union = asked @ (self.regions if regions is None else regions[0].to(asked.dtype)).flatten(1)
+            union = changes @ (self.regions if regions is None else regions[0].to(changes.dtype)).flatten(1)
         else:
-            rows = torch.arange(len(asked), device=asked.device) % len(regions)
-            union = torch.einsum("ma,map->mp", asked, regions.to(asked.dtype).flatten(2)[rows])
-        union = union.clamp(max=1) + (asked.sum(dim=1, keepdim=True) == 0)
+            rows = torch.arange(len(changes), device=changes.device) % len(regions)
+            union = torch.einsum("ma,map->mp", changes, regions.to(changes.dtype).flatten(2)[rows])
+        union = union.clamp(max=1) + (changes.sum(dim=1, keepdim=True) == 0)
         return union.reshape(-1, 1, *self.regions.shape[1:])
 
     def decode(self, features: Any, att_diff: Tensor, regions: Tensor | None = None) -> Tensor:
@@ -165,7 +165,7 @@ class Generator(PretrainedModel):
     def forward(
         self, image: Tensor, att_diff: Tensor, parts: bool = False, regions: Tensor | None = None
     ) -> Tensor | Edit:
-        """Edit images (N, 3, S, S) in [-1, 1] as att_diff (M, A) asks.
+        """Edit images (N, 3, S, S) in [-1, 1] as att_diff (M, A) requests.
 
         With ``parts``, return the :class:`Edit`, whose colours and mask have losses of their own.
         ``regions`` as in :meth:`decode_parts`.

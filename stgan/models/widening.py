@@ -29,7 +29,7 @@ def widened(generator: EncoderDecoder, width: int) -> EncoderDecoder:
 
     Channel c of a wide layer is a copy of the narrow layer's channel c modulo its width. The next layer divides the
     kernel of a channel among its copies, at random: equal shares would give all copies the same gradients, and they
-    would stay copies for ever.
+    would never differ.
 
     Args:
         generator: trained.

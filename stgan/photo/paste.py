@@ -76,7 +76,7 @@ def paste_edit(
 
 
 STRIP_PIXELS = 1 << 17  # pixels pasted at a time: floats of a strip stay in the processor's cache
-NOISE = (1.5, 6.0)  # levels: up to the first a change is the model's noise, from the second on it is the edit
+NOISE = (1.5, 6.0)  # levels: changes below the first are the model's noise, changes above the second are the edit
 FADE = 0.1  # of the crop's side, over which the change fades out at each border
 ROUNDNESS = 4  # exponent of the superellipse it fades along: 2 is a circle, infinity a square
 
@@ -101,8 +101,8 @@ def _calm_colours(delta: np.ndarray, reconstruction: np.ndarray, detail: float) 
 def _likeness(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Float (S, S, 1) in [0, 1]: 1 where the mask covers most nearby pixels of the same colour.
 
-    The mask covers the hair and little of the wall behind it, so little of its rim around the hair is left. This is
-    the guided filter for colour guides (equations 14 and 15 of the paper named above).
+    A mask that covers the hair and a rim of the wall behind it keeps little of that rim. This is the
+    guided filter for colour guides (equations 14 and 15 of the paper named above).
     """
     size = len(image)
     span = 2 * max(1, size // 10) + 1
@@ -152,8 +152,8 @@ def _border_fade(photo_shape: Sequence[int], alignment: Alignment, size: int) ->
     for index, (axis, half) in enumerate(sides):
         ends = corners[[index, (index + 1) % 4]]
         if ((ends < 0.25).all(axis=0) | (ends > farthest - 0.75).all(axis=0)).any():
-            axis[half] = 0.0  # this side lies on or outside the photo's border, where nothing could show
-    # Rounded corners: a tinted square is more visible than a tinted shape without straight edges.
+            axis[half] = 0.0  # this side lies on or outside the photo's border, where no edge could show
+    # Rounded corners: a tinted square is more visible than a shape without straight edges.
     distance = (down[:, None] ** ROUNDNESS + across[None, :] ** ROUNDNESS) ** (1 / ROUNDNESS)
     return 1 - _smoothstep(distance, 1 - 2 * FADE, 1.0).astype(np.float32)
 
@@ -166,7 +166,7 @@ def _smoothstep(values: np.ndarray | np.floating, zero: float, one: float) -> np
 def _continued(
     rgb: np.ndarray, alignment: Alignment, reconstruction: np.ndarray, edited: np.ndarray, mask: np.ndarray | None
 ) -> tuple[Alignment, np.ndarray, np.ndarray, np.ndarray | None]:
-    """The arguments of a paste in a crop half as large again, with the change continued beyond the model's crop."""
+    """The arguments of a paste for a crop 1.5 times as large, with the change continued beyond the model's crop."""
     size = len(edited)
     margin = size // 4
     wide_alignment = Alignment(alignment.matrix + np.array([[0, 0, margin], [0, 0, margin]]))
@@ -205,7 +205,7 @@ def _continued_change(change: np.ndarray, photo: np.ndarray, size: int) -> np.nd
     # The constant leaves pixels unchanged that resemble nothing at the border.
     outside_change = weight @ coarse_change[ring] / (weight.sum(axis=1, keepdims=True) + 0.05)
     if change.shape[2] > 3:
-        above = coarse_change[..., 3] * ((beyond <= 0) & (place[..., 1] < -0.1))  # surely hair
+        above = coarse_change[..., 3] * ((beyond <= 0) & (place[..., 1] < -0.1))  # almost certainly hair
         outside_change *= _colour_likelihood(coarse, above)[outside][:, None]
     coarse_change[outside] = outside_change
     return cv2.resize(coarse_change, (wide, wide), interpolation=cv2.INTER_LINEAR)
@@ -222,7 +222,7 @@ def _colour_likelihood(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
     mean = np.tensordot(weight, image, 2) / total
     deviation = np.sqrt(np.tensordot(weight, (image - mean) ** 2, 2) / total) + 10
     distance = (((image - mean) / deviation) ** 2).sum(axis=2)
-    return np.exp(-0.5 * np.maximum(distance - 3, 0))  # three channels: 3 is what distances are on average
+    return np.exp(-0.5 * np.maximum(distance - 3, 0))  # the mean distance over three channels is 3
 
 
 @dataclass(frozen=True)
@@ -332,8 +332,8 @@ def _replaced(delta: np.ndarray, own: np.ndarray, reconstruction: np.ndarray, ed
         fine = grey - cv2.GaussianBlur(grey, (0, 0), size / 64)
         return np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), size / 50))
 
-    # Where the edit removes texture (hair from a bald head), so must the paste. Adding one level keeps the ratio stable
-    # in flat areas.
+    # Where the edit removes texture (hair from a bald head), the paste must remove it too. Adding one level keeps the
+    # ratio stable in flat areas.
     smoother = 1 - _smoothstep((texture(edited) + 1) / (texture(reconstruction) + 1), 0.35, 0.8)
     smoother = np.clip(_resized(smoother, grid), 0, 1)
     return np.maximum(own * _smoothstep(strength, 25.0, 70.0), smoother * _smoothstep(strength, 12.0, 35.0))

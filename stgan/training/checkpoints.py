@@ -15,12 +15,11 @@ RESUME_SETTINGS = (
     "model", "dataset", "attributes", "crop", "image_size", "streaming", "max_train_samples", "batch_size", "seed",
     "width", "attribute_dataset",
 )  # fmt: skip
-KEPT = 2
-"""Checkpoints of a run that are kept: the newest, and the one before it."""
-# The same for editors alone.
+# Further ones of editors.
 EDITOR_RESUME_SETTINGS = (
     "layers", "stu_layers", "stu_state", "label_mode", "soft_mask", "discriminator_width", "critic_steps",
 )  # fmt: skip
+KEPT = 2  # checkpoints of a run: the newest, and the one before it
 PREFIX = "checkpoint-"
 PARTIAL_PREFIX = "partial-"
 ABANDONED_PREFIX = "abandoned-"
@@ -46,7 +45,7 @@ def _step(checkpoint: Path) -> int:
 
 
 def find_checkpoint(output_dir: Path, wanted: str) -> Path | None:
-    """The checkpoint that ``--resume_from_checkpoint`` names; None if ``latest`` is asked for and there is none yet.
+    """The checkpoint that ``--resume_from_checkpoint`` names; None for ``latest`` if there is none yet.
 
     Raises:
         CheckpointError: a checkpoint named explicitly does not exist.

@@ -20,7 +20,7 @@ class RecordingError(ValueError):
 
 
 class GraphRecorder:
-    """Runs steps on one CUDA device. From the fourth of a kind on it replays them, with the same results.
+    """Runs steps on one CUDA device. It replays them from the fourth of a kind on, with the same results.
 
     Args:
         random: source of the steps' random numbers; may be seeded before each step.

@@ -80,7 +80,7 @@ class LabelRules:
     def discriminator_targets(self, labels: Tensor, target: Tensor) -> Tensor:
         """Targets (N, A) of edits that the discriminator judges realness by; 0.5 is unknown.
 
-        Unknown are both labels of a clash, and the kept label of a contradiction.
+        Both labels of a clash are unknown, and so is the kept label of a contradiction.
         """
         return torch.where(self._never_shown(target) | self._invalidated(labels, target), 0.5, target)
 
@@ -90,8 +90,8 @@ class LabelRules:
         Args:
             labels, target: (N, A) before and after.
             changed: weight of attributes that the edit changes.
-            never_shown: weight of those that it changes to a value that clashes with the rest of the face. No data
-                teach the generator how that looks, and the attribute head is hard to convince: at full weight, such
+            never_shown: weight of those that it changes to a value that clashes with the rest of the face. No
+                training image shows how that looks, and the attribute head is hard to convince: at full weight, such
                 edits destroy the face.
         """
         requested = torch.where(self._never_shown(target), never_shown, changed)
