@@ -37,7 +37,7 @@ class TimedTrainer(Trainer):
         self.figures: dict[str, float] = {}
         self.splits.load = self._made_up_images
 
-    def _made_up_images(self, split, **_):
+    def _made_up_images(self, split, *_, **__):
         random = torch.Generator().manual_seed(0)
         size, attributes = self.config.data.image_size, len(self.attributes)
         images = torch.randint(0, 256, (2048, 3, size, size), dtype=torch.uint8, generator=random)

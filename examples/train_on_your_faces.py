@@ -18,17 +18,17 @@ from stgan.training import TrainingConfig, train
 
 def main(
     faces: Path, photo: Path, attributes: tuple[str, ...], out: Path = Path("runs/mine"),
-    image_size: int = 128, width: int = 24, images: int = 500_000, batch_size: int = 32,
+    crop: str = "face", image_size: int = 128, width: int = 24, images: int = 500_000, batch_size: int = 32,
 ) -> None:  # fmt: skip
-    """Train a classifier and an editor, bundle them, and edit the photo."""
+    """Train a classifier and an editor, bundle them, and edit the photo. The crop "auto" is for aligned faces."""
     table = pd.read_csv(faces / "labels.csv")
     columns = {"image": [{"path": name, "bytes": (faces / name).read_bytes()} for name in table["file_name"]]}
     data = Dataset.from_dict(columns | {name: table[name].tolist() for name in attributes})
     (out / "data").mkdir(parents=True)
     data.cast_column("image", Image()).to_parquet(out / "data" / "train-00000-of-00001.parquet")
 
-    shared = {"dataset": str(out / "data"), "attributes": attributes, "image_size": image_size, "width": width}
-    shared |= {"total_images": images, "batch_size": batch_size, "report_to": "none", "mixed_precision": "auto"}
+    shared = {"dataset": str(out / "data"), "attributes": attributes, "crop": crop, "image_size": image_size}
+    shared |= {"width": width, "total_images": images, "batch_size": batch_size, "mixed_precision": "auto"}
     options = {"model": "classifier", "output_dir": str(out / "classifier")}
     classifier = train(TrainingConfig.from_flat(**options, **shared))
     options = {"model": "stgan", "output_dir": str(out / "stgan"), "classifier": str(classifier)}
