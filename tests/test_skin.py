@@ -35,13 +35,17 @@ def test_cheeks_lie_below_the_eyes_and_beside_the_nose(size):
     assert 0.02 < area.float().mean() < 0.06
 
 
-def test_the_mean_is_taken_over_cheeks_that_are_skin(images):
+def lower_median(values):
+    return np.sort(values)[(len(values) - 1) // 2]
+
+
+def test_the_median_is_taken_over_cheeks_that_are_skin(images):
     area, lab = cheek_area(128).numpy(), rgb2lab(images.permute(0, 2, 3, 1).numpy())[..., 0]
-    assert cheek_lightness(images).numpy() == pytest.approx([each[area].mean() for each in lab], abs=0.01)
+    assert cheek_lightness(images).numpy() == pytest.approx([lower_median(each[area]) for each in lab], abs=0.01)
     skin = torch.zeros(3, 128, 128, dtype=torch.bool)
     skin[:, :, :64] = True
     left = area & skin[0].numpy()
-    assert cheek_lightness(images, skin).numpy() == pytest.approx([each[left].mean() for each in lab], abs=0.01)
+    assert cheek_lightness(images, skin).numpy() == pytest.approx([lower_median(each[left]) for each in lab], abs=0.01)
     assert cheek_lightness(images, skin & False).isnan().all()
 
 

@@ -10,7 +10,9 @@ TONES = ("dark", "medium", "light")
 
 
 def cheek_lightness(images: Tensor, skin: Tensor | None = None) -> Tensor:
-    """Mean L* of CIELAB over the cheeks, float (N,) in [0, 100]; NaN where no cheek is visible.
+    """Median L* of CIELAB over the cheeks, float (N,) in [0, 100]; NaN where no cheek is visible.
+
+    The median passes over what covers a part of a cheek, such as the rims of glasses.
 
     Args:
         images: uint8 (N, 3, S, S), aligned as CelebA's are.
@@ -19,7 +21,7 @@ def cheek_lightness(images: Tensor, skin: Tensor | None = None) -> Tensor:
     cheeks = cheek_area(images.shape[-1]).to(images.device).expand(len(images), -1, -1)
     if skin is not None:
         cheeks = cheeks & skin
-    return (lightness(images) * cheeks).sum(dim=(1, 2)) / cheeks.sum(dim=(1, 2))
+    return lightness(images).masked_fill(~cheeks, torch.nan).flatten(1).nanmedian(dim=1).values
 
 
 def cheek_area(size: int) -> Tensor:

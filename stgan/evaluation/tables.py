@@ -241,8 +241,8 @@ def _appearance_notes(appearance: Appearance) -> list[str]:
         f"How edits of intensity {appearance.intensity:g} look, on {appearance.images:,} images. Realism: KID x 1000 "
         "between the edits and real training faces that have the values asked for, in EfficientNet-lite0's features "
         "of images of 128 px, ± its standard deviation over random subsets; lower is better. L*: mean change of the "
-        "cheeks' lightness (CIELAB) for the third of people with the darkest, medium and lightest cheeks; its mean is "
-        "that of the absolute changes, without Pale_Skin.",
+        "cheeks' median lightness (CIELAB) for the third of people with the darkest, medium and lightest cheeks; its "
+        "mean is that of the absolute changes, without Pale_Skin.",
     ]
     if appearance.identity_people:
         lines[0] += (
