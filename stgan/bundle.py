@@ -8,6 +8,7 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -94,9 +95,8 @@ def bundle(settings: Settings, command: str = "stgan bundle") -> None:
         networks["discriminator"] = discriminator
     if settings.average_with is not None:
         average(generator, load_generator(settings.average_with), settings.average_share)
-    strengths = None
-    if settings.strengthen_on is not None:
-        strengths = strengths_for(generator, networks, settings)
+    strengths = strengths_for(generator, networks, settings)
+    if strengths:
         generator.strengthen(torch.tensor(list(strengths.values())))
 
     parts = {"": settings.model, **sources}  # "" is the output folder itself, which holds the editor
@@ -139,8 +139,13 @@ def average(model: PretrainedModel, other: PretrainedModel, share: float) -> Non
             value.lerp_(theirs[name], share)
 
 
-def strengths_for(generator: Generator, networks: dict[str, PretrainedModel], settings: Settings) -> dict[str, float]:
-    """How strong each attribute's edits should be, 1 or more; the errors are those of :func:`measured_strengths`."""
+def strengths_for(generator: Generator, networks: dict[str, Any], settings: Settings) -> dict[str, float]:
+    """How strong each attribute's edits should be, 1 or more; empty without a dataset to measure on.
+
+    The errors are those of :func:`measured_strengths`.
+    """
+    if settings.strengthen_on is None:
+        return {}
     strengths = measured_strengths(
         generator,
         networks["classifier"],

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from editors import Finds
 from PIL import Image
 
 import stgan.cli
@@ -197,19 +198,6 @@ def aligner():
     if not (BUNDLED / "aligner").is_dir():
         pytest.skip("there is no bundled aligner here")
     return load_companion(BUNDLED, "aligner")
-
-
-class Finds:
-    """A detector that finds what it is told to."""
-
-    def __init__(self, *faces):
-        self.faces = list(faces)
-
-    def detect(self, rgb, confirm=None):
-        return self.faces
-
-    def refine(self, rgb, face):
-        return face
 
 
 UPRIGHT = Face((180, 63, 269, 175), np.array([(204.0, 102), (246, 102), (223, 125), (204, 145), (240, 143)]), 0.94)

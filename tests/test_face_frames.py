@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from editors import Finds
 from numbered_data import encoded
 from PIL import Image
 from scripts import load_script
@@ -104,19 +105,6 @@ def face_at(frame, shrunk=1.0):
     (left, top), (right, bottom) = landmarks.min(axis=0), landmarks.max(axis=0)
     reach = (bottom - top) / 2
     return Face((left - reach, top - reach, right + reach, bottom + reach), landmarks, 0.9)
-
-
-class Finds:
-    """Stands for a detector that finds what it is given."""
-
-    def __init__(self, *faces):
-        self.faces = list(faces)
-
-    def detect(self, rgb, confirm=None):
-        return self.faces
-
-    def refine(self, rgb, face):
-        return face
 
 
 WHOLE = np.array([[0.85, 0, 0.0], [0, 0.85, 20.0]])
