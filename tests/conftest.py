@@ -67,6 +67,11 @@ def drawn_face(labels: dict[str, bool], random: np.random.Generator) -> bytes:
     return encoded.getvalue()
 
 
+@pytest.fixture(autouse=True)
+def _fixed_seed():
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def astronaut():
     """A portrait, uint8 (512, 512, 3): one face, eyes near (205, 110) and (245, 110)."""

@@ -9,22 +9,35 @@ BITS = tuple(f"bit_{bit}" for bit in range(8))
 
 
 def encoded(image, kind="PNG"):
+    """The file of a picture of Pillow or of an array uint8 (H, W, 3)."""
     file = io.BytesIO()
-    image.save(file, kind)
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, kind)
     return file.getvalue()
+
+
+def write_images(folder, images, *, column="image", split="train", shards=1, rows=8, names=None, **columns):
+    """A split of a dataset: Parquet files of encoded images and further columns, in row groups of ``rows``.
+
+    Args:
+        images: pictures of Pillow, arrays uint8 (H, W, 3), or what is stored instead of an encoded image.
+        names: of the images' files; by default they have none.
+    """
+    stored = [each if isinstance(each, bytes) else encoded(each) for each in images]
+    columns[column] = [{"bytes": each, "path": names and names[number]} for number, each in enumerate(stored)]
+    table = datasets.Dataset.from_dict(columns).cast_column(column, datasets.Image())
+    for shard in range(shards):
+        file = folder / f"{split}-{shard:05}-of-{shards:05}.parquet"
+        table.shard(shards, shard, contiguous=True).to_parquet(str(file), batch_size=rows)
+    return folder
 
 
 def numbered_dataset(folder, count=48, shards=2, broken=(), column="photo", **bits):
     """Small images whose labels spell their number in binary; those in ``broken`` cannot be decoded."""
-    images = [encoded(Image.new("RGB", (10, 8), (number, 255 - number, 7))) for number in range(count)]
-    images = [b"no image" if number in broken else data for number, data in enumerate(images)]
-    columns = {column: [{"bytes": data, "path": f"{number}.png"} for number, data in enumerate(images)]}
-    columns |= {name: [bool(number >> bit & 1) for number in range(count)] for bit, name in enumerate(BITS)}
-    table = datasets.Dataset.from_dict(columns | bits).cast_column(column, datasets.Image())
-    for shard in range(shards):
-        file = folder / f"train-{shard:05}-of-{shards:05}.parquet"
-        table.shard(shards, shard, contiguous=True).to_parquet(str(file), batch_size=4)
-    return folder
+    images = [Image.new("RGB", (10, 8), (number, 255 - number, 7)) for number in range(count)]
+    images = [b"no image" if number in broken else image for number, image in enumerate(images)]
+    bits |= {name: [bool(number >> bit & 1) for number in range(count)] for bit, name in enumerate(BITS)}
+    names = [f"{number}.png" for number in range(count)]
+    return write_images(folder, images, column=column, shards=shards, rows=4, names=names, **bits)
 
 
 def numbers(labels):

@@ -2,15 +2,15 @@
 
 import pickle
 import re
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import cv2
 import datasets
 import numpy as np
 import pytest
-import skimage.data
 import torch
-from editors import Finds
-from numbered_data import encoded
+from numbered_data import encoded, write_images
 from PIL import Image
 from scripts import load_script
 
@@ -26,25 +26,9 @@ from stgan.photo.geometry import as_3x3, transform
 ATTRIBUTES = ("Male",)
 
 
-@pytest.fixture(scope="module")
-def astronaut():
-    return skimage.data.astronaut()
-
-
 def marked(rgb):
     """Stands for a locator: the first pixel's red says what is found, and how far the frame is shifted."""
     return {200: NO_FACE, 201: PROFILE}.get(int(rgb[0, 0, 0]), np.array([[0.7, -0.1, rgb[0, 0, 0]], [0.1, 0.7, 20.0]]))
-
-
-class Counted:
-    """A locator that counts how often it is asked."""
-
-    def __init__(self):
-        self.calls = 0
-
-    def __call__(self, rgb):
-        self.calls += 1
-        return marked(rgb)
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +40,13 @@ def photographs(tmp_path_factory):
         noise = np.random.default_rng(number).integers(0, 256, (12, 12, 3), dtype=np.uint8)
         pixels = cv2.resize(noise, (160, 160), interpolation=cv2.INTER_CUBIC)
         pixels[0, 0, 0] = red
-        images.append({"bytes": encoded(Image.fromarray(pixels)), "path": f"{number}.png"})
-    columns = {"image": images, "Male": [number % 2 == 0 for number in range(12)], "caption": ["a face"] * 12}
-    table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
-    table.to_parquet(str(folder / "train-00000-of-00001.parquet"), batch_size=3)
-    return folder
+        images.append(pixels)
+    labels, names = [number % 2 == 0 for number in range(12)], [f"{number}.png" for number in range(12)]
+    return write_images(folder, images, rows=3, names=names, Male=labels, caption=["a face"] * 12)
 
 
 def load(photographs, frames, workers=0, size=32):
     return load_into_memory(photographs, "train", ATTRIBUTES, size, crop="face", frames=frames, workers=workers)
-
-
-# ---------------------------------------------------------------------------------------------------------- locating
 
 
 def test_a_face_is_located_as_the_editor_aligns_it(astronaut, model_folder):
@@ -122,7 +101,7 @@ WHOLE = np.array([[0.85, 0, 0.0], [0, 0.85, 20.0]])
 )
 def test_a_rejected_photograph_has_a_reason(faces, reason):
     locate = FaceLocator(None)
-    locate._detector = Finds(*faces)
+    locate._detector = SimpleNamespace(detect=lambda rgb: list(faces), refine=lambda rgb, face: face)
     found = locate(np.zeros((256, 256, 3), np.uint8))
     assert (found == reason) if reason else np.allclose(found, WHOLE)  # of several faces the largest
 
@@ -146,9 +125,6 @@ def test_the_aligner_of_a_model_folder_locates(model_folder, tmp_path):
     assert frames.file == tmp_path / "cache" / f"{frames.locate.fingerprint}.jsonl"
 
 
-# ------------------------------------------------------------------------------------------------------ on disk, once
-
-
 def test_a_crop_is_the_located_frames(photographs, tmp_path):
     """Against OpenCV's own warp, at the photograph's density."""
     data = load(photographs, FaceFrames(marked, "a", tmp_path), size=119)  # 170 * .7: one pixel for each
@@ -162,23 +138,23 @@ def test_a_crop_is_the_located_frames(photographs, tmp_path):
 
 
 def test_each_photograph_is_located_once(photographs, tmp_path):
-    locate = Counted()
+    locate = Mock(side_effect=marked)
     first = load(photographs, FaceFrames(locate, "a", tmp_path))
-    assert locate.calls == 12
+    assert locate.call_count == 12
     again = load(photographs, FaceFrames(locate, "a", tmp_path), workers=2)
     larger = load(photographs, FaceFrames(locate, "a", tmp_path), size=48)
-    assert locate.calls == 12
+    assert locate.call_count == 12
     assert torch.equal(first.images, again.images)
     assert larger.images.shape == (9, 3, 48, 48)
     load(photographs, FaceFrames(locate, "another aligner", tmp_path))
-    assert locate.calls == 24
+    assert locate.call_count == 24
 
 
 def test_workers_share_one_file(photographs, tmp_path):
     together = load(photographs, FaceFrames(marked, "a", tmp_path), workers=2)
-    locate = Counted()
+    locate = Mock(side_effect=marked)
     assert torch.equal(load(photographs, FaceFrames(locate, "a", tmp_path)).images, together.images)
-    assert locate.calls == 0
+    assert locate.call_count == 0
 
 
 def test_a_half_written_line_costs_one_search(photographs, tmp_path):
@@ -187,9 +163,9 @@ def test_a_half_written_line_costs_one_search(photographs, tmp_path):
     content = frames.file.read_text()
     frames.file.write_text(content[: content.rindex("]") - 8])
     for calls in (1, 0):
-        locate = Counted()
+        locate = Mock(side_effect=marked)
         assert torch.equal(load(photographs, FaceFrames(locate, "a", tmp_path)).images, expected.images)
-        assert locate.calls == calls
+        assert locate.call_count == calls
 
 
 def test_a_locator_can_be_sent_to_another_process(astronaut):
@@ -208,9 +184,6 @@ def test_a_photograph_turned_by_its_exif_data_is_located_upright(astronaut, tmp_
     preprocess = Preprocess(64, "face", FaceFrames(locate, locate.fingerprint, tmp_path))
     ours, theirs = (preprocess((tmp_path / f"{name}.png").read_bytes()) for name in ("turned", "upright"))
     assert np.array_equal(ours, theirs)
-
-
-# ------------------------------------------------------------------------------------------------------------ counted
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -265,18 +238,13 @@ def test_frames_multiply_as_matrices(tmp_path, astronaut):
     assert np.allclose(as_3x3(found) @ as_3x3(cv2.invertAffineTransform(found)), np.eye(3))
 
 
-# -------------------------------------------------------------------------------------------------------- compared
-
-
 def test_the_benchmark_compares_the_located_crop_with_the_fixed_one(astronaut, model_folder, tmp_path, capsys):
     """On the astronaut's face, cut out as CelebA-HQ would show it."""
     benchmark = load_script("benchmarks/frames.py")
     located = FaceLocator(None)(astronaut)
     to_square = as_3x3(cv2.invertAffineTransform(celebahq_frame(256))) @ as_3x3(located)
     square = cv2.warpAffine(astronaut, to_square[:2], (256, 256), flags=cv2.INTER_CUBIC)
-    columns = {"image": [{"bytes": encoded(Image.fromarray(each)), "path": None} for each in (square, 0 * square)]}
-    table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
-    table.to_parquet(str(tmp_path / "validation.parquet"))
+    write_images(tmp_path, [square, 0 * square], split="validation")
     benchmark.yunet_path = lambda: None
     benchmark.main(benchmark.Settings(str(tmp_path), model=str(model_folder)))
     found = re.match(r"2 images, cascades: corners (.*?) px apart .*; rejected: 1 no face; ", capsys.readouterr().out)

@@ -1,9 +1,8 @@
 """Datasets in memory give each image once an epoch, shared out to the processes, and a batch by its number."""
 
-import datasets
 import pytest
 import torch
-from numbered_data import encoded
+from numbered_data import write_images
 from PIL import Image
 
 from stgan.data import DataError, MemoryBatches, MemoryDataset, Source, StreamBatches, load_into_memory
@@ -83,21 +82,12 @@ def test_fewer_images_than_a_batch_are_refused(in_memory, batch, world):
         MemoryBatches(in_memory, batch, 0, 0, world)
 
 
-# ---------------------------------------------------------------------------------------------------- several datasets
-
-
 def square_dataset(folder, count, side, first):
     """Plain squares of one colour each, which is their number; the label says whether it is even."""
-    images = [encoded(Image.new("RGB", (side, side), (number,) * 3)) for number in range(first, first + count)]
-    columns = {
-        "picture": [{"bytes": data, "path": None} for data in images],
-        "even": [number % 2 == 0 for number in range(first, first + count)],
-        f"only_in_{folder.name}": [1] * count,
-    }
     folder.mkdir()
-    table = datasets.Dataset.from_dict(columns).cast_column("picture", datasets.Image())
-    table.to_parquet(str(folder / "train-00000-of-00001.parquet"))
-    return folder
+    images = [Image.new("RGB", (side, side), (number,) * 3) for number in range(first, first + count)]
+    even = [number % 2 == 0 for number in range(first, first + count)]
+    return write_images(folder, images, column="picture", even=even, **{f"only_in_{folder.name}": [1] * count})
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +128,7 @@ def test_a_mistake_in_the_second_dataset_shows_before_the_first_is_decoded(two_d
 
 def test_what_is_left_out_is_counted_over_all_datasets(two_datasets, tmp_path):
     images = [Image.new("RGB", (20, 20 + number % 2)) for number in range(8)]
-    columns = {"image": [{"bytes": encoded(each), "path": None} for each in images], "even": [True] * 8}
-    table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
-    table.to_parquet(str(tmp_path / "train.parquet"))
+    write_images(tmp_path, images, even=[True] * 8)
     data = load_into_memory([Source(tmp_path, "celebahq"), Source(two_datasets[1])], "train", ("even",), 8, workers=0)
     assert str(data.skipped) == (
         "0 of 17 images skipped as undecodable; 4 images rejected: 4 not square (first: row 1, row 3, row 5, row 7)"

@@ -11,11 +11,6 @@ from small_models import GENERATORS, MODELS, pictures, stirred
 from stgan.models import STGAN, ModelFolderError, load_companion, load_generator
 
 
-@pytest.fixture(autouse=True)
-def _fixed_seed():
-    torch.manual_seed(0)
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_a_saved_model_comes_back_exactly(name, tmp_path):
     model = stirred(MODELS[name]())

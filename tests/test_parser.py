@@ -25,8 +25,8 @@ from stgan.evaluation.parsing import (
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, FaceParser
 from stgan.models.efficientnet import WEIGHTS_PACKAGE, EfficientNetLite0, from_package_names
-from stgan.training.disturbing import disturbed, moved, with_glasses, with_obstacles
 from stgan.training.parsing import dice_loss
+from stgan.training.views import disturbed, moved, with_glasses, with_obstacles
 
 SKIN, EYEGLASSES, EYES, HAIR, HAT = (
     PARSER_CLASSES.index(name) for name in ("skin", "eyeglasses", "eyes", "hair", "hat")

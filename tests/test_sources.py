@@ -94,9 +94,6 @@ def test_the_tables_of_a_download_are_found_as_csv_in_a_folder_too(name, celeba_
         open_split(tmp_path, "train")
 
 
-# ----------------------------------------------------------------------------------------------------------- mistakes
-
-
 @pytest.mark.parametrize("source", ["/nowhere", "./nowhere", "nowhere", "~/nowhere"])
 def test_a_dataset_that_is_nowhere_says_what_could_be_given(source):
     with pytest.raises(DataError, match=r"owner/name.*train-\*\.parquet.*list_attr_celeba"):
@@ -188,16 +185,16 @@ def test_undecodable_images_are_skipped_counted_and_named(tmp_path, streaming):
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["memory", "stream"])
-def test_more_than_one_in_a_hundred_undecodable_images_stop_the_run(tmp_path, streaming):
-    numbered_dataset(tmp_path, 200, shards=1, broken=(3, 77, 150))
-    with pytest.raises(DataError, match=r"3 of 200 images could not be decoded, more than 1%. The first: .*77\.png"):
-        read_all(tmp_path, streaming)
-
-
-@pytest.mark.parametrize("streaming", [False, True], ids=["memory", "stream"])
-def test_a_dataset_of_which_nothing_can_be_decoded_says_so(tmp_path, streaming):
-    numbered_dataset(tmp_path, 20, shards=1, broken=range(20))
-    with pytest.raises(DataError, match=r"of 20 images could not be decoded|11 of 11 images could not be decoded"):
+@pytest.mark.parametrize(
+    ("count", "broken", "message"),
+    [
+        (200, (3, 77, 150), r"3 of 200 images could not be decoded, more than 1%. The first: .*77\.png"),
+        (20, range(20), r"of 20 images could not be decoded|11 of 11 images could not be decoded"),
+    ],
+)
+def test_more_than_one_in_a_hundred_undecodable_images_stop_the_run(count, broken, message, tmp_path, streaming):
+    numbered_dataset(tmp_path, count, shards=1, broken=broken)
+    with pytest.raises(DataError, match=message):
         read_all(tmp_path, streaming)
 
 

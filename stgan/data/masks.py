@@ -53,21 +53,14 @@ def load_masks(
 ) -> MemoryDataset:
     """Decode a split with masks into memory, in the dataset's order.
 
-    Args:
-        source, split, revision: see :func:`stgan.data.sources.open_split`. The dataset has a column ``mask``: images
-            of the same size as the photographs, whose pixels hold CelebAMask-HQ's values.
-        image_size, crop: see :class:`stgan.data.preprocess.Preprocess`; any crop but ``face``.
-        max_samples: read at most this many images.
-        skip_samples: leave out this many images at the start.
-        workers: processes that decode.
-        progress: show a progress bar.
+    The dataset has a column ``mask``: images of the same size as the photographs, whose pixels hold CelebAMask-HQ's
+    values. The other arguments and errors are those of :func:`stgan.data.load_into_memory`, without the crop ``face``.
 
     Returns:
         Images uint8 (N, 3, S, S); in place of labels masks uint8 (N, S, S) with the parser's classes.
 
     Raises:
-        DataError: see :func:`stgan.data.sources.open_split`; or there is no column ``mask``, or more than 1 % of the
-            images cannot be decoded.
+        DataError: there is no column ``mask``, or the crop is ``face``.
     """
     if crop == "face":
         raise DataError("--crop face is not for masks: use celebahq for CelebAMask-HQ, or center, none or celeba.")
@@ -75,16 +68,15 @@ def load_masks(
     last = len(dataset) if max_samples is None else min(skip_samples + max_samples, len(dataset))
     rows = _MaskedRows(dataset.select(range(min(skip_samples, last), last)), Preprocess(image_size, crop))
     loader = torch.utils.data.DataLoader(rows, batch_size=64, num_workers=workers, collate_fn=list)
-    images, masks, skipped = [], [], SkippedImages()
+    decoded, skipped = [], SkippedImages()
     for batch in tqdm(loader, desc=f"decoding {split}", disable=not progress):
-        decoded = [row for row in batch if not isinstance(row, Skipped)]
+        decoded += [row for row in batch if not isinstance(row, Skipped)]
         skipped.add(len(batch), [row for row in batch if isinstance(row, Skipped)])
-        images += [torch.from_numpy(image) for image, _ in decoded]
-        masks += [torch.from_numpy(mask) for _, mask in decoded]
     skipped.check()
-    if not images:
+    if not decoded:
         raise DataError(f"The split {split!r} of {source} is empty.")
-    return MemoryDataset(torch.stack(images), torch.stack(masks), skipped)
+    images, masks = (torch.from_numpy(np.stack(parts)) for parts in zip(*decoded, strict=True))
+    return MemoryDataset(images, masks, skipped)
 
 
 def open_masks(source: str | Path, split: str, *, revision: str | None = None) -> datasets.Dataset:

@@ -226,7 +226,8 @@ class PairedBatches:
 
     def draw(self, number: int) -> Batch:
         """Batch ``number``: uint8 (B1 + B2, 3, S, S) and float labels (B1 + B2, A)."""
-        return tuple(map(torch.cat, zip(self.first.draw(number), self.second.draw(number), strict=True)))
+        (images, labels), (more_images, more_labels) = self.first.draw(number), self.second.draw(number)
+        return torch.cat([images, more_images]), torch.cat([labels, more_labels])
 
     def state_dict(self) -> dict[str, Any]:
         """Empty, as for each of the two."""

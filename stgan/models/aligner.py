@@ -1,13 +1,13 @@
 """A small network that estimates how a face lies in a rough crop, and whether there is a face at all."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stgan.models.layers import ResidualBlock, conv_norm, xavier_initialise
+from stgan.models.layers import residual_stages, xavier_initialise
 from stgan.models.pretrained import PretrainedModel
 
 VIEW_SHARE = 0.82
@@ -49,11 +49,7 @@ class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
         if image_size % 8:
             raise ValueError(f"image_size must be a multiple of 8, not {image_size}.")
         self.image_size = image_size
-        stages: list[nn.Module] = [conv_norm(3, width, stride=2), nn.ReLU(inplace=True)]
-        for channels in (2 * width, 4 * width):
-            stages += [conv_norm(channels // 2, channels, stride=2), nn.ReLU(inplace=True)]
-            stages += [ResidualBlock(channels) for _ in range(blocks)]
-        self.features = nn.Sequential(*stages)
+        self.features = residual_stages(width, blocks, stages=2)
         self.head = nn.Sequential(  # flattened, not averaged: the answer is about positions
             nn.Conv2d(4 * width, 32, 1),
             nn.ReLU(inplace=True),
@@ -65,7 +61,7 @@ class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
         # A view shows a face where its logit exceeds this; calibrated on validation images after training.
         self.register_buffer("threshold", torch.zeros(()))
         self.apply(xavier_initialise)
-        nn.init.zeros_(self.head[-1].weight)  # untrained, it calls every view upright
+        nn.init.zeros_(cast(nn.Linear, self.head[-1]).weight)  # untrained, it calls every view upright
 
     def forward(self, view: Tensor) -> Similarities:
         """Views (N, 3, S, S) in [-1, 1]."""

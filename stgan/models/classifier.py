@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.models.layers import ResidualBlock, conv_norm, xavier_initialise
+from stgan.models.layers import residual_stages, xavier_initialise
 from stgan.models.pretrained import PretrainedModel
 
 
@@ -36,11 +36,7 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
         super().__init__()
         self.attributes = tuple(attributes)
         self.image_size = image_size
-        stages: list[nn.Module] = [conv_norm(3, width, stride=2), nn.ReLU(inplace=True)]
-        for channels in (2 * width, 4 * width, 8 * width):
-            stages += [conv_norm(channels // 2, channels, stride=2), nn.ReLU(inplace=True)]
-            stages += [ResidualBlock(channels) for _ in range(blocks)]
-        self.features = nn.Sequential(*stages)
+        self.features = residual_stages(width, blocks, stages=3)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(8 * width, len(self.attributes))
         # An attribute is present where its probability exceeds this; calibrated on validation images after training.
@@ -57,7 +53,8 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
 
     def feature_maps(self, image: Tensor) -> list[Tensor]:
         """Output (N, C, H, W) of each stage, finest first: 1/2, 1/4, 1/8 and 1/16 of ``image_size`` wide."""
-        image, maps = self.resized(image), []
+        image = self.resized(image)
+        maps: list[Tensor] = []
         for layer in self.features:
             feature = layer(maps[-1] if maps else image)
             if isinstance(layer, nn.Sequential):  # a strided convolution opens a stage

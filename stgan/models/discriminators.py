@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.models.layers import LEAKY_SLOPE, downsample, he_initialise, norm_layer, xavier_initialise
+from stgan.models.layers import LEAKY_SLOPE, downsample, he_initialise, layer_widths, norm_layer, xavier_initialise
 from stgan.models.pretrained import PretrainedModel
 
 
@@ -38,14 +38,12 @@ class Discriminator(PretrainedModel):
         conditional: bool = False,
     ):
         super().__init__()
-        if image_size % 2**layers:
-            raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
+        widths = layer_widths(image_size, width, layers, max_width)
         if norm != "none" and image_size == 2**layers:
             raise ValueError(
                 f"{layers} layers leave one pixel of an image of {image_size}, which InstanceNorm cannot normalise: "
                 "use fewer layers, larger images or norm none."
             )
-        widths = [min(width * 2**layer, max_width) for layer in range(layers)]
         flat = widths[-1] * (image_size // 2**layers) ** 2
         self.trunk = nn.Sequential(
             *(
@@ -93,9 +91,7 @@ class PatchDiscriminator(PretrainedModel):
         conditional: bool = False,
     ):
         super().__init__()
-        if image_size % 2**layers:
-            raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
-        widths = [width * 2**layer for layer in range(layers)]
+        widths = layer_widths(image_size, width, layers)
         self.trunk = nn.Sequential(
             *(
                 nn.Sequential(downsample(inputs, outputs, bias=True), nn.LeakyReLU(0.01, inplace=True))

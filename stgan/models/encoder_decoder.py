@@ -4,7 +4,7 @@ Source: STGAN, arXiv 1904.09709, section 3; AttGAN, arXiv 1711.10678; sizes as i
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from stgan.models.layers import (
     batch_norm,
     concat_planes,
     downsample,
+    layer_widths,
     norm_layer,
     upsample,
     xavier_initialise,
@@ -87,106 +88,7 @@ class SelectiveTransferUnit(nn.Module):
 
 
 class EncoderDecoder(Generator):
-    """The common architecture; :class:`STGAN` and :class:`AttGAN` are settings of it.
-
-    See :class:`STGAN` for the arguments.
-    """
-
-    def __init__(
-        self,
-        attributes: Sequence[str],
-        image_size: int,
-        width: int,
-        max_width: int,
-        layers: int,
-        stu_layers: int,
-        stu_kernel: int,
-        stu_state: str,
-        stu_norm: str,
-        skip_layers: int,
-        inject_layers: int,
-        label_mode: str,
-        norm_decay: float,
-        soft_mask: bool,
-        use_regions: bool,
-    ):
-        super().__init__(attributes, image_size, label_mode, soft_mask, use_regions)
-        if image_size % 2**layers:
-            raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
-        if not 0 <= stu_layers < layers:
-            raise ValueError(f"stu_layers must be between 0 and layers - 1 = {layers - 1}, not {stu_layers}.")
-        if stu_layers and skip_layers < stu_layers:
-            raise ValueError(
-                f"skip_layers ({skip_layers}) must be at least stu_layers ({stu_layers}): "
-                "a transfer unit feeds a skip connection."
-            )
-        self.skip_layers = min(skip_layers, layers - 1)
-        self.inject_layers = min(inject_layers, layers - 1)
-        attribute_count = len(self.attributes)
-        widths = [min(width * 2**layer, max_width) for layer in range(layers)]
-
-        self.encoder = nn.ModuleList(
-            nn.Sequential(
-                downsample(inputs, outputs), batch_norm(outputs, norm_decay), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)
-            )
-            for inputs, outputs in zip([3, *widths], widths, strict=False)
-        )
-        self.transfer_units = nn.ModuleList()  # from the innermost to the outermost
-        for unit in range(stu_layers):
-            injected = attribute_count if unit <= self.inject_layers else 0
-            channels, state_channels = widths[layers - 2 - unit], widths[layers - 1 - unit] + injected
-            self.transfer_units.append(SelectiveTransferUnit(channels, state_channels, stu_kernel, stu_norm, stu_state))
-        self.decoder = nn.ModuleList()  # from the innermost to the image
-        inputs = widths[-1]
-        for layer in range(layers - 1):
-            outputs = widths[layers - 1 - layer]
-            inputs += attribute_count if layer <= self.inject_layers else 0
-            self.decoder.append(
-                nn.Sequential(upsample(inputs, outputs), batch_norm(outputs, norm_decay), nn.ReLU(inplace=True))
-            )
-            inputs = outputs + (widths[layers - 2 - layer] if layer < self.skip_layers else 0)
-        inputs += attribute_count if layers - 1 <= self.inject_layers else 0
-        self.to_image = upsample(inputs, self.output_channels, bias=True)
-        self.apply(xavier_initialise)
-        for transfer_unit in self.transfer_units:
-            transfer_unit.initialise()
-        self.open_mask(self.to_image)
-
-    def condition_kernels(self) -> list[Tensor]:
-        layers = [unit.upsample for unit in self.transfer_units[: self.inject_layers + 1]]
-        layers += [upsampling[0] for upsampling in self.decoder[: self.inject_layers + 1]]
-        layers += [self.to_image] if self.inject_layers > len(self.decoder) - 1 else []
-        return [layer.weight[-len(self.attributes) :] for layer in layers]  # the planes come last
-
-    def encode(self, image: Tensor) -> Features:
-        """Features of images (N, 3, S, S) in [-1, 1], for any number of edits."""
-        maps, feature = [], image
-        for layer in self.encoder:
-            feature = layer(feature)
-            maps.append(feature)
-        return Features(image, tuple(maps))
-
-    def decode_outputs(self, features: Features, att_diff: Tensor) -> Tensor:
-        features = Features(*_repeat_rows(features, att_diff.shape[0]))
-        innermost = features.maps[-1]
-        skips = list(features.maps[-2::-1])  # from the innermost to the outermost
-        hidden_state = innermost
-        for unit, transfer in enumerate(self.transfer_units):
-            injected = att_diff if unit <= self.inject_layers else None
-            skips[unit], hidden_state = transfer(skips[unit], hidden_state, injected)
-
-        decoded = concat_planes([innermost], att_diff)
-        for layer, upsampling in enumerate(self.decoder):
-            decoded = upsampling(decoded)
-            maps = [decoded, skips[layer]] if layer < self.skip_layers else [decoded]
-            decoded = concat_planes(maps, att_diff if layer < self.inject_layers else None)
-        return self.to_image(decoded)
-
-
-class STGAN(EncoderDecoder):
-    """STGAN's generator: attribute difference in, selective transfer units on the skips.
-
-    At the defaults, the paper's settings for 128 px, it has 74,998,771 parameters.
+    """The common architecture; :class:`STGAN` and :class:`AttGAN` are settings of it. The defaults are STGAN's.
 
     Args:
         attributes: names of the A attributes it edits, in the order of att_diff.
@@ -225,16 +127,89 @@ class STGAN(EncoderDecoder):
         soft_mask: bool = False,
         use_regions: bool = False,
     ):
-        super().__init__(
-            attributes, image_size, width, max_width, layers, stu_layers, stu_kernel, stu_state, stu_norm,
-            skip_layers, inject_layers, label_mode, norm_decay, soft_mask, use_regions,
-        )  # fmt: skip
+        super().__init__(attributes, image_size, label_mode, soft_mask, use_regions)
+        widths = layer_widths(image_size, width, layers, max_width)
+        if not 0 <= stu_layers < layers:
+            raise ValueError(f"stu_layers must be between 0 and layers - 1 = {layers - 1}, not {stu_layers}.")
+        if stu_layers and skip_layers < stu_layers:
+            raise ValueError(
+                f"skip_layers ({skip_layers}) must be at least stu_layers ({stu_layers}): "
+                "a transfer unit feeds a skip connection."
+            )
+        self.skip_layers = min(skip_layers, layers - 1)
+        self.inject_layers = min(inject_layers, layers - 1)
+        attribute_count = len(self.attributes)
+
+        self.encoder = nn.ModuleList(
+            nn.Sequential(
+                downsample(inputs, outputs), batch_norm(outputs, norm_decay), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)
+            )
+            for inputs, outputs in zip([3, *widths], widths, strict=False)
+        )
+        self.transfer_units = nn.ModuleList()  # from the innermost to the outermost
+        for unit in range(stu_layers):
+            injected = attribute_count if unit <= self.inject_layers else 0
+            channels, state_channels = widths[layers - 2 - unit], widths[layers - 1 - unit] + injected
+            self.transfer_units.append(SelectiveTransferUnit(channels, state_channels, stu_kernel, stu_norm, stu_state))
+        self.decoder = nn.ModuleList()  # from the innermost to the image
+        inputs = widths[-1]
+        for layer in range(layers - 1):
+            outputs = widths[layers - 1 - layer]
+            inputs += attribute_count if layer <= self.inject_layers else 0
+            self.decoder.append(
+                nn.Sequential(upsample(inputs, outputs), batch_norm(outputs, norm_decay), nn.ReLU(inplace=True))
+            )
+            inputs = outputs + (widths[layers - 2 - layer] if layer < self.skip_layers else 0)
+        inputs += attribute_count if layers - 1 <= self.inject_layers else 0
+        self.to_image = upsample(inputs, self.output_channels, bias=True)
+        self.apply(xavier_initialise)
+        for transfer_unit in self.transfer_units:
+            cast(SelectiveTransferUnit, transfer_unit).initialise()
+        self.open_mask(self.to_image)
+
+    def condition_kernels(self) -> list[Tensor]:
+        layers: list[Any] = [unit.upsample for unit in self.transfer_units[: self.inject_layers + 1]]
+        layers += [cast(nn.Sequential, upsampling)[0] for upsampling in self.decoder[: self.inject_layers + 1]]
+        layers += [self.to_image] if self.inject_layers > len(self.decoder) - 1 else []
+        return [layer.weight[-len(self.attributes) :] for layer in layers]  # the planes come last
+
+    def encode(self, image: Tensor) -> Features:
+        """Features of images (N, 3, S, S) in [-1, 1], for any number of edits."""
+        maps, feature = [], image
+        for layer in self.encoder:
+            feature = layer(feature)
+            maps.append(feature)
+        return Features(image, tuple(maps))
+
+    def decode_outputs(self, features: Features, att_diff: Tensor) -> Tensor:
+        features = Features(*_repeat_rows(features, att_diff.shape[0]))
+        innermost = features.maps[-1]
+        skips = list(features.maps[-2::-1])  # from the innermost to the outermost
+        hidden_state = innermost
+        for unit, transfer in enumerate(self.transfer_units):
+            injected = att_diff if unit <= self.inject_layers else None
+            skips[unit], hidden_state = transfer(skips[unit], hidden_state, injected)
+
+        decoded = concat_planes([innermost], att_diff)
+        for layer, upsampling in enumerate(self.decoder):
+            decoded = upsampling(decoded)
+            maps = [decoded, skips[layer]] if layer < self.skip_layers else [decoded]
+            decoded = concat_planes(maps, att_diff if layer < self.inject_layers else None)
+        return self.to_image(decoded)
+
+
+class STGAN(EncoderDecoder):
+    """STGAN's generator: attribute difference in, selective transfer units on the skips.
+
+    At the defaults, the paper's settings for 128 px, it has 74,998,771 parameters. Arguments as in
+    :class:`EncoderDecoder`.
+    """
 
 
 class AttGAN(EncoderDecoder):
     """AttGAN's generator: target attributes in, one plain skip, no constraint on the latent code.
 
-    Source: arXiv 1711.10678, in the official STGAN code's sizes. Arguments as in :class:`STGAN`.
+    Source: arXiv 1711.10678, in the official STGAN code's sizes. Arguments as in :class:`EncoderDecoder`.
     """
 
     def __init__(
@@ -252,8 +227,9 @@ class AttGAN(EncoderDecoder):
         use_regions: bool = False,
     ):
         super().__init__(
-            attributes, image_size, width, max_width, layers, 0, 3, "stu", "none",
-            skip_layers, inject_layers, label_mode, norm_decay, soft_mask, use_regions,
+            attributes, image_size, width, max_width, layers, stu_layers=0, skip_layers=skip_layers,
+            inject_layers=inject_layers, label_mode=label_mode, norm_decay=norm_decay, soft_mask=soft_mask,
+            use_regions=use_regions,
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Base class of the editors: their attributes, the condition that requests an edit, and the optional soft mask."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ class Generator(PretrainedModel):
     Subclasses implement ``encode`` and ``decode_outputs``; those that :meth:`strengthen` may change implement
     ``condition_kernels`` too. The features that ``encode`` returns have an ``image``, which is what they encode.
     """
+
+    regions: Tensor | None
 
     def __init__(self, attributes: Sequence[str], image_size: int, label_mode: str, soft_mask: bool, use_regions: bool):
         super().__init__()
@@ -61,7 +63,7 @@ class Generator(PretrainedModel):
 
     def open_mask(self, output_layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
         """Initialise the mask to 0.88 everywhere, so that training learns the colours before the mask."""
-        if self.soft_mask:
+        if self.soft_mask and output_layer.bias is not None:
             nn.init.constant_(output_layer.bias[3:], 2.0)
 
     def condition(self, source: Tensor, target: Tensor, intensity: float | Tensor = 1.0) -> Tensor:
@@ -149,14 +151,15 @@ class Generator(PretrainedModel):
             condition: (M, A); row i edits image i modulo N.
             regions: (N, A, S, S), of each image; by default those of the mean face.
         """
-        changes = (condition != 0).to(self.regions.dtype)
+        mean_face = cast(Tensor, self.regions)
+        changes = (condition != 0).to(mean_face.dtype)
         if regions is None or len(regions) == 1:
-            union = changes @ (self.regions if regions is None else regions[0].to(changes.dtype)).flatten(1)
+            union = changes @ (mean_face if regions is None else regions[0].to(changes.dtype)).flatten(1)
         else:
             rows = torch.arange(len(changes), device=changes.device) % len(regions)
             union = torch.einsum("ma,map->mp", changes, regions.to(changes.dtype).flatten(2)[rows])
         union = union.clamp(max=1) + (changes.sum(dim=1, keepdim=True) == 0)
-        return union.reshape(-1, 1, *self.regions.shape[1:])
+        return union.reshape(-1, 1, *mean_face.shape[1:])
 
     def decode(self, features: Any, att_diff: Tensor, regions: Tensor | None = None) -> Tensor:
         """Edited images (M, 3, S, S) in [-1, 1] for M edits of the N encoded images; row i edits image i modulo N."""

@@ -1,5 +1,7 @@
 """Layers that the networks share, with the official code's initialisation and norm constants."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -20,10 +22,21 @@ def instance_norm(channels: int) -> nn.InstanceNorm2d:
 
 def norm_layer(kind: str, channels: int) -> nn.Module:
     """``none`` | ``bn`` | ``in``, as the official code names them."""
-    layers = {"none": lambda _: nn.Identity(), "bn": batch_norm, "in": instance_norm}
+    layers: dict[str, Callable[[int], nn.Module]] = {"none": nn.Identity, "bn": batch_norm, "in": instance_norm}
     if kind not in layers:
         raise ValueError(f"Unknown norm {kind!r}: use one of {', '.join(layers)}.")
     return layers[kind](channels)
+
+
+def layer_widths(image_size: int, width: int, layers: int, max_width: int | None = None) -> list[int]:
+    """Channels of stride-2 layers, doubled from one to the next up to ``max_width``.
+
+    Raises:
+        ValueError: the image's side is no multiple of 2**layers.
+    """
+    if image_size % 2**layers:
+        raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
+    return [min(width * 2**layer, max_width or width * 2**layer) for layer in range(layers)]
 
 
 def downsample(in_channels: int, out_channels: int, *, bias: bool = False) -> nn.Conv2d:
@@ -46,6 +59,15 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.activation(x + self.body(x))
+
+
+def residual_stages(width: int, blocks: int, stages: int) -> nn.Sequential:
+    """A strided convolution to ``width`` channels, then stages that halve the side and double the channels."""
+    layers: list[nn.Module] = [conv_norm(3, width, stride=2), nn.ReLU(inplace=True)]
+    for channels in (width << stage for stage in range(1, stages + 1)):
+        layers += [conv_norm(channels // 2, channels, stride=2), nn.ReLU(inplace=True)]
+        layers += [ResidualBlock(channels) for _ in range(blocks)]
+    return nn.Sequential(*layers)
 
 
 def conv_norm(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:

@@ -1,5 +1,7 @@
 """A small network that says of each pixel of a face what it shows: skin, hair, eyeglasses and so on."""
 
+from collections import OrderedDict
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -54,7 +56,8 @@ class FaceParser(PretrainedModel, pipeline_tag="image-segmentation"):
 
     def logits(self, image: Tensor) -> Tensor:
         """Logits (N, 10, S, S) of images (N, 3, S, S) in [-1, 1] at the network's own size, or any multiple of 16."""
-        *finer, coarsest = [image, *self.encoder(image)]
+        maps: list[Tensor] = [image, *self.encoder(image)]
+        *finer, coarsest = maps
         feature = self.bottleneck(coarsest)
         for layer, skip in zip(self.decoder, reversed(finer), strict=True):
             feature = F.interpolate(feature, size=skip.shape[-2:], mode="bilinear")
@@ -70,12 +73,9 @@ def resized(image: Tensor, size: int) -> Tensor:
 
 
 def _convolution(in_channels: int, channels: int, kernel: int = 3) -> nn.Sequential:
-    layers = {
+    layers: dict[str, nn.Module] = {
         "convolution": nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2, bias=False),
         "norm": nn.BatchNorm2d(channels),
         "activation": nn.ReLU(inplace=True),
     }
-    block = nn.Sequential()
-    for name, layer in layers.items():
-        block.add_module(name, layer)
-    return block
+    return nn.Sequential(OrderedDict(layers))

@@ -4,7 +4,7 @@ import inspect
 import json
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import safetensors
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
@@ -15,6 +15,7 @@ from torch import nn
 from stgan.hub.errors import CONNECTION_ERRORS
 
 DOWNLOAD_SETTINGS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+DOWNLOAD_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, ValueError)  # ValueError: no valid name
 Model = TypeVar("Model", bound="PretrainedModel")
 
 
@@ -45,7 +46,7 @@ def read_config(folder_or_hub_id: str | os.PathLike, **download: Any) -> dict[st
 def _download(repo_id: str, name: str, **download: Any) -> Path:
     try:
         return Path(hf_hub_download(repo_id, name, **download))
-    except (*CONNECTION_ERRORS, ValueError) as error:  # absent, no network, or not a valid repository name
+    except DOWNLOAD_ERRORS as error:
         raise ModelFolderError(
             f"There is no folder {repo_id}, and {name} could not be downloaded from the Hub ({error})."
         ) from error
@@ -67,7 +68,7 @@ class PretrainedModel(
     @property
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as stored in ``config.json``."""
-        return dict(self._hub_mixin_config)
+        return dict(cast(dict[str, Any], self._hub_mixin_config))
 
     def parameter_count(self) -> int:
         """Number of trainable values."""
@@ -96,32 +97,13 @@ class PretrainedModel(
         return super().from_pretrained(name, **settings)
 
     @classmethod
-    def _from_pretrained(
-        cls: type[Model],
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        map_location: str = "cpu",
-        **model_kwargs: Any,
-    ) -> Model:
-        if Path(model_id).is_dir():
-            weights = Path(model_id) / SAFETENSORS_SINGLE_FILE
-        else:
-            weights = _download(
-                model_id,
-                SAFETENSORS_SINGLE_FILE,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
-            )
+    def _from_pretrained(cls: type[Model], *, model_id: str, map_location: str = "cpu", **settings: Any) -> Model:
+        download = {name: settings.pop(name) for name in DOWNLOAD_SETTINGS}
+        weights = Path(model_id) / SAFETENSORS_SINGLE_FILE
+        if not Path(model_id).is_dir():
+            weights = _download(model_id, SAFETENSORS_SINGLE_FILE, **download)
         try:
-            model = cls(**model_kwargs)
+            model = cls(**settings)
         except (TypeError, ValueError) as error:
             raise ModelFolderError(f"{model_id}/{CONFIG_NAME} does not describe a {cls.__name__}: {error}") from error
         model._load_weights(weights, model_id)

@@ -45,7 +45,7 @@ class StarGAN(Generator):
         width: channels of the first layer.
         residual_blocks: blocks at a quarter of the resolution.
         label_mode: ``target`` (the paper) or ``difference``.
-        soft_mask, use_regions: see :class:`stgan.models.STGAN`.
+        soft_mask, use_regions: see :class:`stgan.models.EncoderDecoder`.
     """
 
     def __init__(

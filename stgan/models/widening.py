@@ -3,8 +3,8 @@
 Source: Net2Net, arXiv 1511.05641, section 2.3 (Net2WiderNet).
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -65,7 +65,7 @@ def widened(generator: EncoderDecoder, width: int) -> EncoderDecoder:
 
 
 def _layers(generator: EncoderDecoder) -> Iterator[Layer]:
-    widths = [layer[0].out_channels for layer in generator.encoder]
+    widths = [layer[0].out_channels for layer in cast(Iterable[Any], generator.encoder)]
     planes = (len(generator.attributes),)
     for index, (read, written) in enumerate(zip((3, *widths), widths, strict=False)):
         yield Layer(f"encoder.{index}.0", f"encoder.{index}.1", False, (read,), (written,))

@@ -1,6 +1,7 @@
-"""Full training states on disk: written whole or not at all, found again, and removed when too old."""
+"""What a run leaves on disk: full training states and the model folder, each written whole or not at all."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from stgan.card import TRAINING_FILE, remove_records, write_card
 from stgan.training.config import SUPERVISED, TrainingConfig, current_names
+from stgan.training.objective import Objective
 
 # Options that the tensors of a checkpoint or the order of its batches depend on. The method is the checkpoint's.
 RESUME_SETTINGS = (
@@ -127,9 +130,35 @@ def read_progress(checkpoint: Path, expected: dict[str, Any]) -> dict[str, Any]:
 
 def resume_settings(config: TrainingConfig, processes: int) -> dict[str, Any]:
     """Settings that must not change between two parts of a run."""
-    options, names = config.flat(), RESUME_SETTINGS
+    options, names = config.flat(), [*RESUME_SETTINGS]
     if config.model not in SUPERVISED:
         names += EDITOR_RESUME_SETTINGS
     if config.data.streaming:  # each worker reads its own files
-        names += ("dataloader_num_workers",)
+        names.append("dataloader_num_workers")
     return {name: options[name] for name in names} | {"processes": processes}
+
+
+def write_snapshot(objective: Objective, output_dir: Path, record: dict[str, Any], name: str) -> Path:
+    """Write ``output_dir/model``, with the objective's companions in subfolders.
+
+    It is for use, apart from the training state. Each file is replaced whole, so that a run killed at any moment leaves
+    no half-written file.
+
+    Args:
+        record: contents of the training record.
+        name: Hub id or name of the model, for its card.
+    """
+    final, partial = output_dir / "model", output_dir / f"{PARTIAL_PREFIX}model"
+    objective.trained_model.save_pretrained(partial)
+    (partial / TRAINING_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    for folder, companion in objective.companions.items():
+        companion.save_pretrained(partial / folder)
+        (partial / folder / "README.md").unlink()  # the model's own card covers both
+    remove_records(final)  # before the weights: a run killed here leaves too few records, never wrong ones
+    write_card(partial, name)
+    for file in [path for path in partial.rglob("*") if path.is_file()]:
+        target = final / file.relative_to(partial)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, target)
+    shutil.rmtree(partial)
+    return final

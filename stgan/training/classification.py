@@ -8,18 +8,17 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
-from stgan.data import MemoryDataset, random_flip
+from stgan.data import Batch, MemoryDataset, random_flip
 from stgan.evaluation.calibration import calibrate_thresholds
 from stgan.evaluation.classifier import classifier_report, predict_probabilities
 from stgan.frame import normalise
 from stgan.models import AttributeClassifier
-from stgan.training import losses
 from stgan.training.config import TrainingConfig
-from stgan.training.objective import Batch, Terms
-from stgan.training.supervised import SupervisedObjective
+from stgan.training.losses import attribute_loss
+from stgan.training.objective import SupervisedObjective, Terms
 
 
-class ClassificationObjective(SupervisedObjective):
+class ClassificationObjective(SupervisedObjective[AttributeClassifier]):
     """The classifier and its training step."""
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
@@ -33,10 +32,8 @@ class ClassificationObjective(SupervisedObjective):
         images = random_similarity(normalise(images), random)
         if self.config.data.random_flip:
             images = random_flip(images, random)
-        loss = losses.attribute_loss(self.network(images), labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
-        self.optimizer.step()
+        loss = attribute_loss(self.network(images), labels)
+        self.descend(loss)
         return {"loss": loss.detach()}
 
     @torch.no_grad()
@@ -57,11 +54,7 @@ class ClassificationObjective(SupervisedObjective):
 
 
 def random_similarity(
-    images: Tensor,
-    random: torch.Generator,
-    rotation: float = 10.0,
-    log_scale: float = 0.15,
-    shift: float = 0.06,
+    images: Tensor, random: torch.Generator, rotation: float = 10.0, log_scale: float = 0.15, shift: float = 0.06
 ) -> Tensor:
     """Images (N, 3, S, S), each rotated, scaled and shifted at random.
 

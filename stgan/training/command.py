@@ -12,9 +12,9 @@ import tyro
 from stgan.data import DataError
 from stgan.models import ModelFolderError
 from stgan.models.registry import trainable
-from stgan.training.alarms import TrainingError
 from stgan.training.checkpoints import CheckpointError
 from stgan.training.config import TrainingConfig, recipe_defaults
+from stgan.training.stopping import TrainingError
 from stgan.training.trainer import train
 
 # Options that --help shows; --help-all shows the others too.
@@ -48,7 +48,7 @@ def parse(arguments: list[str], program: str = "stgan train") -> TrainingConfig:
     first.add_argument("--streaming", action="store_true")
     chosen, _ = first.parse_known_args(arguments)
     defaults = recipe_defaults(chosen.model, chosen.recipe, chosen.streaming)
-    description = f"{inspect.cleandoc(str(TrainingConfig.__doc__))}\n\n{program} --help-all shows all options."
+    description = f"{inspect.getdoc(TrainingConfig)}\n\n{program} --help-all shows all options."
     if any(word in HELP for word in arguments):
         defaults = _only_essential(defaults)
     return tyro.cli(
@@ -74,5 +74,5 @@ def _only_essential(options: Any) -> Any:
         elif name not in ESSENTIAL:
             hidden[name] = Annotated[hint, tyro.conf.Suppress]
     attributes = {"__annotations__": hidden, "__doc__": kind.__doc__, "__module__": kind.__module__}
-    described: Any = type(kind.__name__, (kind,), attributes)
-    return dataclass(frozen=True, kw_only=True)(described)(**values)
+    essential: Any = dataclass(frozen=True, kw_only=True)(type(kind.__name__, (kind,), attributes))
+    return essential(**values)

@@ -240,8 +240,7 @@ class TrainingConfig:
         """What model, recipe and options imply."""
         width, layers, images = self.generator.width, self.generator.layers, self.schedule.total_images
         supervised, paper = self.model in SUPERVISED, self.recipe == "paper"
-        settings: dict[str, Any] = SUPERVISED_METHOD if supervised else PAPER_METHOD if paper else {}
-        settings = settings | {
+        settings: dict[str, Any] = (SUPERVISED_METHOD if supervised else PAPER_METHOD if paper else {}) | {
             # The largest power of two in 16 widths: 1024 at 64 and 512 at 48, as in the official code.
             "discriminator_hidden": 1 << (16 * self.discriminator.discriminator_width).bit_length() - 1,
             # More than the paper's layers would make the innermost ones ever wider.

@@ -8,20 +8,18 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
-from stgan.data import MemoryDataset, random_flip
+from stgan.data import Batch, MemoryDataset, random_flip
 from stgan.evaluation import figures
 from stgan.evaluation.classifier import Judge
 from stgan.evaluation.protocol import evaluate
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, AttributeClassifier, Edit, Generator, PretrainedModel, check_judge
 from stgan.models.regions import parsed_regions
-from stgan.training import losses
-from stgan.training.adversarial import compute_discriminator_loss, compute_generator_loss
 from stgan.training.config import TrainingConfig
-from stgan.training.distributed import keep_own_buffers
-from stgan.training.ema import ExponentialMovingAverage
+from stgan.training.edits import Edits, LabelRules, TargetSampler
 from stgan.training.graphs import GraphRecorder
-from stgan.training.label_rules import LabelRules
+from stgan.training.launch import keep_own_buffers
+from stgan.training.losses import attribute_loss, compute_discriminator_loss, compute_generator_loss
 from stgan.training.networks import (
     build_discriminator,
     build_generator,
@@ -29,8 +27,7 @@ from stgan.training.networks import (
     load_initial_weights,
     load_region_parser,
 )
-from stgan.training.objective import Batch, Terms
-from stgan.training.targets import Edits, TargetSampler
+from stgan.training.objective import CHANNELS_LAST, ExponentialMovingAverage, Terms
 
 VALIDATION_BATCH = 64  # images in one pass of the discriminator
 
@@ -40,44 +37,42 @@ class EditingObjective:
 
     An :class:`stgan.training.objective.Objective`. ``plain_generator`` and ``plain_discriminator`` are the networks
     themselves, ``generator`` and ``discriminator`` the same as prepared for this process.
-
-    Args:
-        config: of the run.
-        attributes: names of the A attributes.
-        accelerator: prepares networks and optimizers.
     """
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
         self.config, self.accelerator = config, accelerator
-        self.plain_generator = build_generator(config, attributes).to(memory_format=torch.channels_last)
-        self.plain_discriminator = build_discriminator(config, attributes).to(memory_format=torch.channels_last)
+        self.plain_generator = build_generator(config, attributes).to(**CHANNELS_LAST)
+        self.plain_discriminator = build_discriminator(config, attributes).to(**CHANNELS_LAST)
         self.head_start = 0  # images at the start from which only the discriminator learns
         if config.run.initial_model:
             self._start_from(config.run.initial_model)
         device, execution, method = accelerator.device, config.run.execution, config.method
         self.records_steps = execution != "eager" and device.type == "cuda" and accelerator.num_processes == 1
         self.recorder: GraphRecorder | None = None  # from the first step on
-        self.ema = (
-            ExponentialMovingAverage(self.plain_generator.to(device), method.ema_half_life) if method.use_ema else None
-        )
+        self.plain_generator.to(device)
+        self.ema = ExponentialMovingAverage(self.plain_generator, method.ema_half_life) if method.use_ema else None
         if execution == "compiled":
             self.plain_generator.compile()
             self.plain_discriminator.compile()
+        self.batches_per_step = config.discriminator.critic_steps + 1
+        self.networks: list[nn.Module] = [self.plain_generator, self.plain_discriminator]
+        self.companions: dict[str, PretrainedModel] = {"discriminator": self.plain_discriminator}  # to train on with
         self.generator, self.discriminator, self.generator_optimizer, self.discriminator_optimizer = (
-            accelerator.prepare(
-                self.plain_generator,
-                self.plain_discriminator,
-                self._adam(self.plain_generator),
-                self._adam(self.plain_discriminator),
-            )
+            accelerator.prepare(*self.networks, *map(self._adam, self.networks))
         )
+        rate = config.schedule.learning_rate
+        rates = {self.generator_optimizer: rate, self.discriminator_optimizer: rate * method.discriminator_rate_factor}
+        self.optimizers: dict[torch.optim.Optimizer, float] = rates
         keep_own_buffers(self.generator)
         keep_own_buffers(self.discriminator)
         self.sampler = TargetSampler(config, attributes, device)
         self.label_rules = LabelRules.none(len(attributes)).to(device)  # until the labels are counted
         self.current_mask_price = torch.zeros((), device=device)  # a tensor, so that a recorded step reads it
         self.cycle = config.model == "stargan"  # its reconstruction undoes the edit (CVPR 2018, equation 4)
-        self.judge = self._load_judge()
+        self.judge: Judge = _AttributeHead(self.plain_discriminator, self.plain_generator.attributes)
+        if config.reports.classifier:
+            self.judge = AttributeClassifier.from_pretrained(config.reports.classifier).to(device)
+            check_judge(self.plain_generator, self.judge)
         if config.generator.use_regions and config.generator.region_parser:
             self.trained_model.follow(load_region_parser(config.generator.region_parser).to(device))
 
@@ -98,14 +93,6 @@ class EditingObjective:
         betas, rate = (self.config.method.adam_beta1, self.config.method.adam_beta2), self.config.schedule.learning_rate
         return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True, capturable=self.records_steps)
 
-    def _load_judge(self) -> Judge | None:
-        """The classifier that measures edit accuracy at validation, where one is configured."""
-        if self.config.reports.classifier is None:
-            return None
-        judge = AttributeClassifier.from_pretrained(self.config.reports.classifier).to(self.accelerator.device)
-        check_judge(self.plain_generator, judge)
-        return judge
-
     def count_labels(self, labels: Tensor) -> None:
         """Learn from the training labels (N, A) which of them never occur together."""
         share = self.config.method.label_plausibility
@@ -114,29 +101,8 @@ class EditingObjective:
             self.label_rules = rules.to(self.accelerator.device)
 
     @property
-    def batches_per_step(self) -> int:
-        return self.config.discriminator.critic_steps + 1
-
-    @property
-    def optimizers(self) -> dict[torch.optim.Optimizer, float]:
-        generator_rate = self.config.schedule.learning_rate
-        discriminator_rate = generator_rate * self.config.method.discriminator_rate_factor
-        return {self.generator_optimizer: generator_rate, self.discriminator_optimizer: discriminator_rate}
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        return [self.plain_generator, self.plain_discriminator]
-
-    @property
     def trained_model(self) -> Generator:
         return self.ema.model if self.ema else self.plain_generator
-
-    @property
-    def companions(self) -> dict[str, PretrainedModel]:
-        """The discriminator, which further training starts from."""
-        return {"discriminator": self.plain_discriminator}
-
-    # ---------------------------------------------------------------------------------------------------- the steps
 
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
         """One generator step and the discriminator steps that belong to it, recorded as a CUDA graph if possible."""
@@ -160,17 +126,12 @@ class EditingObjective:
     def _separate_steps(
         self, draw: Callable[[], Batch], random: torch.Generator, head_start: bool, penalties: tuple[bool, ...]
     ) -> Terms:
-        """The paper's steps: each discriminator step and the generator step take a fresh batch.
-
-        Args:
-            head_start: only the discriminator is trained.
-            penalties: for each discriminator step, whether it has a gradient penalty.
-        """
+        """The paper's steps: each discriminator step and the generator step take a fresh batch."""
         for penalise in penalties:
             images, labels, regions, labelled = self._prepare(draw(), random)
             edits = self.sampler.draw(labels, random)
             with torch.no_grad():
-                fake = self.generator(images, self._condition(edits), parts=True, regions=regions)
+                fake = self.generator(images, self.plain_generator.condition(*edits), parts=True, regions=regions)
             judged = self._judged_images(fake, random)
             terms = self._discriminator_step(images, judged, edits, random, penalise, labelled)
         if head_start:
@@ -184,20 +145,21 @@ class EditingObjective:
         edits = self.sampler.draw(labels, random)
         if head_start:
             with torch.no_grad():
-                fake = self.plain_generator(images, self._condition(edits), parts=True, regions=regions)
+                fake = self.plain_generator(images, self.plain_generator.condition(*edits), parts=True, regions=regions)
             judged = self._judged_images(fake, random)
             return self._discriminator_step(images, judged, edits, random, penalise, labelled)
         rows = 0 if self.cycle else max(1, round(len(images) * self.config.method.reconstruction_share))
-        conditions = torch.cat([self._condition(edits), self._unchanged(labels)[:rows]])
+        conditions = torch.cat([self.plain_generator.condition(*edits), self._unchanged(labels)[:rows]])
         decoded = self.generator(images, conditions, parts=True, regions=regions)  # B edits, then R reconstructions
-        fake = Edit(*(part if part is None else part[: len(images)] for part in decoded))
+        mask = None if decoded.mask is None else decoded.mask[: len(images)]
+        fake = Edit(decoded.image[: len(images)], decoded.rgb[: len(images)], mask)
         judged = self._judged_images(fake, random)
         terms = self._discriminator_step(images, judged.detach(), edits, random, penalise, labelled)
         reconstruction, original = decoded.rgb[len(images) :], images[:rows]
         if self.cycle:
             inverse = self._inverse_condition(edits)
             reconstruction, original = self.generator(fake.image, inverse, regions=regions), images
-        return terms | self._update_generator(judged, fake.mask, reconstruction, original, edits, random)
+        return terms | self._update_generator(judged, mask, reconstruction, original, edits, random)
 
     def _discriminator_step(
         self,
@@ -208,16 +170,16 @@ class EditingObjective:
         penalise: bool,
         labelled: Batch | None,
     ) -> Terms:
-        penalised = self.plain_discriminator if penalise else None
         loss, terms = compute_discriminator_loss(
-            self.config, self.discriminator, real, fake, edits, self.label_rules, random, penalised, labelled
-        )
+            self.config, self.discriminator, real, fake, edits, self.label_rules, random,
+            self.plain_discriminator if penalise else None, labelled,
+        )  # fmt: skip
         self._descend(self.discriminator_optimizer, loss)
         return terms
 
     def _generator_step(self, images: Tensor, labels: Tensor, regions: Tensor | None, random: torch.Generator) -> Terms:
         edits = self.sampler.draw(labels, random)
-        fake = self.generator(images, self._condition(edits), parts=True, regions=regions)
+        fake = self.generator(images, self.plain_generator.condition(*edits), parts=True, regions=regions)
         if self.cycle:
             reconstruction = self.generator(fake.image, self._inverse_condition(edits), regions=regions)
         else:
@@ -276,10 +238,6 @@ class EditingObjective:
         painted = torch.rand(len(edit.image), 1, 1, 1, generator=random, device=edit.image.device) < share
         return torch.where(painted, edit.rgb.to(edit.image.dtype), edit.image)
 
-    def _condition(self, edits: Edits) -> Tensor:
-        """Conditions (B, A) that ask the generator for these edits."""
-        return self.plain_generator.condition(*edits)
-
     def _unchanged(self, labels: Tensor) -> Tensor:
         """Conditions (B, A) that ask for the image itself."""
         return self.plain_generator.condition(labels, labels, 1.0)
@@ -299,8 +257,6 @@ class EditingObjective:
         if self.ema:
             self.ema.update(self.plain_generator, images_seen, images_per_step)
 
-    # --------------------------------------------------------------------------------------------------- validation
-
     @torch.no_grad()
     def validate(self, data: MemoryDataset) -> dict[str, float]:
         """PSNR, SSIM, edit accuracy and preservation error, by the judge or else by the discriminator's head.
@@ -308,21 +264,17 @@ class EditingObjective:
         ``d_attribute`` is the discriminator's attribute loss on these images. A loss on training images far below it
         means that the discriminator overfits and no longer guides the generator.
         """
-        judge = self.judge or _AttributeHead(self.plain_discriminator, self.plain_generator.attributes)
         device = self.accelerator.device
         evaluation = evaluate(
-            self.trained_model.eval(), judge, data.images, data.labels, intensities=(1.0,), device=device
+            self.trained_model.eval(), self.judge, data.images, data.labels, intensities=(1.0,), device=device
         )
-        batches = zip(data.images.split(VALIDATION_BATCH), data.labels.split(VALIDATION_BATCH), strict=True)
-        attribute = sum(self._attribute_loss(images.to(device), labels.to(device)) for images, labels in batches)
         self.plain_generator.train()
-        self.plain_discriminator.train()
-        return evaluation.headline() | {"d_attribute": attribute.item() / len(data)}
-
-    def _attribute_loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """The discriminator's attribute loss on uint8 images (N, 3, S, S), summed over images."""
-        logits = self.plain_discriminator(normalise(images))[1]
-        return len(images) * losses.attribute_loss(logits, labels, self.label_rules.label_weights(labels))
+        total = torch.zeros((), device=device)
+        for images, labels in zip(*(part.split(VALIDATION_BATCH) for part in (data.images, data.labels)), strict=True):
+            labels = labels.to(device)
+            logits = self.plain_discriminator(normalise(images.to(device)))[1]
+            total += len(images) * attribute_loss(logits, labels, self.label_rules.label_weights(labels))
+        return evaluation.headline() | {"d_attribute": total.item() / len(data)}
 
     @torch.no_grad()
     def sample_grid(self, data: MemoryDataset, people: int = 8) -> Image.Image:
@@ -332,13 +284,12 @@ class EditingObjective:
         return grid
 
 
-class _AttributeHead(nn.Module):
+class _AttributeHead:
     """The discriminator's attribute head as a judge. It overrates the generator that was trained against it."""
 
     def __init__(self, discriminator: nn.Module, attributes: tuple[str, ...]):
-        super().__init__()
         self.discriminator, self.attributes = discriminator, attributes
-        self.register_buffer("thresholds", torch.full((len(attributes),), 0.5))
+        self.thresholds = torch.full((len(attributes),), 0.5)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def __call__(self, image: Tensor) -> Tensor:
         return self.discriminator(image)[1]

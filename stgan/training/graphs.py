@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable
 
 import torch
 
-from stgan.training.objective import Batch, Terms
+from stgan.data import Batch
+from stgan.training.objective import Terms
 
 Step = Callable[[Callable[[], Batch]], Terms]
 
@@ -34,15 +35,12 @@ class GraphRecorder:
         self.pool = torch.cuda.graph_pool_handle()
 
     def run(self, kind: Hashable, batches: list[Batch], step: Step) -> Terms:
-        """One step.
+        """One step, and its terms.
 
         Args:
             kind: steps of one kind launch the same kernels; anything that differs between them is on the device.
             batches: drawn by the step, in this order; of the same size for all steps of a kind.
             step: takes ``draw`` and returns named terms, scalars on the device. It must not wait for the device.
-
-        Returns:
-            The step's terms.
 
         Raises:
             RecordingError: the step does what a graph cannot, such as waiting for the device.
@@ -64,7 +62,7 @@ class _Recorded:
     """The graph of one kind of step, with the memory that it reads its batches from."""
 
     def __init__(self, recorder: GraphRecorder, batches: list[Batch], step: Step):
-        self.inputs = [tuple(part.clone() for part in batch) for batch in batches]
+        self.inputs = [(images.clone(), labels.clone()) for images, labels in batches]
         self.graph = torch.cuda.CUDAGraph()
         self.graph.register_generator_state(recorder.random)
         try:

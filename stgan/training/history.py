@@ -12,13 +12,7 @@ DEVICE_SEPARATOR = ", then "  # between the devices that trained a model one aft
 
 
 class History:
-    """What the weights have been through, this run included.
-
-    Args:
-        initial_model: folder or Hub id of the model that the run starts from; its record is continued.
-        command: command line of this run.
-        device: name of this run's device.
-    """
+    """What the weights have been through: the record of ``initial_model`` (folder or Hub id), then this run."""
 
     def __init__(self, initial_model: str | None, command: str, device: str):
         record = _training_record(initial_model)
@@ -29,10 +23,6 @@ class History:
         self.devices = _append_device(record.get("device", ""), device)
         self.commands = [*record.get("commands", []), {"from_image": self.initial_images, "command": command}]
         self.trained_config: dict[str, Any] | None = None  # of a checkpoint that was complete already
-        self.start_clock()
-
-    def start_clock(self) -> None:
-        """Count minutes from now on."""
         self.started = time.monotonic()
 
     @property
@@ -41,13 +31,7 @@ class History:
         return self.earlier_minutes + (time.monotonic() - self.started) / 60
 
     def resume(self, progress: dict[str, Any], config: TrainingConfig, complete: bool) -> None:
-        """Continue the history of a checkpoint.
-
-        Args:
-            progress: contents of the checkpoint's progress file.
-            config: of this run.
-            complete: no step is left, so this run's command, device and settings train nothing.
-        """
+        """Continue the history of a checkpoint. To a ``complete`` one, this run adds nothing."""
         self.initial_images, self.initial_steps = (progress.get(f"initial_{unit}", 0) for unit in ("images", "steps"))
         self.earlier_minutes = progress.get("minutes", 0.0)
         devices, self.commands = progress.get("devices", ""), progress["commands"]
@@ -62,23 +46,13 @@ class History:
 
     def progress(self) -> dict[str, Any]:
         """Entries for a checkpoint's progress file."""
-        return {
-            "initial_images": self.initial_images,
-            "initial_steps": self.initial_steps,
-            "minutes": self.minutes,
-            "devices": self.devices,
-            "commands": self.commands,
-        }
+        names = ("initial_images", "initial_steps", "minutes", "devices", "commands")
+        return {name: getattr(self, name) for name in names}
 
     def record(
         self, images: int, steps: int, config: TrainingConfig, attributes: tuple[str, ...], **facts: Any
     ) -> dict[str, Any]:
-        """Contents of the model folder's training record.
-
-        Args:
-            images, steps, config, attributes: of this run so far.
-            **facts: further entries.
-        """
+        """Contents of the model folder's training record after so many images and steps of this run."""
         return {
             "commands": self.commands,
             "images_seen": self.initial_images + images,

@@ -1,7 +1,7 @@
 """The networks of an editor as a configuration describes them, new or with the weights of a saved editor."""
 
 import inspect
-from typing import Any
+from typing import Any, cast
 
 from stgan.models import (
     Discriminator,
@@ -22,30 +22,16 @@ from stgan.training.config import TrainingConfig
 
 def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Generator:
     """The generator that a configuration describes. It gets those of the settings that its constructor takes."""
-    options, method = config.generator, config.method
-    settings: dict[str, Any] = {
-        "attributes": attributes,
-        "image_size": config.data.image_size,
-        "width": options.width,
-        "max_width": method.max_width,
-        "layers": options.layers,
-        "norm_decay": method.norm_decay,
-        "stu_layers": options.stu_layers,
-        "stu_state": options.stu_state,
-        "stu_kernel": method.stu_kernel,
-        "stu_norm": method.stu_norm,
-        "soft_mask": options.soft_mask,
-        "use_regions": options.use_regions,
-    }
-    if options.label_mode != "model":
-        settings["label_mode"] = options.label_mode
-    if method.inject_layers is not None:
-        settings["inject_layers"] = method.inject_layers
     network = trainable()[config.model].model
     parameters = inspect.signature(network).parameters
-    if "stu_layers" in parameters and options.stu_layers > 4:
-        settings["skip_layers"] = options.stu_layers  # each unit needs its skip
-    return network(**{name: value for name, value in settings.items() if name in parameters})
+    settings = config.record() | {"attributes": attributes}
+    if config.generator.label_mode == "model":
+        del settings["label_mode"]
+    if config.method.inject_layers is None:
+        del settings["inject_layers"]
+    if "stu_layers" in parameters and config.generator.stu_layers > 4:
+        settings["skip_layers"] = config.generator.stu_layers  # each unit needs its skip
+    return cast(Generator, network(**{name: value for name, value in settings.items() if name in parameters}))
 
 
 def build_discriminator(config: TrainingConfig, attributes: tuple[str, ...]) -> Discriminator | PatchDiscriminator:

@@ -9,16 +9,14 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 
+from stgan.data import MemoryDataset
 from stgan.data.masks import UNKNOWN
-from stgan.data.memory import MemoryDataset
 from stgan.evaluation import parsing
 from stgan.frame import normalise
-from stgan.models import FaceParser
-from stgan.models.parser import PARSER_CLASSES
+from stgan.models import PARSER_CLASSES, FaceParser
 from stgan.training.config import TrainingConfig
-from stgan.training.disturbing import disturbed
-from stgan.training.objective import Terms
-from stgan.training.supervised import SupervisedObjective
+from stgan.training.objective import SupervisedObjective, Terms
+from stgan.training.views import disturbed
 
 Batch = tuple[Tensor, Tensor]  # images uint8 (B, 3, S, S), masks uint8 (B, S, S) with the parser's classes
 
@@ -29,7 +27,7 @@ DICE_SMOOTHING = 50.0  # pixels, so that a class of a few pixels in a batch coun
 LARGEST_GRADIENT = 5.0
 
 
-class ParsingObjective(SupervisedObjective):
+class ParsingObjective(SupervisedObjective[FaceParser]):
     """The parser and its training step.
 
     Without ``initial_model`` the encoder starts from ImageNet's weights.
@@ -58,10 +56,7 @@ class ParsingObjective(SupervisedObjective):
         logits = self.network.logits(images.contiguous(memory_format=torch.channels_last)).float()
         cross_entropy = F.cross_entropy(logits, masks, weight=self.class_weights, ignore_index=UNKNOWN)
         dice = dice_loss(logits, masks)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(cross_entropy + DICE_WEIGHT * dice)
-        self.accelerator.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
-        self.optimizer.step()
+        self.descend(cross_entropy + DICE_WEIGHT * dice, LARGEST_GRADIENT)
         return {"cross_entropy": cross_entropy.detach(), "dice": dice.detach()}
 
     @torch.no_grad()

@@ -69,9 +69,8 @@ class BackgroundPush:
 
     def _submit(self, kind: str, folder: Path, message: str) -> None:
         """Upload a copy of the folder: the original may change or disappear before it is sent."""
-        previous, copy = self.newest.get(kind, (None, None))
-        if previous is not None and previous.cancel():  # still queued behind a slow upload: this one is newer
-            shutil.rmtree(copy, ignore_errors=True)
+        if kind in self.newest and self.newest[kind][0].cancel():  # still queued behind a slow upload: older than this
+            shutil.rmtree(self.newest[kind][1], ignore_errors=True)
         copy = folder.parent / f"{PARTIAL_PREFIX}push-{next(self.numbers)}"
         target = copy / folder.name if kind == "state" else copy
         shutil.copytree(folder, target, copy_function=_link_or_copy)

@@ -9,15 +9,14 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 
-from stgan.data import MemoryDataset
+from stgan.data import Batch, MemoryDataset
 from stgan.evaluation import figures
 from stgan.evaluation.fidelity import to_uint8
 from stgan.frame import CELEBA_CROP, CELEBA_SIZE, MEAN_LANDMARKS, normalise
 from stgan.models import FaceAligner
 from stgan.models.aligner import UPRIGHT, frame_error, mirror, random_similarities, sample_views
 from stgan.training.config import TrainingConfig
-from stgan.training.objective import Batch, Terms
-from stgan.training.supervised import SupervisedObjective
+from stgan.training.objective import SupervisedObjective, Terms
 from stgan.training.views import Similarity, degrade, faceless_similarities, shuffle_tiles, views_with_surroundings
 
 FACELESS_SHARE = 0.25
@@ -40,7 +39,7 @@ def frame_points() -> Tensor:
     return torch.complex(x, y)
 
 
-class RegistrationObjective(SupervisedObjective):
+class RegistrationObjective(SupervisedObjective[FaceAligner]):
     """The aligner and its training step."""
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
@@ -59,9 +58,7 @@ class RegistrationObjective(SupervisedObjective):
         error = self._error((estimate.a, estimate.b), (a, b))[faceless:].mean()
         is_face = (torch.arange(len(images), device=images.device) >= faceless).float()
         confidence = F.binary_cross_entropy_with_logits(estimate.logit, is_face)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(error + CONFIDENCE_WEIGHT * confidence)
-        self.optimizer.step()
+        self.descend(error + CONFIDENCE_WEIGHT * confidence)
         return {"error": error.detach(), "confidence": confidence.detach()}
 
     def _draw_views(self, images: Tensor, faceless: int, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -94,24 +91,23 @@ class RegistrationObjective(SupervisedObjective):
         """
         model, device = self.trained_model.eval(), self.accelerator.device
         random = torch.Generator(device).manual_seed(0)
-        errors, faces, faceless = [], [], []
+        errors, face_logits, faceless_logits = [], [], []
         for images in data.images.split(128):
             images = normalise(images.to(device))
-            *passes, logits = self._refine(model, images, random_similarities(len(images), random), random)
-            errors.append(torch.stack(passes))
+            *after_each, logits = self._refine(model, images, random_similarities(len(images), random), random)
+            errors.append(torch.stack(after_each))
             similarities = faceless_similarities(len(images), random)
             views = views_with_surroundings(images, *similarities, model.image_size, random)
-            faces.append(logits)
-            faceless.append(model.align(views).logit)
-        faces, faceless = torch.cat(faces), torch.cat(faceless)
+            face_logits.append(logits)
+            faceless_logits.append(model.align(views).logit)
+        faces, faceless = torch.cat(face_logits), torch.cat(faceless_logits)
         threshold = faces.quantile(1 - RECALL)
         for network in (model, self.plain_network):  # both, or the next average would undo it
             network.threshold.copy_(threshold)
         self.plain_network.train()
-        errors = torch.cat(errors, dim=1)  # (passes, N)
-        figures = {f"error_{number}": each.mean().item() for number, each in enumerate(errors, 1)}
-        return figures | {
-            "error_3_p95": errors[-1].quantile(0.95).item(),
+        passes = torch.cat(errors, dim=1)  # (passes, N)
+        return {f"error_{number}": each.mean().item() for number, each in enumerate(passes, 1)} | {
+            "error_3_p95": passes[-1].quantile(0.95).item(),
             "found": (faces > threshold).float().mean().item(),
             "refused": (faceless <= threshold).float().mean().item(),
         }
@@ -163,4 +159,5 @@ def _inverse(similarity: Similarity) -> Similarity:
 
 
 def _upright(count: int, device: torch.device) -> Similarity:
-    return tuple(torch.full((count,), value, dtype=torch.complex64, device=device) for value in UPRIGHT)
+    a, b = (torch.full((count,), value, dtype=torch.complex64, device=device) for value in UPRIGHT)
+    return a, b

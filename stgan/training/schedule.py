@@ -12,12 +12,7 @@ from stgan.training.objective import Objective
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps, images and learning rate of a run.
-
-    Args:
-        config: of the run.
-        images_per_step: drawn by all processes together.
-    """
+    """Steps, images and learning rate of a run whose processes together draw ``images_per_step`` images a step."""
 
     config: TrainingConfig
     images_per_step: int
@@ -36,20 +31,15 @@ class Schedule:
 
     def rate_factor(self, step: int) -> float:
         """Factor on every learning rate at a step."""
-        return learning_rate_factor(self.config, self.images(step), self.progress(step))
-
-
-def learning_rate_factor(config: TrainingConfig, images_seen: int, progress: float) -> float:
-    """Factor on the learning rate after ``images_seen`` images, at ``progress`` in [0, 1) of the run."""
-    method, decay_start = config.method, config.schedule.decay_start
-    images = images_seen + config.schedule.batch_size
-    warmup = min(1.0, images / method.warmup_images) if method.warmup_images else 1.0
-    if progress < decay_start:
-        return warmup
-    if method.lr_schedule == "drop":
-        return warmup * 0.1
-    share = (progress - decay_start) / (1 - decay_start)
-    return warmup * (1 - share if method.lr_schedule == "linear" else (1 + math.cos(math.pi * share)) / 2)
+        method, decay_start, progress = self.config.method, self.config.schedule.decay_start, self.progress(step)
+        images = self.images(step) + self.config.schedule.batch_size
+        warmup = min(1.0, images / method.warmup_images) if method.warmup_images else 1.0
+        if progress < decay_start:
+            return warmup
+        if method.lr_schedule == "drop":
+            return warmup * 0.1
+        share = (progress - decay_start) / (1 - decay_start)
+        return warmup * (1 - share if method.lr_schedule == "linear" else (1 + math.cos(math.pi * share)) / 2)
 
 
 def set_learning_rates(objective: Objective, factor: float, device: torch.device) -> None:

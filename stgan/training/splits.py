@@ -24,6 +24,7 @@ from stgan.data import (
 from stgan.data.masks import load_masks, rare_class_weights
 from stgan.data.parsed import with_classes
 from stgan.editor import default_model
+from stgan.models import FaceParser
 from stgan.training.config import SUPERVISED, TrainingConfig
 from stgan.training.networks import load_region_parser
 from stgan.training.options import split_revision
@@ -33,13 +34,7 @@ MAX_HELD_OUT_SHARE = 0.1  # of the training split, where the dataset has no vali
 
 
 class Splits:
-    """Loads the splits that a run needs.
-
-    Args:
-        config: of the run.
-        attributes: names of the A label columns.
-        accelerator: of the run.
-    """
+    """Loads the splits that a run needs, with the label columns ``attributes``."""
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
         self.options, self.attributes, self.accelerator = config.data, attributes, accelerator
@@ -96,26 +91,24 @@ class Splits:
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
         self.training_images = len(data)
         if self.region_parser:
-            data = self._with_classes(data)
+            data = self._with_classes(data, load_region_parser(self.region_parser))
         count_labels(data.labels)
         rare_weights = rare_class_weights if self.labels_are_masks else rare_attribute_weights
         weights = rare_weights(data.labels, options.rare_attribute_power)
-        if _fits_on_device(data, device):
+        if device.type == "cuda" and data.images.numel() < DEVICE_MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]:
             data = data.to(device)
-        settings = {"weights": weights, "device": device} | ranks
+        settings: dict[str, Any] = {"weights": weights, "device": device} | ranks
         batches = MemoryBatches(data, self.batch_size, self.seed, **settings)
         if options.attribute_dataset is None or not self.judges_realness:
             return batches
         sharp = MemoryBatches(data, self.batch_size, self.seed, rows=data.sharp, **settings)
         return PairedBatches(sharp, batches)
 
-    def _with_classes(self, data: MemoryDataset) -> MemoryDataset:
+    def _with_classes(self, data: MemoryDataset, parser: FaceParser) -> MemoryDataset:
         """The data with what each pixel shows. The main process finds out first and fills the cache for the others."""
-        parser = load_region_parser(self.region_parser)
-        with self.accelerator.main_process_first():
-            return with_classes(
-                data, parser, self.cache, self.accelerator.device, progress=self.accelerator.is_main_process
-            )
+        accelerator = self.accelerator
+        with accelerator.main_process_first():
+            return with_classes(data, parser, self.cache, accelerator.device, progress=accelerator.is_main_process)
 
     def load(self, split: str, attribute_dataset: str | None = None, **limits: Any) -> MemoryDataset:
         """A split in memory. The main process reads it first and fills the cache for the others."""
@@ -123,10 +116,8 @@ class Splits:
         dataset, revision = options.source
         with accelerator.main_process_first():
             try:
-                settings = {
-                    "workers": options.dataloader_num_workers,
-                    "progress": accelerator.is_main_process and split == "train",
-                }
+                progress = accelerator.is_main_process and split == "train"
+                settings: dict[str, Any] = {"workers": options.dataloader_num_workers, "progress": progress}
                 if self.labels_are_masks:
                     settings |= {"crop": options.crop, "revision": revision}
                     return load_masks(dataset, split, options.image_size, **settings | limits)
@@ -140,13 +131,6 @@ class Splits:
             except MissingSplitError as error:  # raised in here, it would leave the others waiting at a barrier
                 missing = error
         raise missing
-
-
-def _fits_on_device(data: MemoryDataset, device: torch.device) -> bool:
-    if device.type != "cuda":
-        return False
-    free, _ = torch.cuda.mem_get_info(device)
-    return data.images.numel() < DEVICE_MEMORY_SHARE * free
 
 
 def rare_attribute_weights(labels: Tensor, power: float) -> Tensor | None:

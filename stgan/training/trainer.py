@@ -3,6 +3,7 @@
 import math
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,13 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import (
-    ProjectConfiguration,
-    broadcast_object_list,
-    gather_object,
-    parse_flag_from_env,
-    set_seed,
-)
+from accelerate.utils import ProjectConfiguration, broadcast_object_list, gather_object, parse_flag_from_env, set_seed
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -24,7 +19,6 @@ from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import device_name
 from stgan.data import Batch, StreamBatches
 from stgan.models.registry import trainable
-from stgan.training.alarms import check_losses, check_weights, overfitting_warning
 from stgan.training.checkpoints import (
     PARTIAL_PREFIX,
     CheckpointError,
@@ -32,22 +26,21 @@ from stgan.training.checkpoints import (
     read_progress,
     resume_settings,
     save_checkpoint,
+    write_snapshot,
 )
 from stgan.training.classification import ClassificationObjective
 from stgan.training.config import SUPERVISED, TrainingConfig
-from stgan.training.distributed import check_processes
 from stgan.training.editing import EditingObjective
 from stgan.training.history import History
+from stgan.training.launch import check_processes, resolve_precision
 from stgan.training.networks import saved_method
 from stgan.training.objective import Objective
 from stgan.training.parsing import ParsingObjective
-from stgan.training.precision import resolve_precision
 from stgan.training.pushing import BackgroundPush, fetch_state
 from stgan.training.registration import RegistrationObjective
 from stgan.training.schedule import Schedule, set_learning_rates
-from stgan.training.snapshot import write_snapshot
 from stgan.training.splits import Splits
-from stgan.training.stopping import StopSignals
+from stgan.training.stopping import StopSignals, check_finite, overfitting_warning
 
 OBJECTIVES: dict[str, Callable[[TrainingConfig, tuple[str, ...], Accelerator], Objective]] = {
     "editor": EditingObjective,
@@ -116,21 +109,24 @@ class Trainer:
         if checkpoint:
             self._resume(checkpoint, progress)
         self.validation_data = self.splits.load_validation()
-        self._check_held_out(progress.get("held_out"))
+        if progress.get("held_out", self.splits.held_out) != self.splits.held_out:
+            raise CheckpointError(
+                f"The checkpoint's run held {progress['held_out']} training images out for validation, this one would "
+                f"hold out {self.splits.held_out}: use its --max_validation_samples."
+            )
         self.batches = self.splits.open_batches(self.objective.count_labels)
         if progress:
             self.batches.load_state_dict(progress["batches"][str(self.accelerator.process_index)])
-        self._start_trackers()
+        settings = {name: value for name, value in config.record().items() if isinstance(value, int | float | str)}
+        self.accelerator.init_trackers("stgan", config=settings)
         with self.stop:
             self._run_steps()
             return self._finish()
 
-    # ----------------------------------------------------------------------------------------------------- the loop
-
     def _run_steps(self) -> None:
         config, total_steps = self.config, self.schedule.total_steps
         means = RunningMeans()
-        self.history.start_clock()
+        self.history.started = time.monotonic()
         with self._progress_bar() as bar:
             while self.step < total_steps and not self.stop.must_stop(self.accelerator, self.step):
                 means.add(self._train_step())
@@ -181,8 +177,6 @@ class Trainer:
         self.accelerator.end_training()
         return self.output_dir / "model"
 
-    # -------------------------------------------------------------------------------------------------- preparation
-
     def _make_accelerator(self) -> Accelerator:
         trackers = None if self.config.reports.report_to == "none" else self.config.reports.report_to
         accelerator = Accelerator(
@@ -230,19 +224,6 @@ class Trainer:
             else f"Continuing from {checkpoint} at {where}."
         )  # fmt: skip
 
-    def _check_held_out(self, before: int | None) -> None:
-        if before not in (None, self.splits.held_out):
-            raise CheckpointError(
-                f"The checkpoint's run held {before} training images out for validation, this one would hold out "
-                f"{self.splits.held_out}: use its --max_validation_samples."
-            )
-
-    def _start_trackers(self) -> None:
-        plain = {name: value for name, value in self.config.record().items() if isinstance(value, (int, float, str))}
-        self.accelerator.init_trackers("stgan", config=plain)
-
-    # --------------------------------------------------------------------------- reports, checkpoints and the model
-
     def _progress_bar(self) -> tqdm:
         return tqdm(
             total=self.schedule.images(self.schedule.total_steps), initial=self.images, unit="img", unit_scale=True,
@@ -251,7 +232,7 @@ class Trainer:
         )  # fmt: skip
 
     def _log(self, losses: dict[str, float], bar: tqdm) -> None:
-        check_losses(losses, self.step)
+        check_finite(self.step, losses, [])
         self.losses = losses
         learning_rate = self.rate_factor * self.config.schedule.learning_rate
         self.accelerator.log(losses | {"learning_rate": learning_rate}, step=self.step)
@@ -259,7 +240,7 @@ class Trainer:
 
     def _validate(self) -> None:
         """Measure the model, draw a sample grid and write the model folder, on the main process."""
-        check_weights(self.objective.networks, self.step)
+        check_finite(self.step, {}, self.objective.networks)
         if self.accelerator.is_main_process:
             figures = self.objective.validate(self.validation_data)
             self.accelerator.log({f"validation/{name}": value for name, value in figures.items()}, step=self.step)
@@ -291,7 +272,7 @@ class Trainer:
         """Write a checkpoint, unless this step has one. Weights that are not finite are never saved."""
         if self.saved_step == self.step:
             return
-        check_weights(self.objective.networks, self.step)
+        check_finite(self.step, {}, self.objective.networks)
         progress = {
             "step": self.step,
             "next_batch": self.next_batch,

@@ -1,5 +1,6 @@
 """Tiny training runs, started in this process or in their own, and comparisons of their checkpoints."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
+from torch.utils._pytree import keystr, tree_flatten_with_path
 
 from stgan.training import Trainer, TrainingConfig
 from stgan.training.checkpoints import list_checkpoints
@@ -36,20 +38,17 @@ def arguments(**settings):
     for name, value in settings.items():
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no_{name}")
-        else:
-            if isinstance(value, dict):
-                value = sum(value.items(), ())
-            values = value if isinstance(value, tuple) else (value,)
-            words += [f"--{name}", *map(str, values)]
+            continue
+        value = sum(value.items(), ()) if isinstance(value, dict) else value
+        words += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
     return words
 
 
 def tiny(dataset, output, run="stgan-fast", steps=4, **settings):
     """Options of a few steps of a tiny model, by name."""
     model, recipe = run.split("-")
-    batches = 6 if recipe == "paper" and model != "classifier" else 1
-    images = steps * settings.get("batch_size", TINY["batch_size"]) * settings.get("critic_steps", batches - 1)
-    images += steps * settings.get("batch_size", TINY["batch_size"])
+    critic_steps = settings.get("critic_steps", 5 if recipe == "paper" else 0)
+    images = steps * settings.get("batch_size", TINY["batch_size"]) * (critic_steps + 1)
     fixed = {"model": model, "recipe": recipe, "dataset": dataset, "output_dir": output, "total_images": images}
     return fixed | TINY | settings
 
@@ -67,21 +66,34 @@ def configured(*run, **settings):
     )
 
 
-def settings(output, run="stgan-fast", **options):
-    """The configuration of a tiny run that needs no dataset."""
-    return configured("none", output, run, **options)
-
-
-def trainer(dataset, output, run="stgan-fast", steps=4, **options):
+def trainer(*run, **settings):
+    """A run of :func:`configured` that is about to start."""
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Trainer(configured(dataset, output, run, steps, **options), "train.py …")
+    return Trainer(configured(*run, **settings), "train.py …")
 
 
-def trained(*args, **settings):
+def trained(*run, **settings):
     """A finished run."""
-    run = trainer(*args, **settings)
-    run.train()
-    return run
+    started = trainer(*run, **settings)
+    started.train()
+    return started
+
+
+def record(output):
+    """The training record of the model that a run left in its output folder."""
+    return json.loads((output / "model" / "training.json").read_text(encoding="utf-8"))
+
+
+def watch(owner, method):
+    """The calls of a method from now on: its arguments and what it returned."""
+    calls, inner = [], getattr(owner, method)
+
+    def watched(*words, **more):
+        calls.append((words, inner(*words, **more)))
+        return calls[-1][1]
+
+    setattr(owner, method, watched)
+    return calls
 
 
 def random_batch(count):
@@ -99,7 +111,7 @@ def take_step(objective, images, labels, step=0, progress=0.5):
 def objective(tmp_path, **options):
     """An editing objective without a run."""
     AcceleratorState._reset_state(reset_partial_state=True)
-    return EditingObjective(settings(tmp_path, **options), NAMES, Accelerator())
+    return EditingObjective(configured("none", tmp_path, **options), NAMES, Accelerator())
 
 
 def only_train(dataset, folder):
@@ -114,22 +126,14 @@ def only_train(dataset, folder):
 def tensors_of(checkpoint):
     """Every tensor and number of a full state: weights, running statistics, averages, optimizers."""
     leaves = {}
-
-    def collect(name, value):
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                collect(f"{name}/{key}", inner)
-        elif isinstance(value, (list, tuple)):
-            for key, inner in enumerate(value):
-                collect(f"{name}/{key}", inner)
-        else:
-            leaves[name] = value
-
     for file in sorted(checkpoint.iterdir()):
         if file.suffix == ".safetensors":
-            collect(file.name, load_file(file))
+            content = load_file(file)
         elif file.suffix in (".bin", ".pkl") and not file.name.startswith("random_states"):
-            collect(file.name, torch.load(file, weights_only=True))
+            content = torch.load(file, weights_only=True)
+        else:
+            continue
+        leaves |= {f"{file.name}{keystr(path)}": leaf for path, leaf in tree_flatten_with_path(content)[0]}
     return leaves
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from runs import NAMES, objective, random_batch, take_step
+from runs import NAMES, objective, random_batch, take_step, watch
 
 from stgan.data import MemoryDataset
 from stgan.training.losses import attribute_loss
@@ -17,11 +17,9 @@ def test_the_masks_price_rises_between_the_ramps_ends(tmp_path):
 @pytest.mark.parametrize("concavity", [0.0, 0.5])
 def test_a_half_open_mask_costs_more_with_concavity(concavity, tmp_path):
     editing = objective(tmp_path, soft_mask=True, mask_concavity=concavity)
-    drawn, decode = [], editing.plain_generator.decode_parts
-    editing.plain_generator.decode_parts = lambda *words: drawn.append(decode(*words)) or drawn[-1]
-    images, labels = random_batch(8)
-    terms = take_step(editing, images, labels, 0, 0.5)
-    mask = drawn[0].mask[:8].detach()
+    drawn = watch(editing.plain_generator, "decode_parts")
+    terms = take_step(editing, *random_batch(8), 0, 0.5)
+    mask = drawn[0][1].mask[:8].detach()
     assert terms["g_mask"].item() == pytest.approx((mask + concavity * (mask - mask.square())).mean().item(), rel=1e-5)
 
 
@@ -35,16 +33,13 @@ def test_a_share_of_the_edits_is_judged_without_the_mask(progress, share, critic
         total_images=100, batch_size=64,
     )  # fmt: skip
     editing.head_start = 25
-    images, labels = random_batch(64)
-    drawn, judged = [], []
-    decode = editing.plain_generator.decode_parts
-    editing.plain_generator.decode_parts = lambda *words: drawn.append(decode(*words)) or drawn[-1]
-    editing.plain_discriminator.register_forward_pre_hook(lambda _, inputs: judged.append(inputs[0][-64:].detach()))
-    take_step(editing, images, labels, 1, progress)
+    drawn, passes = watch(editing.plain_generator, "decode_parts"), watch(editing.plain_discriminator, "forward")
+    take_step(editing, *random_batch(64), 1, progress)
     looks = 1 if progress == 0 else 2
+    judged = [images[-64:] for (images, _), _ in passes]
     assert len(judged) == looks
     for look, seen in enumerate(judged):
-        edit = drawn[look * critic_steps]  # without critic steps one pass serves both
+        _, edit = drawn[look * critic_steps]  # without critic steps one pass serves both
         painted = (seen == edit.rgb[:64]).flatten(1).all(dim=1)
         composed = (seen == edit.image[:64]).flatten(1).all(dim=1)
         assert (painted ^ composed).all()
@@ -57,31 +52,26 @@ def test_a_share_of_the_edits_is_judged_without_the_mask(progress, share, critic
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_the_discriminator_alone_sees_augmented_images_real_and_edited_alike(share, critic_steps, tmp_path):
     editing = objective(tmp_path, critic_steps=critic_steps, discriminator_augmentation=share, painted_share=0.0)
-    images, labels = random_batch(8)
-    edited, seen, encoded = [], [], []
-    decode, encode = editing.plain_generator.decode_parts, editing.plain_generator.encode
-    editing.plain_generator.decode_parts = lambda *words: edited.append(decode(*words)) or edited[-1]
-    editing.plain_generator.encode = lambda image: encoded.append(image) or encode(image)
-    editing.plain_discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
-    take_step(editing, images, labels, 1, 0.5)
-    for look, edit in ((seen[0], edited[0]), (seen[1], edited[critic_steps])):
+    edited, encoded = (watch(editing.plain_generator, name) for name in ("decode_parts", "encode"))
+    passes = watch(editing.plain_discriminator, "forward")
+    take_step(editing, *random_batch(8), 1, 0.5)
+    seen = [images for (images, _), _ in passes]
+    for look, (_, edit) in ((seen[0], edited[0]), (seen[1], edited[critic_steps])):
         shown = (look[-8:] == edit.image[:8]).flatten(1).all(dim=1)
         assert shown.all() if share == 0 else not shown.any()
-    real = torch.stack([encoded[0], encoded[0].flip(-1)])
+    ((source,), _), *_ = encoded
+    real = torch.stack([source, source.flip(-1)])
     assert (seen[0][:8] == real).flatten(2).all(dim=2).any(dim=0).equal(torch.full((8,), share == 0))
 
 
 @pytest.mark.parametrize(("share", "rows"), [(1.0, 8), (0.5, 4), (0.01, 1)])
-def test_a_share_of_the_batch_is_reconstructed_in_the_shared_pass(share, rows, tmp_path, monkeypatch):
+def test_a_share_of_the_batch_is_reconstructed_in_the_shared_pass(share, rows, tmp_path):
     editing = objective(tmp_path, reconstruction_share=share)
-    seen, forward = [], editing.generator.forward
-    recorded = lambda images, condition, **more: seen.append(condition) or forward(images, condition, **more)  # noqa: E731
-    monkeypatch.setattr(editing.generator, "forward", recorded)
-    images, labels = random_batch(8)
-    take_step(editing, images, labels, 0, 0.0)
-    assert len(seen) == 1
-    assert len(seen[0]) == 8 + rows
-    assert not seen[0][8:].any()  # att_diff = 0 asks for the same image
+    passes = watch(editing.generator, "forward")
+    take_step(editing, *random_batch(8), 0, 0.0)
+    (((_, condition), _),) = passes
+    assert len(condition) == 8 + rows
+    assert not condition[8:].any()  # att_diff = 0 asks for the same image
 
 
 @pytest.mark.parametrize("critic_steps", [0, 2])

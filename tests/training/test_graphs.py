@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from runs import watch
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.data import MemoryDataset
@@ -22,8 +23,6 @@ on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def gpu(monkeypatch):
     """Runs of this process on the GPU, which the other tests leave alone."""
     monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
@@ -71,14 +70,13 @@ def test_a_run_with_recorded_steps_ends_where_one_without_does(critic_steps, gpu
             initial_model=str(tmp_path / "initial"),
         )  # fmt: skip
         trainer = Trainer(config)
-        logged = []
-        monkeypatch.setattr(trainer, "_log", lambda terms, bar, logged=logged: logged.append(terms))
+        logged = watch(trainer, "_log")
         trainer.train()
         assert (trainer.objective.recorder is not None) == (execution == "graphs")
         if execution == "graphs":
             assert len(trainer.objective.recorder.recorded) >= 2  # with and without penalty
         ends.append(trainer.objective.ema.model.state_dict())
-        losses.append(logged)
+        losses.append([terms for (terms, _), _ in logged])
     for plain, recorded in zip(*losses, strict=True):
         assert plain == pytest.approx(recorded, rel=0.05, abs=0.01)
     for name, tensor in ends[0].items():

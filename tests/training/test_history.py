@@ -1,8 +1,6 @@
 """A model keeps the record of every run that trained it."""
 
-import json
-
-from runs import TINY, trained, trainer
+from runs import TINY, record, trained, trainer
 
 from stgan.training import Trainer
 
@@ -13,19 +11,19 @@ def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):
     for options in ({}, {"learning_rate": 1e-5, "resume_from_checkpoint": "checkpoint-2"}):
         if options:  # going on without --initial_model, as one does elsewhere, loses nothing
             trained(celeba, tmp_path / "second", steps=4, **options)
-        record = json.loads((tmp_path / "second" / "model" / "training.json").read_text(encoding="utf-8"))
-        assert record["images_seen"] == (2 + 4) * TINY["batch_size"]
-        assert record["steps"] == 2 + 4
-        assert [entry["from_image"] for entry in record["commands"]] == [0, 8]
+        left = record(tmp_path / "second")
+        assert left["images_seen"] == (2 + 4) * TINY["batch_size"]
+        assert left["steps"] == 2 + 4
+        assert [entry["from_image"] for entry in left["commands"]] == [0, 8]
 
 
 def test_the_history_of_a_model_comes_from_the_hub_too(hub, celeba, tmp_path):
     trained(celeba, tmp_path / "face-editor", steps=2, push_to_hub="face-editor")
     (tmp_path / "face-editor").rename(tmp_path / "elsewhere")
     run = trainer(celeba, tmp_path / "second", steps=1, initial_model="somebody/face-editor")
-    record = json.loads((tmp_path / "elsewhere" / "model" / "training.json").read_text(encoding="utf-8"))
-    assert (run.history.initial_images, run.history.initial_steps) == (record["images_seen"], record["steps"]) == (8, 2)
-    assert run.history.commands[:-1] == record["commands"]
+    left = record(tmp_path / "elsewhere")
+    assert (run.history.initial_images, run.history.initial_steps) == (left["images_seen"], left["steps"]) == (8, 2)
+    assert run.history.commands[:-1] == left["commands"]
 
 
 def test_the_record_lists_the_devices_of_all_runs(celeba, tmp_path, monkeypatch):
@@ -41,8 +39,7 @@ def test_the_record_lists_the_devices_of_all_runs(celeba, tmp_path, monkeypatch)
     for device, folder, settings, expected in runs:
         monkeypatch.setattr("stgan.training.trainer.device_name", lambda _, device=device: device)
         trained(celeba, tmp_path / folder, **settings)
-        record = json.loads((tmp_path / folder / "model" / "training.json").read_text(encoding="utf-8"))
-        assert record["device"] == expected
+        assert record(tmp_path / folder)["device"] == expected
 
 
 def test_the_record_adds_up_the_minutes_of_all_runs(celeba, tmp_path, monkeypatch):
@@ -59,6 +56,5 @@ def test_the_record_adds_up_the_minutes_of_all_runs(celeba, tmp_path, monkeypatc
     ]
     for folder, settings, minutes in runs:
         trained(celeba, tmp_path / folder, **settings)
-        record = json.loads((tmp_path / folder / "model" / "training.json").read_text(encoding="utf-8"))
-        assert record["minutes"] == minutes
+        assert record(tmp_path / folder)["minutes"] == minutes
         now[0] += 1e6  # nobody trains between two runs

@@ -1,21 +1,20 @@
 """Every model trains by every recipe and leaves a folder that loads."""
 
 import copy
-import json
 import math
 import warnings
 
 import pytest
 import torch
-from runs import NAMES, trained, trainer
+from runs import NAMES, record, trained, trainer, watch
 
 from stgan.frame import normalise
 from stgan.models import AttributeClassifier, FaceAligner, load_generator
 from stgan.training import recipe_defaults
 from stgan.training.checkpoints import list_checkpoints
+from stgan.training.launch import resolve_precision
 from stgan.training.losses import attribute_loss
-from stgan.training.precision import resolve_precision
-from stgan.training.supervised import SupervisedObjective
+from stgan.training.objective import SupervisedObjective
 from stgan.training.trainer import OBJECTIVES
 
 RUNS = [
@@ -46,10 +45,10 @@ def test_every_model_trains_by_every_recipe_and_leaves_a_folder_that_loads(run, 
         else:
             answer = model(images) if run.startswith("classifier") else model(images, torch.zeros(6, 4))
     assert answer.isfinite().all()
-    record = json.loads((folder / "training.json").read_text())
-    assert (record["steps"], record["images_seen"]) == (3, finished.config.schedule.total_images)
-    assert record["config"]["attributes"] == list(NAMES)
-    assert all(math.isfinite(value) for value in record["validation"].values())
+    left = record(tmp_path)
+    assert (left["steps"], left["images_seen"]) == (3, finished.config.schedule.total_images)
+    assert left["config"]["attributes"] == list(NAMES)
+    assert all(math.isfinite(value) for value in left["validation"].values())
     assert "train.py …" in (folder / "README.md").read_text()
     grids = [file.name for file in tmp_path.glob("samples/*.png")]
     assert grids == ([] if run.startswith("classifier") else ["step-0000003.png"])
@@ -83,26 +82,19 @@ def test_a_new_objective_is_a_class_and_a_row_in_the_registry(celeba, tmp_path, 
     monkeypatch.setitem(OBJECTIVES, "classifier", Brightness)
     run = trained(celeba, tmp_path, "classifier-fast", steps=2)
     assert isinstance(run.objective, Brightness)
-    assert json.loads((tmp_path / "model" / "training.json").read_text())["validation"] == {"images": 6.0}
+    assert record(tmp_path)["validation"] == {"images": 6.0}
     assert AttributeClassifier.from_pretrained(tmp_path / "model").attributes == NAMES
 
 
 def test_every_weight_of_both_networks_is_trained(celeba, tmp_path):
     run = trainer(celeba, tmp_path, "stgan-paper", steps=2)
-    before = {}
-    run._run_steps, run_steps = lambda: before.update(states(run)), run._run_steps
-    run._finish, finish = lambda: None, run._finish
+    before, run_steps = [], run._run_steps
+    run._run_steps = lambda: before.extend(copy.deepcopy(run.objective.networks)) or run_steps()
     run.train()
-    run_steps()
-    for network, state in states(run).items():
-        for name, value in state.items():
+    for network, initial in zip(run.objective.networks, before, strict=True):
+        for name, value in network.state_dict().items():
             if value.is_floating_point() and name != "adversarial_head.2.bias":  # cancels in E[D(fake)] - E[D(real)]
-                assert not torch.equal(value, before[network][name]), f"{network} {name}"
-    finish()
-
-
-def states(run):
-    return {type(network).__name__: copy.deepcopy(network.state_dict()) for network in run.objective.networks}
+                assert not torch.equal(value, initial.state_dict()[name]), name
 
 
 def test_a_generator_learns_to_reconstruct(celeba, tmp_path):
@@ -126,17 +118,9 @@ def test_the_optimizers_get_the_schedules_rate(celeba, tmp_path):
     rate = {"learning_rate": 5e-4, "discriminator_rate_factor": 3.0}
     run = trainer(celeba, tmp_path, steps=4, lr_schedule="linear", decay_start=0.0, **rate)
     rates = []
-    step = run._train_step
-
-    def recorded_step():
-        terms = step()
-        objective = run.objective
-        optimizers = (objective.generator_optimizer, objective.discriminator_optimizer)
-        rates.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers])
-        return terms
-
-    run._train_step = recorded_step
+    run._log = lambda *_: rates.append([optimizer.param_groups[0]["lr"] for optimizer in run.objective.optimizers])
     run.train()
+    assert len(rates) == 4
     for step_number, (generator_rate, discriminator_rate) in enumerate(rates):
         assert generator_rate == pytest.approx(5e-4 * (1 - step_number / 4))
         assert discriminator_rate == pytest.approx(3 * generator_rate)
@@ -166,12 +150,10 @@ def test_logged_losses_reach_tensorboard(celeba, tmp_path):
 def test_a_run_in_bfloat16_keeps_its_losses_and_weights_in_full_precision(celeba, tmp_path, monkeypatch):
     tell(monkeypatch, {"avx512_bf16": True})
     run = trainer(celeba, tmp_path, steps=2, mixed_precision="bf16", penalty_interval=1)
-    terms = []
-    step = run._train_step
-    run._train_step = lambda: terms.append(step()) or terms[-1]
+    steps = watch(run, "_train_step")
     run.train()
-    assert all(term.dtype == torch.float32 for each in terms for term in each.values())
-    assert "d_penalty" in terms[0]
+    assert all(term.dtype == torch.float32 for _, terms in steps for term in terms.values())
+    assert "d_penalty" in steps[0][1]
     assert all(p.dtype == torch.float32 for network in run.objective.networks for p in network.parameters())
 
 

@@ -1,4 +1,4 @@
-"""The options: one default each, flat names on the command line and in records, and records of earlier versions."""
+"""The options: defaults, recipes, the command line and its answers to mistakes, and records of earlier versions."""
 
 import json
 import re
@@ -6,17 +6,17 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+import torch
+from runs import TINY, arguments, trained
+from torch.nn import functional as F
 
+from stgan.models import AttributeClassifier
 from stgan.models.registry import trainable
+from stgan.training.checkpoints import list_checkpoints
 from stgan.training.command import ESSENTIAL, main, parse
-from stgan.training.config import (
-    GROUPS,
-    METHOD,
-    TrainingConfig,
-    current_names,
-    r1_weight,
-    recipe_defaults,
-)
+from stgan.training.config import GROUPS, METHOD, TrainingConfig, current_names, r1_weight, recipe_defaults
+from stgan.training.losses import attribute_loss
+from stgan.training.schedule import Schedule
 
 ROOT = Path(__file__).parent.parent.parent
 MODELS = tuple(trainable())
@@ -131,7 +131,94 @@ def test_a_setting_that_is_not_there_is_named():
         TrainingConfig.from_flat(weight_dekay=0.1)
 
 
-# --------------------------------------------------------------------------------------------------------- the method
+def test_a_judge_without_the_attributes_is_refused_before_training(celeba, tmp_path):
+    AttributeClassifier(("Male",), 32, 4).save_pretrained(tmp_path / "judge")
+    with pytest.raises(ValueError, match="Black_Hair"):
+        trained(celeba, tmp_path / "run", classifier=tmp_path / "judge")
+    assert not list_checkpoints(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dataset": "/nowhere"}, "No dataset at /nowhere"),
+        ({"attributes": ("Eyeglases",)}, "Did you mean Eyeglasses"),
+        ({"image_size": 30}, "multiple of 8"),
+        ({"batch_size": 0}, "batch_size and total_images must be positive"),
+        ({"max_train_samples": 0}, "max_train_samples and max_validation_samples must be positive"),
+        ({"initial_model": "/nowhere"}, "/nowhere"),
+        ({"decay_start": 1.5}, "decay_start must be in [0, 1]"),
+        ({"critic_steps": -1}, "critic_steps must be 0"),
+        ({"logging_steps": 0}, "logging_steps, checkpointing_steps and validation_steps must be positive"),
+        ({"model": "aligner", "batch_size": 1}, "an aligner needs a batch_size of at least 2"),
+        ({"intensity_range": (1.5, 1.0)}, "intensity_range must be positive"),
+        ({"single_flip_weights": {"Bald": 0.0}}, "single_flip_weights must be positive"),
+        ({"single_flip_weights": {"Bald": float("nan")}}, "single_flip_weights must be positive"),
+        ({"single_flip_weights": {"Bald": 2.0}, "recipe": "paper"}, "single_flip_weights need"),
+        ({"batch_size": 60, "total_images": 60}, "lower --batch_size"),
+        ({"streaming": True, "rare_attribute_power": 0.5}, "rare_attribute_power"),
+        ({"model": "gpt"}, "invalid choice"),
+        ({"steps_per_day": 3}, "steps_per_day"),
+        ({"report_to": "carrier_pigeon"}, "carrier_pigeon"),
+        ({"classifier": "/nowhere"}, "/nowhere"),
+        ({"resume_from_checkpoint": "checkpoint-9"}, "no checkpoint 'checkpoint-9'"),
+    ],
+    ids=lambda case: next(iter(case)) if isinstance(case, dict) else "",
+)
+def test_a_mistake_ends_with_one_clear_sentence_and_no_trace(settings, message, celeba, tmp_path, capsys):
+    fixed = {"dataset": celeba, "output_dir": tmp_path, "total_images": 8}
+    with pytest.raises(SystemExit) as ending:
+        main(arguments(**fixed | TINY | settings), "train.py")
+    printed = capsys.readouterr()
+    text = f"{printed.out}{printed.err}{ending.value.code}"
+    assert ending.value.code not in (0, None)
+    assert message in " ".join(text.replace("│", " ").split())
+    assert "Traceback" not in text
+
+
+def test_the_papers_recipe_has_the_papers_numbers():
+    config = recipe_defaults("stgan", "paper")
+    expected = {
+        "learning_rate": 2e-4, "adam_beta1": 0.5, "adam_beta2": 0.999, "batch_size": 32, "critic_steps": 5,
+        "penalty_weight": 10, "penalty_interval": 1, "discriminator_attribute_weight": 1, "attribute_weight": 10,
+        "reconstruction_weight": 100, "image_size": 128, "width": 64, "max_width": 1024, "discriminator_width": 64,
+        "discriminator_hidden": 1024, "layers": 5, "stu_layers": 4, "stu_state": "stu", "stu_kernel": 3,
+        "adversarial_loss": "wgan", "discriminator_norm": "in", "norm_decay": 0.999, "mixed_precision": "no",
+    }  # fmt: skip
+    record = config.record()
+    assert {name: record[name] for name in expected} == expected
+    off = ("random_flip", "rare_attribute_power", "soft_mask", "use_regions", "use_ema", "single_flip_share")
+    assert not any(record[name] for name in (*off, "label_plausibility", "discriminator_conditional"))
+    schedule = Schedule(config, 32 * 6)
+    assert schedule.total_steps == record["total_images"] / (32 * 6) == 200 * 947 == 200 * (182_000 // (32 * 6))
+    assert [schedule.rate_factor(step) for step in (0, 100 * 947 - 1, 100 * 947, 200 * 947 - 1)] == [1, 1, 0.1, 0.1]
+
+
+def test_regions_need_labels_given_as_differences(capsys):
+    fast = {model: recipe_defaults(model, "fast").generator.use_regions for model in ("stgan", "attgan", "stargan")}
+    assert fast == {"stgan": True, "attgan": False, "stargan": False}
+    assert parse(arguments(model="attgan", recipe="fast", label_mode="difference", use_regions=True))
+    for wrong in ({"model": "attgan", "use_regions": True}, {"model": "stgan", "label_mode": "target"}):
+        with pytest.raises(SystemExit):
+            parse(arguments(**wrong))
+        assert "--no_use_regions" in capsys.readouterr().err
+
+
+def test_an_option_overrides_its_recipe_and_nothing_else():
+    for model in ("stgan", "attgan", "stargan", "classifier"):
+        for recipe in ("fast", "paper"):
+            defaults = recipe_defaults(model, recipe)
+            chosen = parse(arguments(model=model, recipe=recipe, batch_size=7, attributes=("Male",)))
+            different = {name for name, value in chosen.flat().items() if value != defaults.flat()[name]}
+            assert different == {"batch_size", "attributes"}
+
+
+def test_stargans_recipe_weighs_a_sum_over_attributes_as_its_paper_does():
+    config = recipe_defaults("stargan", "paper")
+    logits, labels = torch.randn(16, 13), torch.randint(0, 2, (16, 13)).float()
+    original = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / 16
+    for weight in (config.losses.attribute_weight, config.discriminator.discriminator_attribute_weight):
+        torch.testing.assert_close(weight * attribute_loss(logits, labels), original)
 
 
 def test_the_method_follows_from_recipe_and_options():
@@ -175,10 +262,7 @@ def test_a_record_with_options_that_are_gone_still_loads():
     assert config.method.mask_ramp == (0.0, 0.1)
     assert config.losses.single_flip_weights["Bald"] == 2
     again = json.loads(json.dumps(config.record()))
-    assert {name for name in again if name in record and again[name] != record[name]} == {
-        "inject_layers",
-        "push_to_hub",
-    }
+    assert {name for name in again.keys() & record if again[name] != record[name]} == {"inject_layers", "push_to_hub"}
     assert (again["inject_layers"], again["push_to_hub"], again["execution"]) == (4, None, "graphs")
 
 

@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from runs import trainer
+from runs import trainer, watch
 from torch import nn
 
 from stgan.frame import normalise
@@ -44,29 +44,12 @@ def plain_step(generator, discriminator, draw, random):
 
 def test_a_step_of_the_paper_equals_its_losses_and_adam_written_out(celeba, tmp_path):
     run = trainer(celeba, tmp_path, "stgan-paper", steps=1, critic_steps=1)
-    copies = []
-
-    def recorded_step(draw, random, step, progress):
-        networks = copy.deepcopy(run.objective.networks)
-        batches, own_random = [], torch.Generator()
-        own_random.set_state(random.get_state())
-
-        def recorded_draw():
-            batches.append(draw())
-            return batches[-1]
-
-        terms = objective_step(recorded_draw, random, step, progress)
-        prepared = iter([(normalise(images), labels) for images, labels in batches])
-        plain_step(*networks, lambda: next(prepared), own_random)
-        copies.extend(networks)
-        return terms
-
-    run._run_steps = lambda: None
-    run._finish = lambda: None
+    run._run_steps = run._finish = lambda: None
     run.train()
-    objective_step, run.objective.step = run.objective.step, recorded_step
+    copies, draws = copy.deepcopy(run.objective.networks), watch(run, "_draw")
     run._train_step()
-    assert len(copies) == 2
+    prepared = iter([(normalise(images), labels) for _, (images, labels) in draws])
+    plain_step(*copies, lambda: next(prepared), torch.Generator().manual_seed(run.random.initial_seed()))
     for ours, by_hand in zip(run.objective.networks, copies, strict=True):
         for (name, value), expected in zip(ours.named_parameters(), by_hand.parameters(), strict=True):
             largest = expected.grad.abs().max().item()
@@ -80,35 +63,32 @@ def test_a_step_of_the_paper_equals_its_losses_and_adam_written_out(celeba, tmp_
 
 def test_the_paper_takes_five_fresh_batches_for_d_and_one_for_g_and_freezes_the_other(celeba, tmp_path):
     run = trainer(celeba, tmp_path, "stgan-paper", steps=2)
-    draws, kinds = [], []
-    run._finish = lambda: None
+    kinds = []
 
-    def watch(name, changes, rests):
+    def check(name, changes, rests):
         inner = getattr(run.objective, name)
 
-        def watched(*args):
-            before = {network: [p.clone() for p in network.parameters()] for network in run.objective.networks}
-            gradients = [None if p.grad is None else p.grad.clone() for p in rests().parameters()]
+        def checked(*args):
+            before = {network: [p.clone() for p in network.parameters()] for network in (changes, rests)}
+            gradients = [None if p.grad is None else p.grad.clone() for p in rests.parameters()]
             terms = inner(*args)
-            assert any(not torch.equal(a, b) for a, b in zip(before[changes()], changes().parameters(), strict=True))
-            assert all(torch.equal(a, b) for a, b in zip(before[rests()], rests().parameters(), strict=True))
-            for old, parameter in zip(gradients, rests().parameters(), strict=True):
+            assert any(not torch.equal(a, b) for a, b in zip(before[changes], changes.parameters(), strict=True))
+            assert all(torch.equal(a, b) for a, b in zip(before[rests], rests.parameters(), strict=True))
+            for old, parameter in zip(gradients, rests.parameters(), strict=True):
                 assert parameter.requires_grad
                 assert (old is None and parameter.grad is None) or torch.equal(old, parameter.grad)
             kinds.append(name)
             return terms
 
-        setattr(run.objective, name, watched)
+        setattr(run.objective, name, checked)
 
-    def run_steps():
-        objective, draw = run.objective, run.batches.draw
-        run.batches.draw = lambda number: draws.append(number) or draw(number)
-        watch("_discriminator_step", lambda: objective.plain_discriminator, lambda: objective.plain_generator)
-        watch("_generator_step", lambda: objective.plain_generator, lambda: objective.plain_discriminator)
-        run._train_step()
-        run._train_step()
-
-    run._run_steps = run_steps
+    run._run_steps = run._finish = lambda: None
     run.train()
-    assert draws == list(range(12))
+    generator, discriminator = run.objective.networks
+    draws = watch(run.batches, "draw")
+    check("_discriminator_step", discriminator, generator)
+    check("_generator_step", generator, discriminator)
+    run._train_step()
+    run._train_step()
+    assert [number for (number,), _ in draws] == list(range(12))
     assert kinds == (["_discriminator_step"] * 5 + ["_generator_step"]) * 2

@@ -1,11 +1,9 @@
 """The face parser learns what pixels show, from images with masks."""
 
-import io
-
-import datasets
 import numpy as np
 import pytest
 import torch
+from numbered_data import encoded, write_images
 from PIL import Image, ImageDraw
 from runs import trained
 
@@ -35,14 +33,8 @@ def masked_faces(tmp_path_factory):
     """A folder of Parquet files with columns ``image`` and ``mask``."""
     folder, random = tmp_path_factory.mktemp("masks"), np.random.default_rng(0)
     for split, count in {"train": 16, "validation": 6}.items():
-        columns = {"image": [], "mask": []}
-        for pair in (drawn_face(random) for _ in range(count)):
-            for name, picture in zip(columns, pair, strict=True):
-                file = io.BytesIO()
-                picture.save(file, "PNG")
-                columns[name].append({"bytes": file.getvalue(), "path": None})
-        features = datasets.Features({"image": datasets.Image(), "mask": datasets.Image()})
-        datasets.Dataset.from_dict(columns, features=features).to_parquet(folder / f"{split}-00000-of-00001.parquet")
+        images, masks = zip(*(drawn_face(random) for _ in range(count)), strict=True)
+        write_images(folder, images, split=split, mask=[{"bytes": encoded(mask)} for mask in masks])
     return folder
 
 

@@ -11,7 +11,7 @@ import torch
 from runs import assert_same_state, command, last_checkpoint, only_train, start, wait_for
 
 from stgan.models import load_generator
-from stgan.training.distributed import check_processes
+from stgan.training.launch import check_processes
 
 
 @pytest.mark.parametrize(("started", "known"), [("2", 1), ("2", 2), (None, 1)])

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from runs import SAVE_ALL, assert_same_state, trained
+from runs import SAVE_ALL, assert_same_state, record, trained
 from safetensors.torch import load_file
 
 from stgan.models import load_generator
@@ -58,13 +58,13 @@ def test_a_streamed_run_resumes_exactly_too(workers, celeba, tmp_path):
 def test_resuming_a_finished_run_changes_nothing(uninterrupted, celeba, tmp_path):
     shutil.copytree(uninterrupted("stgan-fast"), tmp_path / "again")
     before = (tmp_path / "again" / "checkpoint-6" / "progress.json").stat().st_mtime_ns
-    record = json.loads((tmp_path / "again" / "model" / "training.json").read_text(encoding="utf-8"))
+    trained_by = record(tmp_path / "again")
     others = {"attribute_weight": 1.0, "resume_from_checkpoint": "latest", **SAVE_ALL}
     trained(celeba, tmp_path / "again", steps=4, **others)
     assert (tmp_path / "again" / "checkpoint-6" / "progress.json").stat().st_mtime_ns == before
     load_generator(tmp_path / "again" / "model")
-    after = json.loads((tmp_path / "again" / "model" / "training.json").read_text(encoding="utf-8"))
-    assert (after["config"], after["commands"]) == (record["config"], record["commands"])  # nothing was trained so
+    after = record(tmp_path / "again")
+    assert (after["config"], after["commands"]) == (trained_by["config"], trained_by["commands"])
 
 
 def test_resuming_without_a_checkpoint_starts_from_the_beginning(celeba, tmp_path, capsys):

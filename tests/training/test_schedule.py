@@ -8,32 +8,27 @@ import torch
 from torch import nn
 
 from stgan.training import TrainingConfig
-from stgan.training.ema import ExponentialMovingAverage
-from stgan.training.schedule import learning_rate_factor
+from stgan.training.objective import ExponentialMovingAverage
+from stgan.training.schedule import Schedule
 
 
 @pytest.mark.parametrize(
     ("schedule", "expected", "last"),
-    [
-        ("drop", [1, 1, 0.1, 0.1], 0.1),
-        ("linear", [1, 1, 1, 0.5], 0),
-        ("cosine", [1, 1, 1, 0.5], 0),
-    ],
+    [("drop", [1, 1, 0.1, 0.1], 0.1), ("linear", [1, 1, 1, 0.5], 0), ("cosine", [1, 1, 1, 0.5], 0)],
 )
 def test_learning_rate_schedules(schedule, expected, last):
-    config = TrainingConfig.from_flat(lr_schedule=schedule, decay_start=0.5)
-    factors = [learning_rate_factor(config, 0, progress) for progress in (0, 0.49, 0.5, 0.75)]
-    assert factors == pytest.approx(expected)
-    assert learning_rate_factor(config, 0, 0.999_999) == pytest.approx(last, abs=1e-5)
-    constant = config.changed(decay_start=1.0)
-    assert [learning_rate_factor(constant, 0, progress) for progress in (0, 0.5, 0.999_999)] == [1, 1, 1]
+    config = TrainingConfig.from_flat(lr_schedule=schedule, decay_start=0.5, total_images=1_000_000)
+    factor = Schedule(config, 1).rate_factor
+    assert [factor(image) for image in (0, 490_000, 500_000, 750_000)] == pytest.approx(expected)
+    assert factor(999_999) == pytest.approx(last, abs=1e-5)
+    constant = Schedule(config.changed(decay_start=1.0), 1)
+    assert [constant.rate_factor(image) for image in (0, 500_000, 999_999)] == [1, 1, 1]
 
 
 def test_the_learning_rate_rises_over_the_first_images():
-    config = TrainingConfig.from_flat(warmup_images=320, batch_size=32)
-    assert [learning_rate_factor(config, images, 0) for images in (0, 32, 288, 320, 9_999)] == pytest.approx(
-        [0.1, 0.2, 1, 1, 1]
-    )
+    schedule = Schedule(TrainingConfig.from_flat(warmup_images=320, batch_size=32), 1)
+    factors = [schedule.rate_factor(image) for image in (0, 32, 288, 320, 9_999)]
+    assert factors == pytest.approx([0.1, 0.2, 1, 1, 1])
 
 
 def test_the_average_is_the_weighted_sum_of_all_earlier_weights():

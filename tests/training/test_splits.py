@@ -9,7 +9,7 @@ from runs import NAMES, only_train, trained
 
 from stgan.data import DataError, load_into_memory
 from stgan.training.checkpoints import CheckpointError
-from stgan.training.label_rules import LabelRules
+from stgan.training.edits import LabelRules
 from stgan.training.splits import rare_attribute_weights
 
 

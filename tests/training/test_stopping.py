@@ -1,31 +1,41 @@
-"""Signals and kills stop a run without losing work."""
+"""Signals, kills and broken losses stop a run without losing work; an overfitting discriminator is reported."""
 
+import math
 import os
 import signal
 import time
 from types import SimpleNamespace
 
 import pytest
-from runs import SAVE_ALL, assert_same_state, command, last_checkpoint, start, trained, trainer, wait_for
+import torch
+from runs import SAVE_ALL, assert_same_state, command, last_checkpoint, record, start, trained, trainer, wait_for
+from safetensors.torch import load_file
+from torch import nn
 
 from stgan.models import load_generator
+from stgan.training import TrainingError
 from stgan.training.checkpoints import list_checkpoints
+from stgan.training.editing import EditingObjective
+from stgan.training.stopping import all_finite
+
+
+def signal_in(run, numbers, owner, method):
+    """Let a run get signals while it calls a method after its third step."""
+    inner = getattr(owner, method)
+
+    def signalled(*words):
+        for number in numbers if run.step >= 3 else ():
+            os.kill(os.getpid(), number)
+        return inner(*words)
+
+    setattr(owner, method, signalled)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_a_repeated_signal_does_not_stop_the_saving(number, celeba, tmp_path, monkeypatch):
+def test_a_repeated_signal_does_not_stop_the_saving(number, celeba, tmp_path):
     run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=100)
-    step, save = run._train_step, run.accelerator.save_state
-
-    def signalled(work):
-        def do(*words):
-            os.kill(os.getpid(), number)
-            return work(*words)
-
-        return do
-
-    run._train_step = lambda: (signalled(step) if run.step == 3 else step)()
-    monkeypatch.setattr(run.accelerator, "save_state", signalled(save))
+    for owner, method in ((run, "_train_step"), (run.accelerator, "save_state")):
+        signal_in(run, (number,), owner, method)
     run.train()
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4"]
     load_generator(tmp_path / "model")
@@ -40,14 +50,7 @@ def test_a_signal_saves_after_the_step_and_the_resumed_run_equals_the_uninterrup
 ):
     """Two at once are one that a launcher has passed on."""
     run = trainer(celeba, tmp_path, steps=6, checkpointing_steps=100, validation_steps=2)
-    step = run._train_step
-
-    def signalled_step():
-        for number in numbers if run.step == 3 else ():
-            os.kill(os.getpid(), number)
-        return step()
-
-    run._train_step = signalled_step
+    signal_in(run, numbers, run, "_train_step")
     run.train()
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4"]
     assert "Stopped after step 4 of 6" in capsys.readouterr().out
@@ -130,3 +133,58 @@ def test_an_unreachable_hub_never_stops_a_run(stopped_stream):
     assert "Could not push to nobody/nothing" in stopped_stream.text
     assert "Training continues" in stopped_stream.text
     assert stopped_stream.code == 0
+
+
+def break_weights(run, at, **terms):
+    """Let a weight become not a number in one step of a run, and its terms what is given."""
+    step = run._train_step
+
+    def diverging_step():
+        sound = step()
+        if run.step != at:
+            return sound
+        with torch.no_grad():
+            (next(run.objective.plain_generator.parameters())[0]).fill_(math.nan)
+        return sound | terms
+
+    run._train_step = diverging_step
+
+
+@pytest.mark.parametrize("broken", ["loss", "weights"])
+def test_a_run_that_diverges_stops_and_keeps_its_last_sound_checkpoint(broken, celeba, tmp_path, monkeypatch):
+    monkeypatch.setattr("stgan.training.checkpoints.KEPT", 1)
+    run = trainer(celeba, tmp_path, steps=9, checkpointing_steps=2, logging_steps=5 if broken == "loss" else 100)
+    break_weights(run, 5, **({"g_adversarial": torch.tensor(math.nan)} if broken == "loss" else {}))
+    with pytest.raises(TrainingError, match="became infinite or not a number.*resume_from_checkpoint latest"):
+        run.train()
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4"]
+    assert all(value.isfinite().all() for value in load_file(tmp_path / "checkpoint-4" / "model.safetensors").values())
+
+
+def test_a_diverged_model_does_not_replace_a_sound_one(celeba, tmp_path):
+    run = trainer(celeba, tmp_path, steps=9, validation_steps=2, checkpointing_steps=2, logging_steps=100)
+    break_weights(run, at=4)
+    with pytest.raises(TrainingError, match="weights became infinite"):
+        run.train()
+    assert record(tmp_path)["steps"] == 2
+    assert all(value.isfinite().all() for value in load_file(tmp_path / "model" / "model.safetensors").values())
+
+
+def test_weights_are_finite_only_if_all_are():
+    networks = [nn.Linear(3, 3), nn.Linear(2, 2)]
+    assert all_finite(networks)
+    for value in (math.nan, math.inf):
+        with torch.no_grad():
+            networks[1].bias[1] = value
+        assert not all_finite(networks)
+
+
+@pytest.mark.parametrize(("training_loss", "warning"), [(0.1, True), (0.19, False)])
+def test_a_run_warns_when_its_discriminator_overfits(training_loss, warning, celeba, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(EditingObjective, "validate", lambda *_: {"d_attribute": 0.3})
+    step = EditingObjective._shared_step
+    loss = torch.tensor(training_loss)
+    monkeypatch.setattr(EditingObjective, "_shared_step", lambda *given: step(*given) | {"d_attribute": loss})
+    trained(celeba, tmp_path, steps=2)
+    message = "The discriminator is overfitting: its attribute loss is 0.1 on training images and 0.3 on validation"
+    assert (message in capsys.readouterr().out) == warning
