@@ -15,16 +15,21 @@ def encoded(image, kind="PNG"):
     return file.getvalue()
 
 
-def write_images(folder, images, *, column="image", split="train", shards=1, rows=8, names=None, **columns):
+def write_images(folder, images, masks=None, *, column="image", split="train", shards=1, rows=8, names=None, **columns):
     """A split of a dataset: Parquet files of encoded images and further columns, in row groups of ``rows``.
 
     Args:
         images: pictures of Pillow, arrays uint8 (H, W, 3), or what is stored instead of an encoded image.
+        masks: the same for a column ``mask``.
         names: of the images' files; by default they have none.
     """
-    stored = [each if isinstance(each, bytes) else encoded(each) for each in images]
-    columns[column] = [{"bytes": each, "path": names and names[number]} for number, each in enumerate(stored)]
-    table = datasets.Dataset.from_dict(columns).cast_column(column, datasets.Image())
+    pictures = {column: images} | ({} if masks is None else {"mask": masks})
+    for name, each in pictures.items():
+        stored = [picture if isinstance(picture, bytes) else encoded(picture) for picture in each]
+        columns[name] = [{"bytes": data, "path": names and names[number]} for number, data in enumerate(stored)]
+    table = datasets.Dataset.from_dict(columns)
+    for name in pictures:
+        table = table.cast_column(name, datasets.Image())
     for shard in range(shards):
         file = folder / f"{split}-{shard:05}-of-{shards:05}.parquet"
         table.shard(shards, shard, contiguous=True).to_parquet(str(file), batch_size=rows)

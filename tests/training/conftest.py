@@ -3,10 +3,12 @@
 import functools
 
 import pytest
+import torch
 from accelerate.state import AcceleratorState
 from runs import SAVE_ALL, trained
 
 from stgan.data import load_into_memory
+from stgan.models import FaceParser
 
 load_once = functools.cache(load_into_memory)
 
@@ -31,3 +33,12 @@ def uninterrupted(celeba, tmp_path_factory):
         return output
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def parser_folder(tmp_path_factory):
+    """Folder of a parser for images of 32 px, with random weights."""
+    torch.manual_seed(3)
+    folder = tmp_path_factory.mktemp("parser")
+    FaceParser(32).save_pretrained(folder)
+    return str(folder)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from numbered_data import encoded, write_images
+from numbered_data import write_images
 from PIL import Image, ImageDraw
 from runs import trained
 
@@ -34,7 +34,7 @@ def masked_faces(tmp_path_factory):
     folder, random = tmp_path_factory.mktemp("masks"), np.random.default_rng(0)
     for split, count in {"train": 16, "validation": 6}.items():
         images, masks = zip(*(drawn_face(random) for _ in range(count)), strict=True)
-        write_images(folder, images, split=split, mask=[{"bytes": encoded(mask)} for mask in masks])
+        write_images(folder, images, masks, split=split)
     return folder
 
 

@@ -13,14 +13,6 @@ from stgan.models.regions import parsed_regions
 from stgan.training.networks import load_region_parser
 
 
-@pytest.fixture(scope="module")
-def parser_folder(tmp_path_factory):
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("parser")
-    FaceParser(32).save_pretrained(folder)
-    return str(folder)
-
-
 @pytest.fixture
 def images():
     return torch.randint(0, 256, (5, 3, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)

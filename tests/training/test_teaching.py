@@ -13,34 +13,26 @@ from stgan.training.teaching import Settings, averaged, celebamask_values, taugh
 EYEGLASSES = PARSER_CLASSES.index("eyeglasses")
 
 
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory):
-    torch.manual_seed(3)
-    folder = tmp_path_factory.mktemp("teacher")
-    FaceParser(32).save_pretrained(folder)
-    return folder
-
-
-def settings(teacher, celeba, output, **changes):
+def settings(parser, celeba, output, **changes):
     return Settings(
-        teacher, str(celeba), output, "valid", image_size=32, sizes=(32, 48), attributes=("Eyeglasses",), **changes
+        parser, str(celeba), output, "valid", image_size=32, sizes=(32, 48), attributes=("Eyeglasses",), **changes
     )
 
 
-def test_taught_faces_are_read_as_labelled_ones(teacher, celeba, tmp_path):
+def test_taught_faces_are_read_as_labelled_ones(parser_folder, celeba, tmp_path):
     output = tmp_path / "masks" / "train-taught.parquet"
-    chosen = settings(teacher, celeba, output, confidence=0.11)
+    chosen = settings(parser_folder, celeba, output, confidence=0.11)
     assert teach(chosen) == 12
     read = load_masks(output.parent, "train", 32, workers=0)
     original = load_into_memory(celeba, "valid", ("Eyeglasses",), 32, workers=0)
-    parser = FaceParser.from_pretrained(teacher)
+    parser = FaceParser.from_pretrained(parser_folder)
     assert torch.equal(read.labels, taught_masks(parser, original.images, original.labels, chosen))
     pixels = [images.numpy().ravel() for images in (read.images, original.images)]
     assert np.corrcoef(*pixels)[0, 1] > 0.9  # WebP
 
 
-def test_the_teacher_is_a_mean_over_sizes_and_mirror_images(teacher):
-    parser = FaceParser.from_pretrained(teacher)
+def test_the_teacher_is_a_mean_over_sizes_and_mirror_images(parser_folder):
+    parser = FaceParser.from_pretrained(parser_folder)
     image = torch.rand(2, 3, 32, 32) * 2 - 1
     with torch.no_grad():
         torch.testing.assert_close(averaged(parser, image, (32,)), parser.parse(image))
@@ -49,11 +41,11 @@ def test_the_teacher_is_a_mean_over_sizes_and_mirror_images(teacher):
     torch.testing.assert_close(both.sum(dim=1), torch.ones(2, 32, 32))
 
 
-def test_labels_correct_the_teacher_and_doubt_stays_unknown(teacher, celeba, tmp_path):
-    parser = FaceParser.from_pretrained(teacher)
+def test_labels_correct_the_teacher_and_doubt_stays_unknown(parser_folder, celeba, tmp_path):
+    parser = FaceParser.from_pretrained(parser_folder)
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     labels = torch.tensor([[0.0], [1.0]])
-    chosen = settings(teacher, celeba, tmp_path / "m.parquet", confidence=0.0)
+    chosen = settings(parser_folder, celeba, tmp_path / "m.parquet", confidence=0.0)
     masks = taught_masks(parser, images, labels, chosen)
     assert not (masks[0] == EYEGLASSES).any()
     with torch.no_grad():
@@ -70,8 +62,8 @@ def test_values_of_celebamask_mean_the_same_classes():
     assert parser_classes(celebamask_values(np.full((1, 1), UNKNOWN, np.uint8))) == UNKNOWN
 
 
-def test_an_attribute_without_a_class_is_refused(teacher, celeba, tmp_path):
-    chosen = settings(teacher, celeba, tmp_path / "m.parquet")
+def test_an_attribute_without_a_class_is_refused(parser_folder, celeba, tmp_path):
+    chosen = settings(parser_folder, celeba, tmp_path / "m.parquet")
     chosen.attributes = ("Bald",)
     with pytest.raises(ValueError, match="No class belongs to Bald"):
         teach(chosen)
