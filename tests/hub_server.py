@@ -195,10 +195,21 @@ class Handler(BaseHTTPRequestHandler):
             siblings = [{"rfilename": path} for path in files]
             self.answer(200, {"id": name, "sha": sha, "private": repository.private, "siblings": siblings})
 
-    def tree(self, kind, name, revision):
-        """All files, whatever their folder."""
+    def tree(self, kind, name, revision, folder=""):
         if found := self.found(kind, name, revision):
-            self.answer(200, [file.entry(path) for path, file in found[2].items()])
+            start = f"{folder}/" if folder else ""
+            below = {path: file for path, file in found[2].items() if path.startswith(start)}
+            if self.query.get("recursive", ["False"])[0].lower() != "true":
+                folders = {start + path.removeprefix(start).split("/")[0] for path in below} - set(below)
+                below = {path: file for path, file in below.items() if "/" not in path.removeprefix(start)}
+                below |= {path: None for path in folders}
+            directory = {"type": "directory", "size": 0, "oid": "0" * 40}
+            self.answer(200, [{**directory, "path": p} if f is None else f.entry(p) for p, f in below.items()])
+
+    def paths(self, kind, name, revision):
+        if found := self.found(kind, name, revision):
+            asked = parse_qs(self.body.decode())["paths"]
+            self.answer(200, [found[2][path].entry(path) for path in asked if path in found[2]])
 
     def validate(self):
         metadata = json.loads(self.body)["content"].startswith("---\n")
@@ -279,7 +290,8 @@ ROUTES: list[tuple[str, str, Callable]] = [
     ("POST", "/api/repos/create", Handler.create),
     ("POST", "/api/validate-yaml", Handler.validate),
     ("POST", f"/api/{KIND}/{NAME}/branch/(?P<revision>[^/]+)", Handler.branch),
-    ("GET", f"/api/{KIND}/{NAME}/tree/(?P<revision>[^/]+)", Handler.tree),
+    ("GET", f"/api/{KIND}/{NAME}/tree/(?P<revision>[^/]+)(/(?P<folder>.+))?", Handler.tree),
+    ("POST", f"/api/{KIND}/{NAME}/paths-info/(?P<revision>[^/]+)", Handler.paths),
     ("GET", f"/api/{KIND}/{NAME}(/revision/(?P<revision>[^/]+))?", Handler.info),
     ("POST", f"/api/{KIND}/{NAME}/preupload/(?P<revision>[^/]+)", Handler.preupload),
     ("POST", f"/api/{KIND}/{NAME}/commit/(?P<revision>[^/]+)", Handler.commit),
