@@ -74,12 +74,7 @@ class Discriminator(PretrainedModel):
 class PatchDiscriminator(PretrainedModel):
     """StarGAN's PatchGAN discriminator: no norm, realness of patches, attributes of the whole image.
 
-    Args:
-        attributes: names of the A attributes it classifies.
-        image_size: S, a multiple of 2**layers.
-        width: channels of the first layer, doubled at each further one.
-        layers: stride-2 convolutions.
-        conditional: see :class:`Discriminator`.
+    Arguments as in :class:`Discriminator`; the channels have no upper limit.
     """
 
     def __init__(

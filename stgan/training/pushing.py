@@ -100,11 +100,7 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def fetch_state(wanted: str, output_dir: Path) -> str:
-    """Download a training state that a run pushed, unless the output folder already has it.
-
-    Args:
-        wanted: ``owner/name@revision``.
-        output_dir: of this run.
+    """Download a training state ``owner/name@revision`` that a run pushed, unless the output folder already has it.
 
     Returns:
         The name of the checkpoint in ``output_dir``.

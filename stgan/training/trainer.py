@@ -54,12 +54,7 @@ PROCESS_TIMEOUT = timedelta(hours=3)
 
 
 class Trainer:
-    """One run of training.
-
-    Args:
-        config: settings of the run.
-        command: command line that started it, for the model card.
-    """
+    """One run of training. ``command`` is the command line that started it, for the model card."""
 
     def __init__(self, config: TrainingConfig, command: str = ""):
         # The Accelerator made below adopts this state, and with it the timeout.
