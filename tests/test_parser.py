@@ -1,12 +1,11 @@
 """The face parser: its network, its data, what it learns from and how it is measured."""
 
-import io
 import math
 
-import datasets
 import numpy as np
 import pytest
 import torch
+from numbered_data import write_images
 from PIL import Image
 
 from stgan.data.errors import DataError
@@ -126,22 +125,11 @@ def test_masks_are_told_in_the_parsers_classes():
     assert len(CELEBAMASK_CLASSES) == len(by_hand)
 
 
-def encoded(image: Image.Image) -> dict:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return {"bytes": file.getvalue(), "path": None}
-
-
-def write_faces(folder, count: int = 4, side: int | None = None, **columns) -> None:
+def write_faces(folder, count: int = 4, side: int | None = None, masks=None) -> None:
     """Images whose red channel holds ten times the value of the mask at the same place."""
     shape = (count, side or 6, side or 10)  # in areas of 8 x 8 pixels
     values = np.random.default_rng(0).integers(0, 19, shape, dtype=np.uint8).repeat(8, 1).repeat(8, 2)
-    images = [Image.fromarray(np.stack([10 * value] * 3, axis=-1)) for value in values]
-    masks = [Image.fromarray(value) for value in values]
-    data = {"image": [encoded(each) for each in images], "mask": [encoded(each) for each in masks]} | columns
-    features = {name: datasets.Image() for name in data}
-    table = datasets.Dataset.from_dict(data, features=datasets.Features(features))
-    table.to_parquet(folder / "train-00000-of-00001.parquet")
+    write_images(folder, [np.stack([10 * value] * 3, axis=-1) for value in values], masks or list(values))
 
 
 def test_images_and_masks_are_cropped_alike(tmp_path):
@@ -164,15 +152,13 @@ def test_samples_are_skipped_and_limited(tmp_path):
 
 
 def test_a_dataset_without_masks_is_refused(tmp_path):
-    images = [encoded(Image.new("RGB", (8, 8)))]
-    table = datasets.Dataset.from_dict({"image": images}, features=datasets.Features({"image": datasets.Image()}))
-    table.to_parquet(tmp_path / "train-00000-of-00001.parquet")
+    write_images(tmp_path, [Image.new("RGB", (8, 8))])
     with pytest.raises(DataError, match="no column 'mask'.*columns are image"):
         load_masks(tmp_path, "train", 16)
 
 
 def test_a_mask_of_another_size_is_rejected(tmp_path):
-    write_faces(tmp_path, mask=[encoded(Image.new("L", (5, 5)))] * 4)
+    write_faces(tmp_path, masks=[Image.new("L", (5, 5))] * 4)
     with pytest.raises(DataError, match="4 images rejected: 4 mask of another size"):
         load_masks(tmp_path, "train", 16, workers=0)
 
