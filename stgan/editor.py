@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from stgan.attributes import HAIR_COLOUR, edited_labels, facts_of, index_of
-from stgan.devices import chosen_device
+from stgan.devices import CHANNELS_LAST, chosen_device
 from stgan.frame import normalise
 from stgan.models import (
     AttributeClassifier,
@@ -79,14 +79,14 @@ class FaceEditor:
     ):
         check_judge(generator, classifier)
         self.device = chosen_device(device)
-        self.generator = generator.eval().to(self.device, memory_format=torch.channels_last)
-        self.classifier = classifier.eval().to(self.device, memory_format=torch.channels_last)
+        self.generator = generator.eval().to(self.device, **CHANNELS_LAST)
+        self.classifier = classifier.eval().to(self.device, **CHANNELS_LAST)
         self.aligner = aligner
         if aligner is not None:
-            self.aligner = aligner.eval().to(self.device, memory_format=torch.channels_last)
+            self.aligner = aligner.eval().to(self.device, **CHANNELS_LAST)
         self.parser = parser
         if parser is not None:
-            self.parser = parser.eval().to(self.device, memory_format=torch.channels_last)
+            self.parser = parser.eval().to(self.device, **CHANNELS_LAST)
         self._detector = detector
         self.names = generator.attributes
         self._columns = [index_of(name, classifier.attributes) for name in self.names]
@@ -139,6 +139,7 @@ class FaceEditor:
 
     def confirm(self, rgb: np.ndarray, candidates: Sequence[Face]) -> list[Face]:
         """Those of a detector's doubtful finds that the aligner takes for faces, where it sees them."""
+        assert self.aligner is not None  # find_faces confirms nothing without one
         return [face for face in refined_faces(self.aligner, rgb, candidates) if face.confidence > 0.5]
 
     @torch.inference_mode()

@@ -50,7 +50,7 @@ def test_worth_is_accuracy_less_every_price(prices, monkeypatch):
         lambda *where, **how: sources.append((where, how)) or MemoryDataset(images, labels),
     )
     instruments = Instruments(recognition=MeanRecognition())
-    monkeypatch.setattr(strength, "available_instruments", lambda generator, sets: instruments)
+    monkeypatch.setattr(strength, "available_instruments", lambda generator, source, crop: instruments)
     worth = []
     monkeypatch.setattr(strength, "strength_for", lambda highest, values: worth.append((highest, values)) or highest)
     generator, classifier = tiny_generator(), tiny_classifier()

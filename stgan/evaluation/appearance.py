@@ -144,18 +144,18 @@ class _Record:
         self.hits[batch.flip][batch.rows] = (predicted == batch.target[:, columns].cpu()).all(dim=1)
         change = cheek_lightness(batch.image) - cheek_lightness(batch.source)
         self.lightening[batch.flip][batch.rows] = change.cpu()
-        if self.instruments.real is not None:
-            self.features[batch.flip].append(pooled_features(self.instruments.backbone, batch.image).cpu())
-        if self.instruments.recognition is not None:
+        backbone, recognition = self.instruments.backbone, self.instruments.recognition
+        if backbone is not None and self.instruments.real is not None:
+            self.features[batch.flip].append(pooled_features(backbone, batch.image).cpu())
+        if recognition is not None:
             for position, row in enumerate(self.people.tolist()):
                 if int(batch.rows[0]) <= row <= int(batch.rows[-1]):
                     within = row - int(batch.rows[0])
-                    distance = self._distance(row, batch.source[within], batch.image[within])
+                    distance = self._distance(recognition, row, batch.source[within], batch.image[within])
                     self.distances[batch.flip][position] = distance
 
-    def _distance(self, row: int, source: Tensor, edited: Tensor) -> float:
+    def _distance(self, recognition: Recognition, row: int, source: Tensor, edited: Tensor) -> float:
         """Between the descriptors of a source and its edit, whose face is where the source's is."""
-        recognition = self.instruments.recognition
         if row not in self.places:
             image = as_array(source)
             place = recognition.locate(image)
@@ -185,7 +185,8 @@ class _Record:
 
     def _realism(self, flip: Flip, labels: Tensor) -> tuple[dict[str, Realism], dict[str, Realism]]:
         """Of edits against real faces that have the values asked for, and of those against one another."""
-        edits, halves = {}, {}
+        edits: dict[str, Realism] = {}
+        halves: dict[str, Realism] = {}
         faces = self.instruments.real
         if faces is None:
             return edits, halves

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stgan.card import EVALUATION_FILE, replace_section, split_section, write_card
 from stgan.data import MemoryDataset, load_into_memory
-from stgan.devices import chosen_device
+from stgan.devices import CHANNELS_LAST, chosen_device
 from stgan.evaluation.edits import Editing
 from stgan.evaluation.faces import FaceSets, appearance_of_faces
 from stgan.evaluation.figures import edit_sheet, varied_people
@@ -92,13 +92,13 @@ def evaluate_folder(settings: Settings) -> Evaluation:
     """
     _check(settings)
     device = chosen_device(settings.device)
-    generator = load_generator(settings.model).to(device, memory_format=torch.channels_last)
+    generator = load_generator(settings.model).to(device, **CHANNELS_LAST)
     named = settings.classifier
     judge = AttributeClassifier.from_pretrained(named) if named else load_companion(settings.model, "classifier")
-    judge = judge.to(device, memory_format=torch.channels_last)
+    judge = judge.to(device, **CHANNELS_LAST)
     parser = load_companion(settings.model, "parser")
     if parser is not None:
-        parser = parser.to(device, memory_format=torch.channels_last)
+        parser = parser.to(device, **CHANNELS_LAST)
     check_judge(generator, judge)  # before the dataset is decoded
     extractor = inception() if settings.fid else None
     if settings.output is not None:
@@ -109,15 +109,15 @@ def evaluate_folder(settings: Settings) -> Evaluation:
     )  # fmt: skip
     if settings.fid:
         check_enough(len(dataset.images))
-    how = {"batch_size": settings.batch_size, "device": device, "progress": settings.progress}
+    how: dict[str, Any] = {"batch_size": settings.batch_size, "device": device, "progress": settings.progress}
     evaluation = evaluate(generator, judge, *_images(dataset), parser=parser, intensities=settings.intensities, **how)
     print(evaluation.summary())
     print(f"{evaluation.seconds_per_thousand_images:.1f} seconds per thousand images on {device}")
-    record = {"model": Path(settings.model).name, "data": str(settings.data), "split": settings.split}
+    record: dict[str, Any] = {"model": Path(settings.model).name, "data": str(settings.data), "split": settings.split}
     record |= {"device": str(device), "classifier": str(named or "classifier"), **evaluation.to_dict()}
     markdown, comparison = evaluation_tables(evaluation), comparison_table(evaluation)
     if settings.appearance:
-        sets = settings.faces.completed(str(settings.data), settings.crop)
+        sets = settings.faces.with_defaults(str(settings.data), settings.crop)
         appearance = appearance_of_faces(
             Editing(generator, parser),
             judge,

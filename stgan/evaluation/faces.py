@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stgan.data import MissingSplitError, load_into_memory, open_split
 from stgan.data.masks import load_masks
+from stgan.devices import CHANNELS_LAST
 from stgan.evaluation.appearance import Instruments, measure_appearance
 from stgan.evaluation.classifier import Judge
 from stgan.evaluation.edits import Editing
@@ -42,10 +43,10 @@ class FaceSets:
     masks: str | None = None
     crop: str | None = None
 
-    def completed(self, data: str, crop: str) -> "FaceSets":
+    def with_defaults(self, data: str, crop: str) -> "CompleteFaceSets":
         """With the defaults filled in: those of the protocol's dataset."""
         faces = self.faces or data
-        return FaceSets(faces, self.real or faces, self.masks, self.crop or crop)
+        return CompleteFaceSets(faces, self.real or faces, self.masks, self.crop or crop)
 
     def options(self) -> list[str]:
         """Those that were given, for a command line."""
@@ -53,10 +54,20 @@ class FaceSets:
         return [f"--{name} {value}" for name, value in given.items() if value is not None]
 
 
+@dataclass(frozen=True)
+class CompleteFaceSets:
+    """:class:`FaceSets` with its defaults filled in; without ``masks`` the leak is not measured."""
+
+    faces: str
+    real: str
+    masks: str | None
+    crop: str
+
+
 def appearance_of_faces(
     editing: Editing,
     classifier: Judge,
-    sets: FaceSets,
+    sets: CompleteFaceSets,
     split: str,
     *,
     max_samples: int | None = None,
@@ -69,7 +80,7 @@ def appearance_of_faces(
 
     Args:
         editing, classifier: on ``device``.
-        sets: completed.
+        sets: see :meth:`FaceSets.with_defaults`.
         split: of the faces and of the masks.
         max_samples: edit only this many faces.
 
@@ -81,7 +92,7 @@ def appearance_of_faces(
     masked = None
     if sets.masks is not None:
         masked = load_masks(sets.masks, split, size, crop=sets.crop, workers=workers, progress=progress)
-    instruments = available_instruments(editing.generator, sets, device=device, progress=progress)
+    instruments = available_instruments(editing.generator, sets.real, sets.crop, device=device, progress=progress)
     faces = load_into_memory(
         sets.faces, split, names, size, max_samples=count, crop=sets.crop, workers=workers, progress=progress
     )
@@ -97,15 +108,20 @@ def appearance_of_faces(
 
 
 def available_instruments(
-    generator: Generator, sets: FaceSets, *, device: torch.device | str = "cpu", progress: bool = False
+    generator: Generator, source: str, crop: str, *, device: torch.device | str = "cpu", progress: bool = False
 ) -> Instruments:
-    """Instruments for whose packages and datasets are there; a line is printed for each that is not."""
+    """Instruments for whose packages and datasets are there; a line is printed for each that is not.
+
+    Args:
+        source: of real faces, a Hub id or a folder.
+        crop: of the images, see :class:`stgan.data.Preprocess`.
+    """
     instruments = Instruments()
     try:
-        backbone = pretrained_backbone().to(device, memory_format=torch.channels_last)
+        backbone = pretrained_backbone().to(device, **CHANNELS_LAST)
         real = load_real_faces(
-            sets.real, REAL_SPLIT, generator.attributes, edited_states(generator.attributes), generator.image_size,
-            backbone, crop=sets.crop, device=device, progress=progress,
+            source, REAL_SPLIT, generator.attributes, edited_states(generator.attributes), generator.image_size,
+            backbone, crop=crop, device=device, progress=progress,
         )  # fmt: skip
         instruments = replace(instruments, backbone=backbone, real=real)
     except (ModuleNotFoundError, MissingSplitError) as error:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ def edit_sheet(
     """A :func:`sample_grid` for each intensity, one below the other, each under its title."""
     grids = [sample_grid(generator, images, labels, intensity) for intensity in intensities]
     titles = [f"One attribute flipped at a time, intensity {intensity:g}" for intensity in intensities]
-    font = ImageFont.load_default(size=TITLE_SIZE)
+    font = _font(TITLE_SIZE)
     title_height = MARGIN + TITLE_SIZE + GAP
     sheet = Image.new("RGB", (grids[0].width, sum(title_height + grid.height for grid in grids)), "white")
     pen, top = ImageDraw.Draw(sheet), 0
@@ -86,7 +87,7 @@ def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str], colu
         columns: pictures in a row.
         side: of each picture in the sheet, pixels.
     """
-    font = ImageFont.load_default(size=max(12, side // 12))
+    font = _font(max(12, side // 12))
     caption_height = math.ceil(font.size) + 2 * GAP
     rows = math.ceil(len(pictures) / columns)
     cell, gap = side + 2 * GAP, 2 * GAP
@@ -98,6 +99,11 @@ def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str], colu
         pen.text((left + side / 2, top + caption_height - 2 * GAP), caption, fill=INK, font=font, anchor="ms")
         sheet.paste(picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), (left, top + caption_height))
     return sheet
+
+
+def _font(size: float) -> ImageFont.FreeTypeFont:
+    """The font that ships with Pillow, ``size`` in pixels."""
+    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))  # bitmaps are for calls without a size
 
 
 def varied_people(labels: Tensor, count: int) -> list[int]:
@@ -158,8 +164,8 @@ def _draw_table(
     """
     size = rows[0][0].shape[0]
     side = size * max(1, math.ceil(SMALLEST_CELL / size))  # a whole multiple, so that pixels stay pixels
-    font = ImageFont.load_default(size=max(12, side // 9))
-    sign_font = ImageFont.load_default(size=1.5 * font.size)
+    font = _font(max(12, side // 9))
+    sign_font = _font(1.5 * font.size)
     wrapped = [_wrap(heading, font, side) for heading in headings]
     line_height = math.ceil(font.size) + 3
     first_row = MARGIN + line_height * max(map(len, wrapped)) + GAP

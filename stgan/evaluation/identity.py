@@ -68,7 +68,8 @@ def same_person_pairs(identities: Tensor, people: int = PEOPLE) -> Tensor:
     Args:
         identities: long (N,), who each photo shows.
     """
-    pairs, first = {}, {}
+    pairs: dict[int, tuple[int, int]] = {}
+    first: dict[int, int] = {}
     for row, person in enumerate(identities.tolist()):
         if person in first:
             pairs.setdefault(person, (first[person], row))

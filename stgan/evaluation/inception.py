@@ -100,17 +100,17 @@ def inception_distances(
         from torchmetrics.image.fid import FrechetInceptionDistance
         from torchmetrics.image.kid import KernelInceptionDistance
     exclusions = exclusion_matrix(generator.attributes).to(device)
-    real, before, after = [], [], []
+    of_real, of_before, of_after = [], [], []  # batches of features
     with evaluation_mode(generator, extractor):
         for rows in tqdm(torch.arange(half).split(batch_size), desc="FID", disable=not progress):
             source, given = images[rows].to(device), labels[rows].to(device, torch.float32)
             flipped = (rows % len(generator.attributes)).to(device)
             target = flipped_labels(given, flipped, exclusions)
             edited = quantise(generator(normalise(source), generator.condition(given, target, intensity)))
-            real.append(extractor(images[half + rows].to(device)))
-            before.append(extractor(source))
-            after.append(extractor(edited))
-    real, before, after = (torch.cat(features).double().cpu().clone() for features in (real, before, after))
+            of_real.append(extractor(images[half + rows].to(device)))
+            of_before.append(extractor(source))
+            of_after.append(extractor(edited))
+    real, before, after = (torch.cat(part).double().cpu().clone() for part in (of_real, of_before, of_after))
 
     def distances(features: Tensor) -> tuple[float, float]:
         given = _Given(features.shape[1])

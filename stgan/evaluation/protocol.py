@@ -93,7 +93,8 @@ def evaluate(
         report = report_of(predicted, given, generator.attributes)
         edits, groups = tally.scores(), tally.group_scores(predicted, given)
     seconds = time.perf_counter() - started
-    psnr, ssim, rgb_psnr, rgb_ssim = [*map(float, scores.flat), None, None][:4]
+    psnr, ssim, *painted = map(float, scores.flat)
+    rgb_psnr, rgb_ssim = painted or (None, None)  # measured of soft masks alone
     return Evaluation(len(images), psnr, ssim, edits, report, 1000 * seconds / len(images), rgb_psnr, rgb_ssim, groups)
 
 

@@ -32,11 +32,11 @@ def cheek_area(size: int) -> Tensor:
     pixels = (torch.arange(size) + 0.5) * (right - left) / size - 0.5  # of the aligned frame, within the crop
     x = (pixels + left - float(eyes[:, 0].mean())) / eye_distance
     y = (pixels + top - float(eyes[:, 1].mean())) / eye_distance
-    left, right = (
+    left_cheek, right_cheek = (
         ((x - cheek.x) / cheek.across) ** 2 + ((y[:, None] - cheek.y) / cheek.down) ** 2 <= 1
         for cheek in (LEFT_CHEEK, RIGHT_CHEEK)
     )
-    return left | right
+    return left_cheek | right_cheek
 
 
 def lightness(images: Tensor) -> Tensor:

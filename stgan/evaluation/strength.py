@@ -10,7 +10,7 @@ from stgan.attributes import index_of
 from stgan.data import load_into_memory
 from stgan.evaluation.appearance import measure_appearance
 from stgan.evaluation.edits import Editing
-from stgan.evaluation.faces import FaceSets, available_instruments
+from stgan.evaluation.faces import available_instruments
 from stgan.evaluation.protocol import evaluate
 from stgan.models import AttributeClassifier, FaceParser, Generator
 
@@ -63,7 +63,7 @@ def measured_strengths(
     data = load_into_memory(source, "train", generator.attributes, generator.image_size, max_samples=samples, crop=crop)
     generator, classifier = generator.eval(), classifier.eval()
     edits = evaluate(generator, classifier, data.images, data.labels, parser=parser, intensities=INTENSITIES).edits
-    instruments = available_instruments(generator, FaceSets(real=source, crop=crop))
+    instruments = available_instruments(generator, source, crop)
     instruments = replace(instruments, people=IDENTITY_PEOPLE)
     worth: dict[str, list[float]] = {name: [] for name in generator.attributes}
     for intensity in INTENSITIES:

@@ -79,8 +79,8 @@ def appearance_line(appearance: Appearance) -> str:
         real = appearance.mean("mean_real")
         parts.append(f"realism {realism:.0f} (KID x 1000 against real faces, between which it is {real:.0f})")
     if identity is not None:
-        real = cell(appearance.real_identity)
-        parts.append(f"identity {identity:.3f} (descriptor distance; between two photos of one person {real})")
+        usual = cell(appearance.real_identity)
+        parts.append(f"identity {identity:.3f} (descriptor distance; between two photos of one person {usual})")
     if skin := appearance.mean_skin():
         parts.append(f"change of L* on the darkest third of cheeks {skin[0]:.1f}")
     parts += [] if leak is None else [f"leak {leak:.2f} levels"]
@@ -112,7 +112,9 @@ def _edit_table(evaluation: Evaluation, published: bool) -> list[str]:
     """Rows are attributes, columns accuracy and preservation error by intensity, the classifier's own, the paper's."""
     names = list(evaluation.classifier.accuracy)
     published = published and any(name in PUBLISHED_EDIT_ACCURACY for name in names)
-    columns = {f"edit accuracy ±{i:g}": (s.accuracy, s.mean_accuracy) for i, s in evaluation.edits.items()}
+    columns: dict[str, tuple[Mapping[str, float], float | None]] = {
+        f"edit accuracy ±{i:g}": (s.accuracy, s.mean_accuracy) for i, s in evaluation.edits.items()
+    }
     if published:
         # The paper's mean is for its own 13 attributes and no others.
         mean = PUBLISHED["STGAN, published"][2] if set(names) == set(PUBLISHED_EDIT_ACCURACY) else None
@@ -155,10 +157,11 @@ def _notes(evaluation: Evaluation, published: bool) -> list[str]:
     of_accuracy = [scores.accuracy_standard_error for scores in evaluation.edits.values()]
     of_error = [scores.preservation_standard_error for scores in evaluation.edits.values()]
     if None not in [*of_accuracy, *of_error]:
+        intensities = " and ".join(f"±{intensity:g}" for intensity in evaluation.edits)
         lines += [
             "",
             f"Standard errors, over these people: of mean edit accuracy {_listed(of_accuracy)}, of mean preservation "
-            f"error {_listed(of_error)} ({_listed(evaluation.edits, '±{:g}')}).",
+            f"error {_listed(of_error)} ({intensities}).",
         ]
     if any(scores.distance for scores in evaluation.edits.values()):
         lines += [
@@ -182,8 +185,8 @@ def _notes(evaluation: Evaluation, published: bool) -> list[str]:
     return lines
 
 
-def _listed(values: Iterable[float], form: str = "{:.4f}") -> str:
-    return " and ".join(form.format(value) for value in values)
+def _listed(values: Iterable[float | None]) -> str:
+    return " and ".join(cell(value, digits=4) for value in values)
 
 
 APPEARANCE_COLUMNS = (

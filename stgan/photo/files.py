@@ -95,7 +95,7 @@ class Photo:
         return with_change(self.original, self.rgb, edited)
 
 
-def open_photo(source: str | Path | Image.Image | np.ndarray) -> Photo:
+def open_photo(source: str | os.PathLike | Image.Image | np.ndarray) -> Photo:
     """Read a photograph of any kind and turn it upright.
 
     Args:

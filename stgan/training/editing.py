@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stgan.data import Batch, MemoryDataset, random_flip
+from stgan.devices import CHANNELS_LAST
 from stgan.evaluation import figures
 from stgan.evaluation.classifier import Judge
 from stgan.evaluation.protocol import evaluate
@@ -27,7 +28,7 @@ from stgan.training.networks import (
     load_initial_weights,
     load_region_parser,
 )
-from stgan.training.objective import CHANNELS_LAST, ExponentialMovingAverage, Terms
+from stgan.training.objective import ExponentialMovingAverage, Terms
 
 VALIDATION_BATCH = 64  # images in one pass of the discriminator
 

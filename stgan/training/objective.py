@@ -3,7 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from stgan.data import Batch, MemoryDataset
+from stgan.devices import CHANNELS_LAST
 from stgan.models import PretrainedModel
 from stgan.training.config import TrainingConfig
 from stgan.training.launch import keep_own_buffers
 
 Network = TypeVar("Network", bound=PretrainedModel)
 Terms = dict[str, Tensor]  # named loss terms: detached scalars on the device
-CHANNELS_LAST: dict[str, Any] = {"memory_format": torch.channels_last}  # missing from torch's types of Module.to
 
 
 class Objective(Protocol):
