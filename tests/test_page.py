@@ -235,3 +235,11 @@ def test_a_click_in_the_strip_sets_one_slider_and_keeps_the_others(demo):
     assert {name: answer[slider] for slider, name in layout.shifts.items()} == {
         name: 1.5 if name == "Young" else 0.25 for name in layout.shifts.values()
     }
+
+
+def test_a_face_is_prepared_beside_the_other_faces_of_its_photo(demo, editor, photo, monkeypatch):
+    asked = []
+    prepare = FaceEditor.prepare
+    monkeypatch.setattr(FaceEditor, "prepare", lambda *words, **named: asked.append(named) or prepare(*words, **named))
+    subject, _ = demo.visit(demo.call("open_photo", photo, False, FACE_VIEW))
+    assert [(call["face"], call["others"]) for call in asked] == [(subject.faces[subject.chosen], subject.faces)]

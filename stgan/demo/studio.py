@@ -1,6 +1,6 @@
 """What all visits share: the editor, run where the GPU is, its model's name, the demo's files, and the example."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -43,8 +43,11 @@ class Studio:
     def _find_faces(self, photo: Photo, aligned: bool) -> tuple[list[Face], int]:
         return faces_to_edit(self.editor, photo, aligned)  # the aligner is a network too
 
-    def _prepare(self, photo: Photo, face: int | Face | None, aligned: bool) -> PreparedFace:
-        return self.editor.prepare(photo, face=face, aligned=aligned).to("cpu")  # an idle visit holds no GPU memory
+    def _prepare(
+        self, photo: Photo, face: int | Face | None, aligned: bool, others: Sequence[Face] = ()
+    ) -> PreparedFace:
+        prepared = self.editor.prepare(photo, face=face, others=others, aligned=aligned)
+        return prepared.to("cpu")  # an idle visit holds no GPU memory
 
     def _edit(self, face: PreparedFace, *requests: EditRequest) -> list[Image.Image]:
         return [request.edit(self.editor, face) for request in requests]
@@ -67,7 +70,7 @@ class Studio:
         Raises:
             ValueError: that face cannot be edited.
         """
-        prepared = self.prepare(photo, faces[chosen] if faces else None, not faces)
+        prepared = self.prepare(photo, faces[chosen] if faces else None, not faces, faces)
         return Subject.with_files(name, photo, faces, chosen, prepared, self.files.new)
 
     def next_history(self, subject: Subject, history: History | None, controls: Controls) -> History:
@@ -135,4 +138,4 @@ class Example:
     def _face(self) -> tuple[Photo, list[Face], int, PreparedFace]:
         photo = open_photo(EXAMPLE)
         faces, chosen = self.studio.find_faces(photo, False)
-        return photo, faces, chosen, self.studio.prepare(photo, faces[chosen], False)
+        return photo, faces, chosen, self.studio.prepare(photo, faces[chosen], False, faces)
