@@ -215,7 +215,7 @@ def test_a_file_that_is_no_picture_is_refused_once_and_in_plain_words(page, tmp_
     page.locator("#photo input[type=file]").set_input_files(str(tmp_path / name))
     toast = page.locator(".toast-body")
     playwright.expect(toast.first).to_contain_text(f"{name} is not a picture that can be read", timeout=PATIENCE)
-    playwright.expect(toast.first).to_contain_text("HEIC photo must be exported as JPEG first")
+    playwright.expect(toast.first).to_contain_text("export a phone's HEIC photo as JPEG first")
     page.wait_for_timeout(1000)
     assert toast.count() == 1
     assert "/" not in toast.inner_text()
