@@ -68,10 +68,12 @@ def test_a_model_without_regions_does_without_the_parser(editor):
     assert plain.prepare(skimage.data.astronaut()).parts is None
 
 
-def test_the_cheeks_keep_their_colour_unless_pale_skin_is_asked_for(editor, prepared):
-    male, pale = (not prepared.label_dict()[name] for name in ("Male", "Pale_Skin"))
-    images, _ = editor.edit_crops(prepared, [{"Male": male}, {"Male": male, "Pale_Skin": pale}], 2.0)
-    condition = editor._condition(prepared, [{"Male": male}, {"Male": male, "Pale_Skin": pale}], 2.0, None)
+@pytest.mark.parametrize("name", ["Pale_Skin", "Eyeglasses"])
+def test_the_cheeks_keep_their_colour_unless_an_edit_lies_on_them(editor, prepared, name):
+    male, other = (not prepared.label_dict()[each] for each in ("Male", name))
+    edits = [{"Male": male}, {"Male": male, name: other}]
+    images, _ = editor.edit_crops(prepared, edits, 2.0)
+    condition = editor._condition(prepared, edits, 2.0, None)
     with torch.inference_mode():
         free = editor.generator.decode_parts(prepared.features, condition, prepared.parts.regions).image
     source = prepared.features.image[0]

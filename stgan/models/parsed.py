@@ -8,7 +8,9 @@ from torch import Tensor
 from stgan.models.generator import Edit, Generator
 from stgan.models.regions import hold_skin
 
-SKIN_COLOUR = "Pale_Skin"  # the attribute whose edits may change the colour of the skin
+# Attributes whose edits may change the colour of the cheeks: they are of the skin itself, or cover it. Large lenses
+# lie on the cheeks, and would fade if their shade were taken back as a tint of the skin.
+ON_THE_CHEEKS = ("Pale_Skin", "Eyeglasses")
 
 
 class FaceParts(NamedTuple):
@@ -21,7 +23,7 @@ class FaceParts(NamedTuple):
 def decode_faces(
     generator: Generator, features: Any, condition: Tensor, parts: FaceParts | None, reconstruction: Tensor
 ) -> Edit:
-    """Edits as the editor shows them: within each face's regions, with the skin's colour unless they change it.
+    """Edits as the editor shows them: within each face's regions, with the skin's colour unless they lie on it.
 
     Args:
         generator: with regions, where there are parts.
@@ -38,7 +40,6 @@ def decode_faces(
     share = share if edited.mask is None else share * edited.mask
     source = reconstruction if edited.mask is None else features.image
     held = hold_skin(edited.image, source[rows], parts.classes[rows], share)
-    if SKIN_COLOUR in generator.attributes:
-        free = condition[:, generator.attributes.index(SKIN_COLOUR)] != 0
-        held = torch.where(free[:, None, None, None], edited.image, held)
-    return edited._replace(image=held)
+    on_the_cheeks = torch.tensor([name in ON_THE_CHEEKS for name in generator.attributes], device=condition.device)
+    free = ((condition != 0) & on_the_cheeks).any(dim=1)
+    return edited._replace(image=torch.where(free[:, None, None, None], edited.image, held))
