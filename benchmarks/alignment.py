@@ -11,6 +11,7 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -30,7 +31,7 @@ from stgan.photo.crop import crop_face
 from stgan.photo.detect import FaceDetector, yunet_path
 from stgan.photo.face import Face
 from stgan.photo.geometry import transform
-from stgan.photo.refine import refined_faces
+from stgan.photo.refine import confirmed_faces, refined_faces
 from stgan.training.registration import EYE_DISTANCE, FRAME_POINTS
 
 CANVAS = (560, 480)  # width, height
@@ -142,6 +143,7 @@ def main(settings: Settings) -> None:
     if path := settings.yunet or yunet_path():
         detectors["YuNet"] = FaceDetector(path)
     random, backgrounds = np.random.default_rng(settings.seed), pictures()
+    confirmed_by = partial(confirmed_faces, editor.aligner)
     tally, found = Tally(), {f"{name}{way}": 0 for name in detectors for way in ("", ", confirmed")}
     data = open_split(settings.dataset, settings.split)
     count = min(settings.samples, len(data))
@@ -168,7 +170,7 @@ def main(settings: Settings) -> None:
                 }
             confirmed = plain
             if editor.aligner is not None:
-                faces = tally.timed(f"{name}: find, confirmed", detector.detect, picture, editor.confirm)
+                faces = tally.timed(f"{name}: find, confirmed", detector.detect, picture, confirmed_by)
                 confirmed = around(faces, middle)
                 found[f"{name}, confirmed"] += confirmed is not None
             if editor.aligner is not None and confirmed is not None:
@@ -188,7 +190,7 @@ def main(settings: Settings) -> None:
         print(f"| {way} | {figures} | {np.median(tally.times[way]):.1f} | {np.mean(tally.agreement[way]):.4f} |")
     print("\n| detection | faces found | milliseconds | finds in pictures without a face |\n|---|---|---|---|")
     for name, detector in detectors.items():
-        for way, confirm in (("", None), (", confirmed", editor.confirm)):
+        for way, confirm in (("", None), (", confirmed", confirmed_by)):
             if confirm is None or editor.aligner is not None:
                 wrong = sum(len(detector.detect(each, confirm)) for each in backgrounds)
                 median = np.median(tally.times[f"{name}: find{way}"])

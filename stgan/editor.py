@@ -35,18 +35,15 @@ from stgan.models.parsed import FaceParts, decode_faces
 from stgan.models.regions import attribute_regions, parsed_regions
 from stgan.photo.align import Alignment, align_face, align_whole, looks_aligned
 from stgan.photo.crop import crop_face, own_pixels
-from stgan.photo.detect import Detector, FaceDetector, distinct_faces, yunet_path
+from stgan.photo.detect import Detector, FaceDetector, yunet_path
 from stgan.photo.face import Face, check_editable, choose_face
 from stgan.photo.files import Photo, open_photo
 from stgan.photo.geometry import as_3x3, box_to_square
 from stgan.photo.paste import paste_edit
-from stgan.photo.refine import refined_faces
+from stgan.photo.refine import located_faces, refined_faces
 from stgan.prepared import PreparedFace
 
 MAX_INTENSITY = 2.0
-LEAST_CONFIDENCE = 0.1
-"""What the aligner must give any find. YuNet sees faces, wrongly placed, in photos that lie on their side or upside
-down, for which the aligner's confidence is below .003; for the faces of upright photos it is above .57."""
 BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # only in a checkout and in a Space
 DEFAULT_MODEL_ID = ""  # Hub id of the model for an installed package without a checkout; empty until it is published
 
@@ -128,19 +125,7 @@ class FaceEditor:
 
     def find_faces(self, photo: PhotoSource) -> list[Face]:
         """All faces of a photo, from left to right."""
-        rgb = as_photo(photo).rgb
-        confirm = None if self.aligner is None else self.confirm
-        faces = distinct_faces(self.detector.detect(rgb, confirm))
-        if self.aligner is None:
-            return faces
-        judged = refined_faces(self.aligner, rgb, faces)
-        # The detector's own landmarks stay: a profile shows in them, while the aligner's are always those of a front.
-        return [face for face, other in zip(faces, judged, strict=True) if other.confidence > LEAST_CONFIDENCE]
-
-    def confirm(self, rgb: np.ndarray, candidates: Sequence[Face]) -> list[Face]:
-        """Those of a detector's doubtful finds that the aligner takes for faces, where it sees them."""
-        assert self.aligner is not None  # find_faces confirms nothing without one
-        return [face for face in refined_faces(self.aligner, rgb, candidates) if face.confidence > 0.5]
+        return [face for face, _ in located_faces(self.detector, self.aligner, as_photo(photo).rgb)]
 
     @torch.inference_mode()
     def prepare(

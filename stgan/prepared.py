@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from stgan.models.parsed import FaceParts
 from stgan.photo.align import Alignment
@@ -18,7 +19,7 @@ from stgan.photo.files import Photo, open_photo
 class PreparedFace:
     """A face of a photo, found, aligned, labelled and encoded: everything that its edits share.
 
-    Made by :meth:`stgan.FaceEditor.prepare`. Give it to :meth:`stgan.FaceEditor.edit` in place of the photo to edit
+    Made by :meth:`stgan.FaceEditor.prepare`. Pass it to :meth:`stgan.FaceEditor.edit` instead of the photo to edit
     again quickly.
     """
 
@@ -47,11 +48,8 @@ class PreparedFace:
         return (left, top, left + side, top + side)
 
     def close_up(self, side: int) -> "PreparedFace":
-        """The same face and encoding with :meth:`window` as the whole photo: edits of it are thumbnails, made quickly.
-
-        Args:
-            side: of the small photo, pixels; it is never larger than the window is.
-        """
+        """The same face with :meth:`window` as the whole photo, at most ``side`` pixels wide: its edits are thumbnails,
+        made fast."""
         left, top, right, bottom = self.window()
         side = min(side, right - left)
         window = np.ascontiguousarray(self.photo.rgb[top:bottom, left:right])
@@ -64,14 +62,4 @@ class PreparedFace:
     def to(self, device: str | torch.device) -> "PreparedFace":
         """The same face with its tensors on another device, such as the CPU while nobody edits it."""
         tensors = {name: getattr(self, name) for name in ("labels", "features", "reconstruction", "parts")}
-        return replace(self, **{name: _moved(each, device) for name, each in tensors.items()})
-
-
-def _moved(tensors: Any, device: str | torch.device) -> Any:
-    """Tensors, in tuples (named ones too) and lists within one another, on another device."""
-    if tensors is None:
-        return None
-    if isinstance(tensors, Tensor):
-        return tensors.to(device)
-    moved = [_moved(each, device) for each in tensors]
-    return type(tensors)(*moved) if hasattr(tensors, "_fields") else type(tensors)(moved)
+        return replace(self, **tree_map_only(Tensor, lambda tensor: tensor.to(device), tensors))

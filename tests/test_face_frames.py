@@ -101,7 +101,7 @@ WHOLE = np.array([[0.85, 0, 0.0], [0, 0.85, 20.0]])
 )
 def test_a_rejected_photograph_has_a_reason(faces, reason):
     locate = FaceLocator(None)
-    locate._detector = SimpleNamespace(detect=lambda rgb: list(faces), refine=lambda rgb, face: face)
+    locate.detector = SimpleNamespace(detect=lambda rgb: list(faces), refine=lambda rgb, face: face)
     found = locate(np.zeros((256, 256, 3), np.uint8))
     assert (found == reason) if reason else np.allclose(found, WHOLE)  # of several faces the largest
 

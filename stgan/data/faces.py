@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -17,9 +18,8 @@ from stgan.data.frames import outside_share
 from stgan.frame import CELEBA_CROP
 from stgan.models import FaceAligner, load_companion
 from stgan.photo.align import align_face
-from stgan.photo.detect import Detector, FaceDetector, distinct_faces, yunet_path
-from stgan.photo.face import Face
-from stgan.photo.refine import refined_faces
+from stgan.photo.detect import Detector, FaceDetector, yunet_path
+from stgan.photo.refine import located_faces
 
 Locate = Callable[[np.ndarray], np.ndarray | str]
 """Takes uint8 (H, W, 3); returns the frame of its face, float64 (2, 3), or why there is no usable one."""
@@ -27,8 +27,6 @@ Locate = Callable[[np.ndarray], np.ndarray | str]
 NO_FACE, TOO_SMALL, PROFILE, CUT_OFF = "no face", "face too small", "profile", "face cut off"
 OUTSIDE_LIMIT = 1 / 3
 """Largest share of a crop that may lie outside the photograph. In CelebA-HQ 11 % do."""
-LEAST_CONFIDENCE = 0.1
-"""The aligner's confidence below which a find is no face, such as one in a photo that lies on its side."""
 VERSION = 1
 """Part of every fingerprint: raise it when the same photographs get other frames."""
 
@@ -44,7 +42,6 @@ class FaceLocator:
     def __init__(self, aligner: FaceAligner | None, yunet: str | Path | None = None):
         self.aligner = None if aligner is None else aligner.eval()
         self.yunet = yunet
-        self._detector: Detector | None = None
 
     @classmethod
     def from_pretrained(cls, folder_or_hub_id: str | os.PathLike) -> "FaceLocator":
@@ -67,7 +64,7 @@ class FaceLocator:
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray | str:
         """The frame of the largest face of uint8 (H, W, 3), float64 (2, 3), or the reason why it cannot be used."""
-        faces = self._find(rgb)
+        faces = located_faces(self.detector, self.aligner, rgb)
         if not faces:
             return NO_FACE
         face, refined = max(faces, key=lambda pair: pair[0].size)
@@ -80,28 +77,13 @@ class FaceLocator:
         frame = align_face(aligned, right - left).matrix + [(0, 0, left), (0, 0, top)]
         return CUT_OFF if outside_share(frame, rgb.shape[1], rgb.shape[0]) > OUTSIDE_LIMIT else frame
 
-    @property
+    @cached_property
     def detector(self) -> Detector:
         """Made in each process when it is first needed."""
-        if self._detector is None:
-            self._detector = FaceDetector(self.yunet)
-        return self._detector
-
-    def _find(self, rgb: np.ndarray) -> list[tuple[Face, Face | None]]:
-        """Each face as detected and as aligned; a profile shows in the detector's landmarks only."""
-        aligner = self.aligner
-        if aligner is None:
-            return [(face, None) for face in distinct_faces(self.detector.detect(rgb))]
-
-        def confirm(rgb: np.ndarray, candidates: Sequence[Face]) -> list[Face]:
-            return [face for face in refined_faces(aligner, rgb, candidates) if face.confidence > 0.5]
-
-        faces = distinct_faces(self.detector.detect(rgb, confirm))
-        pairs = zip(faces, refined_faces(aligner, rgb, faces), strict=True)
-        return [(face, refined) for face, refined in pairs if refined.confidence > LEAST_CONFIDENCE]
+        return FaceDetector(self.yunet)
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_detector": None}  # OpenCV's detectors cannot be pickled
+        return {"aligner": self.aligner, "yunet": self.yunet}  # OpenCV's detectors cannot be pickled
 
 
 class FaceFrames:

@@ -22,11 +22,8 @@ weights CelebA's own landmarks miss CelebA's frame by 0.099 eye distances on ave
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Where the model's crop lies in the photo.
-
-    Attributes:
-        matrix: float64 (2, 3), a similarity that maps pixels of the photo to pixels of the crop.
-    """
+    """Where the model's crop lies in the photo: ``matrix``, float64 (2, 3), is a similarity from pixels of the photo to
+    pixels of the crop."""
 
     matrix: np.ndarray
 
@@ -42,13 +39,10 @@ class Alignment:
 
 
 def align_face(face: Face, image_size: int) -> Alignment:
-    """The similarity that brings the face's landmarks closest to CelebA's mean landmarks.
+    """The similarity that brings a face closest to CelebA's mean landmarks, in crops of ``image_size`` pixels.
 
-    Weighted least squares in closed form (Umeyama 1991) over the known landmarks; exact for two eyes.
-
-    Args:
-        face: from a detector. Where only its box is known, the eyes are assumed at their usual place in it.
-        image_size: side S of the model's image, pixels.
+    Weighted least squares in closed form (Umeyama 1991) over the known landmarks. Where only the box is known, the eyes
+    are assumed at their usual place in it.
 
     Raises:
         FaceError: fewer than two landmarks are known, or they coincide.
@@ -57,11 +51,10 @@ def align_face(face: Face, image_size: int) -> Alignment:
 
 
 def align_whole(photo_shape: Sequence[int], image_size: int) -> Alignment:
-    """For a photo that is a face crop already: CelebA's crop of a CelebA image, else the whole photo, centred.
+    """For a photo (H, W) or (H, W, 3) that is a face crop already: CelebA's crop of a CelebA image, else the whole
+    photo, centred.
 
-    Args:
-        photo_shape: (H, W) or (H, W, 3).
-        image_size: side S of the model's image, pixels. A photo that is not square is padded with its border.
+    A photo that is not square is padded by repeating its border.
     """
     height, width = photo_shape[:2]
     if looks_aligned(photo_shape):

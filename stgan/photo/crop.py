@@ -15,13 +15,12 @@ SAME_FACE = 0.3  # between the centres of two boxes, in sizes of a face: below t
 
 
 def own_pixels(alignment: Alignment, face: Face, others: Sequence[Face], image_size: int) -> np.ndarray:
-    """Bool (S, S): the pixels of a crop to which no other face of the photo is nearer, in units of each face's size.
+    """Bool (S, S), S = ``image_size``: the pixels of a crop to which no other face is nearer, in units of each face's
+    size.
 
     Args:
-        alignment: of the face, made for the same image size.
-        face: the one in the crop.
-        others: all faces of the photo; those that share their centre with ``face`` do not count.
-        image_size: S, pixels.
+        alignment: of ``face``, for crops of that size.
+        others: all faces of the photo. Those that share their centre with ``face`` do not count.
     """
     columns, rows = np.meshgrid(*[np.arange(image_size)] * 2)
     pixels = transform(np.stack([columns.ravel(), rows.ravel()], axis=1).astype(float), alignment.inverse)
@@ -36,10 +35,7 @@ def own_pixels(alignment: Alignment, face: Face, others: Sequence[Face], image_s
 
 
 def check_photo(rgb: np.ndarray) -> None:
-    """
-    Raises:
-        ValueError: the array is not uint8 (H, W, 3).
-    """
+    """Raise a ValueError unless the array is uint8 (H, W, 3)."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(
             f"A photo must be uint8 (H, W, 3), as stgan.photo.files.open_photo reads it, not {rgb.dtype} {rgb.shape}."
@@ -47,15 +43,10 @@ def check_photo(rgb: np.ndarray) -> None:
 
 
 def crop_face(rgb: np.ndarray, alignment: Alignment, image_size: int) -> np.ndarray:
-    """What the model sees: uint8 (S, S, 3).
+    """What the model sees of a photo uint8 (H, W, 3): uint8 (S, S, 3), S = ``image_size``.
 
-    Shrinks with the filter of the training data (Pillow's antialiased bicubic), so that a large face does not alias.
-    Outside the photo its border is repeated, as in CelebA's own aligned images.
-
-    Args:
-        rgb: uint8 (H, W, 3).
-        alignment: made for the same image size.
-        image_size: S, pixels.
+    The filter is that of the training data (Pillow's antialiased bicubic), so a large face does not alias. Beyond the
+    photo its border is repeated, as in CelebA's aligned images.
     """
     check_photo(rgb)
     if alignment.matrix[0, 1] == 0 and alignment.matrix[0, 0] > 0:

@@ -32,37 +32,27 @@ Confirm = Callable[[np.ndarray, Sequence[Face]], list[Face]]
 
 
 class Detector(Protocol):
-    """What :class:`stgan.FaceEditor` needs of a detector; any class with these two methods is one.
-
-    A subclass of this protocol may leave out :meth:`refine`.
-    """
+    """What :class:`stgan.FaceEditor` needs of a detector. A subclass may leave out :meth:`refine`."""
 
     def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
-        """All faces of a photo, in any order; overlapping finds of one face are allowed.
+        """All faces of uint8 (H, W, 3), in any order. Overlapping boxes of one face are allowed.
 
-        Args:
-            rgb: uint8 (H, W, 3).
-            confirm: decides about doubtful candidates. A detector that has none need not call it.
+        ``confirm`` decides about doubtful candidates; a detector that has none need not call it.
         """
         ...
 
     def refine(self, rgb: np.ndarray, face: Face) -> Face:
-        """The same face with better landmarks, where the detector can improve them.
+        """The same face with better landmarks, if the detector can improve them.
 
-        Called once for the face that is edited, and only by an editor without an aligner.
-
-        Args:
-            rgb: uint8 (H, W, 3), the photo that the face was found in.
-            face: one of :meth:`detect`'s.
+        An editor without an aligner calls it once, for the face that it edits, with the photo uint8 (H, W, 3).
         """
         return face
 
 
 def distinct_faces(faces: Sequence[Face], overlap: float = 0.3) -> list[Face]:
-    """The faces from left to right; of any whose boxes overlap only the most confident (non-maximum suppression).
+    """The faces from left to right; where boxes overlap, only the most confident (non-maximum suppression).
 
-    Args:
-        overlap: intersection over union above which two boxes show the same face.
+    ``overlap`` is the intersection over union above which two boxes show the same face.
     """
     if not faces:
         return []
@@ -76,7 +66,7 @@ class FaceDetector:
 
     Args:
         yunet: path of a YuNet ONNX file (https://huggingface.co/opencv/face_detection_yunet). None: the Haar cascades,
-            which need no file, find frontal faces only, and know the two eyes instead of five landmarks.
+            which need no file, find frontal faces only, and know two eyes instead of five landmarks.
 
     Raises:
         FaceError: there is no such file, or it is not a YuNet.
@@ -87,27 +77,19 @@ class FaceDetector:
         self._backend: Detector = _HaarCascades() if yunet is None else _YuNet(yunet)
 
     def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
-        """All faces from left to right, each once. Tiny ones are included: see :func:`check_editable`.
+        """All faces of uint8 (H, W, 3) from left to right, each once, tiny ones included.
 
-        Args:
-            rgb: uint8 (H, W, 3).
-            confirm: decides about doubtful candidates. With it the cascades search less strictly and find more. YuNet
-                does not call it.
+        With ``confirm`` the cascades search less strictly and find more. YuNet does not call it.
         """
         check_photo(rgb)
         with self._lock:
             return distinct_faces(self._backend.detect(rgb, confirm))
 
     def refine(self, rgb: np.ndarray, face: Face) -> Face:
-        """The same face with better landmarks, detected again in an upright close-up.
+        """The same face with better landmarks, detected again in an upright close-up; the cascades return it unchanged.
 
         YuNet underestimates tilt: the landmarks of a face turned by 15 degrees come back turned by 5 to 12. In a
-        close-up turned back by that angle little tilt is left, which halves the error of the alignment. The cascades
-        return their faces unchanged.
-
-        Args:
-            rgb: uint8 (H, W, 3), the photo that the face was found in.
-            face: one of :meth:`detect`'s.
+        close-up turned back by that angle little tilt is left, which halves the error of the alignment.
         """
         check_photo(rgb)
         with self._lock:
@@ -186,7 +168,6 @@ class _YuNet(Detector):
         return face
 
     def _close_up(self, face: Face) -> Alignment:
-        """From the photo to a view in which the face is upright and of standard size, as its landmarks have it."""
         side, frame_side = self.CLOSE_UP
         left, top = (CELEBA_SIZE[0] - frame_side) / 2, (CELEBA_SIZE[1] + 20 - frame_side) / 2  # faces lie low
         return Alignment((box_to_square(left, top, frame_side, side) @ as_3x3(frame_similarity(face)))[:2])

@@ -32,9 +32,9 @@ class Face:
 
     Attributes:
         box: left, top, right, bottom in pixels of the photo; it may reach beyond the photo.
-        landmarks: float (5, 2), pixels of the photo: the eye on the image's left, the eye on its right, nose, left
-            and right corner of the mouth. Rows that the detector does not know are NaN (the Haar cascades know the
-            eyes only). None where only the box is known.
+        landmarks: float (5, 2), pixels of the photo: the eye on the image's left, the eye on its right, nose, left and
+            right corner of the mouth. Unknown rows are NaN (the Haar cascades know only the eyes). None where only the
+            box is known.
         confidence: in [0, 1].
     """
 
@@ -92,11 +92,7 @@ class Face:
 
 
 def check_editable(face: Face) -> Face:
-    """Returns the face.
-
-    Raises:
-        FaceError: the face is too small, or turned too far, for an edit to look right.
-    """
+    """Return the face, or raise a FaceError if it is too small, or turned too far, for an edit to look right."""
     if face.is_tiny:
         raise FaceError(
             f"This face is only {face.size:.0f} pixels wide. At least {SMALLEST_FACE} are needed, and 100 look better. "
@@ -111,15 +107,11 @@ def check_editable(face: Face) -> Face:
 
 
 def choose_face(faces: Sequence[Face], number: int | None = None) -> int:
-    """Number of the face to edit: the requested one, or else the largest that is editable.
-
-    Args:
-        faces: faces of one photo, from left to right.
-        number: counted from 0 at the left.
+    """Number of the face to edit: the requested one, counted from 0 at the left, or else the largest that is editable.
 
     Raises:
-        FaceError: there is no face, no face of that number, or the face cannot be edited. If no face can be edited,
-            the message is about the largest.
+        FaceError: there is no face, none of that number, or it cannot be edited. If no face can be edited, the message
+            is about the largest.
     """
     if not faces:
         raise FaceError(NO_FACE)

@@ -26,22 +26,12 @@ MAX_PIXELS = 100_000_000
 """Larger pictures are rejected before they are decoded: a file of a few kilobytes can claim terabytes of pixels."""
 SOFTWARE = "stgan"
 
-KEPT_TAGS = (
-    ExifTags.Base.Artist,
-    ExifTags.Base.Copyright,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-)
+Tag = ExifTags.Base
+KEPT_TAGS = (Tag.Artist, Tag.Copyright, Tag.DateTime, Tag.Make, Tag.Model)
 KEPT_CAMERA_TAGS = (
-    ExifTags.Base.DateTimeOriginal,
-    ExifTags.Base.OffsetTimeOriginal,
-    ExifTags.Base.ExposureTime,
-    ExifTags.Base.FNumber,
-    ExifTags.Base.ISOSpeedRatings,
-    ExifTags.Base.FocalLength,
-    ExifTags.Base.LensModel,
-)
+    Tag.DateTimeOriginal, Tag.OffsetTimeOriginal, Tag.ExposureTime, Tag.FNumber, Tag.ISOSpeedRatings, Tag.FocalLength,
+    Tag.LensModel,
+)  # fmt: skip
 """EXIF tags that are kept: author, date and camera. All others are dropped, among them the place (GPS, also hidden in
 makers' notes), the preview (it shows the face before the edit) and the orientation (it is applied)."""
 
@@ -56,7 +46,7 @@ class Photo:
 
     Attributes:
         rgb: uint8 (H, W, 3), sRGB without transparency, read-only: faces are found and edited in these pixels.
-        original: the photo in its own mode, with its own colour profile, EXIF orientation applied.
+        original: the photo in its own mode and colour profile, turned upright.
     """
 
     rgb: np.ndarray
@@ -68,23 +58,18 @@ class Photo:
         return self.original.mode in ("1", "L", "LA", "La", *DEEP_GREY)
 
     def with_rgb(self, edited: np.ndarray) -> Image.Image:
-        """The original with the change from :attr:`rgb` to ``edited``.
+        """The original with the change from :attr:`rgb` to ``edited``, uint8 of the same shape.
 
         Unchanged pixels keep their bits. Changed pixels:
 
         - RGB stays RGB. With a profile other than sRGB the change is converted to that profile's colours.
-        - Greyscale stays greyscale and takes the change of luminance. Sixteen bits stay sixteen: the change is added
-          in steps of 257. Black and white (mode 1) becomes 8-bit greyscale.
+        - Greyscale stays greyscale and takes the change of luminance. Sixteen bits stay sixteen: the change is added in
+          steps of 257. Black and white (mode 1) becomes 8-bit greyscale.
         - A palette becomes RGB, since it has no room for new colours.
-        - CMYK stays CMYK, converted by its profile. Without a profile the black ink is kept as far as the colour
-          allows.
+        - CMYK stays CMYK, converted by its profile. Without one, the black ink is kept as far as the colour allows.
         - Transparency is unchanged.
 
-        Args:
-            edited: uint8 (H, W, 3), of the shape of :attr:`rgb`.
-
-        Returns:
-            An image with the colour profile and the harmless part of the EXIF data in ``info``; never the place.
+        The image's ``info`` holds the colour profile and the harmless EXIF data, never the place.
 
         Raises:
             PhotoError: ``edited`` has another shape or type.
@@ -100,8 +85,7 @@ def open_photo(source: str | os.PathLike | Image.Image | np.ndarray) -> Photo:
 
     Args:
         source: a path; a Pillow image; or an array (H, W) or (H, W, 1 to 4) of uint8, uint16, bool or float in [0, 1].
-            The first frame of an animation is used. Colour files of 16 bits per channel are read at 8, which is all
-            that Pillow supports.
+            An animation gives its first frame. Pillow reads colour files of 16 bits per channel at 8.
 
     Raises:
         PhotoError: there is no such file, it is not a picture, it is broken, or it has more than 100 megapixels.
@@ -192,7 +176,6 @@ def _is_resolution(dpi: Any) -> bool:
 
 
 def _broken(name: str, error: Exception) -> PhotoError:
-    """For any error of a decoder: on broken data they raise nearly anything."""
     return PhotoError(f"{name} is broken ({error}). Copy it again, or open it in another program and save it anew.")
 
 
@@ -246,14 +229,14 @@ MODES = {  # that a format supports, best first
 def save_photo(image: Image.Image, path: str | Path, *, description: str | None = None) -> None:
     """Write a photograph in the format of its suffix, at high quality (JPEG 95 without colour subsampling).
 
-    The colour profile is written too. The place where the photo was taken never is, whatever the image carries.
+    The colour profile is written too. The place where the photo was taken never is.
 
     Args:
-        image: any mode. It is converted to the nearest one that the format supports: transparent pixels become white
-            in a JPEG, CMYK becomes sRGB in a PNG, 16 bits become 8 in a JPEG or WebP.
+        image: any mode. It is converted to the nearest mode of the format: transparent pixels become white in a JPEG,
+            CMYK becomes sRGB in a PNG, 16 bits become 8 in a JPEG or WebP.
         path: ends in .jpg, .jpeg, .png, .webp, .tif or .tiff.
-        description: written into the file's metadata (PNG text, EXIF ImageDescription elsewhere) together with the
-            name of this software.
+        description: stored in the file's metadata (PNG text, else EXIF ImageDescription) with the name of this
+            software.
 
     Raises:
         PhotoError: the suffix is another, the format cannot hold the picture, or the file cannot be written.
@@ -304,29 +287,27 @@ def _fitting(image: Image.Image, file_format: str) -> Image.Image:
     if file_format != "PNG" and info.pop("transparency", None) is not None and image.mode not in DEEP_GREY:
         # Only PNG supports one transparent colour or a table. The others keep a channel, or show it as white.
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+    transparent = image.has_transparency_data and image.mode not in DEEP_GREY
     if image.mode in modes:
         result = image.copy()
     elif image.mode in DEEP_GREY and "I;16" in modes:
         values, white = deep_grey(image)
         result = Image.fromarray(np.round(values.clip(0, white) * (65535 / white)).astype("<u2"))
-    else:
-        transparent = image.has_transparency_data and image.mode not in DEEP_GREY
+    elif transparent:
         info.pop("transparency", None)
-        if transparent and "RGBA" in modes:
-            result = image.convert("RGBA")
-        elif transparent:
-            result = Image.new("RGBA", image.size, "white")
-            result.alpha_composite(image.convert("RGBA"))
-            result = result.convert("L" if image.mode in ("L", "LA") and "L" in modes else "RGB")
-        else:
-            result = to_srgb(image)
-            info.pop("icc_profile", None)
+        result = image.convert("RGBA")
+        if "RGBA" not in modes:
+            white = Image.new("RGBA", image.size, "white")
+            result = Image.alpha_composite(white, result).convert("L" if image.mode in ("L", "LA") else "RGB")
+    else:
+        for key in ("transparency", "icc_profile"):
+            info.pop(key, None)
+        result = to_srgb(image)
     result.info = info
     return result
 
 
 def _described(info: Mapping[Any, Any], file_format: str, description: str | None) -> dict[str, Any]:
-    """The arguments of Pillow's save that hold EXIF data and a description."""
     exif = Image.Exif()
     arguments: dict[str, Any] = {}
     if "exif" in info:
@@ -338,13 +319,13 @@ def _described(info: Mapping[Any, Any], file_format: str, description: str | Non
         arguments["pnginfo"].add_itxt("Description", description)
         arguments["pnginfo"].add_text("Software", SOFTWARE)
     elif description is not None:
-        exif[ExifTags.Base.ImageDescription] = description
-        exif[ExifTags.Base.Software] = SOFTWARE
+        exif[Tag.ImageDescription] = description
+        exif[Tag.Software] = SOFTWARE
     if file_format == "JPEG" and len(exif.tobytes()) > JPEG_EXIF:  # the description matters most
         exif = Image.Exif()
         if description is not None:
-            exif[ExifTags.Base.ImageDescription] = description[: JPEG_EXIF - 1000]
-            exif[ExifTags.Base.Software] = SOFTWARE
+            exif[Tag.ImageDescription] = description[: JPEG_EXIF - 1000]
+            exif[Tag.Software] = SOFTWARE
     if len(exif):
         arguments["exif"] = exif.tobytes()
     return arguments

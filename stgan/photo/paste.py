@@ -23,26 +23,23 @@ def paste_edit(
     *,
     hair: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The photo with the change the model made, at the photo's own resolution: uint8 (H, W, 3).
+    """The photo with the change that the model made, at the photo's own resolution: uint8 (H, W, 3).
 
-    The change is ``edited - reconstruction``, so details that the model cannot draw stay in the photo. Where the
-    change follows the photo's luminance (hair colour, skin), a guided filter fits it to the photo's edges. Where it
-    has a structure of its own (glasses, a fringe, a bald head), the edited image replaces the photo's detail. In a
-    photo finer than the crop the colour of the change is smoothed, its luminance is not: small models leave coloured
-    fringes that are invisible in the crop. The change fades out towards the crop's border, except along the photo's
-    own border.
+    The change is ``edited - reconstruction``, so details that the model cannot draw stay in the photo. Where the change
+    follows the photo's luminance (hair colour, skin), a guided filter fits it to the photo's edges. Where it has a
+    structure of its own (glasses, a fringe, a bald head), the edited image replaces the photo's detail. In a photo
+    finer than the crop the colour of the change is smoothed, its luminance is not: small models leave coloured fringes
+    that are invisible in the crop. The change fades out towards the crop's border, except along the photo's own border.
 
     Args:
         rgb: uint8 (H, W, 3).
         alignment: the one that made the model's input.
-        reconstruction: float (S, S, 3) in [0, 255], the model's output for no change.
-        edited: float (S, S, 3) in [0, 255], its output for the edit, already composed with the mask if it has one.
-        mask: float (S, S) in [0, 1], the model's soft mask of the edit. Where it is 0 no pixel of the photo changes.
+        reconstruction, edited: float (S, S, 3) in [0, 255], the model's output for no change and for the edit.
+        mask: float (S, S) in [0, 1], the soft mask that ``edited`` was composed with. Where it is 0 the photo stays.
             None: the change is pasted where edited and reconstruction differ by more than noise.
-        hair: float (S, S) in [0, 1], where the edit only gives hair another colour; None for edits without a new hair
-            colour. There the mask is limited to what has the hair's colour, so that the wall behind the hair stays
-            as it is, and the change is continued beyond the crop onto similar pixels: CelebA's crop cuts off the
-            hair of most people.
+        hair: float (S, S) in [0, 1], where the edit only gives hair another colour. There the mask is limited to the
+            hair's own colour, so that the wall behind stays, and the change is continued beyond the crop onto similar
+            pixels: CelebA's crop cuts off the hair of most people. None: no new hair colour.
 
     Source: guided filter, He, Sun and Tang, TPAMI 2013 (doi 10.1109/TPAMI.2012.213), applied at a smaller size as in
     arXiv 1505.00996.
@@ -84,8 +81,7 @@ ROUNDNESS = 4  # exponent of the superellipse it fades along: 2 is a circle, inf
 def _calm_colours(delta: np.ndarray, reconstruction: np.ndarray, detail: float) -> np.ndarray:
     """The change (S, S, 3) with its colour, not its luminance, smoothed between the edges of the reconstruction.
 
-    Args:
-        detail: pixels of the photo per pixel of the crop; up to 1 nothing is smoothed.
+    ``detail`` is pixels of the photo per pixel of the crop; up to 1 nothing is smoothed.
     """
     strength = float(_smoothstep(np.float32(detail), 1.0, 1.1))
     if strength == 0:
@@ -262,11 +258,10 @@ class _Change:
     def applied(
         self, photo: np.ndarray, corner: tuple[int, int], matrix: np.ndarray, support: np.ndarray
     ) -> np.ndarray:
-        """A part of the photo, changed: uint8 (h, w, 3).
+        """A part uint8 (h, w, 3) of the photo, changed.
 
         Args:
-            photo: uint8 (h, w, 3), the part.
-            corner: (x, y) of its upper left pixel in the whole photo.
+            corner: (x, y) of the part's upper left pixel in the whole photo.
             matrix: (2, 3), pixels of the whole photo to pixels of the crop.
             support: float (S, S) in [0, 1], where the change is pasted.
         """
