@@ -7,22 +7,28 @@ FOLDER holds Parquet files with columns ``image`` and ``mask``, such as CelebAMa
 editor's detector and aligner and brought into its frame; those that it does not find are counted and left out.
 """
 
+import json
+import os
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 import tyro
+from torch import Tensor
+from tqdm.auto import tqdm
 
-from stgan.data.faces import FaceLocator
+from stgan.card import EVALUATION_FILE, write_card
+from stgan.data.faces import FaceLocator, Locate
+from stgan.data.frames import to_crop
+from stgan.data.masks import UNKNOWN, decode_masked, open_masks
+from stgan.data.sources import image_column
 from stgan.editor import default_model
-from stgan.evaluation.parsing import (
-    aligned_masks,
-    intersection_over_union,
-    parsing_sheet,
-    record_scores,
-    scores_table,
-    seconds_per_pass,
-)
+from stgan.evaluation.parsing import intersection_over_union, parsing_sheet
+from stgan.evaluation.tables import table
 from stgan.frame import normalise
 from stgan.models import FaceParser, load_companion
 from stgan.photo.detect import yunet_path
@@ -79,6 +85,75 @@ def main(settings: Settings) -> None:
             predicted = parser.parse(normalise(images[:24])).argmax(dim=1)
         parsing_sheet(images[:24], {"Parser": predicted, "Truth": masks[:24]}).save(settings.sheet)
         print(settings.sheet)
+
+
+def aligned_masks(
+    locate: Locate, source: str | Path, split: str, image_size: int, *, progress: bool = False
+) -> tuple[Tensor, Tensor, int]:
+    """The faces of a labelled split, located as the editor locates them and brought into its frame, with their masks.
+
+    Args:
+        locate: such as a :class:`stgan.data.faces.FaceLocator`.
+        source, split: see :func:`stgan.data.masks.open_masks`.
+        image_size: S, pixels.
+        progress: show a progress bar.
+
+    Returns:
+        Images uint8 (N, 3, S, S), mirrored beyond the photograph's border; masks uint8 (N, S, S), unknown there; and
+        how many faces were not found.
+    """
+    dataset = open_masks(source, split)
+    column, size = image_column(dataset), (image_size, image_size)
+    images, masks = [], []
+    for row in tqdm(dataset, desc="finding faces", disable=not progress):
+        photo, mask = (np.array(each) for each in decode_masked(row, column))
+        frame = locate(photo)
+        if isinstance(frame, str):  # the reason why it cannot be used
+            continue
+        matrix = to_crop(frame, image_size)
+        image = cv2.warpAffine(photo, matrix, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101)
+        images.append(torch.from_numpy(image).permute(2, 0, 1))
+        mask = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST, borderValue=UNKNOWN)
+        masks.append(torch.from_numpy(mask))
+    return torch.stack(images), torch.stack(masks), len(dataset) - len(images)
+
+
+def scores_table(scores: Mapping[str, float]) -> str:
+    """Markdown."""
+    return "\n".join(table(["class", "intersection over union"], [[k, f"{score:.3f}"] for k, score in scores.items()]))
+
+
+def record_scores(
+    folder: Path, scores: Mapping[str, float], *, data: str, split: str, images: int, text: str, command: str
+) -> None:
+    """Write a parser's scores into its folder, as ``evaluation.json``, and into its card.
+
+    Args:
+        folder: of the parser.
+        scores: from :func:`intersection_over_union`.
+        data, split, images: what was measured on, and how many faces.
+        text: Markdown for the card.
+        command: that measured.
+    """
+    headline = {f"iou_{name}": score for name, score in scores.items()}
+    record = {
+        "headline": {name: round(value, 4) for name, value in headline.items()},
+        "data": data, "split": split, "images": images, "markdown": text, "command": command,
+    }  # fmt: skip
+    (folder / EVALUATION_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_card(folder, os.path.relpath(folder.parent), companion=True)
+
+
+@torch.inference_mode()
+def seconds_per_pass(parser: FaceParser, repetitions: int = 30) -> float:
+    """Median time of one pass over one image of the parser's own size, after a few passes to warm up."""
+    image = torch.zeros(1, 3, parser.image_size, parser.image_size, device=next(parser.parameters()).device)
+    times = []
+    for _ in range(repetitions + 5):
+        started = time.perf_counter()
+        parser(image).sum().item()  # waits for the device
+        times.append(time.perf_counter() - started)
+    return float(np.median(times[5:]))
 
 
 if __name__ == "__main__":

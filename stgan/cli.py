@@ -4,9 +4,9 @@ Each command imports what it needs when it runs, so that ``stgan --help`` answer
 """
 
 import json
-import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -115,49 +115,6 @@ def sheet(
     print(out)
 
 
-def evaluate(
-    data: Annotated[Positional[str], arg(help="Hub id, folder of Parquet files, or folder of the CelebA download.")],
-    model: Model = None,
-    split: Annotated[str, arg(help="train, validation or test.")] = "validation",
-    classifier: Annotated[str | None, arg(help="Another judge than the model's: folder or Hub id.")] = None,
-    max_samples: Annotated[int | None, arg(help="Measure only this many images.")] = None,
-    intensities: Annotated[tuple[float, ...], arg(help="Of the edits; published accuracies use 1.5.")] = (
-        1.0,
-        1.5,
-    ),
-    batch_size: Annotated[int, arg(help="Images at once.")] = 64,
-    crop: Annotated[str, arg(help="Crop of the images, such as celeba, celebahq or center.")] = "auto",
-    appearance: Annotated[bool, arg(help="Also measure how edits look: realism, identity and skin.")] = True,
-    faces: Annotated[str | None, arg(help="Dataset to edit for that, at most 1,000 images. Default: DATA.")] = None,
-    real: Annotated[str | None, arg(help="Dataset whose training split has the real faces. Default: FACES.")] = None,
-    masks: Annotated[str | None, arg(help="Dataset with a column of masks, as CelebAMask-HQ's, for the leak.")] = None,
-    faces_crop: Annotated[str | None, arg(help="Crop of these three. Default: that of DATA.")] = None,
-    device: Annotated[str | None, arg(help="cpu, cuda, … Default: the GPU where there is one.")] = None,
-    output: Annotated[Path | None, arg(help="Folder for evaluation.json, evaluation.md and edits.png.")] = None,
-    update_card: Annotated[bool, arg(help="Write the figures into the model folder's card.")] = False,
-    document: Annotated[
-        Path | None,
-        arg(
-            help="Markdown file that gets the means between its lines <!-- [/]stgan evaluate -->, or all tables "
-            "between <!-- [/]stgan evaluate, tables -->."
-        ),
-    ] = None,
-    fid: Annotated[
-        bool, arg(help="Also measure FID and KID by Inception: needs the extra fid and a download.")
-    ] = False,
-) -> None:
-    """Measure a model: reconstruction, accuracy of edits, unwanted changes, and how the edits look."""
-    from stgan.evaluation.command import Settings, evaluate_folder
-    from stgan.evaluation.faces import FaceSets
-
-    evaluate_folder(
-        Settings(
-            _model(model), data, split, classifier, max_samples, intensities, batch_size, crop, appearance,
-            FaceSets(faces, real, masks, faces_crop), fid, output, update_card, document, device,
-        )
-    )  # fmt: skip
-
-
 def export(
     model: Model = None,
     format: Annotated[Literal["onnx"], arg(help="encode.onnx and decode.onnx; needs the extra onnx.")] = "onnx",
@@ -166,9 +123,10 @@ def export(
     ] = None,
 ) -> None:
     """Export an editor for other runtimes. The result is compared with torch and agrees to 1e-4."""
+    from stgan.editor import default_model
     from stgan.export import export_onnx
 
-    model = _model(model)
+    model = default_model(model)
     output = output or (Path(model) / format if Path(model).is_dir() else Path(format))
     print(*export_onnx(model, output), sep="\n")
 
@@ -178,6 +136,15 @@ def train(arguments: list[str]) -> None:
     from stgan.training.command import main as train_main
 
     train_main(arguments)
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Measure a model: reconstruction, accuracy of edits, unwanted changes, and how the edits look."""
+    from stgan.editor import default_model
+    from stgan.evaluation.command import Settings, evaluate_folder
+
+    settings = tyro.cli(Settings, prog="stgan evaluate", args=arguments)
+    evaluate_folder(replace(settings, model=default_model(settings.model)))
 
 
 def bundle(arguments: list[str]) -> None:
@@ -196,18 +163,11 @@ def publish(arguments: list[str]) -> None:
     tyro.cli(push, prog="stgan publish", args=arguments)
 
 
-def _model(model: str | None) -> str:
-    """The chosen model with ``~`` expanded, or the default one."""
-    from stgan.editor import default_model
-
-    return os.path.expanduser(model) if model else default_model()
-
-
 def _editor(model: str | None, yunet: Path | None):
-    from stgan.editor import FaceEditor
+    from stgan.editor import FaceEditor, default_model
     from stgan.photo.detect import FaceDetector
 
-    return FaceEditor.from_pretrained(_model(model), detector=FaceDetector(yunet) if yunet else None)
+    return FaceEditor.from_pretrained(default_model(model), detector=FaceDetector(yunet) if yunet else None)
 
 
 def _check_writable(out: Path) -> None:
@@ -224,8 +184,8 @@ def _check_writable(out: Path) -> None:
         raise ValueError(f"There is no folder {out.parent} for --out {out}: create it, or choose another.")
 
 
-COMMANDS = (edit, attributes, sheet, evaluate, export)
-COMMANDS_WITH_MODULES = (train, bundle, publish)  # their options are defined in modules that import torch
+COMMANDS = (edit, attributes, sheet, export)
+COMMANDS_WITH_MODULES = (train, evaluate, bundle, publish)  # their options are defined in modules that import torch
 
 
 def main(arguments: list[str] | None = None) -> None:

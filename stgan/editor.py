@@ -382,8 +382,8 @@ def _to_levels(image: Tensor) -> np.ndarray:
     return ((image.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
 
 
-def default_model() -> str:
-    """The model for those who name none: ``STGAN_MODEL``, else the one in the checkout, else the published one.
+def default_model(chosen: str | None = None) -> str:
+    """The chosen model, else ``STGAN_MODEL``, else the one in the checkout, else the published one.
 
     Returns:
         A folder (``~`` is expanded) or a Hub id.
@@ -391,7 +391,7 @@ def default_model() -> str:
     Raises:
         ModelFolderError: there is none of them.
     """
-    if chosen := os.environ.get("STGAN_MODEL"):
+    if chosen := chosen or os.environ.get("STGAN_MODEL"):
         return os.path.expanduser(chosen)
     if BUNDLED.is_dir():
         return str(BUNDLED)

@@ -5,6 +5,7 @@ import re
 import runpy
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -121,7 +122,9 @@ def test_a_mistake_is_one_sentence(stgan, photo, arguments, message):
 COMMANDS = [[command.__name__] for command in cli.COMMANDS]
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, ["bundle"], ["publish", "model"], ["publish", "space"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, ["evaluate"], ["bundle"], ["publish", "model"], ["publish", "space"]], ids=" ".join
+)
 def test_help_explains_every_option(stgan, capsys, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as stopped:
@@ -213,7 +216,7 @@ def test_evaluate_measures_the_split_it_is_given(stgan, celeba, tmp_path, monkey
         assert record["edits"][intensity]["accuracy"] == pytest.approx(scores["accuracy"])
         assert record["edits"][intensity]["distance"] == pytest.approx(scores["distance"], abs=1e-3)
     real = inception_distances(generator, data.images, data.labels, extractor=Colours())
-    assert record["fid"] == pytest.approx(real.to_dict(), rel=1e-4, abs=1e-4)
+    assert record["fid"] == pytest.approx(asdict(real), rel=1e-4, abs=1e-4)
     assert real.to_markdown() in (out / "evaluation.md").read_text(encoding="utf-8")
     people = varied_people(data.labels, evaluating.FIGURE_PEOPLE)
     figure = edit_sheet(generator, data.images[people], data.labels[people], (0.5, 1.5))

@@ -41,7 +41,7 @@ def dataset_folder(tmp_path):
 
 
 def settings(model, data, **more):
-    return Settings(model, data, **{"appearance": False, "device": "cpu", "workers": 0, "progress": False} | more)
+    return Settings(data, model, **{"appearance": False, "device": "cpu", "workers": 0, "progress": False} | more)
 
 
 @pytest.fixture

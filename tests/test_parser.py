@@ -7,25 +7,25 @@ import pytest
 import torch
 from numbered_data import write_images
 from PIL import Image
+from scripts import load_script
 
 from stgan.data.errors import DataError
 from stgan.data.frames import celebahq_frame
 from stgan.data.masks import CELEBAMASK_CLASSES, UNKNOWN, load_masks, parser_classes, rare_class_weights
 from stgan.evaluation.parsing import (
-    aligned_masks,
     class_scores,
     confusion_matrix,
     intersection_over_union,
     overlay,
     parsing_sheet,
-    record_scores,
-    scores_table,
 )
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, FaceParser
 from stgan.models.efficientnet import WEIGHTS_PACKAGE, EfficientNetLite0, from_package_names
 from stgan.training.parsing import dice_loss
 from stgan.training.views import disturbed, moved, with_glasses, with_obstacles
+
+benchmark = load_script("benchmarks/parser.py")
 
 SKIN, EYEGLASSES, EYES, HAIR, HAT = (
     PARSER_CLASSES.index(name) for name in ("skin", "eyeglasses", "eyes", "hair", "hat")
@@ -305,7 +305,7 @@ def test_labelled_faces_are_brought_into_the_frame_with_their_masks(tmp_path):
     """Against the loader's own crop of CelebA-HQ, by a locator that finds this frame in all faces but one."""
     write_faces(tmp_path, 3, side=12)
     frames = iter([celebahq_frame(96), "no face", celebahq_frame(96)])
-    images, masks, missed = aligned_masks(lambda rgb: next(frames), tmp_path, "train", 96)
+    images, masks, missed = benchmark.aligned_masks(lambda rgb: next(frames), tmp_path, "train", 96)
     loaded = load_masks(tmp_path, "train", 96, crop="celebahq", workers=0)
     assert missed == 1
     assert torch.equal(masks, loaded.labels[[0, 2]])
@@ -315,8 +315,8 @@ def test_labelled_faces_are_brought_into_the_frame_with_their_masks(tmp_path):
 def test_scores_are_recorded_in_the_parsers_card(parser, tmp_path):
     parser.save_pretrained(tmp_path)
     scores = dict.fromkeys(PARSER_CLASSES, 0.75)
-    text = scores_table(scores)
-    record_scores(tmp_path, scores, data="faces", split="validation", images=7, text=text, command="measure")
+    text = benchmark.scores_table(scores)
+    benchmark.record_scores(tmp_path, scores, data="faces", split="validation", images=7, text=text, command="measure")
     card = (tmp_path / "README.md").read_text()
     assert text in card
     assert "Measured with `measure`" in card

@@ -11,20 +11,7 @@ from stgan.data.sources import Source, open_split
 from stgan.data.stream import StreamBatches
 
 __all__ = [
-    "Batch",
-    "DataError",
-    "FaceFrames",
-    "FaceLocator",
-    "MemoryBatches",
-    "MemoryDataset",
-    "MissingSplitError",
-    "PairedBatches",
-    "Preprocess",
-    "SkippedImages",
-    "Source",
-    "StreamBatches",
-    "label_value",
-    "load_into_memory",
-    "open_split",
-    "random_flip",
-]
+    "Batch", "DataError", "FaceFrames", "FaceLocator", "MemoryBatches", "MemoryDataset", "MissingSplitError",
+    "PairedBatches", "Preprocess", "SkippedImages", "Source", "StreamBatches", "label_value", "load_into_memory",
+    "open_split", "random_flip",
+]  # fmt: skip

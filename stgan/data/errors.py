@@ -35,26 +35,19 @@ class Skipped(NamedTuple):
 
 @dataclass
 class SkippedImages:
-    """Counts the images that are left out and stops the run when there are too many.
+    """Counts the images that are left out and stops the run when there are too many."""
 
-    Attributes:
-        seen: number of images, used and left out.
-        names: of the undecodable ones.
-        rejected: number of images left out for each other reason.
-        examples: names of the first of those.
-    """
-
-    seen: int = 0
-    names: list[str] = field(default_factory=list)
-    rejected: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, list[str]] = field(default_factory=dict)
+    seen: int = 0  # images, used and left out
+    names: list[str] = field(default_factory=list)  # of the undecodable ones
+    rejected: dict[str, int] = field(default_factory=dict)  # images left out for each other reason
+    examples: dict[str, list[str]] = field(default_factory=dict)  # names of the first of those
 
     def add(self, seen: int, skipped: Iterable[Skipped]) -> None:
         """Count ``seen`` images, among them those in ``skipped``.
 
         Raises:
-            DataError: more than 1 % are undecodable, or more than half are rejected, of the images so far or of the
-                first 1,000.
+            DataError: of the images so far, or of the first 1,000, more than 1 % are undecodable or more than half are
+                rejected.
         """
         self.seen += seen
         for name, reason in skipped:

@@ -87,13 +87,12 @@ class FaceLocator:
 
 
 class FaceFrames:
-    """The frame of each photograph's face, read from a file where it is known and else located and added to it.
+    """The frame of each photograph's face, read from a file where it is known, else located and added to it.
 
     Several processes may use one file at a time.
 
     Args:
-        locate: finds frames.
-        fingerprint: of ``locate``. Frames of another fingerprint are kept in another file.
+        locate: finds frames; ``fingerprint`` tells it from others and names the file.
         folder: of these files; by default ``stgan-faces`` in the cache of the datasets library.
     """
 
@@ -105,11 +104,8 @@ class FaceFrames:
 
     @classmethod
     def from_pretrained(cls, folder_or_hub_id: str | os.PathLike, folder: str | Path | None = None) -> "FaceFrames":
-        """Locate faces with the aligner of an editor's model folder or Hub repository.
-
-        Raises:
-            stgan.models.ModelFolderError: there is no such folder or repository, or its aligner is damaged.
-        """
+        """Locate faces with the aligner of an editor's model folder or Hub repository; errors as for
+        :class:`FaceLocator`."""
         locator = FaceLocator.from_pretrained(folder_or_hub_id)
         return cls(locator, locator.fingerprint, folder)
 

@@ -48,16 +48,7 @@ def outside_share(frame: np.ndarray, width: int, height: int) -> float:
 
 
 def frame_crop(rgb: np.ndarray, frame: np.ndarray, image_size: int) -> np.ndarray:
-    """The crop of an image, resampled with antialiasing. What lies outside the image is mirrored at its border.
-
-    Args:
-        rgb: uint8 (H, W, 3).
-        frame: of this image.
-        image_size: S, pixels.
-
-    Returns:
-        uint8 (S, S, 3).
-    """
+    """The crop uint8 (S, S, 3) of an image uint8 (H, W, 3), antialiased. Beyond the image's border it is mirrored."""
     matrix = to_crop(frame, image_size)
     corners = np.array([(0, 0), (1, 0), (0, 1), (1, 1)]) * image_size - 0.5
     corners = transform(corners, cv2.invertAffineTransform(matrix))

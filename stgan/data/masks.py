@@ -54,7 +54,7 @@ def load_masks(
     """Decode a split with masks into memory, in the dataset's order.
 
     The dataset has a column ``mask``: images of the same size as the photographs, whose pixels hold CelebAMask-HQ's
-    values. The other arguments and errors are those of :func:`stgan.data.load_into_memory`, without the crop ``face``.
+    values. The other arguments and errors are those of :func:`stgan.data.load_into_memory`.
 
     Returns:
         Images uint8 (N, 3, S, S); in place of labels masks uint8 (N, S, S) with the parser's classes.
@@ -80,11 +80,7 @@ def load_masks(
 
 
 def open_masks(source: str | Path, split: str, *, revision: str | None = None) -> datasets.Dataset:
-    """A split whose images and masks are left encoded.
-
-    Raises:
-        DataError: see :func:`stgan.data.sources.open_split`; or there is no column ``mask``.
-    """
+    """A split whose images and masks are left encoded. A DataError says so if there is no column ``mask``."""
     dataset = open_split(source, split, revision=revision)
     if MASK_COLUMN not in dataset.column_names:
         raise DataError(
@@ -96,16 +92,12 @@ def open_masks(source: str | Path, split: str, *, revision: str | None = None) -
 
 
 def rare_class_weights(masks: Tensor, power: float, smallest: float = 0.003) -> Tensor | None:
-    """Sampling weight of each image, so that faces with glasses or hats are drawn more often.
+    """Sampling weight (N,) of each image by its mask uint8 (N, S, S): faces with glasses or hats are drawn more often.
 
     Args:
-        masks: uint8 (N, S, S).
         power: 0 changes nothing (returns None). At 1, an image's weight is 0.5 / p, where p is the share of the data
             that shows the rarest of its classes.
         smallest: share of an image's pixels that a class must have to count.
-
-    Returns:
-        float (N,).
     """
     if power == 0:
         return None
@@ -116,7 +108,7 @@ def rare_class_weights(masks: Tensor, power: float, smallest: float = 0.003) -> 
 
 
 def decode_masked(row: Mapping[str, Any], column: str) -> tuple[Image.Image, Image.Image]:
-    """A row's photograph in RGB, and its mask with the parser's classes, of the same size.
+    """A row's photograph in RGB, and its mask with the parser's classes.
 
     Raises:
         RejectedImage: they differ in size.

@@ -24,7 +24,7 @@ class MemoryDataset:
         images: uint8 (N, 3, S, S).
         labels: float (N, A) in {0, 1}.
         skipped: counts of the images that were left out.
-        sharp: bool (N,), which images may be shown as real to losses that judge realness. By default all.
+        sharp: bool (N,), which images losses that judge realness may be shown as real. By default all.
     """
 
     images: Tensor
@@ -61,20 +61,18 @@ def load_into_memory(
 
     Args:
         source: a dataset as in :func:`open_split`, or one or several :class:`Source`.
-        split: see :func:`open_split`.
         attributes: the A columns to read as labels.
         image_size: S, pixels. All images are resampled to it.
-        max_samples, skip_samples, crop, revision: of ``source`` where that is not a :class:`Source`.
+        max_samples, skip_samples, crop, revision: of ``source`` if it is not a :class:`Source`.
         workers: processes that decode; 0 decodes in this one.
-        progress: show a progress bar.
         frames: locates faces for the crop ``face``.
 
     Returns:
         The dataset, on the CPU. An image takes 49,152 bytes at 128 px.
 
     Raises:
-        DataError: see :func:`open_split`; or an attribute is not a column, a column holds something other than labels,
-            or more than 1 % of the images cannot be decoded, or more than half do not suit the crop.
+        DataError: see :func:`open_split`; or an attribute is no column, a column holds something other than labels,
+            more than 1 % of the images cannot be decoded, or more than half do not suit the crop.
     """
     if isinstance(source, str | Path):
         source = Source(source, crop, None, revision, max_samples, skip_samples)
@@ -148,9 +146,7 @@ class MemoryBatches:
     therefore needs no sampler state, only the number of the next batch.
 
     Args:
-        dataset: what to draw from.
         batch_size: images per process.
-        seed: of the permutations.
         rank, world_size: number of this process, and of all processes.
         weights: float (N,), relative probability of each image, drawn with replacement. None draws each image once an
             epoch.
@@ -215,11 +211,7 @@ class MemoryBatches:
 
 
 class PairedBatches:
-    """Batches of two kinds side by side: the rows of one, followed by the rows of the other.
-
-    Args:
-        first, second: batches of one dataset, such as its sharp images and all of them.
-    """
+    """Batches of two kinds side by side: the rows of one, followed by the rows of the other."""
 
     def __init__(self, first: MemoryBatches, second: MemoryBatches):
         self.first, self.second = first, second

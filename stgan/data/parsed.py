@@ -19,10 +19,8 @@ def with_classes(
 
     Args:
         data: images (N, 3, S, S).
-        parser: sees the classes, each image averaged with its mirror image.
-        cache: folder for the file that keeps them for the next run on the same images and by the same parser.
-        device: where the parser runs.
-        progress: show a progress bar.
+        parser: sees the classes, each image averaged with its mirror image. It runs on ``device``.
+        cache: folder for the file that keeps them for the next run on the same images with the same parser.
     """
     file = cache / f"classes-{_fingerprint(data, parser)}.npz"
     if file.is_file():

@@ -29,9 +29,9 @@ class Preprocess:
     Args:
         image_size: S, pixels.
         crop: ``celeba``: the 170x170 box of the paper, for 178x218 images. ``celebahq``: the same part of a face in the
-            square images of CelebA-HQ, of any size; what they lack at the border is mirrored. ``face``: the same part
-            of the face in any photograph, located by ``frames``. ``center``: the largest centred square. ``none``: the
-            whole image. ``auto``: ``celeba`` for 178x218 images and ``center`` for all others.
+            square images of CelebA-HQ, of any size, mirrored beyond their border. ``face``: the same part of the face
+            in any photograph, located by ``frames``. ``center``: the largest centred square. ``none``: the whole image.
+            ``auto``: ``celeba`` for 178x218 images and ``center`` for all others.
         frames: locates faces for the crop ``face``.
 
     Raises:
@@ -49,12 +49,7 @@ class Preprocess:
             raise DataError("The crop 'face' needs a model that locates faces: give the folder of an editor.")
 
     def __call__(self, encoded: bytes) -> np.ndarray:
-        """Decode and preprocess one image.
-
-        Raises:
-            RejectedImage: the image does not suit the crop.
-            OSError, ValueError, SyntaxError: the bytes are not an image.
-        """
+        """Decode and preprocess one image; raises RejectedImage if it does not suit the crop, else Pillow's errors."""
         return self.with_enlargement(encoded)[0]
 
     def with_enlargement(self, encoded: bytes) -> tuple[np.ndarray, float]:
@@ -136,11 +131,7 @@ def decode_row(
 
 
 def label_value(value: Any, column: str) -> float:
-    """One label as 0.0 or 1.0, from a bool (Python's or NumPy's), 0/1 or -1/1.
-
-    Raises:
-        DataError: it is anything else.
-    """
+    """One label as 0.0 or 1.0, from a bool, 0/1 or -1/1; anything else is a DataError."""
     if value == 1:
         return 1.0
     if value in (0, -1):

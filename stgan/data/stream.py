@@ -24,7 +24,6 @@ class StreamBatches:
     Args:
         source, split, attributes, image_size, crop, revision, frames: see :func:`stgan.data.load_into_memory`.
         batch_size: images per process.
-        seed: of the shuffling.
         rank, world_size: number of this process, and of all processes. Each reads its own share of the shards.
         workers: processes that read and decode; 0 decodes in this one.
         shuffle_buffer: examples in the buffer that is shuffled.
@@ -32,7 +31,7 @@ class StreamBatches:
         device: where batches are delivered.
 
     Raises:
-        DataError: see :func:`stgan.data.open_split`; or an attribute is not a column, or there are several datasets.
+        DataError: see :func:`stgan.data.open_split`; or an attribute is no column, or there are several datasets.
     """
 
     def __init__(
@@ -150,7 +149,7 @@ class _DecodedStream(torch.utils.data.IterableDataset):
     """Batches of a streamed dataset, as :func:`collate` returns them.
 
     An image that is left out is reported at once, in a batch of its own. The last batch of an epoch may be smaller. A
-    DataError is yielded as the last item and not raised, because the loader would wrap its message in a traceback.
+    DataError is the last item and is not raised: the loader would wrap its message in a traceback.
     """
 
     def __init__(self, stream: Any, column: str, attributes: Sequence[str], preprocess: Preprocess, batch_size: int):

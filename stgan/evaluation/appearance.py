@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from stgan.evaluation.classifier import Judge, predicted_labels, report_of
 from stgan.evaluation.edits import Editing
+from stgan.evaluation.fidelity import channels_last
 from stgan.evaluation.flips import (
     EditedBatch,
     Flip,
@@ -24,7 +25,6 @@ from stgan.evaluation.identity import (
     PEOPLE,
     SAME_PERSON,
     Recognition,
-    as_array,
     pair_distances,
     same_person_pairs,
     sampled_people,
@@ -40,19 +40,12 @@ PALE = "Pale_Skin"  # the attribute whose edits may change the skin
 
 @dataclass(frozen=True)
 class Instruments:
-    """What measures an edit besides the classifier; whatever is None is not measured.
+    """What measures an edit besides the classifier. Whatever is None is not measured."""
 
-    Attributes:
-        backbone: network whose features realism compares.
-        real: faces to compare with, in features of that network.
-        recognition: describes faces for identity.
-        people: sampled for identity, at most.
-    """
-
-    backbone: nn.Module | None = None
-    real: RealFaces | None = None
-    recognition: Recognition | None = None
-    people: int = PEOPLE
+    backbone: nn.Module | None = None  # its features tell realism
+    real: RealFaces | None = None  # in features of that network
+    recognition: Recognition | None = None  # describes faces for identity
+    people: int = PEOPLE  # sampled for identity, at most
 
 
 def measure_appearance(
@@ -72,14 +65,11 @@ def measure_appearance(
     """Edit every image in every way and measure what people see of it.
 
     Args:
-        editing, classifier: on ``device``, as is the instruments' backbone.
+        editing, classifier: on ``device``, like the instruments' backbone.
         images: uint8 (N, 3, S, S), aligned as CelebA's are, S the editor's size.
         labels: float (N, A) in {0, 1}, columns as ``editing.attributes``.
         identities: long (N,), who each image shows, for the distance between two photos of one person.
         flips: the edits; by default those of :func:`stgan.evaluation.flips.flips_of`.
-        intensity: of every edit.
-        batch_size: images at once.
-        progress: show a bar.
     """
     flips = flips_of(editing.attributes) if flips is None else list(flips)
     record = _Record(classifier, images, flips, instruments, editing.attributes)
@@ -119,7 +109,7 @@ def _between_photos(
 
 
 class _Record:
-    """What was measured of every flip of every image."""
+    """What is measured of every flip of every image."""
 
     def __init__(
         self,
@@ -138,7 +128,6 @@ class _Record:
         self.distances = {flip: torch.zeros(len(self.people), dtype=torch.float64) for flip in flips}
 
     def add(self, batch: EditedBatch) -> None:
-        """Measure one flip of some images."""
         predicted = predicted_labels(self.classifier, batch.image, batch.flip, device=batch.image.device)
         columns = [self.attributes.index(name) for name in batch.flip]
         self.hits[batch.flip][batch.rows] = (predicted == batch.target[:, columns].cpu()).all(dim=1)
@@ -157,11 +146,11 @@ class _Record:
     def _distance(self, recognition: Recognition, row: int, source: Tensor, edited: Tensor) -> float:
         """Between the descriptors of a source and its edit, whose face is where the source's is."""
         if row not in self.places:
-            image = as_array(source)
+            image = channels_last(source)
             place = recognition.locate(image)
             self.places[row] = place, recognition.describe(image, place)
         place, described = self.places[row]
-        return float(np.linalg.norm(recognition.describe(as_array(edited), place) - described))
+        return float(np.linalg.norm(recognition.describe(channels_last(edited), place) - described))
 
     def scores(self, flip: Flip, labels: Tensor, tones: Tensor) -> FlipScores:
         """Means of one flip over all people; ``tones`` as from :func:`tone_thirds`."""

@@ -1,32 +1,23 @@
 """Measure a model folder on a dataset and record the results: what ``stgan evaluate`` runs."""
 
 import json
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+from tyro.conf import Positional
 
 from stgan.card import EVALUATION_FILE, replace_section, split_section, write_card
-from stgan.data import MemoryDataset, load_into_memory
+from stgan.data import load_into_memory
 from stgan.devices import CHANNELS_LAST, chosen_device
 from stgan.evaluation.edits import Editing
-from stgan.evaluation.faces import FaceSets, appearance_of_faces
+from stgan.evaluation.faces import appearance_of_faces
 from stgan.evaluation.figures import edit_sheet, varied_people
 from stgan.evaluation.inception import check_enough, inception, inception_distances
 from stgan.evaluation.protocol import check_measurement, evaluate
 from stgan.evaluation.results import Evaluation
 from stgan.evaluation.tables import appearance_line, appearance_tables, comparison_table, evaluation_tables
-from stgan.models import (
-    AttributeClassifier,
-    ModelFolderError,
-    check_judge,
-    load_companion,
-    load_generator,
-)
+from stgan.models import AttributeClassifier, ModelFolderError, check_judge, load_companion, load_generator
 
 FIGURE_PEOPLE = 6
 INTENSITIES = (1.0, 1.5)
@@ -36,46 +27,49 @@ TABLES = "stgan evaluate, tables"  # of a document: everything
 
 @dataclass(frozen=True)
 class Settings:
-    """What to evaluate, and where the results go.
+    """Measure a model: reconstruction, accuracy of edits, unwanted changes, and how the edits look."""
 
-    Attributes:
-        model: folder or Hub id of a generator.
-        data: Hub id, folder of Parquet files, or folder of the original CelebA download.
-        split: ``train``, ``validation`` or ``test``.
-        classifier: folder or Hub id of the judge; by default the one that comes with the model.
-        max_samples: measure only this many images.
-        intensities: of the edits; the published accuracies are for 1.5.
-        batch_size: images at once.
-        crop: of the images, see :class:`stgan.data.Preprocess`.
-        appearance: also measure how edits look.
-        faces: the datasets for that; by default ``data``.
-        fid: also measure FID and KID by Inception, which need the extra ``fid`` and download a network.
-        output: folder for ``evaluation.json``, ``evaluation.md`` and ``edits.png``, which shows people of the dataset:
-            CelebA's may not be published. None writes nothing.
-        update_card: put the figures into the model folder's card, as text and as ``model-index``.
-        document: Markdown file with the marks ``<!-- stgan evaluate -->`` and ``<!-- /stgan evaluate -->``, between
-            which the means are put, or with those of ``stgan evaluate, tables``, between which all tables are put.
-        device: by default the GPU where there is one.
-        workers: processes that decode images.
-        progress: show bars.
-    """
-
-    model: str | os.PathLike
-    data: str | os.PathLike
+    # Hub id, folder of Parquet files, or folder of the CelebA download.
+    data: Positional[str]
+    # Model folder or Hub id. Default: STGAN_MODEL, or the bundled model.
+    model: str = ""
+    # train, validation or test.
     split: str = "validation"
-    classifier: str | os.PathLike | None = None
+    # Another judge than the model's own classifier: folder or Hub id.
+    classifier: str | None = None
+    # Measure only this many images.
     max_samples: int | None = None
-    intensities: Sequence[float] = INTENSITIES
+    # Intensities of the edits; published accuracies use 1.5.
+    intensities: tuple[float, ...] = INTENSITIES
+    # Images at once.
     batch_size: int = 64
+    # Crop of the images, such as celeba, celebahq or center.
     crop: str = "auto"
+    # Also measure how edits look: realism, identity and skin.
     appearance: bool = True
-    faces: FaceSets = FaceSets()
+    # Dataset to edit for that, at most 1,000 images. Default: DATA.
+    faces: str | None = None
+    # Dataset whose training split shows real faces. Default: FACES.
+    real: str | None = None
+    # Dataset with a column of masks, such as CelebAMask-HQ, to measure the leak.
+    masks: str | None = None
+    # Crop of these three. Default: that of DATA.
+    faces_crop: str | None = None
+    # Also measure FID and KID by Inception: needs the extra fid and a download.
     fid: bool = False
-    output: str | os.PathLike | None = None
+    # Folder for evaluation.json, evaluation.md and edits.png. The picture shows people of the dataset, and CelebA's may
+    # not be published.
+    output: Path | None = None
+    # Write the figures into the model folder's card.
     update_card: bool = False
-    document: str | os.PathLike | None = None
-    device: str | torch.device | None = None
+    # Markdown file that gets the means between its lines <!-- [/]stgan evaluate -->, or all tables between
+    # <!-- [/]stgan evaluate, tables -->.
+    document: Path | None = None
+    # cpu, cuda, … Default: the GPU if there is one.
+    device: str | None = None
+    # Processes that decode images.
     workers: int = 2
+    # Show progress bars.
     progress: bool = True
 
 
@@ -85,10 +79,7 @@ def evaluate_folder(settings: Settings) -> Evaluation:
     Raises:
         ModelFolderError: the model or its classifier cannot be loaded, or a card is to be updated on the Hub.
         stgan.data.DataError: a dataset, a split or a label column is missing.
-        ValueError: the classifier does not know an attribute that the model edits, the document lacks the marks, or
-            ``output`` is in the model folder; intensities, batch size or device cannot be used; for ``fid`` the extra
-            is not installed or there are too few images. All this is checked before the work.
-        OSError: ``output`` cannot be a folder.
+        ValueError, OSError: a setting cannot be used. This is checked before the work.
     """
     _check(settings)
     device = chosen_device(settings.device)
@@ -110,29 +101,27 @@ def evaluate_folder(settings: Settings) -> Evaluation:
     if settings.fid:
         check_enough(len(dataset.images))
     how: dict[str, Any] = {"batch_size": settings.batch_size, "device": device, "progress": settings.progress}
-    evaluation = evaluate(generator, judge, *_images(dataset), parser=parser, intensities=settings.intensities, **how)
+    evaluation = evaluate(
+        generator, judge, dataset.images, dataset.labels, parser=parser, intensities=settings.intensities, **how
+    )
     print(evaluation.summary())
     print(f"{evaluation.seconds_per_thousand_images:.1f} seconds per thousand images on {device}")
     record: dict[str, Any] = {"model": Path(settings.model).name, "data": str(settings.data), "split": settings.split}
     record |= {"device": str(device), "classifier": str(named or "classifier"), **evaluation.to_dict()}
     markdown, comparison = evaluation_tables(evaluation), comparison_table(evaluation)
     if settings.appearance:
-        sets = settings.faces.with_defaults(str(settings.data), settings.crop)
+        faces = settings.faces or settings.data
         appearance = appearance_of_faces(
-            Editing(generator, parser),
-            judge,
-            sets,
-            settings.split,
-            max_samples=settings.max_samples,
-            workers=settings.workers,
-            **how,
-        )
+            Editing(generator, parser), judge, str(faces), settings.split, real=str(settings.real or faces),
+            masks=settings.masks, crop=settings.faces_crop or settings.crop, max_samples=settings.max_samples,
+            workers=settings.workers, **how,
+        )  # fmt: skip
         print(appearance_line(appearance))
         record["appearance"] = appearance.to_dict()
         markdown += f"\n{appearance_tables(appearance)}"
         comparison += f"\n{appearance_line(appearance)}\n"
     if settings.fid:
-        distances = inception_distances(generator, *_images(dataset), extractor=extractor, **how)
+        distances = inception_distances(generator, dataset.images, dataset.labels, extractor=extractor, **how)
         print(distances.to_markdown())
         record["fid"] = distances.to_dict()
         markdown += f"\n{distances.to_markdown()}"
@@ -186,19 +175,16 @@ def _write(settings: Settings, record: dict[str, Any]) -> None:
 
 def _command(settings: Settings) -> str:
     """The command line that gives these results again."""
-    defaults = Settings(settings.model, settings.data)
+    defaults = Settings(settings.data)
     words = [f"stgan evaluate {settings.data} --model {settings.model} --split {settings.split}"]
-    for name in ("classifier", "max_samples", "intensities", "crop"):
+    for_appearance = ("faces", "real", "masks", "faces_crop") if settings.appearance else ()
+    for name in ("classifier", "max_samples", "intensities", "crop", *for_appearance):
         value = getattr(settings, name)
         if value != getattr(defaults, name):
             value = " ".join(map(str, value)) if name == "intensities" else value
             words.append(f"--{name.replace('_', '-')} {value}")
-    words += settings.faces.options() if settings.appearance else ["--no-appearance"]
+    words += [] if settings.appearance else ["--no-appearance"]
     return " ".join([*words, *(["--fid"] if settings.fid else [])])
-
-
-def _images(dataset: MemoryDataset) -> tuple[Tensor, Tensor]:
-    return dataset.images, dataset.labels
 
 
 def _write_json(file: Path, record: dict[str, Any]) -> None:

@@ -29,16 +29,10 @@ class Editing:
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """What it edits."""
         return self.generator.attributes
 
     def encode(self, images: Tensor, labels: Tensor) -> Encoding:
-        """Encode, and parse where there is a parser.
-
-        Args:
-            images: uint8 (N, 3, S, S).
-            labels: float (N, A) in {0, 1}.
-        """
+        """Encode uint8 (N, 3, S, S) with labels float (N, A) in {0, 1}, and parse where there is a parser."""
         view, parts = normalise(images), None
         features = self.generator.encode(view)
         reconstruction = self.generator.decode_parts(features, self.generator.condition(labels, labels))

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -27,49 +27,15 @@ IDENTITY_COLUMN = "celeb_id"  # who a photo shows, in CelebA's datasets
 REAL_SPLIT = "train"
 
 
-@dataclass(frozen=True)
-class FaceSets:
-    """Datasets, each a Hub id or a folder.
-
-    Attributes:
-        faces: to edit. By default those that the protocol is measured on.
-        real: photographs whose split ``train`` shows what real faces look like; by default that of ``faces``.
-        masks: faces with masks drawn by people, as CelebAMask-HQ has them, for the leak.
-        crop: of all three; by default that of the protocol's images.
-    """
-
-    faces: str | None = None
-    real: str | None = None
-    masks: str | None = None
-    crop: str | None = None
-
-    def with_defaults(self, data: str, crop: str) -> "CompleteFaceSets":
-        """With the defaults filled in: those of the protocol's dataset."""
-        faces = self.faces or data
-        return CompleteFaceSets(faces, self.real or faces, self.masks, self.crop or crop)
-
-    def options(self) -> list[str]:
-        """Those that were given, for a command line."""
-        given = {"faces": self.faces, "real": self.real, "masks": self.masks, "faces-crop": self.crop}
-        return [f"--{name} {value}" for name, value in given.items() if value is not None]
-
-
-@dataclass(frozen=True)
-class CompleteFaceSets:
-    """:class:`FaceSets` with its defaults filled in; without ``masks`` the leak is not measured."""
-
-    faces: str
-    real: str
-    masks: str | None
-    crop: str
-
-
 def appearance_of_faces(
     editing: Editing,
     classifier: Judge,
-    sets: CompleteFaceSets,
+    faces: str,
     split: str,
     *,
+    real: str,
+    masks: str | None,
+    crop: str,
     max_samples: int | None = None,
     batch_size: int = 64,
     workers: int = 2,
@@ -80,9 +46,10 @@ def appearance_of_faces(
 
     Args:
         editing, classifier: on ``device``.
-        sets: see :meth:`FaceSets.with_defaults`.
-        split: of the faces and of the masks.
-        max_samples: edit only this many faces.
+        faces: dataset to edit, at most :data:`FACES` or ``max_samples`` images of ``split``.
+        real: dataset whose split ``train`` shows what real faces look like.
+        masks: dataset of faces with masks drawn by people, as CelebAMask-HQ has them. None: no leak is measured.
+        crop: of all three, see :class:`stgan.data.Preprocess`.
 
     Raises:
         DataError: a dataset, or a column that is needed, is missing.
@@ -90,15 +57,13 @@ def appearance_of_faces(
     count = min(max_samples or FACES, FACES)
     size, names = editing.generator.image_size, editing.attributes
     masked = None
-    if sets.masks is not None:
-        masked = load_masks(sets.masks, split, size, crop=sets.crop, workers=workers, progress=progress)
-    instruments = available_instruments(editing.generator, sets.real, sets.crop, device=device, progress=progress)
-    faces = load_into_memory(
-        sets.faces, split, names, size, max_samples=count, crop=sets.crop, workers=workers, progress=progress
-    )
+    if masks is not None:
+        masked = load_masks(masks, split, size, crop=crop, workers=workers, progress=progress)
+    instruments = available_instruments(editing.generator, real, crop, device=device, progress=progress)
+    data = load_into_memory(faces, split, names, size, max_samples=count, crop=crop, workers=workers, progress=progress)
     appearance = measure_appearance(
-        editing, classifier, faces.images, faces.labels, instruments,
-        identities=_identities(sets.faces, split, len(faces)) if instruments.recognition else None,
+        editing, classifier, data.images, data.labels, instruments,
+        identities=_identities(faces, split, len(data)) if instruments.recognition else None,
         batch_size=batch_size, device=device, progress=progress,
     )  # fmt: skip
     if masked is None:
@@ -110,11 +75,9 @@ def appearance_of_faces(
 def available_instruments(
     generator: Generator, source: str, crop: str, *, device: torch.device | str = "cpu", progress: bool = False
 ) -> Instruments:
-    """Instruments for whose packages and datasets are there; a line is printed for each that is not.
+    """Instruments whose packages and datasets are there. A line is printed for each that is not.
 
-    Args:
-        source: of real faces, a Hub id or a folder.
-        crop: of the images, see :class:`stgan.data.Preprocess`.
+    ``source`` is a dataset of real faces, ``crop`` as for :class:`stgan.data.Preprocess`.
     """
     instruments = Instruments()
     try:

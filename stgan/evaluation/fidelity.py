@@ -11,28 +11,25 @@ from stgan.frame import quantise
 
 def to_uint8(images: Tensor) -> np.ndarray:
     """Float images (N, 3, S, S) in [-1, 1] to uint8 (N, S, S, 3), rounded and clamped as in a saved PNG."""
-    return channels_last(quantise(images).cpu())
+    return channels_last(quantise(images))
 
 
 def channels_last(images: Tensor) -> np.ndarray:
-    """Images (..., 3, S, S) on the CPU to an array (..., S, S, 3)."""
-    return np.ascontiguousarray(images.movedim(-3, -1).numpy())
+    """Images (..., 3, S, S) as an array (..., S, S, 3)."""
+    return np.ascontiguousarray(images.movedim(-3, -1).cpu().numpy())
 
 
 def psnr_ssim(reference: np.ndarray, result: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Peak signal-to-noise ratio and structural similarity of each image, with scikit-image's defaults.
+    """Peak signal-to-noise ratio in dB and structural similarity, both float64 (N,), by scikit-image's defaults.
 
-    The ratio of two equal images is infinite. They get the ratio of the smallest visible difference instead, one level
-    in one channel of one pixel (95.05 dB at 128 px), so that means stay finite.
+    The ratio of two equal images is infinite. They get that of the smallest visible difference instead, one level in
+    one channel of one pixel (95.05 dB at 128 px), so that means stay finite.
 
     Args:
         reference, result: uint8 (N, S, S, 3). S is at least 7, the side of SSIM's uniform window.
 
-    Returns:
-        PSNR in dB and SSIM, both float64 (N,).
-
     Raises:
-        ValueError: the shapes differ, or one of the arrays is not uint8.
+        ValueError: the shapes differ, or an array is not uint8.
     """
     if reference.shape != result.shape or reference.dtype != np.uint8 or result.dtype != np.uint8:
         raise ValueError(
@@ -47,12 +44,6 @@ def psnr_ssim(reference: np.ndarray, result: np.ndarray) -> tuple[np.ndarray, np
 
 
 def fidelity_scores(pixels: np.ndarray) -> np.ndarray:
-    """PSNR and SSIM of R results for N sources.
-
-    Args:
-        pixels: uint8 (1 + R, N, S, S, 3), the sources first.
-
-    Returns:
-        float64 (R, 2, N).
-    """
+    """PSNR and SSIM, float64 (R, 2, N), of R results for N sources: ``pixels`` uint8 (1 + R, N, S, S, 3), the sources
+    first."""
     return np.stack([np.stack(psnr_ssim(pixels[0], result)) for result in pixels[1:]])

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from stgan.attributes import exclusion_matrix, flipped_labels, short_name
-from stgan.evaluation.fidelity import to_uint8
+from stgan.evaluation.fidelity import channels_last, to_uint8
 from stgan.evaluation.inference import evaluation_mode
 from stgan.frame import normalise
 from stgan.models import Generator
@@ -34,7 +34,6 @@ def sample_grid(generator: Generator, images: Tensor, labels: Tensor, intensity:
         generator: on any device, in any mode, which it keeps.
         images: uint8 (N, 3, S, S).
         labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
-        intensity: of every edit.
     """
     rows = _edited_rows(generator, images, labels, intensity)
     return _draw_table(rows, _headings(generator), signs=_signs(labels))
@@ -48,8 +47,7 @@ def comparison_grid(
     Args:
         generators: name to editor, all of the same attributes and image_size.
         image: uint8 (3, S, S).
-        labels: float (A,) in {0, 1}, columns as the generators' attributes.
-        intensity: of every edit.
+        labels: float (A,) in {0, 1}.
 
     Raises:
         ValueError: there is no editor, or their attributes differ.
@@ -79,14 +77,7 @@ def edit_sheet(
 
 
 def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str], columns: int, side: int) -> Image.Image:
-    """Pictures in rows, each under its caption.
-
-    Args:
-        pictures: square, of any size.
-        captions: one for each.
-        columns: pictures in a row.
-        side: of each picture in the sheet, pixels.
-    """
+    """Square pictures in rows of ``columns``, each ``side`` pixels wide and under its caption."""
     font = _font(max(12, side // 12))
     caption_height = math.ceil(font.size) + 2 * GAP
     rows = math.ceil(len(pictures) / columns)
@@ -144,24 +135,13 @@ def _edited_rows(generator: Generator, images: Tensor, labels: Tensor, intensity
         columns = [
             to_uint8(generator.decode(features, generator.condition(labels, target, intensity))) for target in targets
         ]
-    return [[_picture(image), *(column[person] for column in columns)] for person, image in enumerate(images)]
-
-
-def _picture(image: Tensor) -> np.ndarray:
-    """uint8 (3, S, S) to (S, S, 3)."""
-    return image.cpu().permute(1, 2, 0).numpy()
+    return [[channels_last(image), *(column[person] for column in columns)] for person, image in enumerate(images)]
 
 
 def _draw_table(
-    rows: Sequence[Row],
-    headings: Sequence[str],
-    signs: Sequence[Sequence[str]],
-    names: Sequence[str] = (),
+    rows: Sequence[Row], headings: Sequence[str], signs: Sequence[Sequence[str]], names: Sequence[str] = ()
 ) -> Image.Image:
-    """Pictures in rows under their headings, on white, each with its sign in the corner.
-
-    The rows' names, if given, stand to their left.
-    """
+    """Pictures in rows under headings, each with its sign in the corner; names, if given, stand left of the rows."""
     size = rows[0][0].shape[0]
     side = size * max(1, math.ceil(SMALLEST_CELL / size))  # a whole multiple, so that pixels stay pixels
     font = _font(max(12, side // 9))

@@ -56,7 +56,7 @@ def states_of(labels: Tensor, flip: Flip, attributes: Sequence[str]) -> dict[Sta
 
 @dataclass(frozen=True)
 class EditedBatch:
-    """One flip of some images."""
+    """One flip of B of the images."""
 
     rows: Tensor  # long (B,), of the images
     source: Tensor  # uint8 (B, 3, S, S)
@@ -76,16 +76,13 @@ def edited_batches(
     batch_size: int = 64,
     device: torch.device | str = "cpu",
 ) -> Iterator[EditedBatch]:
-    """Every flip of every image, batch by batch; one encoding of an image serves all its flips.
+    """Every flip of every image, batch by batch. One encoding of an image serves all its flips.
 
     Args:
         editing: on ``device``, in evaluation mode.
         images: uint8 (N, 3, S, S).
         labels: float (N, A) in {0, 1}, columns as ``editing.attributes``.
-        flips: of known attributes.
-        intensity: of every edit; what a flip clears is cleared with 1, as in the published protocol.
-        batch_size: images at once.
-        device: of the results, except for their rows.
+        intensity: of every edit. What a flip clears is cleared with 1, as in the published protocol.
     """
     for rows in torch.arange(len(images)).split(batch_size):
         source, given = images[rows].to(device), labels[rows].to(device, torch.float32)

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stgan.evaluation.fidelity import channels_last
+
 PEOPLE = 64
 """Faces are sampled down to this many, since the network runs face by face."""
 SAME_PERSON = 0.6
@@ -63,10 +65,9 @@ def sampled_people(count: int, people: int = PEOPLE) -> Tensor:
 
 
 def same_person_pairs(identities: Tensor, people: int = PEOPLE) -> Tensor:
-    """Long (P, 2): rows of two photos of one person, one pair per person, at most ``people`` of them.
+    """Long (P, 2): rows of two photos of one person, one pair per person, at most ``people`` pairs.
 
-    Args:
-        identities: long (N,), who each photo shows.
+    ``identities`` is long (N,), who each photo shows.
     """
     pairs: dict[int, tuple[int, int]] = {}
     first: dict[int, int] = {}
@@ -82,12 +83,7 @@ def pair_distances(recognition: Recognition, images: Tensor, pairs: Tensor) -> T
     """Float64 (P,), the distance between the descriptors of two photos, uint8 (N, 3, S, S), each located itself."""
     described = {}
     for row in pairs.flatten().unique().tolist():
-        image = as_array(images[row])
+        image = channels_last(images[row])
         described[row] = recognition.describe(image, recognition.locate(image))
     distances = [np.linalg.norm(described[one] - described[other]) for one, other in pairs.tolist()]
     return torch.tensor(distances, dtype=torch.float64)
-
-
-def as_array(image: Tensor) -> np.ndarray:
-    """uint8 (3, S, S) as an array (S, S, 3)."""
-    return np.ascontiguousarray(image.cpu().permute(1, 2, 0).numpy())

@@ -7,7 +7,7 @@ number of images, and an editor that changes nothing scores what the unedited ha
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from stgan.attributes import exclusion_matrix, flipped_labels
 from stgan.evaluation.inference import evaluation_mode
+from stgan.evaluation.tables import cell, table
 from stgan.frame import normalise, quantise
 from stgan.models import Generator
 
@@ -32,21 +33,11 @@ class InceptionDistances:
     real_fid: float  # of the same images before the edit
     real_kid: float
 
-    def to_dict(self) -> dict[str, float]:
-        """JSON-ready."""
-        return asdict(self)
-
     def to_markdown(self) -> str:
-        """A table for a model card."""
-        return "\n".join(
-            [
-                f"| {self.images:,} images against {self.images:,} others | FID | KID x 1000 |",
-                "|---|---|---|",
-                f"| one attribute flipped, ±{self.intensity:g} | {self.fid:.2f} | {self.kid:.2f} |",
-                f"| the same images before the edit | {self.real_fid:.2f} | {self.real_kid:.2f} |",
-                "",
-            ]
-        )
+        edited = [f"one attribute flipped, ±{self.intensity:g}", cell(self.fid, 2), cell(self.kid, 2)]
+        before = ["the same images before the edit", cell(self.real_fid, 2), cell(self.real_kid, 2)]
+        columns = [f"{self.images:,} images against {self.images:,} others", "FID", "KID x 1000"]
+        return "\n".join([*table(columns, [edited, before]), ""])
 
 
 def inception() -> nn.Module:
@@ -62,7 +53,7 @@ def inception() -> nn.Module:
 
 
 def check_enough(images: int) -> None:
-    """Raises ValueError where there are too few images for two halves."""
+    """Raise a ValueError if there are too few images for two halves."""
     if images < 4:
         raise ValueError(f"FID and KID need at least 4 images, not {images}.")
 
@@ -82,13 +73,9 @@ def inception_distances(
 
     Args:
         generator: on ``device``.
-        images: uint8 (N, 3, S, S), N at least 4. Thousands are needed for figures that compare.
+        images: uint8 (N, 3, S, S), N at least 4. Only with thousands of images can the figures be compared.
         labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
-        intensity: of the edits.
         extractor: uint8 (N, 3, S, S) to features (N, F); :func:`inception` by default.
-        batch_size: images at once.
-        device: of all networks.
-        progress: show a bar.
 
     Raises:
         ValueError: the extra is not installed, or there are too few images.
@@ -113,7 +100,8 @@ def inception_distances(
     real, before, after = (torch.cat(part).double().cpu().clone() for part in (of_real, of_before, of_after))
 
     def distances(features: Tensor) -> tuple[float, float]:
-        given = _Given(features.shape[1])
+        given = nn.Identity()  # FID and KID share features that were extracted once
+        given.num_features = features.shape[1]
         fid = FrechetInceptionDistance(feature=given).set_dtype(torch.float64)
         kid = KernelInceptionDistance(feature=given, subset_size=min(KID_SUBSET, half))
         with torch.random.fork_rng(devices=[]):
@@ -135,14 +123,3 @@ def _extra() -> Iterator[None]:
         raise ValueError(
             f'FID and KID need further packages: pip install -e ".[fid]" ({error.name or error}).'
         ) from error
-
-
-class _Given(nn.Module):
-    """Passes features on, so that FID and KID share those that were extracted once."""
-
-    def __init__(self, num_features: int):
-        super().__init__()
-        self.num_features = num_features
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features

@@ -22,18 +22,12 @@ from stgan.models.parser import PARSER_CLASSES
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the face that an edit may change: classes of the mask, widened, between two heights.
+    """A part of the face that an edit may change: classes of the mask, widened, between two heights."""
 
-    Attributes:
-        classes: of :data:`stgan.models.parser.PARSER_CLASSES`.
-        margin: by which they are widened on all sides, eye distances.
-        top, bottom: first and last row of the part, eye distances below the eyes.
-    """
-
-    classes: tuple[str, ...]
-    margin: float = 0.15
-    top: float = -math.inf
-    bottom: float = math.inf
+    classes: tuple[str, ...]  # of stgan.models.PARSER_CLASSES
+    margin: float = 0.15  # by which they are widened on all sides, eye distances
+    top: float = -math.inf  # first row, eye distances below the eyes
+    bottom: float = math.inf  # last row
 
 
 _HAIR = (Part(("hair",)),)
@@ -64,14 +58,12 @@ def measure_leak(
     batch_size: int = 64,
     device: torch.device | str = "cpu",
 ) -> dict[str, float]:
-    """Mean absolute change outside of an edit's parts, 8-bit levels, by the name of the flip.
+    """Mean absolute change outside an edit's parts, in 8-bit levels, by the name of the flip.
 
     Args:
         editing, classifier: on ``device``. The classifier says which attributes the faces have.
         images: uint8 (N, 3, S, S), aligned as CelebA's are.
-        masks: uint8 (N, S, S) with the classes of the parser; pixels of unknown class do not count.
-        intensity: of the edits.
-        batch_size: images at once.
+        masks: uint8 (N, S, S) with the parser's classes. Pixels of unknown class do not count.
     """
     attributes = editing.attributes
     labels = predicted_labels(classifier, images, attributes, device=device)

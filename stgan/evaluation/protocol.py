@@ -42,25 +42,21 @@ def evaluate(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Evaluation:
-    """Measure a generator by the published protocol; one encoding per image serves all its 1 + I * A decodings.
+    """Measure a generator by the published protocol. One encoding per image serves all its 1 + I * A decodings.
 
     Every result is rounded to 8 bits, as a saved PNG is, before it is compared or judged. Attribute k is flipped with
-    att_diff ±intensity. What the flip excludes (another hair colour, bangs when bald) is cleared with ±1, as in the
-    official code, which scales the toggled attribute alone.
+    att_diff ±intensity. What the flip excludes (another hair colour, bangs when bald) is cleared with ±1: the official
+    code scales only the toggled attribute.
 
     Args:
-        generator: on ``device``.
-        classifier: on ``device``, trained apart from the generator; knows at least the generator's attributes. It
-            runs in full precision.
+        generator, classifier, parser: on ``device``. The classifier knows at least the generator's attributes and runs
+            in full precision. The editor takes its regions from the parser.
         images: uint8 (N, 3, S, S), on any device.
         labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
-        parser: on ``device``, the one that the editor takes its regions from.
         intensities: of the edits; the published accuracies are for 1.5.
-        batch_size: images per encoding, and per decoding.
-        progress: show a bar.
 
     Raises:
-        ValueError: the classifier does not know an attribute, shapes or types do not fit, or a network is elsewhere.
+        ValueError: the classifier lacks an attribute, shapes or types do not fit, or a network is on another device.
     """
     device = torch.device(device)
     check_measurement(intensities, batch_size)
@@ -99,11 +95,7 @@ def evaluate(
 
 
 def check_measurement(intensities: Sequence[float], batch_size: int) -> None:
-    """Check, before the work, that images can be measured at these intensities, in batches of this size.
-
-    Raises:
-        ValueError: there is no intensity, one is not a positive number, two are the same, or the batches are empty.
-    """
+    """Raise a ValueError unless images can be measured at these intensities, in batches of this size."""
     usable = all(math.isfinite(value) and value > 0 for value in intensities)
     if not intensities or not usable or len(set(intensities)) < len(intensities):
         given = " ".join(map(str, intensities)) or "none"

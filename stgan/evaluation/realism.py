@@ -62,9 +62,9 @@ class RealFaces:
 
 
 def kernel_distance(features: Tensor, others: Tensor) -> Realism | None:
-    """KID between two sets of features, (N, F) and (M, F). None where one has fewer than :data:`LEAST` images.
+    """KID between features (N, F) and (M, F), over subsets of at most :data:`SUBSET_SIZE` images of each.
 
-    Subsets have :data:`SUBSET_SIZE` images of each set, or as many as the smaller one has.
+    None if one has fewer than :data:`LEAST` images.
     """
     size = min(SUBSET_SIZE, len(features), len(others))
     if size < LEAST:
@@ -106,7 +106,7 @@ def load_real_faces(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> RealFaces:
-    """Read up to :data:`REAL_PER_STATE` faces of each state from a dataset, and their features.
+    """Read up to :data:`REAL_PER_STATE` faces of each state from a dataset, and compute their features.
 
     Images are first brought to the editor's size, as the edits are, so that sharpness does not tell them apart.
 
@@ -116,7 +116,6 @@ def load_real_faces(
         states: of the edits that will be compared.
         image_size, crop: see :class:`stgan.data.Preprocess`.
         backbone: on ``device``.
-        progress: show a bar.
 
     Raises:
         DataError: no such dataset, split or column; or an image cannot be decoded.

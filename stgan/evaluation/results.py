@@ -44,17 +44,9 @@ class ClassifierReport:
         return {"accuracy": self.mean_accuracy, "balanced_accuracy": self.mean_balanced_accuracy}
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return self.headline() | {
-            "by_attribute": {
-                name: {
-                    "accuracy": self.accuracy[name],
-                    "balanced_accuracy": self.balanced_accuracy[name],
-                    "flipped_accuracy": self.flipped_accuracy.get(name),
-                }
-                for name in self.accuracy
-            }
-        }
+        figures = asdict(self).items()
+        by_attribute = {name: {figure: values.get(name) for figure, values in figures} for name in self.accuracy}
+        return self.headline() | {"by_attribute": by_attribute}
 
 
 @dataclass(frozen=True)
@@ -88,17 +80,8 @@ class EditScores:
         return mean_of(self.distance) if self.distance else None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "mean_accuracy": self.mean_accuracy,
-            "mean_preservation_error": self.mean_preservation_error,
-            "mean_distance": self.mean_distance,
-            "accuracy_standard_error": self.accuracy_standard_error,
-            "preservation_standard_error": self.preservation_standard_error,
-            "accuracy": self.accuracy,
-            "preservation_error": self.preservation_error,
-            "distance": self.distance,
-        }
+        means = ("mean_accuracy", "mean_preservation_error", "mean_distance")
+        return {name: getattr(self, name) for name in means} | asdict(self)
 
 
 @dataclass(frozen=True)
@@ -111,13 +94,12 @@ class GroupScores:
     preservation_error: dict[float, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "images": self.images,
-            "classifier_accuracy": self.classifier_accuracy,
-            "edit_accuracy": {f"{intensity:g}": value for intensity, value in self.edit_accuracy.items()},
-            "preservation_error": {f"{intensity:g}": value for intensity, value in self.preservation_error.items()},
-        }
+        by_intensity = {name: _text_keys(getattr(self, name)) for name in ("edit_accuracy", "preservation_error")}
+        return asdict(self) | by_intensity
+
+
+def _text_keys(by_intensity: Mapping[float, Any]) -> dict[str, Any]:
+    return {f"{intensity:g}": value for intensity, value in by_intensity.items()}
 
 
 @dataclass(frozen=True)
@@ -147,7 +129,6 @@ class Evaluation:
         return values | {"classifier_accuracy": self.classifier.mean_accuracy}
 
     def summary(self) -> str:
-        """One line."""
         parts = [f"{self.images} images", f"PSNR {self.psnr:.2f} dB", f"SSIM {self.ssim:.3f}"]
         if self.rgb_psnr is not None:
             parts.append(f"painted colours alone {self.rgb_psnr:.2f} dB / {self.rgb_ssim:.3f}")
@@ -161,17 +142,9 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: finite numbers, text keys, None where a figure does not apply."""
-        return {
-            "images": self.images,
-            "psnr": self.psnr,
-            "ssim": self.ssim,
-            "rgb_psnr": self.rgb_psnr,
-            "rgb_ssim": self.rgb_ssim,
-            "edits": {f"{intensity:g}": scores.to_dict() for intensity, scores in self.edits.items()},
-            "classifier": self.classifier.to_dict(),
-            "groups": {name: scores.to_dict() for name, scores in self.groups.items()},
-            "seconds_per_thousand_images": self.seconds_per_thousand_images,
-        }
+        edits = {intensity: scores.to_dict() for intensity, scores in self.edits.items()}
+        groups = {name: scores.to_dict() for name, scores in self.groups.items()}
+        return asdict(self) | {"edits": _text_keys(edits), "classifier": self.classifier.to_dict(), "groups": groups}
 
 
 @dataclass(frozen=True)
@@ -253,10 +226,8 @@ class Appearance:
 
     def with_leak(self, leak: Mapping[str, float], images: int) -> "Appearance":
         """The same with the leak of each edit, measured on that many images."""
-        edits, pairs = (
-            {name: replace(scores, leak=leak.get(name)) for name, scores in part.items()}
-            for part in (self.edits, self.pairs)
-        )
+        scores = (self.edits, self.pairs)
+        edits, pairs = ({name: replace(each, leak=leak.get(name)) for name, each in part.items()} for part in scores)
         return replace(self, edits=edits, pairs=pairs, masked_images=images)
 
     def mean(self, figure: str) -> float | None:
@@ -271,19 +242,13 @@ class Appearance:
 
     def headline(self) -> dict[str, float]:
         """The means by name, for a log or tracker."""
-        values = {name: self.mean(figure) for name, figure in HEADLINE.items()}
         skin = self.mean_skin()
-        values["dark_skin_change"] = skin[0] if skin else None
+        values = {
+            "realism": self.mean("mean_realism"), "identity_distance": self.mean("identity"),
+            "same_person": self.mean("same_person"), "leak": self.mean("leak"),
+            "dark_skin_change": skin[0] if skin else None,
+        }  # fmt: skip
         return {name: value for name, value in values.items() if value is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
         return asdict(self) | {"means": self.headline()}
-
-
-HEADLINE = {
-    "realism": "mean_realism",
-    "identity_distance": "identity",
-    "same_person": "same_person",
-    "leak": "leak",
-}

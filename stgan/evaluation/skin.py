@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from stgan.attributes import LEFT_CHEEK, RIGHT_CHEEK
-from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.models.regions import squared_radius
 
 TONES = ("dark", "medium", "light")
 
@@ -12,11 +12,11 @@ TONES = ("dark", "medium", "light")
 def cheek_lightness(images: Tensor, skin: Tensor | None = None) -> Tensor:
     """Median L* of CIELAB over the cheeks, float (N,) in [0, 100]; NaN where no cheek is visible.
 
-    The median passes over what covers a part of a cheek, such as the rims of glasses.
+    The median ignores what covers a part of a cheek, such as the rims of glasses.
 
     Args:
         images: uint8 (N, 3, S, S), aligned as CelebA's are.
-        skin: bool (N, S, S), pixels that are known to be skin; all others are left out.
+        skin: bool (N, S, S), pixels known to be skin; all others are left out.
     """
     cheeks = cheek_area(images.shape[-1]).to(images.device).expand(len(images), -1, -1)
     if skin is not None:
@@ -26,17 +26,7 @@ def cheek_lightness(images: Tensor, skin: Tensor | None = None) -> Tensor:
 
 def cheek_area(size: int) -> Tensor:
     """Bool (S, S): the cheeks of an aligned face."""
-    left, top, right, _ = CELEBA_CROP
-    eyes = torch.from_numpy(MEAN_LANDMARKS[:2])
-    eye_distance = float(eyes[1, 0] - eyes[0, 0])
-    pixels = (torch.arange(size) + 0.5) * (right - left) / size - 0.5  # of the aligned frame, within the crop
-    x = (pixels + left - float(eyes[:, 0].mean())) / eye_distance
-    y = (pixels + top - float(eyes[:, 1].mean())) / eye_distance
-    left_cheek, right_cheek = (
-        ((x - cheek.x) / cheek.across) ** 2 + ((y[:, None] - cheek.y) / cheek.down) ** 2 <= 1
-        for cheek in (LEFT_CHEEK, RIGHT_CHEEK)
-    )
-    return left_cheek | right_cheek
+    return (squared_radius(LEFT_CHEEK, size) <= 1) | (squared_radius(RIGHT_CHEEK, size) <= 1)
 
 
 def lightness(images: Tensor) -> Tensor:

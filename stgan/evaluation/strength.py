@@ -47,9 +47,8 @@ def measured_strengths(
     Args:
         generator, classifier, parser: on the CPU.
         source: dataset whose split ``train`` is edited and shows what real faces look like.
-        crop: of its images.
         samples: images to edit.
-        prices: of what edits disturb. Realism and identity count where their packages are installed.
+        prices: of what edits disturb. Realism and identity count if their packages are installed.
         highest: upper limit of every strength.
         limits: lower limits of single attributes.
 
@@ -79,11 +78,7 @@ def measured_strengths(
 
 
 def check_limits(attributes: Sequence[str], highest: float, limits: Mapping[str, float]) -> None:
-    """Check, before the work, that limits of strengths can be used.
-
-    Raises:
-        ValueError: a limit is out of range or names an unknown attribute.
-    """
+    """Raise a ValueError if a limit is out of range or names an unknown attribute."""
     if not 1 <= highest <= MAX_STRENGTH:
         raise ValueError(f"--max_strength must be between 1 and {MAX_STRENGTH:g}, not {highest:g}.")
     for name, value in limits.items():
@@ -93,13 +88,10 @@ def check_limits(attributes: Sequence[str], highest: float, limits: Mapping[str,
 
 
 def strength_for(highest: float, worth: Sequence[float]) -> float:
-    """The strength, 1 or more, whose edits are worth most: accuracy minus what they cost.
+    """The strength, from 1 to ``highest``, whose edits are worth most: accuracy minus cost at each of
+    :data:`INTENSITIES`.
 
     It is a mean over intensity 1 and :data:`MAX_INTENSITY`, where a stronger edit may be recognised less often.
-
-    Args:
-        highest: upper limit.
-        worth: at each of :data:`INTENSITIES`.
     """
     strengths = np.arange(100, round(100 * highest) + 1) / 100
     values = [np.interp(strengths * intensity, INTENSITIES, worth) for intensity in (1.0, MAX_INTENSITY)]

@@ -16,36 +16,24 @@ PUBLISHED: dict[str, tuple[float, float, float]] = {
 
 The first three are the STGAN paper's; their edit accuracies are read off its figure.
 """
-PUBLISHED_EDIT_ACCURACY: dict[str, float] = dict(
-    zip(
-        DEFAULT_ATTRIBUTES,
-        (0.60, 0.97, 0.93, 0.79, 0.90, 0.88, 0.995, 0.96, 0.995, 0.39, 0.93, 0.97, 0.86),
-        strict=True,
-    )
-)
+_PAPER = (0.60, 0.97, 0.93, 0.79, 0.90, 0.88, 0.995, 0.96, 0.995, 0.39, 0.93, 0.97, 0.86)
+PUBLISHED_EDIT_ACCURACY: dict[str, float] = dict(zip(DEFAULT_ATTRIBUTES, _PAPER, strict=True))
 """STGAN's, read off the paper's figure (±0.01), at intensity 1.5 on the same images, by the authors' classifier."""
 
 
 def evaluation_tables(evaluation: Evaluation, published: bool = True) -> str:
     """Tables for a model card: reconstruction, edits by attribute, and by who is edited.
 
-    Args:
-        published: add the paper's figures, for the attributes that it edits too.
+    ``published`` adds the paper's figures, for the attributes that it edits too.
     """
-    parts = [
-        _reconstruction_table(evaluation, published),
-        _edit_table(evaluation, published),
-        _group_table(evaluation),
-        _notes(evaluation, published),
-    ]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    tables = [_reconstruction_table(evaluation, published), _edit_table(evaluation, published)]
+    tables += [_group_table(evaluation)] if evaluation.groups else []
+    return "\n\n".join([*map("\n".join, tables), *_notes(evaluation, published)]) + "\n"
 
 
 def comparison_table(evaluation: Evaluation) -> str:
     """A small table for a project's front page: the means beside the published ones."""
-    columns = ["", "PSNR, dB", "SSIM"]
-    for quantity in ("edit accuracy", "preservation error"):
-        columns += [f"{quantity} ±{intensity:g}" for intensity in evaluation.edits]
+    columns = ["", "PSNR, dB", "SSIM", *_by_intensity(evaluation)]
     accuracies = [cell(scores.mean_accuracy) for scores in evaluation.edits.values()]
     errors = [cell(scores.mean_preservation_error) for scores in evaluation.edits.values()]
     fidelity = [f"{evaluation.psnr:.2f}", f"{evaluation.ssim:.3f}"]
@@ -62,13 +50,10 @@ def comparison_table(evaluation: Evaluation) -> str:
 
 def appearance_tables(appearance: Appearance) -> str:
     """Tables of how edits look: by attribute, for pairs of attributes, and by who is edited."""
-    parts = [
-        _appearance_table("attribute", appearance.edits, [*_mean_rows(appearance)]),
-        _appearance_table("both flipped", appearance.pairs, []) if appearance.pairs else [],
-        _appearance_groups(appearance),
-        _appearance_notes(appearance),
-    ]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    tables = [_appearance_table("attribute", appearance.edits, _mean_rows(appearance))]
+    tables += [_appearance_table("both flipped", appearance.pairs)] if appearance.pairs else []
+    tables.append(_appearance_groups(appearance))
+    return "\n\n".join([*map("\n".join, tables), _appearance_notes(appearance)]) + "\n"
 
 
 def appearance_line(appearance: Appearance) -> str:
@@ -97,6 +82,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def cell(value: float | None, digits: int = 3) -> str:
     """A figure with that many decimals, or a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _by_intensity(evaluation: Evaluation) -> list[str]:
+    """Headings of the two figures that are given for each intensity."""
+    return [f"{figure} ±{i:g}" for figure in ("edit accuracy", "preservation error") for i in evaluation.edits]
 
 
 def _reconstruction_table(evaluation: Evaluation, published: bool) -> list[str]:
@@ -134,11 +124,7 @@ def _edit_table(evaluation: Evaluation, published: bool) -> list[str]:
 
 def _group_table(evaluation: Evaluation) -> list[str]:
     """Rows are groups of people by their labels, columns the means of their edits."""
-    if not evaluation.groups:
-        return []
-    columns = ["people labelled", "images"]
-    for quantity in ("edit accuracy", "preservation error"):
-        columns += [f"{quantity} ±{intensity:g}" for intensity in evaluation.edits]
+    columns = ["people labelled", "images", *_by_intensity(evaluation)]
     rows = []
     for name, scores in evaluation.groups.items():
         values = [*scores.edit_accuracy.values(), *scores.preservation_error.values(), scores.classifier_accuracy]
@@ -147,46 +133,40 @@ def _group_table(evaluation: Evaluation) -> list[str]:
 
 
 def _notes(evaluation: Evaluation, published: bool) -> list[str]:
-    lines = [
+    """Paragraphs."""
+    notes = [
         f"Measured on {evaluation.images:,} images, 8-bit RGB, scikit-image defaults. Each attribute is flipped on "
         "every image; ±1 is intensity 1 of the demo and the library. Edit accuracy: share of results in which a "
         "separately trained classifier sees the requested value. Real faces: the same share for photographs of people "
         "who do have that value. Preservation error: share of the other attributes' predictions that the edit changed. "
-        "The classifier's own accuracy on the real images bounds how far either can be trusted.",
+        "The classifier's own accuracy on the real images bounds how far either can be trusted."
     ]
-    of_accuracy = [scores.accuracy_standard_error for scores in evaluation.edits.values()]
-    of_error = [scores.preservation_standard_error for scores in evaluation.edits.values()]
+    scores = evaluation.edits.values()
+    of_accuracy = [each.accuracy_standard_error for each in scores]
+    of_error = [each.preservation_standard_error for each in scores]
     if None not in [*of_accuracy, *of_error]:
-        intensities = " and ".join(f"±{intensity:g}" for intensity in evaluation.edits)
-        lines += [
-            "",
-            f"Standard errors, over these people: of mean edit accuracy {_listed(of_accuracy)}, of mean preservation "
-            f"error {_listed(of_error)} ({intensities}).",
-        ]
-    if any(scores.distance for scores in evaluation.edits.values()):
-        lines += [
-            "",
+        accuracies, errors = (" and ".join(cell(value, 4) for value in values) for values in (of_accuracy, of_error))
+        notes.append(
+            f"Standard errors, over these people: of mean edit accuracy {accuracies}, of mean preservation error "
+            f"{errors} ({' and '.join(f'±{intensity:g}' for intensity in evaluation.edits)})."
+        )
+    if any(each.distance for each in scores):
+        notes.append(
             "Distance: how far the edit moves the face in the features of that classifier (LPIPS's form without its "
             "learned weights), as a share of the mean distance between two people: 0 is the source itself, 1 another "
-            "person. The classifier was trained on attributes, not on identities, so a visible edit cannot be at 0.",
-        ]
+            "person. The classifier was trained on attributes, not on identities, so a visible edit cannot be at 0."
+        )
     if evaluation.rgb_psnr is not None:
-        lines += [
-            "",
+        notes.append(
             "This model copies the source through a soft mask wherever it does not paint, which makes its "
-            "reconstruction nearly exact. Only the painted colours alone compare with a plain model's.",
-        ]
+            "reconstruction nearly exact. Only the painted colours alone compare with a plain model's."
+        )
     if published:
-        lines += [
-            "",
+        notes.append(
             "Published figures are for the 19,962 test images of CelebA at 128 px, judged by the authors' classifier; "
-            f"their edit accuracies are for ±{PUBLISHED_INTENSITY:g} and read off a figure (±0.01).",
-        ]
-    return lines
-
-
-def _listed(values: Iterable[float | None]) -> str:
-    return " and ".join(cell(value, digits=4) for value in values)
+            f"their edit accuracies are for ±{PUBLISHED_INTENSITY:g} and read off a figure (±0.01)."
+        )
+    return notes
 
 
 APPEARANCE_COLUMNS = (
@@ -194,41 +174,27 @@ APPEARANCE_COLUMNS = (
 )  # fmt: skip
 
 
-def _appearance_table(heading: str, edits: Mapping[str, FlipScores], further: list[list[str]]) -> list[str]:
+def _appearance_table(heading: str, edits: Mapping[str, FlipScores], more: Iterable[list[str]] = ()) -> list[str]:
     rows = [[name, *_appearance_cells(scores)] for name, scores in edits.items()]
-    return table([heading, *APPEARANCE_COLUMNS], rows + further)
+    return table([heading, *APPEARANCE_COLUMNS], [*rows, *more])
 
 
 def _appearance_cells(scores: FlipScores) -> list[str]:
     spread = "" if scores.mean_spread is None else f" ± {scores.mean_spread:.0f}"
-    return [
-        cell(scores.accuracy),
-        cell(scores.mean_realism, 0) + spread,
-        cell(scores.identity),
-        cell(scores.same_person),
-        *(["–"] * 3 if scores.skin is None else [f"{change:+.1f}" for change in scores.skin]),
-        cell(scores.leak, 2),
-    ]
+    skin = ["–"] * 3 if scores.skin is None else [f"{change:+.1f}" for change in scores.skin]
+    realism = cell(scores.mean_realism, 0) + spread
+    identity = [cell(scores.identity), cell(scores.same_person)]
+    return [cell(scores.accuracy), realism, *identity, *skin, cell(scores.leak, 2)]
 
 
 def _mean_rows(appearance: Appearance) -> Iterator[list[str]]:
     """The mean over attributes, and what real photographs get."""
-    means = [
-        cell(appearance.mean("accuracy")),
-        cell(appearance.mean("mean_realism"), 0),
-        cell(appearance.mean("identity")),
-        cell(appearance.mean("same_person")),
-        *(cell(change, 1) for change in appearance.mean_skin() or (None,) * 3),
-        cell(appearance.mean("leak"), 2),
-    ]
-    yield ["**mean**", *(f"**{value}**" for value in means)]
-    yield [
-        "real faces",
-        cell(appearance.real_accuracy),
-        cell(appearance.mean("mean_real"), 0),
-        cell(appearance.real_identity),
-        cell(appearance.real_same_person),
-    ]
+    skin = (cell(change, 1) for change in appearance.mean_skin() or (None,) * 3)
+    realism, identity = cell(appearance.mean("mean_realism"), 0), cell(appearance.mean("identity"))
+    means = [cell(appearance.mean("accuracy")), realism, identity, cell(appearance.mean("same_person")), *skin]
+    yield ["**mean**", *(f"**{value}**" for value in [*means, cell(appearance.mean("leak"), 2)])]
+    real = [appearance.real_identity, appearance.real_same_person]
+    yield ["real faces", cell(appearance.real_accuracy), cell(appearance.mean("mean_real"), 0), *map(cell, real)]
 
 
 def _appearance_groups(appearance: Appearance) -> list[str]:
@@ -239,27 +205,26 @@ def _appearance_groups(appearance: Appearance) -> list[str]:
     return table(["people", "images", "edit accuracy", "identity", "change of L*"], rows)
 
 
-def _appearance_notes(appearance: Appearance) -> list[str]:
-    lines = [
+def _appearance_notes(appearance: Appearance) -> str:
+    notes = (
         f"How edits of intensity {appearance.intensity:g} look, on {appearance.images:,} images. Realism: KID x 1000 "
         "between the edits and real training faces that have the values asked for, in EfficientNet-lite0's features "
         "of images of 128 px, ± its standard deviation over random subsets; lower is better. L*: mean change of the "
         "cheeks' median lightness (CIELAB) for the third of people with the darkest, medium and lightest cheeks; its "
-        "mean is that of the absolute changes, without Pale_Skin.",
-    ]
+        "mean is that of the absolute changes, without Pale_Skin."
+    )
     if appearance.identity_people:
-        lines[0] += (
+        notes += (
             " Identity: mean distance between dlib's face descriptors of source and edit, "
             f"{appearance.identity_people} people; same person: share below .6, the distance up to which two photos "
             "count as one person's."
         )
     if appearance.masked_images:
-        lines[0] += (
+        notes += (
             f" Leak: mean absolute change, in 8-bit levels, outside of what the edit is about, by hand-drawn masks of "
             f"{appearance.masked_images:,} images."
         )
-    lines[0] += (
+    return notes + (
         " Real faces: accuracy were each flip answered by a real photograph, realism between two halves of the real "
         "faces, identity between two photos of one person."
     )
-    return lines

@@ -18,13 +18,7 @@ GROUPING = ("Male", "Young", "Pale_Skin")  # attributes whose people are also sc
 
 
 class EditTally:
-    """Flips every attribute at every intensity and counts, on the device, what a judge sees.
-
-    Args:
-        editing, classifier: on ``device``.
-        intensities: of the edits.
-        device: of the counts.
-    """
+    """Flips every attribute at every intensity and counts, on ``device``, what a judge sees there."""
 
     def __init__(self, editing: Editing, classifier: Judge, intensities: Sequence[float], device: torch.device):
         self.editing, self.classifier, self.intensities = editing, classifier, tuple(intensities)
@@ -58,10 +52,9 @@ class EditTally:
         self.between_people += _distance(maps, others).sum()
 
     def add(self, encoding: Encoding, labels: Tensor, shown: Tensor, maps: list[Tensor]) -> None:
-        """Count the edits of encoded images.
+        """Count the edits of N encoded images.
 
         Args:
-            encoding: of N images.
             labels: float (N, A) in {0, 1}.
             shown, maps: what :meth:`judge` returns for the images.
         """
@@ -119,9 +112,7 @@ class EditTally:
     def group_scores(self, predicted: Tensor, labels: Tensor) -> dict[str, GroupScores]:
         """Means over people with and people without each attribute of :data:`GROUPING`, by their labels.
 
-        Args:
-            predicted: bool (N, A), what the classifier sees in the images, on the CPU.
-            labels: bool (N, A), likewise.
+        Both are bool (N, A) on the CPU; ``predicted`` is what the classifier sees in the images.
         """
         right = (predicted == labels).double().mean(dim=1)
         groups = {}

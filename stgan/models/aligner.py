@@ -33,7 +33,7 @@ class Similarities(NamedTuple):
 class FaceAligner(PretrainedModel, pipeline_tag="image-feature-extraction"):
     """Small residual network: from a square view of a face to the similarity that brings it into the editor's frame.
 
-    It needs no landmarks: it is trained on aligned faces that are rotated, scaled and shifted at random.
+    It is trained without landmarks, on aligned faces that are rotated, scaled and shifted at random.
 
     Args:
         image_size: side S of its views in pixels, a multiple of 8.
@@ -89,10 +89,10 @@ def mirror(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def frame_error(a: Tensor, b: Tensor, points: Tensor) -> Tensor:
-    """Mean distance by which the similarity z -> a z + b moves points, (N,).
+    """Mean distance (N,) by which the similarity z -> a z + b moves points.
 
     Args:
-        a, b: complex (N,), from the estimated frame to the true one; the identity where the estimate is right.
+        a, b: complex (N,), from the estimated frame to the true one; the identity if the estimate is right.
         points: complex (P,), in the true frame.
     """
     moved = a[:, None] * points + b[:, None] - points
@@ -100,17 +100,15 @@ def frame_error(a: Tensor, b: Tensor, points: Tensor) -> Tensor:
 
 
 def sample_views(images: Tensor, a: Tensor, b: Tensor, size: int, *, oversampling: int = 2) -> tuple[Tensor, Tensor]:
-    """Sample one square view of each crop.
+    """Sample one square view of each crop (N, 3, S, S), whose border is repeated beyond it.
 
     Args:
-        images: (N, 3, S, S), the crops.
         a, b: complex (N,), z -> a z + b from the view to the crop.
         size: side of the views, pixels.
         oversampling: samples per pixel in each direction; they are averaged.
 
     Returns:
-        Views (N, 3, size, size), where the crop's border is repeated outside the crop, and the position of each pixel
-        in the crop, complex (N, size, size).
+        Views (N, 3, size, size), and the position of each pixel in the crop, complex (N, size, size).
     """
     fine = size * oversampling
     line = (torch.arange(fine, device=images.device) + 0.5) * (2 / fine) - 1

@@ -11,9 +11,7 @@ CHANNELS = (24, 40, 112, 320)
 class Backbone(nn.Module):
     """EfficientNet-lite0 with frozen weights, always in evaluation mode. Gradients flow to its images.
 
-    Attributes:
-        strides: of the maps that :meth:`forward` returns, in pixels of the image.
-        channels: of the same maps.
+    ``strides`` (pixels of the image) and ``channels`` describe the maps that :meth:`forward` returns.
     """
 
     def __init__(self, network: EfficientNetLite0):
@@ -27,19 +25,14 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Maps (N, C, S/stride, S/stride), one per stride, finest first, of images (N, 3, S, S) in [-1, 1].
-
-        S is a multiple of 32.
-        """
+        """Maps (N, C, S/stride, S/stride), one per stride, finest first, of images (N, 3, S, S) in [-1, 1], S a
+        multiple of 32."""
         return self.network(image)[-len(STRIDES) :]
 
 
 def pretrained_backbone() -> Backbone:
-    """The backbone with its ImageNet weights, on the CPU.
-
-    Raises:
-        ModuleNotFoundError: the package with the weights is not installed; the message says how to install it.
-    """
+    """The backbone with its ImageNet weights, on the CPU. Without their package, a ModuleNotFoundError says what to
+    install."""
     network = EfficientNetLite0()
     network.load_imagenet_weights()
     return Backbone(network)

@@ -55,11 +55,7 @@ class EfficientNetLite0(nn.Module):
         return maps
 
     def load_imagenet_weights(self) -> None:
-        """Take the ImageNet weights from the package that holds them, for as many blocks as there are.
-
-        Raises:
-            ModuleNotFoundError: the package is not installed; the message says how to install it.
-        """
+        """Load these blocks' ImageNet weights. Without their package, a ModuleNotFoundError says what to install."""
         found = find_spec(WEIGHTS_PACKAGE)
         if found is None or not found.submodule_search_locations:
             raise ModuleNotFoundError(

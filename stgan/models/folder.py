@@ -28,9 +28,8 @@ def load_network(folder_or_hub_id: str | os.PathLike, kind: str, **download: Any
     """Load the network at the root of a folder or Hub repository, whichever architecture of its kind it has.
 
     Args:
-        folder_or_hub_id: local folder or ``owner/name``.
         kind: see :data:`stgan.models.registry.KINDS`.
-        download: see :func:`fetch_model_folder`.
+        folder_or_hub_id, download: see :func:`fetch_model_folder`.
 
     Raises:
         ModelFolderError: there is no network of this kind, it is damaged, or this version does not know it.
@@ -40,15 +39,10 @@ def load_network(folder_or_hub_id: str | os.PathLike, kind: str, **download: Any
 
 
 def load_companion(folder_or_hub_id: str | os.PathLike, kind: str, **download: Any) -> Any:
-    """Load one of the networks that lie beside an editor.
-
-    Args:
-        folder_or_hub_id: of the editor: local folder or ``owner/name``.
-        kind: ``classifier``, ``aligner`` or ``discriminator``.
-        download: see :func:`fetch_model_folder`.
+    """Load one of the networks that lie beside an editor, such as its ``classifier``.
 
     Returns:
-        The network, or None where the folder has none and an editor can do without it.
+        The network, or None if the folder has none and an editor can do without it.
 
     Raises:
         ModelFolderError: there is no such folder or repository, it lacks a companion that every editor needs, or the
@@ -108,7 +102,6 @@ def fetch_model_folder(
 
 
 def _download_failure(error: BaseException) -> str:
-    """What went wrong with a download and what to do, after the name of the model."""
     refusal = next((each for each in (error, error.__cause__) if isinstance(each, HfHubHTTPError)), None)
     if refusal is None or refusal.response.status_code >= 500:
         return (

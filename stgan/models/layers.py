@@ -31,8 +31,7 @@ def norm_layer(kind: str, channels: int) -> nn.Module:
 def layer_widths(image_size: int, width: int, layers: int, max_width: int | None = None) -> list[int]:
     """Channels of stride-2 layers, doubled from one to the next up to ``max_width``.
 
-    Raises:
-        ValueError: the image's side is no multiple of 2**layers.
+    Raises a ValueError if the image's side is no multiple of 2**layers.
     """
     if image_size % 2**layers:
         raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
@@ -95,8 +94,8 @@ def he_initialise(module: nn.Module) -> None:
 def concat_planes(maps: list[Tensor], vector: Tensor | None = None) -> Tensor:
     """Concatenate feature maps (N, C, H, W) and, if given, a vector (N, A) as A constant planes.
 
-    The planes are made channels_last. With an expanded view, ``torch.cat`` would leave that memory format, and each
-    later convolution would have to copy its input.
+    The planes are made channels_last: an expanded view would make ``torch.cat`` leave that memory format, and each
+    later convolution copy its input.
     """
     if vector is not None:
         n, a = vector.shape

@@ -26,10 +26,9 @@ def decode_faces(
     """Edits as the editor shows them: within each face's regions, with the skin's colour unless they lie on it.
 
     Args:
-        generator: with regions, where there are parts.
-        features: of N images.
+        generator: with regions, if there are parts.
+        features, parts: of N images; without parts, the generator alone edits.
         condition: (M, A); row i edits image i modulo N.
-        parts: of the N images; None edits as the generator alone does.
         reconstruction: (N, 3, S, S) in [-1, 1], the answer to an empty edit.
     """
     if parts is None:

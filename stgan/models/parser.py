@@ -14,9 +14,8 @@ PARSER_CLASSES = ("background", "skin", "eyeglasses", "eyes", "brows", "mouth", 
 
 
 class FaceParser(PretrainedModel, pipeline_tag="image-segmentation"):
-    """U-Net on the first eleven blocks of EfficientNet-lite0: 0.88 M parameters.
-
-    It knows faces in the editor's frame, roughly aligned, and some way around it.
+    """U-Net on the first eleven blocks of EfficientNet-lite0: 0.88 M parameters, for faces roughly in the editor's
+    frame.
 
     Args:
         image_size: side S in pixels at which the network itself sees an image, a multiple of 16. Images of any other

@@ -71,7 +71,6 @@ class PretrainedModel(
         return dict(cast(dict[str, Any], self._hub_mixin_config))
 
     def parameter_count(self) -> int:
-        """Number of trainable values."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -111,7 +110,7 @@ class PretrainedModel(
 
     @classmethod
     def _check_config(cls, model_id: str, config: dict[str, Any]) -> None:
-        """Raise a ModelFolderError where the folder has another architecture, or settings unknown to this version."""
+        """Raise a ModelFolderError if the folder has another architecture, or settings unknown to this version."""
         architecture = config.get("architecture", cls.__name__)
         if architecture != cls.__name__:
             raise ModelFolderError(

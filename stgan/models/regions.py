@@ -28,9 +28,7 @@ FEWEST_CHEEK_PIXELS = 40  # at the reference size
 def attribute_regions(attributes: Sequence[str], image_size: int) -> Tensor:
     """Float (A, S, S) in [0, 1]: 1 where an edit of each attribute may change an aligned face, 0 where it may not.
 
-    Args:
-        attributes: A names; an edit of one without a known place may change the whole image.
-        image_size: S, pixels of the crop's side.
+    An edit of an attribute without a known place may change the whole image.
     """
     return torch.stack([_region(name, image_size) for name in attributes])
 
@@ -38,13 +36,12 @@ def attribute_regions(attributes: Sequence[str], image_size: int) -> Tensor:
 def parsed_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor:
     """As :func:`attribute_regions`, for what each image shows: float (N, A, S, S) in [0, 1].
 
-    Hair colours change the hair; pale skin the skin; baldness the hair and the scalp, but neither eyes nor nose nor
+    Hair colours change the hair; pale skin changes the skin; baldness the hair and the scalp, but not eyes, nose or
     mouth; everything else changes the person within its ellipses. Hats are never changed. All borders are a little wide
     and soft.
 
     Args:
         probabilities: (N, 10, S, S) from :class:`stgan.models.FaceParser`, or classes as zeros and ones.
-        attributes: A names; an edit of one without a known place may change the whole image.
     """
     size = probabilities.shape[-1]
     hair, face = _shown(probabilities, "hair"), _shown(probabilities, *FACE)
@@ -75,14 +72,14 @@ def parsed_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor:
 
 
 def hold_skin(edited: Tensor, source: Tensor, probabilities: Tensor, share: Tensor) -> Tensor:
-    """Edited faces (M, 3, S, S) whose skin keeps its colour: no edit but of the skin's own may lighten or tint it.
+    """Edited faces (M, 3, S, S) whose skin keeps its colour: only edits of the skin itself may lighten or tint it.
 
     The median change of colour over the cheeks is taken back over skin, brows, eyes and neck.
 
     Args:
         edited, source: (M, 3, S, S) in [-1, 1].
         probabilities: (M, 10, S, S) from :class:`stgan.models.FaceParser` for the source.
-        share: (M, 1, S, S) in [0, 1], how much of each pixel the edits may change: their region, times their mask where
+        share: (M, 1, S, S) in [0, 1], how much of each pixel the edits may change: their region, times their mask if
             they have one. Where it is less than on the cheeks, less is taken back.
     """
     size = edited.shape[-1]
@@ -99,11 +96,8 @@ def hold_skin(edited: Tensor, source: Tensor, probabilities: Tensor, share: Tens
 
 
 def cheek_pixels(probabilities: Tensor) -> Tensor:
-    """Bool (N, S, S): the skin of both cheeks, by which the colour of a face's skin is judged.
-
-    Args:
-        probabilities: (N, 10, S, S) from :class:`stgan.models.FaceParser`.
-    """
+    """Bool (N, S, S): the skin of both cheeks, given the parser's probabilities (N, 10, S, S). It sets a face's skin
+    colour."""
     ellipses = _union((LEFT_CHEEK, RIGHT_CHEEK), probabilities.shape[-1]).to(probabilities.device)
     return (probabilities[:, PARSER_CLASSES.index("skin")] > 0.5) & (ellipses > 0.99)
 
@@ -143,6 +137,13 @@ def _union(ellipses: Sequence[Ellipse], size: int) -> Tensor:
 
 def _ellipse(ellipse: Ellipse, size: int) -> Tensor:
     """Float (S, S): 1 inside an ellipse, fading to 0 around it."""
+    radius = squared_radius(ellipse, size).sqrt()
+    share = ((1 - radius) * min(ellipse.across, ellipse.down) / FADE + 1).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def squared_radius(ellipse: Ellipse, size: int) -> Tensor:
+    """Float (S, S): each pixel's squared distance from an ellipse's centre, 1 at its border."""
     left, top, right, _ = CELEBA_CROP
     (left_x, left_y), (right_x, right_y) = MEAN_LANDMARKS[:2]
     step = (right - left) / size  # pixels of the aligned frame per pixel of the crop
@@ -150,6 +151,4 @@ def _ellipse(ellipse: Ellipse, size: int) -> Tensor:
     distance = right_x - left_x
     columns = (pixels + left - (left_x + right_x) / 2) / distance - ellipse.x
     rows = (pixels + top - (left_y + right_y) / 2) / distance - ellipse.y
-    radius = ((columns / ellipse.across) ** 2 + (rows[:, None] / ellipse.down) ** 2).sqrt()  # 1 at the ellipse's border
-    share = ((1 - radius) * min(ellipse.across, ellipse.down) / FADE + 1).clamp(0, 1)
-    return share * share * (3 - 2 * share)
+    return (columns / ellipse.across) ** 2 + (rows[:, None] / ellipse.down) ** 2

@@ -25,21 +25,14 @@ class Layer(NamedTuple):
 
 
 def widened(generator: EncoderDecoder, width: int) -> EncoderDecoder:
-    """The same function with more channels.
+    """The same function with more channels: a generator of ``width`` with the same other settings, on the CPU.
 
     Channel c of a wide layer is a copy of the narrow layer's channel c modulo its width. The next layer divides the
     kernel of a channel among its copies, at random: equal shares would give all copies the same gradients, and they
     would never differ.
 
-    Args:
-        generator: trained.
-        width: channels of the new first layer, at least the generator's own.
-
-    Returns:
-        A generator of that width with the same other settings, on the CPU.
-
     Raises:
-        ValueError: the width is smaller.
+        ValueError: the width is smaller than the generator's own.
     """
     if width < generator.config["width"]:
         raise ValueError(f"A generator of width {generator.config['width']} cannot be widened to {width}.")
