@@ -236,15 +236,13 @@ def index_of(name: str, attributes: Sequence[str]) -> int:
 
 
 def edited_labels(source: Tensor, edit: Mapping[str, bool], attributes: Sequence[str]) -> Tensor:
-    """Target labels: ``source`` with ``edit`` applied and the exclusions of added attributes cleared.
+    """Target labels, float (A,) in {0, 1}: ``source`` with ``edit`` applied and the exclusions of added attributes
+    cleared.
 
     Args:
         source: float (A,) labels in {0, 1}.
         edit: attribute name to wanted value. An attribute named here is never cleared by another one.
         attributes: the A names.
-
-    Returns:
-        float (A,) labels in {0, 1}.
 
     Raises:
         ValueError: a name is unknown, or the edit asks for two attributes that exclude each other.
@@ -267,7 +265,7 @@ def flipped_labels(source: Tensor, index: Tensor, exclusions: Tensor) -> Tensor:
 
     Args:
         source: float (N, A) labels in {0, 1}.
-        index: long (N,) the attribute to flip in each row.
+        index: long (N,), the attribute to flip in each row.
         exclusions: bool (A, A) from :func:`exclusion_matrix`.
     """
     named = index[:, None] == torch.arange(source.shape[1], device=source.device)
@@ -284,9 +282,7 @@ def _with_exclusions(source: Tensor, wanted: Tensor, named: Tensor, exclusions: 
 def resolve_ticks(previous: Collection[str], ticked: Collection[str]) -> list[str]:
     """Ticked names after clicks: a newly ticked attribute clears the ticks that it excludes.
 
-    Args:
-        previous: names that were ticked before.
-        ticked: names that are ticked now, in the order of the clicks; the later of two new ones wins.
+    ``ticked`` is in the order of the clicks; the later of two new ones wins.
     """
     names = tuple(ticked)
     labels = torch.tensor([float(name in previous) for name in names])

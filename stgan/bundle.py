@@ -23,7 +23,7 @@ from stgan.models import (
     load_generator,
     load_network,
     settings_differences,
-)
+)  # fmt: skip
 from stgan.models.registry import companions
 
 WEIGHTS = "model.safetensors"
@@ -75,9 +75,7 @@ class Settings:
 def bundle(settings: Settings, command: str = "stgan bundle") -> None:
     """Write the folder. Records and networks of earlier weights in it are removed.
 
-    Args:
-        settings: what to assemble.
-        command: this run's command line, recorded where it changes the editor's weights.
+    ``command`` is this run's command line; it is recorded if it changes the editor's weights.
 
     Raises:
         ModelFolderError: a part cannot be loaded.
@@ -127,8 +125,7 @@ def check_output(output: Path, sources: list[Path]) -> None:
 def average(model: PretrainedModel, other: PretrainedModel, share: float) -> None:
     """Move a model's weights and statistics by a share of the way to another's (arXiv 2203.05482).
 
-    Raises:
-        ValueError: their architectures or settings differ; the message names the differences.
+    A ValueError names the settings in which they differ.
     """
     differences = settings_differences(model, other)
     if differences:
@@ -140,23 +137,15 @@ def average(model: PretrainedModel, other: PretrainedModel, share: float) -> Non
 
 
 def strengths_for(generator: Generator, networks: dict[str, Any], settings: Settings) -> dict[str, float]:
-    """How strong each attribute's edits should be, 1 or more; empty without a dataset to measure on.
-
-    The errors are those of :func:`measured_strengths`.
-    """
+    """How strong each attribute's edits should be, 1 or more; empty without a dataset to measure on."""
     if settings.strengthen_on is None:
         return {}
+    prices = Prices(settings.preservation_price, settings.realism_price / 1000, settings.identity_price)
     strengths = measured_strengths(
-        generator,
-        networks["classifier"],
-        settings.strengthen_on,
-        parser=networks.get("parser"),
-        crop=settings.strengthen_crop,
-        samples=settings.strength_samples,
-        prices=Prices(settings.preservation_price, settings.realism_price / 1000, settings.identity_price),
-        highest=settings.max_strength,
-        limits=settings.strength_limits,
-    )
+        generator, networks["classifier"], settings.strengthen_on, parser=networks.get("parser"),
+        crop=settings.strengthen_crop, samples=settings.strength_samples, prices=prices,
+        highest=settings.max_strength, limits=settings.strength_limits,
+    )  # fmt: skip
     print("Strengths: " + ", ".join(f"{name} {value:g}" for name, value in strengths.items()))
     return strengths
 
@@ -181,7 +170,6 @@ def save_in_half_precision(model: PretrainedModel, folder: Path) -> None:
 
 
 def copy_records(folder: Path, parts: dict[str, Path]) -> None:
-    """Copy the training record of each part, and remove records of earlier weights."""
     for part, source in parts.items():
         if (source / TRAINING_FILE).is_file():
             shutil.copy(source / TRAINING_FILE, folder / part / TRAINING_FILE)

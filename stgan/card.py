@@ -51,17 +51,14 @@ def device_name(device: torch.device) -> str:
 
 
 def write_card(folder: Path, name: str = "", *, companion: bool = False) -> ModelCard:
-    """Write ``README.md`` of a model folder from its ``config.json`` and its records.
-
-    Arguments as for :func:`model_card`; returns the card as written.
-    """
+    """Write ``README.md`` of a model folder and return it. Arguments as for :func:`model_card`."""
     card = model_card(folder, name, companion=companion)
     card.save(folder / "README.md")
     return card
 
 
 def model_card(folder: Path, name: str = "", *, companion: bool = False) -> ModelCard:
-    """The card of a model folder.
+    """The card of a model folder, from its ``config.json`` and its records.
 
     Args:
         folder: of the model. Without an ``evaluation.json`` the card says that the model is not measured yet.
@@ -83,52 +80,31 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         description=_description(kind, config),
         celeba=any(map(is_celeba, data)),
         data=" and ".join(data),
-        license=training.get("license"),
         usage=_usage(folder, name or folder.name, config, companion),
-        images_seen=f"{training.get('images_seen', 0):,}",
-        steps=f"{training.get('steps', 0):,}",
-        parameters=f"{training.get('parameters', 0):,}",
-        device=training.get("device", "not recorded"),
-        minutes=training.get("minutes"),
-        training_images=f"{training['training_images']:,}" if training.get("training_images") else None,
-        command=_commands(training.get("commands", [])[-1:]),
-        earlier_commands=_commands(training.get("commands", [])[:-1]),
-        strengths=_strengths(training.get("strengths", {})),
-        evaluation=evaluation.get("markdown"),
-        evaluation_command=evaluation.get("command"),
+        training=training,
+        commands=_commands(training.get("commands", [])),
+        strengths=", ".join(f"{value:g} ({key})" for key, value in training.get("strengths", {}).items() if value != 1),
+        evaluation=evaluation,
         family=_read(folder / FAMILY_FILE).get("markdown"),
-        groups=bool(evaluation.get("groups")),
         validation=", ".join(f"{key} {value:.4g}" for key, value in training.get("validation", {}).items()) or "none",
         measure=KINDS[kind].measure,
-        image_size=config["image_size"],
+        config=config,
         picture=(folder / PICTURE_FILE).is_file(),
         onnx=(folder / "onnx" / "decode.onnx").is_file(),
-        difference=config.get("label_mode") == "difference",
-        attribute_count=len(config.get("attributes", ())),
     )
 
 
 def replace_section(document: Path, name: str, text: str) -> None:
     """Replace the text between ``<!-- name -->`` and ``<!-- /name -->`` in a Markdown document.
 
-    Args:
-        document: file that has both marks, each once.
-        name: of the command that writes this section.
-        text: Markdown.
-
-    Raises:
-        ValueError: there is no such file, or it does not have the marks.
+    A ValueError says so if there is no such file, or it does not have both marks once.
     """
     before, _, after = split_section(document, name)
     document.write_text(f"{before}\n{text.strip()}\n{after}", encoding="utf-8")
 
 
 def split_section(document: Path, name: str) -> tuple[str, str, str]:
-    """A document's text up to and including a section's first mark, the section, and the rest.
-
-    Raises:
-        ValueError: see :func:`replace_section`.
-    """
+    """A document's text up to and including a section's first mark, the section, and the rest; errors as above."""
     text = document.read_text(encoding="utf-8") if document.is_file() else ""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
@@ -149,51 +125,35 @@ def _description(kind: str, config: dict[str, Any]) -> str:
 
 
 def _usage(folder: Path, name: str, config: dict[str, Any], companion: bool) -> str:
-    """Lines of Python that load and use the model."""
     architecture, attributes = config["architecture"], config.get("attributes", ())
     kind = ARCHITECTURES[architecture].kind
     whole = kind == "editor" and all((folder / part).is_dir() for part in companions("editing") if KINDS[part].missing)
     code = USAGE["companion" if companion else "editor" if whole else "model"].format(
-        name=name,
-        kind=kind,
-        architecture=architecture,
-        size=config["image_size"],
+        name=name, kind=kind, architecture=architecture, size=config["image_size"],
         attribute="Eyeglasses" if "Eyeglasses" in attributes else next(iter(attributes), ""),
-    )
+    )  # fmt: skip
     return f"```python\n{code}\n```"
 
 
-def _commands(entries: list[dict[str, Any]]) -> str:
+def _commands(entries: list[dict[str, Any]]) -> list[str]:
     """A run's commands as lines of shell, each with the image that it continued from."""
-    lines = []
-    for entry in entries:
-        lines += [f"# from image {entry['from_image']:,} on"] if entry["from_image"] else []
-        lines.append(entry["command"])
-    return "\n".join(lines)
-
-
-def _strengths(strengths: dict[str, float]) -> str:
-    """The attributes whose edits ``stgan bundle`` made stronger; empty where there are none."""
-    return ", ".join(f"{value:g} ({name})" for name, value in strengths.items() if value != 1)
+    starts = [f"# from image {entry['from_image']:,} on\n" if entry["from_image"] else "" for entry in entries]
+    return [start + entry["command"] for start, entry in zip(starts, entries, strict=True)]
 
 
 def training_datasets(training: dict[str, Any]) -> list[str]:
     """Names of the datasets that the weights were trained on: the run's own first, then those of its initial models.
 
-    Args:
-        training: content of :data:`TRAINING_FILE`. Where it names none, it is CelebA, the trainer's default.
+    ``training`` is the content of :data:`TRAINING_FILE`. If it names none, it is CelebA, the trainer's default.
     """
     sources = [training.get("config", {}).get("dataset", CELEBA)]
     for entry in training.get("commands", []):
         if TRAINING.search(entry["command"]):
-            words = [part for word in shlex.split(entry["command"]) for part in _option_and_value(word)]
+            words = []  # with --option=value as two
+            for word in shlex.split(entry["command"]):
+                words += word.split("=", 1) if word.startswith("--") else [word]
             sources.append(words[words.index("--dataset") + 1] if "--dataset" in words else CELEBA)
     return list(dict.fromkeys(map(_dataset_name, sources)))
-
-
-def _option_and_value(word: str) -> list[str]:
-    """``--option=value`` as two words, any other word as it is."""
-    return word.split("=", 1) if word.startswith("--") else [word]
 
 
 def _dataset_name(source: str) -> str:
@@ -236,20 +196,18 @@ def _eval_results(evaluation: dict[str, Any], task: str) -> list[EvalResult] | N
     if not evaluation:
         return None
     data = _dataset_name(evaluation.get("data", CELEBA))
-    common = {
-        "task_type": task,
-        "dataset_type": data,
-        "dataset_name": f"{'CelebA' if data == CELEBA else data} ({evaluation['images']} images)",
-        "dataset_split": evaluation["split"],
-    }
+    title = f"{'CelebA' if data == CELEBA else data} ({evaluation['images']} images)"
     figures = evaluation["headline"]
     first = [name for name in figures if name.startswith("rgb_")]  # a mask lets any model reconstruct well
     return [
         EvalResult(
-            metric_type=_metric_type(name),
+            task_type=task,
+            dataset_type=data,
+            dataset_name=title,
+            dataset_split=evaluation["split"],
+            metric_type=next((kind for kind in ("psnr", "ssim", "accuracy") if kind in name), name),
             metric_name=_metric_name(name, masked=bool(first)),
             metric_value=round(figures[name], 4),
-            **common,
         )  # fmt: skip
         for name in [*first, *(name for name in figures if name not in first)]
     ]
@@ -263,11 +221,6 @@ def _metric_name(name: str, masked: bool) -> str:
         return kind.upper() + part
     words, _, intensity = name.rpartition("_")
     return f"{words.replace('_', ' ')} ±{intensity}" if words and intensity[0].isdigit() else name.replace("_", " ")
-
-
-def _metric_type(name: str) -> str:
-    """The metric that a figure belongs to: ``rgb_psnr`` is a ``psnr``, ``edit_accuracy_1.5`` an ``accuracy``."""
-    return next((kind for kind in ("psnr", "ssim", "accuracy") if kind in name), name)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -171,11 +171,7 @@ def _editor(model: str | None, yunet: Path | None):
 
 
 def _check_writable(out: Path) -> None:
-    """Check before the work that a photo can be written to this file.
-
-    Raises:
-        ValueError: the suffix is not that of an image, or there is no such folder.
-    """
+    """Raise a ValueError, before the work, unless a photo can be written to this file."""
     from stgan.photo.files import FORMATS
 
     if out.suffix.lower() not in FORMATS:

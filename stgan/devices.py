@@ -10,8 +10,7 @@ CHANNELS_LAST: dict[str, Any] = {"memory_format": torch.channels_last}  # missin
 def chosen_device(device: str | torch.device | None) -> torch.device:
     """The requested device; by default the GPU if there is one, else the CPU.
 
-    Raises:
-        ValueError: torch does not know the device, or this machine does not have it.
+    A ValueError says so if torch does not know the device, or this machine does not have it.
     """
     try:
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

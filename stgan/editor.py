@@ -30,7 +30,7 @@ from stgan.models import (
     fetch_model_folder,
     load_companion,
     load_generator,
-)
+)  # fmt: skip
 from stgan.models.parsed import FaceParts, decode_faces
 from stgan.models.regions import attribute_regions, parsed_regions
 from stgan.photo.align import Alignment, align_face, align_whole, looks_aligned
@@ -57,12 +57,12 @@ class FaceEditor:
     Args:
         generator: any editor of :mod:`stgan.models`.
         classifier: knows at least the generator's attributes; tells which of them a face already has.
-        detector: finds faces, an object of any class with the methods of :class:`stgan.photo.detect.Detector`. By
-            default YuNet where its file is available, else OpenCV's Haar cascades.
-        device: by default the GPU where there is one.
-        aligner: refines where a face is and confirms that it is one; without it the detector alone is believed.
+        detector: finds faces, see :class:`stgan.photo.detect.Detector`. By default YuNet if its file is available, else
+            OpenCV's Haar cascades.
+        device: by default the GPU if there is one.
+        aligner: refines where a face is and confirms that it is one. Without it the detector alone decides.
         parser: sees what pixels show, so that edits change the face's own hair or skin and nothing beside it. Without
-            it an edit may change what lies where the mean face has them.
+            it edits keep to where the mean face has them.
     """
 
     def __init__(
@@ -78,12 +78,8 @@ class FaceEditor:
         self.device = chosen_device(device)
         self.generator = generator.eval().to(self.device, **CHANNELS_LAST)
         self.classifier = classifier.eval().to(self.device, **CHANNELS_LAST)
-        self.aligner = aligner
-        if aligner is not None:
-            self.aligner = aligner.eval().to(self.device, **CHANNELS_LAST)
-        self.parser = parser
-        if parser is not None:
-            self.parser = parser.eval().to(self.device, **CHANNELS_LAST)
+        self.aligner = aligner and aligner.eval().to(self.device, **CHANNELS_LAST)
+        self.parser = parser and parser.eval().to(self.device, **CHANNELS_LAST)
         self._detector = detector
         self.names = generator.attributes
         self._columns = [index_of(name, classifier.attributes) for name in self.names]
@@ -99,11 +95,11 @@ class FaceEditor:
         detector: Detector | None = None,
         device: str | torch.device | None = None,
     ) -> "FaceEditor":
-        """Load an editor from a model folder or Hub repository: a generator, its classifier in ``classifier/``, and,
-        where they are there, its aligner in ``aligner/`` and its parser in ``parser/``.
+        """Load a model folder or Hub repository: a generator, its ``classifier/`` and, if present, ``aligner/`` and
+        ``parser/``.
 
         Args:
-            folder_or_hub_id: local folder or ``owner/name``. Of a repository only the files needed are downloaded.
+            folder_or_hub_id: local folder or ``owner/name``. Only the files needed are downloaded.
             revision, token, cache_dir: of the Hub download.
             detector, device: see the class.
 
@@ -140,10 +136,10 @@ class FaceEditor:
 
         Args:
             photo: path, PIL image, uint8 array (H, W, 3) or Photo.
-            face: which one, counted from the left, or one that :meth:`find_faces` returned. By default the largest
-                that is editable.
-            aligned: take the whole photo as a crop like CelebA's. By default it is where it has 178x218 pixels.
-            others: the photo's faces where ``face`` is one of them, so that their pixels stay as they are.
+            face: which one, counted from the left, or one that :meth:`find_faces` returned. By default the largest that
+                is editable.
+            aligned: take the whole photo as a crop like CelebA's. By default only a photo of 178x218 pixels.
+            others: the photo's faces if ``face`` is one of them, so that their pixels stay as they are.
 
         Raises:
             FaceError: there is no such face, or it is not editable; the message says what to do.
@@ -200,15 +196,10 @@ class FaceEditor:
         intensity: Intensity = 1.0,
         source: Mapping[str, bool] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Several edits of one face in one pass, as aligned crops.
-
-        Args:
-            prepared: from :meth:`prepare`.
-            edits: K mappings of attribute name to wanted value.
-            intensity, source: see :meth:`edit`.
+        """Several edits of one face in one pass, as aligned crops. Arguments as in :meth:`edit_each`.
 
         Returns:
-            Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None where the model has none.
+            Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None if the model has none.
         """
         prepared = prepared.to(self.device)
         condition = self._condition(prepared, edits, intensity, source)
@@ -224,7 +215,7 @@ class FaceEditor:
         intensity: Intensity,
         source: Mapping[str, bool] | None,
     ) -> Tensor:
-        """What the generator is asked with, (K, A)."""
+        """The generator's input for K edits, (K, A)."""
         labels = self._source_labels(prepared, source).to(self.device)
         targets = torch.stack([edited_labels(labels, edit, self.names) for edit in edits])
         return self.generator.condition(labels.expand_as(targets), targets, self._intensities(intensity))
@@ -237,12 +228,10 @@ class FaceEditor:
 
     def _intensities(self, intensity: Intensity) -> Tensor:
         """One factor per attribute (A,)."""
-        if isinstance(intensity, Mapping):
-            for name in intensity:
-                index_of(name, self.names)
-            values = [float(intensity.get(name, 1.0)) for name in self.names]
-        else:
-            values = [float(intensity)] * len(self.names)
+        by_name = intensity if isinstance(intensity, Mapping) else dict.fromkeys(self.names, intensity)
+        for name in by_name:
+            index_of(name, self.names)
+        values = [float(by_name.get(name, 1.0)) for name in self.names]
         for value in values:
             if not 0 <= value <= MAX_INTENSITY:  # as nothing compares with NaN, NaN is refused too
                 raise ValueError(f"Intensity {value:g} is out of range: use values between 0 and {MAX_INTENSITY:g}.")
@@ -271,7 +260,7 @@ class FaceEditor:
         Args:
             photo: path, PIL image, uint8 array (H, W, 3), Photo, or a prepared face.
             edit: attribute name to wanted value, such as ``{"Eyeglasses": True, "Blond_Hair": True}``. What these
-                exclude (another hair colour) goes. What the face already has changes nothing.
+                exclude (another hair colour) is removed. What the face already has changes nothing.
             intensity: 1 is a plain edit; more is stronger, up to 2. Or a mapping by attribute name.
             face: which face, counted from the left. By default the largest that is editable.
             aligned: see :meth:`prepare`.
@@ -296,8 +285,7 @@ class FaceEditor:
     ) -> list[Image.Image]:
         """Several edits of one face, from one encoding and one pass of the decoder: one photo for each.
 
-        Args:
-            edits: K edits; the other arguments and the errors are those of :meth:`edit`.
+        Arguments and errors as for :meth:`edit`.
         """
         prepared = self._prepared(photo, face, aligned)
         labels = self._source_labels(prepared, source)
@@ -310,14 +298,11 @@ class FaceEditor:
         for number, edit in enumerate(edits):
             differs = edited_labels(labels, edit, self.names) != labels
             changed = {name for name, differ in zip(self.names, differs, strict=True) if differ}
-            if not changed:
-                edited.append(prepared.photo.with_rgb(prepared.photo.rgb))
-                continue
-            mask = None if masks is None else masks[number]
-            region = None if regions is None else regions[number]
-            rgb = self.paste(
-                prepared, images[number], mask, region=region, hair=self._recoloured_hair(prepared, changed)
-            )
+            rgb = prepared.photo.rgb
+            if changed:
+                mask, region = (None if each is None else each[number] for each in (masks, regions))
+                hair = self._recoloured_hair(prepared, changed)
+                rgb = self.paste(prepared, images[number], mask, region=region, hair=hair)
             edited.append(prepared.photo.with_rgb(rgb))
         return edited
 
@@ -337,9 +322,9 @@ class FaceEditor:
         """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3).
 
         Args:
-            mask: soft mask (S, S) of the edit, where the model has one.
-            region: (S, S) in [0, 1], what the edit was kept to, of a model without a soft mask.
-            hair: (S, S) in [0, 1], where the edit gives hair another colour and does nothing else.
+            mask: soft mask (S, S) of the edit, if the model has one.
+            region: (S, S) in [0, 1], what the edit of a model without a soft mask was kept to.
+            hair: (S, S) in [0, 1], where the edit only gives hair another colour.
         """
         reconstruction = _to_levels(prepared.reconstruction)
         if region is not None:
@@ -347,14 +332,8 @@ class FaceEditor:
             # draw would count as a change there.
             share = region.float().cpu().numpy()[..., None]
             reconstruction = prepared.crop + share * (reconstruction - prepared.crop)
-        return paste_edit(
-            prepared.photo.rgb,
-            prepared.alignment,
-            reconstruction,
-            _to_levels(edited),
-            None if mask is None else mask.float().cpu().numpy(),
-            hair=None if hair is None else hair.float().cpu().numpy(),
-        )
+        mask, hair = (None if each is None else each.float().cpu().numpy() for each in (mask, hair))
+        return paste_edit(prepared.photo.rgb, prepared.alignment, reconstruction, _to_levels(edited), mask, hair=hair)
 
     def _recoloured_hair(self, prepared: PreparedFace, changed: Collection[str]) -> Tensor | None:
         """Where an edit of these attributes does nothing but give hair another colour (S, S); None if it gives none."""
@@ -373,7 +352,6 @@ class FaceEditor:
 
 
 def as_photo(photo: PhotoSource) -> Photo:
-    """A Photo from whatever a user may give."""
     return photo if isinstance(photo, Photo) else open_photo(photo)
 
 
@@ -383,13 +361,9 @@ def _to_levels(image: Tensor) -> np.ndarray:
 
 
 def default_model(chosen: str | None = None) -> str:
-    """The chosen model, else ``STGAN_MODEL``, else the one in the checkout, else the published one.
+    """The chosen model, else ``STGAN_MODEL``, else the one in the checkout, else the published one: folder or Hub id.
 
-    Returns:
-        A folder (``~`` is expanded) or a Hub id.
-
-    Raises:
-        ModelFolderError: there is none of them.
+    ``~`` is expanded. A ModelFolderError says what to do if there is none of them.
     """
     if chosen := chosen or os.environ.get("STGAN_MODEL"):
         return os.path.expanduser(chosen)

@@ -11,6 +11,8 @@ is free.
 import json
 import logging
 import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -70,14 +72,10 @@ class Parse(nn.Module):
 
 
 def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
-    """Write the graphs of an editor and of its parser, and check that they compute what the models compute.
-
-    Args:
-        folder_or_hub_id: of the model.
-        output: folder to write to.
+    """Write the graphs of an editor and of its parser to a folder, and check that they compute what the models compute.
 
     Returns:
-        The files: ``encode.onnx``, ``decode.onnx`` and, where the model has a parser, ``parse.onnx``.
+        The files: ``encode.onnx``, ``decode.onnx`` and, if the model has a parser, ``parse.onnx``.
 
     Raises:
         ExportError: a package is missing, or the graphs' outputs differ from the model's by more than 1e-4.
@@ -107,7 +105,7 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     error = largest_difference(generator, encode_path, decode_path)
     if parser is not None:
         paths.append(output / PARSER_GRAPH)
-        image = parser_input(parser, 2)
+        image = _random(2, 3, parser.image_size, parser.image_size)
         _write(Parse(parser).eval(), (image,), ["image"], ["probabilities"], paths[2], ", ".join(parser.classes))
         error = float(np.maximum(error, parser_difference(parser, paths[2])))
     if not error <= TOLERANCE:  # true for NaN too
@@ -140,10 +138,14 @@ def check_export(folder: Path) -> None:
         raise ExportError(f"{record.parent} was exported from other weights: run stgan export again, or delete it.")
 
 
+def _random(*shape: int, low: float = -1.0, high: float = 1.0) -> Tensor:
+    """The same numbers for the same shape."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(shape[0])) * (high - low) + low
+
+
 def _inputs(generator: Generator, count: int) -> tuple[Tensor, Tensor]:
-    random = torch.Generator().manual_seed(count)
-    image = torch.rand(count, 3, generator.image_size, generator.image_size, generator=random) * 2 - 1
-    return image, torch.rand(count, len(generator.attributes), generator=random) * 3 - 1.5
+    size = generator.image_size
+    return _random(count, 3, size, size), _random(count, len(generator.attributes), low=-1.5, high=1.5)
 
 
 def _write(
@@ -163,42 +165,35 @@ def _write(
     program.save(path)
 
 
-def parser_input(parser: FaceParser, count: int) -> Tensor:
-    """Random images (N, 3, S, S) of the parser's own size."""
-    random = torch.Generator().manual_seed(count)
-    return torch.rand(count, 3, parser.image_size, parser.image_size, generator=random) * 2 - 1
-
-
 def parser_difference(parser: FaceParser, path: Path, counts: tuple[int, ...] = (1, 3)) -> float:
     """The largest difference between probabilities by onnxruntime and by torch, for batches of these sizes."""
-    import onnxruntime
-
-    session, worst = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]), 0.0
+    run, worst = _session(path), 0.0
     for count in counts:
-        image = parser_input(parser, count)
+        image = _random(count, 3, parser.image_size, parser.image_size)
         with torch.no_grad():
-            expected = parser.parse(image)
-        (answer,) = session.run(None, {"image": image.numpy()})
-        worst = float(np.maximum(worst, np.abs(answer - expected.numpy()).max()))
+            worst = _larger(worst, run({"image": image.numpy()}), (parser.parse(image),))
     return worst
 
 
 def largest_difference(generator: Generator, encode: Path, decode: Path, counts: tuple[int, ...] = (1, 3)) -> float:
     """The largest difference between edits by onnxruntime and by torch, for batches of these sizes."""
-    import onnxruntime
-
-    encoder, decoder = (
-        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]) for path in (encode, decode)
-    )
-    worst = 0.0
+    run_encoder, run_decoder, worst = _session(encode), _session(decode), 0.0
     for count in counts:
         image, condition = _inputs(generator, count)
         with torch.no_grad():
             edit = generator(image, condition, parts=True)
-        names = [output.name for output in encoder.get_outputs()]
-        features = dict(zip(names, encoder.run(None, {"image": image.numpy()}), strict=True))
-        answers = decoder.run(None, {**features, "image": image.numpy(), "condition": condition.numpy()})
-        expected = [edit.image] if edit.mask is None else [edit.image, edit.mask]
-        for answer, tensor in zip(answers, expected, strict=True):
-            worst = float(np.maximum(worst, np.abs(answer - tensor.numpy()).max()))  # unlike max(), keeps NaN
+        features = {f"feature_{number}": each for number, each in enumerate(run_encoder({"image": image.numpy()}))}
+        answers = run_decoder({**features, "image": image.numpy(), "condition": condition.numpy()})
+        worst = _larger(worst, answers, (edit.image,) if edit.mask is None else (edit.image, edit.mask))
     return worst
+
+
+def _session(path: Path) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
+    import onnxruntime
+
+    return partial(onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run, None)
+
+
+def _larger(worst: float, answers: Sequence[np.ndarray], expected: Sequence[Tensor]) -> float:
+    differences = [np.abs(answer - tensor.numpy()).max() for answer, tensor in zip(answers, expected, strict=True)]
+    return float(np.max([worst, *differences]))  # unlike max(), keeps NaN

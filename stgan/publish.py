@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from typing import Annotated
 import tyro
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, SpaceCard, SpaceCardData
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils.sha import git_hash, sha_fileobj
+from huggingface_hub.utils.sha import git_hash
 from tyro.conf import Positional
 
 from stgan.card import (
@@ -23,7 +24,7 @@ from stgan.card import (
     PICTURE_FILE,
     TRAINING_FILE,
     model_card,
-)
+)  # fmt: skip
 from stgan.editor import BUNDLED
 from stgan.export import check_export
 from stgan.hub import repository
@@ -123,9 +124,6 @@ def full_name(settings: Push) -> str:
     """``owner/name`` of the repository, which cards show. Asks the Hub, so a missing token is noticed before the work.
 
     A dry run needs no token. Without one it keeps a bare name as it is.
-
-    Raises:
-        HubError: the Hub refuses or cannot be reached.
     """
     if settings.dry_run and "/" in settings.repo:
         return settings.repo
@@ -186,8 +184,7 @@ def assemble_space(folder: Path, repo: str, model: str | None = None, *, zero_gp
     Args:
         folder: new or empty.
         repo: ``owner/name`` of the Space.
-        model: Hub id of the model that it shows. The bundled one is included for when this one cannot be loaded.
-        zero_gpu: for ZeroGPU hardware instead of a CPU.
+        model: Hub id of the model that it shows. The bundled one is included in case this one cannot be loaded.
 
     Raises:
         HubError: the folder already has files, or this is not a checkout of the project.
@@ -238,27 +235,16 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
     preloaded = [f"{YUNET_REPO} {YUNET_FILE}"]
     preloaded += [f"{model} {','.join(editor_files())}"] if model else []
     data = SpaceCardData(
-        title="Edit a face, tick a box",
-        emoji="🙂",
-        colorFrom="indigo",
-        colorTo="gray",
-        sdk="gradio",
-        sdk_version=pins["gradio"],
-        python_version=PYTHON_VERSIONS[zero_gpu],
-        app_file="app.py",
+        title="Edit a face, tick a box", emoji="🙂", colorFrom="indigo", colorTo="gray",
+        sdk="gradio", sdk_version=pins["gradio"], python_version=PYTHON_VERSIONS[zero_gpu], app_file="app.py",
         suggested_hardware="zero-a10g" if zero_gpu else "cpu-basic",
         short_description="Edit the attributes of a face in a photo",
         thumbnail=f"https://huggingface.co/spaces/{repo}/resolve/main/thumbnail.png",
-        models=[model] if model else None,
-        datasets=[CELEBA],
+        models=[model] if model else None, datasets=[CELEBA], preload_from_hub=preloaded,
         tags=["face-editing", "attribute-editing", "gan", f"arxiv:{ARCHITECTURES['STGAN'].paper}"],
-        license="other",
-        license_name="celeba-non-commercial-research",
-        license_link=CELEBA_TERMS,
-        preload_from_hub=preloaded,
-        disable_embedding=False,
-        pinned=False,
-    )
+        license="other", license_name="celeba-non-commercial-research", license_link=CELEBA_TERMS,
+        disable_embedding=False, pinned=False,
+    )  # fmt: skip
     terms = f" The terms of [{model}](https://huggingface.co/{model}) are on its own card." if model else ""
     text = (
         "# Edit a face, tick a box\n\nUpload a photo, tick *Eyeglasses*, and get the same photo back with eyeglasses. "
@@ -273,19 +259,13 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
 
 
 def push(files: Mapping[str, Content], settings: Push, repo_type: str, owned: tuple[str, ...]) -> str | None:
-    """Make a repository hold these files, in one commit of the differences.
+    """Make a repository hold these files, in one commit of the differences; returns and errors as for :func:`publish`.
 
     Args:
         files: path in the repository to content.
         settings: with the full name of the repository.
         repo_type: ``model`` or ``space``.
-        owned: prefixes of paths; files of the repository under them that are not in ``files`` are deleted.
-
-    Returns:
-        The address of the repository or of the pull request; None after a dry run.
-
-    Raises:
-        HubError: the Hub refuses or cannot be reached.
+        owned: prefixes of paths. Files of the repository under them that are not in ``files`` are deleted.
     """
     if settings.create_pr and settings.revision:
         raise HubError("A pull request always goes to main: leave out --revision or --create-pr.")
@@ -304,38 +284,26 @@ def push(files: Mapping[str, Content], settings: Push, repo_type: str, owned: tu
             print(f"{address} already holds exactly these files: nothing to send.")
             return address
         print(f"Sending {len(changed)} of {len(files)} files to {address} …")
+        operations = [CommitOperationAdd(path, files[path]) for path in changed]
         commit = api.create_commit(
-            repo,
-            repo_type=repo_type,
-            operations=[
-                *(CommitOperationAdd(path, files[path]) for path in changed),
-                *(CommitOperationDelete(path) for path in stale),
-            ],
-            commit_message="Upload with stgan publish",
-            revision=settings.revision,
-            create_pr=settings.create_pr,
-        )
+            repo, [*operations, *map(CommitOperationDelete, stale)], repo_type=repo_type, revision=settings.revision,
+            commit_message="Upload with stgan publish", create_pr=settings.create_pr,
+        )  # fmt: skip
     print(commit.pr_url or commit.commit_url)
     return commit.pr_url or address
 
 
 def _list_files(files: Mapping[str, Content]) -> None:
-    sizes = {
-        path: len(content) if isinstance(content, bytes) else content.stat().st_size for path, content in files.items()
-    }
-    for path, size in sizes.items():
-        print(f"{size:>12,}  {path}")
-    print(f"{sum(sizes.values()):>12,}  bytes in {len(sizes)} files")
+    sizes = [len(each) if isinstance(each, bytes) else each.stat().st_size for each in files.values()]
+    print(*(f"{size:>12,}  {path}" for path, size in zip(files, sizes, strict=True)), sep="\n")
+    print(f"{sum(sizes):>12,}  bytes in {len(sizes)} files")
 
 
 def _create_repository(api: HfApi, settings: Push, repo_type: str) -> str:
     """Create the repository and its branch where they do not exist, and return its address."""
+    sdk = "gradio" if repo_type == "space" else None
     address = api.create_repo(
-        settings.repo,
-        repo_type=repo_type,
-        space_sdk="gradio" if repo_type == "space" else None,
-        private=settings.private or None,
-        exist_ok=True,
+        settings.repo, repo_type=repo_type, space_sdk=sdk, private=settings.private or None, exist_ok=True
     )
     if settings.private:
         check_private(api, settings.repo, repo_type)
@@ -348,10 +316,5 @@ def _is_same(content: Content, entry: RepoFile | None) -> bool:
     """Whether the Hub holds this content, compared by git's hash, or by SHA-256 for large files."""
     if entry is None:
         return False
-    if entry.lfs is None:
-        data = content if isinstance(content, bytes) else content.read_bytes()
-        return git_hash(data) == entry.blob_id
-    if isinstance(content, bytes):
-        return False
-    with content.open("rb") as file:
-        return sha_fileobj(file).hex() == entry.lfs.sha256
+    data = content if isinstance(content, bytes) else content.read_bytes()
+    return git_hash(data) == entry.blob_id if entry.lfs is None else sha256(data).hexdigest() == entry.lfs.sha256

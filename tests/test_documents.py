@@ -11,6 +11,7 @@ import pytest
 from measurements import cells, evaluation
 
 import stgan.bundle
+import stgan.evaluation.command
 import stgan.publish
 import stgan.training.command
 from stgan import cli
@@ -153,7 +154,8 @@ def test_every_command_in_the_pages_is_accepted(page, monkeypatch):
         return accept
 
     monkeypatch.setattr(cli, "COMMANDS", [accepting(command) for command in cli.COMMANDS])
-    for module, name in ((stgan.training.command, "train"), (stgan.bundle, "bundle"), (stgan.publish, "publish")):
+    started = (stgan.training.command, "train"), (stgan.evaluation.command, "evaluate_folder")
+    for module, name in (*started, (stgan.bundle, "bundle"), (stgan.publish, "publish")):
         monkeypatch.setattr(module, name, accepting(getattr(module, name)))
     commands = [words for words in commands_of(page) if not {"--help", "--help-all"} & set(words)]
     for words in commands:

@@ -134,16 +134,8 @@ def _check_labels(argument: str, labels: object) -> None:
 def _check_intensity(intensity: object) -> None:
     """Refuse what is not a number: true would count as 1, and "1.2" would fail only after the edit."""
     rule = "intensity must be a number, or an object of attribute name to number"
-    if not isinstance(intensity, dict):
-        if not _is_number(intensity):
-            raise gr.Error(f"{rule}; not {json.dumps(intensity)}.")
-        return
-    for attribute, value in intensity.items():
-        if not _is_number(value):
-            raise gr.Error(f"{rule}; {attribute} is {json.dumps(value)}.")
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= sys.float_info.max  # false for NaN, and for a whole number that is too large for a float
+    for attribute, value in intensity.items() if isinstance(intensity, dict) else [("", intensity)]:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not abs(value) <= sys.float_info.max:  # NaN, or a whole number too large for a float
+            what = f"{attribute} is" if isinstance(intensity, dict) else "not"
+            raise gr.Error(f"{rule}; {what} {json.dumps(value)}.")

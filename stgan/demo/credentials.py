@@ -25,11 +25,7 @@ class Credentials:
     def from_environment(cls) -> "Credentials | None":
         """The signer of ``STGAN_C2PA_CERT`` and ``STGAN_C2PA_KEY`` (files, or the PEM text) and ``STGAN_C2PA_ALG``.
 
-        Returns:
-            None where no certificate is configured.
-
-        Raises:
-            CredentialsError: one of the two is missing, cannot be read or cannot sign, or the extra is not installed.
+        None if no certificate is configured. A CredentialsError says what is missing or cannot sign.
         """
         certificate, key = (os.environ.get(f"STGAN_C2PA_{name}", "").strip() for name in ("CERT", "KEY"))
         if not certificate and not key:
@@ -45,10 +41,7 @@ class Credentials:
     def sign(self, source: str | Path, target: str | Path, note: str) -> None:
         """Write a picture with a signed record that a model made part of it. No network is used.
 
-        Args:
-            source: file that ends in .jpg, .png or .webp.
-            target: of the same format; may be the source.
-            note: what was edited, in words.
+        Both files end in the same of .jpg, .png and .webp, and may be one. ``note`` says what was edited.
         """
         import c2pa
 

@@ -14,11 +14,7 @@ NOT_UPLOADED = "photo must be a file uploaded to this demo: open it on the page,
 
 
 class DemoFiles:
-    """Files in the folder that Gradio serves.
-
-    Args:
-        blocks: the page, which deletes the files it knows of when they are old.
-    """
+    """Files in the folder that Gradio serves; the page deletes the files it knows of when they are old."""
 
     def __init__(self, blocks: gr.Blocks):
         self.blocks = blocks
@@ -38,22 +34,21 @@ class DemoFiles:
     def new_photo(self, file: dict | None) -> str | None:
         """Path of a photo that was just put on the page; None where it was taken off.
 
-        A click on the cross may still send the file that it takes away: the framed photo that the demo wrote.
+        A click on the cross may still send the file that it takes away: the framed photo that the demo wrote. A copy
+        of it that a visitor saved and uploads again is a photo like any other.
         """
         path = None if file is None else Path(self.uploaded_path(file))
-        return None if path is None or self._is_framed(path) else str(path)
+        framed = path is not None and path.name == FRAMED and path.parent.name.startswith(PREFIX)
+        return None if path is None or framed else str(path)
 
     def uploaded_path(self, file: object) -> str:
-        """Path of what a visitor uploaded.
+        """Path of what a visitor uploaded, given what arrived: a ``gr.FileData`` has a ``path``.
 
         Gradio checks that a file was uploaded only if the object that names it has its ``meta``. Without this check a
         visitor could read any picture on the server. The answer is the same whether a file elsewhere exists or not.
 
-        Args:
-            file: what arrived; as a ``gr.FileData`` it has a ``path``.
-
         Raises:
-            gr.Error: it names no file, one outside of the uploads, or one that has been deleted.
+            gr.Error: it names no file, one outside the uploads, or one that has been deleted.
         """
         path = file.get("path") if isinstance(file, dict) else None
         with suppress(ValueError):  # a string that cannot be a path, such as one with a null byte
@@ -63,8 +58,3 @@ class DemoFiles:
         if not path.is_file():
             raise gr.Error(DELETED)
         return str(path)
-
-    @staticmethod
-    def _is_framed(path: Path) -> bool:
-        """Whether the demo wrote this; a copy that a visitor saved and uploads again is a photo like any other."""
-        return path.name == FRAMED and path.parent.name.startswith(PREFIX)

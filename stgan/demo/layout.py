@@ -58,29 +58,21 @@ CSS = """
 """
 
 THUMBNAILS: dict[str, Any] = {
-    "elem_classes": "thumbnails",
-    "show_label": False,
-    "allow_preview": False,
-    "interactive": False,
-    "buttons": [],
-    "object_fit": "cover",
-    "fit_columns": False,
-    "height": "auto",
-    "format": "jpeg",
-}
+    "elem_classes": "thumbnails", "show_label": False, "allow_preview": False, "interactive": False, "buttons": [],
+    "object_fit": "cover", "fit_columns": False, "height": "auto", "format": "jpeg",
+}  # fmt: skip
 
 Values = dict[Any, Any]
 """Component to its new value; a listener leaves alone what it does not name."""
 
 
 class Layout:
-    """The components of the page, made inside of a ``gr.Blocks``.
+    """The components of the page, made inside a ``gr.Blocks``.
 
     Args:
-        names: attributes that can be edited.
-        datasets: what the model was trained on; empty where it is not known.
+        datasets: what the model was trained on; empty if it is not known.
         notice: for the top of the page, or "".
-        signed: whether downloads carry content credentials.
+        signed: downloads carry content credentials.
     """
 
     def __init__(self, names: Sequence[str], datasets: Sequence[str], notice: str = "", signed: bool = False):
@@ -138,29 +130,24 @@ class Layout:
             gr.CheckboxGroup(_choices(group), label=heading, interactive=False): group
             for heading, group in grouped(names).items()
         }
-        self.intensity = gr.Slider(
-            0.0, 1.5, value=INTENSITY, step=0.05, label="Intensity", info="1 is plain, 1.5 is strong."
-        )
+        info = "1 is normal, 1.5 is strong."
+        self.intensity = gr.Slider(0.0, 1.5, value=INTENSITY, step=0.05, label="Intensity", info=info)
         self.reset_button = gr.Button("Reset: as in the photo", size="sm")
         with gr.Accordion("Each attribute by itself", open=False):
             gr.Markdown("0 leaves it to its box; above 0 more of it, below 0 less.")
-            self.shifts = {
-                gr.Slider(-1.5, 1.5, value=0.0, step=0.05, label=short_name(name)): name for name in names
-            }  # fmt: skip
-        self.aligned = gr.Checkbox(
-            label="Already aligned", info="The photo is a face crop like CelebA's: do not look for a face in it."
-        )
+            sliders = [gr.Slider(-1.5, 1.5, value=0.0, step=0.05, label=short_name(name)) for name in names]
+            self.shifts = dict(zip(sliders, names, strict=True))
+        info = "The photo is a face crop like CelebA's: no face is detected in it."
+        self.aligned = gr.Checkbox(label="Already aligned", info=info)
 
     def _add_versions(self) -> None:
         gr.Markdown("Versions: click one to go back to it.")
         self.versions = gr.Gallery(label="Versions", elem_id="versions", **THUMBNAILS)
         with gr.Row(elem_id="take"):
-            self.download = gr.DownloadButton(
-                "Download the edited photo", interactive=False, variant="primary", scale=3
-            )  # fmt: skip
-            self.file_format = gr.Radio(
-                ["PNG", "JPEG"], value="JPEG", label="File", show_label=False, container=False, min_width=190
-            )
+            look: dict[str, Any] = {"show_label": False, "container": False, "min_width": 190}
+            title = "Download the edited photo"
+            self.download = gr.DownloadButton(title, interactive=False, variant="primary", scale=3)
+            self.file_format = gr.Radio(["PNG", "JPEG"], value="JPEG", label="File", **look)
 
     def _add_tabs(self, names: Sequence[str]) -> None:
         with gr.Tab("All edits at a glance"):
@@ -207,45 +194,28 @@ class Layout:
         return {self.result: before_and_after(subject, history, view), self.history: history, self.versions: versions}
 
     def visit_values(self, subject: Subject, framed: str, history: History, view: str) -> Values:
-        """Values of :attr:`visit` for a photo that was just opened.
-
-        Args:
-            framed: file of the photo with its faces framed.
-        """
+        """Values of :attr:`visit` for a photo that was just opened; ``framed`` is its file with the faces framed."""
         faces = [(f"Face {number + 1}", number) for number in range(len(subject.faces))]
-        ticks = self.box_values(history.now.controls.ticks)
+        ticks, probabilities = self.box_values(history.now.controls.ticks), subject.prepared.probabilities
         boxes = {
-            box: gr.CheckboxGroup(
-                choices=_choices(group, subject.prepared.probabilities), value=ticks[box], interactive=True
-            )
+            box: gr.CheckboxGroup(choices=_choices(group, probabilities), value=ticks[box], interactive=True)
             for box, group in self.boxes.items()
         }
         return {
-            self.subject: subject,
-            self.page_key: subject.key,
-            self.photo: framed,
+            self.subject: subject, self.page_key: subject.key, self.photo: framed,
             self.face_choice: gr.Radio(choices=faces, value=subject.chosen, visible=len(faces) > 1),
-            **self.control_values(history.now.controls),
-            **boxes,
-            **self.picture_values(subject, history, view),
-        }
+            **self.control_values(history.now.controls), **boxes, **self.picture_values(subject, history, view),
+        }  # fmt: skip
 
     def empty_values(self) -> Values:
         """Values of :attr:`visit` without a photo. The photo's own component stays: it may hold the next one."""
-        boxes = {
-            box: gr.CheckboxGroup(choices=_choices(group), value=[], interactive=False)
-            for box, group in self.boxes.items()
-        }
+        emptied = {"value": [], "interactive": False}
+        boxes = {box: gr.CheckboxGroup(choices=_choices(group), **emptied) for box, group in self.boxes.items()}
         return {
-            self.subject: None,
-            self.page_key: "",
-            self.face_choice: gr.Radio(visible=False),
-            **self.control_values(Controls(frozenset(), INTENSITY, {})),
-            **boxes,
-            self.result: (None, None),
-            self.history: None,
-            self.versions: gr.Gallery(value=[]),
-        }
+            self.subject: None, self.page_key: "", self.face_choice: gr.Radio(visible=False),
+            **self.control_values(Controls(frozenset(), INTENSITY, {})), **boxes,
+            self.result: (None, None), self.history: None, self.versions: gr.Gallery(value=[]),
+        }  # fmt: skip
 
 
 def before_and_after(subject: Subject, history: History, view: str) -> tuple[str, str]:
@@ -257,6 +227,5 @@ def before_and_after(subject: Subject, history: History, view: str) -> tuple[str
 
 def _choices(names: Sequence[str], probabilities: dict[str, float] | None = None) -> list[tuple[str, str]]:
     """Labels and values of tick boxes, with the model's confidence where there is a photo."""
-    if probabilities is None:
-        return [(short_name(name), name) for name in names]
-    return [(f"{short_name(name)}  {probabilities[name]:.0%}", name) for name in names]
+    confidence = {name: f"  {value:.0%}" for name, value in (probabilities or {}).items()}
+    return [(short_name(name) + confidence.get(name, ""), name) for name in names]

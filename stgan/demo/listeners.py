@@ -85,11 +85,7 @@ class Listeners:
     # -------------------------------------------------------------------------------------------------- the controls
 
     def show(self, values: Values) -> Values:
-        """The picture after a change of the controls; a new tick clears what it excludes.
-
-        Args:
-            values: of ``page_key``, ``subject``, ``history``, ``view`` and every control of the layout.
-        """
+        """The picture after a change of the controls; a new tick clears what it excludes."""
         layout = self.layout
         subject, history, ticks = values[layout.subject], values[layout.history], layout.ticks_of(values)
         if subject is not None and not is_current(subject, values[layout.page_key]):
@@ -99,9 +95,8 @@ class Listeners:
                 raise gr.Error(DELETED)
             return gr.skip()
         current = history.now.controls
-        controls = replace(
-            current.with_ticks(ticks), intensity=values[layout.intensity], shifts=layout.shifts_of(values)
-        )
+        sliders = {"intensity": values[layout.intensity], "shifts": layout.shifts_of(values)}
+        controls = replace(current.with_ticks(ticks), **sliders)
         answer: Values = {}
         cleared = [short_name(name) for name in ticks if name not in controls.ticks]
         if cleared:
@@ -131,11 +126,7 @@ class Listeners:
         return self.layout.box_values(history.now.controls.toggled(name, present).ticks)
 
     def apply_degree(self, values: Values, event: gr.SelectData) -> Values:
-        """A click in the strip: set its attribute's own slider.
-
-        Args:
-            values: of ``attribute`` and every slider of ``shifts``.
-        """
+        """A click in the strip: set its attribute's own slider."""
         chosen = values[self.layout.attribute]
         shifts = self.layout.shifts.items()
         return {slider: DEGREES[event.index] if name == chosen else values[slider] for slider, name in shifts}

@@ -37,11 +37,7 @@ def open_editor() -> tuple[FaceEditor, str, str]:
 
 
 def datasets_of(model: str) -> list[str]:
-    """Names of the datasets that a model was trained on, from its training record; none if there is no record.
-
-    Args:
-        model: folder or Hub id.
-    """
+    """Names of the datasets that a model was trained on, from its training record; none if there is no record."""
     try:
         file = fetch_model_folder(model, companions=(), records=(TRAINING_FILE,)) / TRAINING_FILE
         return training_datasets(json.loads(file.read_text(encoding="utf-8")))

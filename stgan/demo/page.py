@@ -33,7 +33,7 @@ def build_demo(
         editor: on the device that it is to run on.
         model: the editor's folder or Hub id. Files and code name it, and the page says what it was trained on.
         notice: sentence for the top of the page, or "".
-        credentials: sign what visitors take away; None where no certificate is configured.
+        credentials: sign downloads; None if no certificate is configured.
     """
     with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600)) as blocks:
         name = os.path.relpath(model) if Path(model).is_dir() else model
@@ -89,9 +89,7 @@ def _connect_openings(blocks: gr.Blocks, listeners: Listeners) -> list[Dependenc
     ]
     for each in openings:
         each.failure(listeners.restore_photo, layout.subject, [layout.photo, layout.face_choice], **AT_ONCE)
-    layout.example_button.click(
-        lambda: (str(EXAMPLE), False), None, [layout.newest_path, layout.aligned], **AT_ONCE
-    )  # fmt: skip
+    layout.example_button.click(lambda: (str(EXAMPLE), False), None, [layout.newest_path, layout.aligned], **AT_ONCE)
     return openings
 
 

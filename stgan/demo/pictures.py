@@ -17,13 +17,9 @@ REST = 700  # milliseconds at either end of an animation
 
 
 def framed_faces(rgb: np.ndarray, faces: Sequence[Face], chosen: int, longer_side: int = 1024) -> Image.Image:
-    """The photo with a frame around each face, numbered where there are several.
+    """A photo uint8 (H, W, 3), reduced to ``longer_side`` pixels, with a frame around each face.
 
-    Args:
-        rgb: uint8 (H, W, 3).
-        faces: with boxes in pixels of ``rgb``.
-        chosen: position of the face whose frame is coloured.
-        longer_side: of the picture at most, pixels; a larger photo is reduced.
+    The frame of the face ``chosen`` is coloured. Several faces are numbered.
     """
     picture = Image.fromarray(rgb)
     picture.thumbnail((longer_side, longer_side), Image.Resampling.LANCZOS)
@@ -55,13 +51,9 @@ def save_for_page(picture: Image.Image, path: str, description: str | None = Non
 
 
 def save_animation(frames: Sequence[Image.Image], path: str | Path, description: str, seconds: float = 1.5) -> None:
-    """Write an endless animated WebP that plays the frames forwards and backwards, with a rest at both ends.
+    """Write an endless WebP animation that plays two or more frames forwards and backwards, resting at both ends.
 
-    Args:
-        frames: at least two, of one size.
-        path: ends in .webp.
-        description: written into the file's EXIF data.
-        seconds: from the first frame to the last.
+    ``seconds`` pass from the first frame to the last; ``description`` goes into the file's EXIF data.
     """
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = description

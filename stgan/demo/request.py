@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from PIL import Image
 
@@ -21,23 +22,20 @@ class EditRequest:
 
     @classmethod
     def from_controls(
-        cls,
-        labels: Mapping[str, bool],
-        ticks: Collection[str],
-        intensity: float = 1.0,
-        shifts: Mapping[str, float] | None = None,
-    ) -> "EditRequest":
+        cls, labels: Mapping[str, bool], ticks: Collection[str], intensity: float = 1.0,
+        shifts: Mapping[str, float] = MappingProxyType({}),
+    ) -> "EditRequest":  # fmt: skip
         """What tick boxes and sliders ask for.
 
         Args:
             labels: attribute name to whether the face has it.
             ticks: names of the attributes that the face is to have.
             intensity: of every change that a tick asks for.
-            shifts: attribute name to att_diff, where an attribute's own slider is set: above 0 more of it, below 0
-                less, whether the face has it or not. Zero leaves the attribute to its tick. A shift above 0 reduces
-                what the attribute excludes by the same amount. If two such shifts exclude each other, the larger holds.
+            shifts: attribute name to att_diff by its own slider: above 0 more of it, below 0 less, whether the face has
+                it or not. Zero leaves the attribute to its tick. A shift above 0 reduces what the attribute excludes by
+                the same amount. If two such shifts exclude each other, the larger wins.
         """
-        shifts = {name: value for name, value in (shifts or {}).items() if value}
+        shifts = {name: value for name, value in shifts.items() if value}
         for name in sorted(shifts, key=shifts.__getitem__):  # the smaller first
             if any(shifts.get(other, 0) >= shifts[name] > 0 for other in excluded_by(name)):
                 del shifts[name]
@@ -67,24 +65,14 @@ class EditRequest:
             return EditRequest(self.changes, {name: factor * v for name, v in self.intensity.items()}, self.source)
         return EditRequest(self.changes, factor * self.intensity, self.source)
 
-    def in_words(self) -> str:
-        """Such as "+Eyeglasses 1.25, -Young 0.5": sign, attribute, intensity."""
+    def note(self, model: str) -> str:
+        """The description in an edited file's metadata, with changes such as "+Eyeglasses 1.25, -Young 0.5"."""
         by_name = self.intensity if isinstance(self.intensity, Mapping) else dict.fromkeys(self.changes, self.intensity)
         words = [f"{'+' if wanted else '-'}{name} {by_name.get(name, 1):g}" for name, wanted in self.changes.items()]
-        return ", ".join(words) or "unchanged"
-
-    def note(self, model: str) -> str:
-        """The description in an edited file's metadata."""
-        return f"This photo was edited by software (stgan, model {model}): {self.in_words()}"
+        return f"This photo was edited by software (stgan, model {model}): {', '.join(words) or 'unchanged'}"
 
     def as_python(self, model: str, photo: str, face: int | None = None, aligned: bool = False) -> str:
-        """A script that does this edit.
-
-        Args:
-            model: folder or Hub id.
-            photo: name of the file.
-            face, aligned: as in :meth:`stgan.FaceEditor.edit`.
-        """
+        """A script that does this edit of a file; ``face`` and ``aligned`` as in :meth:`stgan.FaceEditor.edit`."""
         arguments = [json.dumps(photo), repr(self.changes), f"intensity={self.intensity!r}"]
         arguments += [f"source={self.source!r}"] if self.source else []
         arguments += [] if face is None else [f"face={face}"]
@@ -100,12 +88,7 @@ class EditRequest:
         )
 
     def as_curl(self, url: str, photo: str, face: int | None = None, aligned: bool = False) -> str:
-        """Shell commands that request this edit from a running demo.
-
-        Args:
-            url: of the demo.
-            photo, face, aligned: as in :meth:`as_python`.
-        """
+        """Shell commands that request this edit from a running demo; arguments as for :meth:`as_python`."""
         arguments = json.dumps([self.changes, self.intensity, self.source, face, aligned])[1:-1]
         name = photo.replace("\\", "\\\\").replace('"', '\\"')  # quoted for curl: a bare comma or semicolon ends a name
         form = f'files=@"{name}"'.replace("'", "'\\''")

@@ -38,11 +38,7 @@ class Controls:
     shifts: dict[str, float]  # attribute to att_diff, where its own slider is not at 0; as in EditRequest.from_controls
 
     def with_ticks(self, ticked: Collection[str]) -> "Controls":
-        """The same after a click: whatever a newly ticked attribute excludes loses its tick.
-
-        Args:
-            ticked: in the order of the clicks: of two new ones that exclude each other the later holds.
-        """
+        """The same after clicks, in their order: whatever a newly ticked attribute excludes loses its tick."""
         return Controls(frozenset(resolve_ticks(self.ticks, ticked)), self.intensity, self.shifts)
 
     def toggled(self, name: str, present: bool) -> "Controls":
@@ -80,7 +76,7 @@ class Subject:
 
     @property
     def labels(self) -> dict[str, bool]:
-        """Attribute to whether the face has it, as the model sees it."""
+        """Whether the face has each attribute, as the model sees it."""
         return self.prepared.label_dict()
 
     def untouched(self, intensity: float) -> Controls:
@@ -140,21 +136,10 @@ class History:
 
     @classmethod
     def after(
-        cls,
-        history: "History | None",
-        subject: Subject,
-        controls: Controls,
-        edited: Image.Image,
-        model: str,
+        cls, history: "History | None", subject: Subject, controls: Controls, edited: Image.Image, model: str,
         new_file: NewFile,
-    ) -> "History":
-        """The history after an edit, or a new one.
-
-        Args:
-            history: so far; None for a subject that was just opened.
-            edited: the subject's photo after ``subject.request(controls)``.
-            model: folder or Hub id, for the file's metadata.
-        """
+    ) -> "History":  # fmt: skip
+        """The history after an edit, or a new one; ``edited`` is the photo after ``subject.request(controls)``."""
         request = subject.request(controls)
         file = save_for_page(edited, new_file(f"{Path(subject.name).stem}-edited.jpg"), request.note(model))
         close_file = save_for_page(edited.crop(surroundings(subject.prepared)), new_file("edited-face.jpg"))
@@ -192,10 +177,9 @@ class History:
 
 
 def is_current(subject: Subject | None, page_key: str) -> TypeGuard[Subject]:
-    """Whether a click was made on the page of this subject.
+    """Whether a click was made on the page of this subject: ``page_key`` is the page's key at the click.
 
-    Args:
-        page_key: the key that the page had at the click. ``gr.State`` gives the subject of when the job's turn comes.
+    ``gr.State`` holds the subject from when the job's turn comes.
     """
     return subject is not None and page_key == subject.key
 
@@ -203,12 +187,7 @@ def is_current(subject: Subject | None, page_key: str) -> TypeGuard[Subject]:
 def faces_to_edit(editor: FaceEditor, photo: Photo, aligned: bool) -> tuple[list[Face], int]:
     """The faces of a photo, from left to right, and the number of the largest that is editable.
 
-    Args:
-        aligned: take the whole photo as a crop like CelebA's. Then there are no faces, and none either in a photo of
-            a crop's size.
-
-    Raises:
-        FaceError: no face was found, or none can be edited.
+    There are none if the whole photo is an aligned crop. A FaceError says if no face is found or can be edited.
     """
     if aligned or looks_aligned(photo.rgb.shape):
         return [], 0

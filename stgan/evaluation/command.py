@@ -1,7 +1,7 @@
 """Measure a model folder on a dataset and record the results: what ``stgan evaluate`` runs."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def evaluate_folder(settings: Settings) -> Evaluation:
     if settings.fid:
         distances = inception_distances(generator, dataset.images, dataset.labels, extractor=extractor, **how)
         print(distances.to_markdown())
-        record["fid"] = distances.to_dict()
+        record["fid"] = asdict(distances)
         markdown += f"\n{distances.to_markdown()}"
     if settings.output is not None:
         people = varied_people(dataset.labels, FIGURE_PEOPLE)

@@ -7,16 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-from stgan.hub.errors import CONNECTION_ERRORS
 from stgan.models import registry
 from stgan.models.generator import Generator
-from stgan.models.pretrained import ModelFolderError, read_config
-
-NETWORK_FILES = (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
+from stgan.models.pretrained import NETWORK_FILES, ModelFolderError, fetch_files, read_config
 
 
 def load_generator(folder_or_hub_id: str | os.PathLike, **download: Any) -> Generator:
@@ -86,29 +79,6 @@ def fetch_model_folder(
     Raises:
         ModelFolderError: there is no such folder or repository, or the Hub is out of reach and nothing is cached.
     """
-    folder = Path(os.path.expanduser(folder_or_hub_id))
-    if folder.is_dir():
-        return folder
     kinds = registry.companions("editing") if companions is None else companions
     files = [*NETWORK_FILES, *records, *(f"{kind}/{name}" for kind in kinds for name in NETWORK_FILES)]
-    try:
-        return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=files, **download))
-    except HFValidationError as error:
-        raise ModelFolderError(
-            f"{folder_or_hub_id} is neither a folder nor a Hub id of the form owner/name."
-        ) from error
-    except CONNECTION_ERRORS as error:
-        raise ModelFolderError(f"{folder_or_hub_id} {_download_failure(error)}") from error
-
-
-def _download_failure(error: BaseException) -> str:
-    refusal = next((each for each in (error, error.__cause__) if isinstance(each, HfHubHTTPError)), None)
-    if refusal is None or refusal.response.status_code >= 500:
-        return (
-            "is not in the cache, and the Hub cannot be reached. Connect to the network, or pass the path of a local "
-            "folder."
-        )
-    return (
-        f"could not be downloaded ({str(refusal).splitlines()[0]}). Check its name, its revision and, if it is "
-        "private, that you are logged in (hf auth login)."
-    )
+    return fetch_files(folder_or_hub_id, files, **download)

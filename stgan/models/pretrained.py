@@ -3,19 +3,21 @@
 import inspect
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import safetensors
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors.torch import load_file
 from torch import nn
 
 from stgan.hub.errors import CONNECTION_ERRORS
 
 DOWNLOAD_SETTINGS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
-DOWNLOAD_ERRORS: tuple[type[BaseException], ...] = (*CONNECTION_ERRORS, ValueError)  # ValueError: no valid name
+NETWORK_FILES = (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
 Model = TypeVar("Model", bound="PretrainedModel")
 
 
@@ -23,17 +25,45 @@ class ModelFolderError(ValueError):
     """A model folder or Hub repository that cannot be loaded. The message says why and what to do."""
 
 
-def read_config(folder_or_hub_id: str | os.PathLike, **download: Any) -> dict[str, Any]:
-    """The ``config.json`` of a local model folder or of a Hub repository.
+def fetch_files(folder_or_hub_id: str | os.PathLike, files: Sequence[str], **download: Any) -> Path:
+    """A local folder (``~`` is expanded) as it is, or these files of a Hub repository in the cache.
 
     Raises:
-        ModelFolderError: there is none, or it is damaged.
+        ModelFolderError: there is no such folder or repository, or the Hub is out of reach and nothing is cached.
     """
     folder = Path(os.path.expanduser(folder_or_hub_id))
-    if not folder.is_dir():
-        file = _download(str(folder_or_hub_id), CONFIG_NAME, **download)
-    elif not (file := folder / CONFIG_NAME).is_file():
-        raise ModelFolderError(f"{folder} has no {CONFIG_NAME}: it is not a model folder written by save_pretrained.")
+    if folder.is_dir():
+        return folder
+    try:
+        return Path(snapshot_download(str(folder_or_hub_id), allow_patterns=list(files), **download))
+    except HFValidationError as error:
+        raise ModelFolderError(
+            f"{folder_or_hub_id} is neither a folder nor a Hub id of the form owner/name."
+        ) from error
+    except CONNECTION_ERRORS as error:
+        raise ModelFolderError(f"{folder_or_hub_id} {_download_failure(error)}") from error
+
+
+def _download_failure(error: BaseException) -> str:
+    refusal = next((each for each in (error, error.__cause__) if isinstance(each, HfHubHTTPError)), None)
+    if refusal is None or refusal.response.status_code >= 500:
+        return (
+            "is not in the cache, and the Hub cannot be reached. Connect to the network, or pass the path of a local "
+            "folder."
+        )
+    return (
+        f"could not be downloaded ({str(refusal).splitlines()[0]}). Check its name, its revision and, if it is "
+        "private, that you are logged in (hf auth login)."
+    )
+
+
+def read_config(folder_or_hub_id: str | os.PathLike) -> dict[str, Any]:
+    """The ``config.json`` of a model folder or Hub repository. A ModelFolderError says if it is missing or damaged."""
+    file = fetch_files(folder_or_hub_id, [CONFIG_NAME]) / CONFIG_NAME
+    if not file.is_file():
+        raise ModelFolderError(
+            f"{file.parent} has no {CONFIG_NAME}: it is not a model folder written by save_pretrained."
+        )
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -41,15 +71,6 @@ def read_config(folder_or_hub_id: str | os.PathLike, **download: Any) -> dict[st
     if not isinstance(config, dict):
         raise ModelFolderError(f"{file} does not hold a model's settings. Download or copy it again.")
     return config
-
-
-def _download(repo_id: str, name: str, **download: Any) -> Path:
-    try:
-        return Path(hf_hub_download(repo_id, name, **download))
-    except DOWNLOAD_ERRORS as error:
-        raise ModelFolderError(
-            f"There is no folder {repo_id}, and {name} could not be downloaded from the Hub ({error})."
-        ) from error
 
 
 class PretrainedModel(
@@ -90,22 +111,20 @@ class PretrainedModel(
         Raises:
             ModelFolderError: there is no such model, or it does not fit this class; the message says what differs.
         """
-        name = os.path.expanduser(pretrained_model_name_or_path)
-        download = {key: settings[key] for key in DOWNLOAD_SETTINGS if key in settings}
-        cls._check_config(name, read_config(name, **download))
-        return super().from_pretrained(name, **settings)
+        download = {key: settings.pop(key) for key in DOWNLOAD_SETTINGS if key in settings}
+        folder = fetch_files(pretrained_model_name_or_path, NETWORK_FILES, **download)
+        cls._check_config(str(folder), read_config(folder))
+        return super().from_pretrained(str(folder), **settings)
 
     @classmethod
     def _from_pretrained(cls: type[Model], *, model_id: str, map_location: str = "cpu", **settings: Any) -> Model:
-        download = {name: settings.pop(name) for name in DOWNLOAD_SETTINGS}
-        weights = Path(model_id) / SAFETENSORS_SINGLE_FILE
-        if not Path(model_id).is_dir():
-            weights = _download(model_id, SAFETENSORS_SINGLE_FILE, **download)
+        for name in DOWNLOAD_SETTINGS:
+            del settings[name]  # the folder is local by now
         try:
             model = cls(**settings)
         except (TypeError, ValueError) as error:
             raise ModelFolderError(f"{model_id}/{CONFIG_NAME} does not describe a {cls.__name__}: {error}") from error
-        model._load_weights(weights, model_id)
+        model._load_weights(Path(model_id))
         return model.to(map_location).eval()
 
     @classmethod
@@ -124,31 +143,18 @@ class PretrainedModel(
                 f"{', '.join(unknown)}. It was probably saved by a newer version: upgrade stgan."
             )
 
-    def _load_weights(self, weights: Path, model_id: str) -> None:
-        """Load a safetensors file strictly, or raise a ModelFolderError that names every difference."""
+    def _load_weights(self, folder: Path) -> None:
+        weights = folder / SAFETENSORS_SINGLE_FILE
         if not weights.is_file():
-            raise ModelFolderError(f"{model_id} has no {SAFETENSORS_SINGLE_FILE}: download or save it again.")
+            raise ModelFolderError(f"{folder} has no {SAFETENSORS_SINGLE_FILE}: download or save it again.")
         try:
-            stored = load_file(weights)
+            self.load_state_dict(load_file(weights))
         except (safetensors.SafetensorError, OSError) as error:
             raise ModelFolderError(
                 f"{weights} is damaged ({error}). Delete it and download or copy it again."
             ) from error
-        expected = self.state_dict()
-        differences = [f"missing: {name}" for name in sorted(expected.keys() - stored.keys())]
-        differences += [f"unexpected: {name}" for name in sorted(stored.keys() - expected.keys())]
-        differences += [
-            f"{name} has shape {tuple(stored[name].shape)}, expected {tuple(expected[name].shape)}"
-            for name in expected
-            if name in stored and stored[name].shape != expected[name].shape
-        ]
-        if differences:
-            shown = "\n  ".join(differences[:8]) + ("\n  …" if len(differences) > 8 else "")
-            raise ModelFolderError(
-                f"The weights in {model_id} do not fit {type(self).__name__} as its {CONFIG_NAME} describes it "
-                f"({len(differences)} differences):\n  {shown}"
-            )
-        self.load_state_dict(stored)
+        except RuntimeError as error:
+            raise ModelFolderError(f"The weights in {folder} do not fit its {CONFIG_NAME}. {error}") from error
 
 
 def settings_differences(ours: PretrainedModel, theirs: PretrainedModel) -> str:
