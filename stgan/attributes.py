@@ -118,22 +118,14 @@ ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in (
     Attribute("Bangs", place=_FOREHEAD, excludes=("Bald", "Receding_Hairline")),
     Attribute("Big_Lips", place=_MOUTH),
     Attribute("Big_Nose", place=_NOSE),
-    Attribute(
-        "Black_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Brown_Hair", "Gray_Hair", "Blond_Hair"),
-    ),
-    Attribute(
-        "Blond_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Brown_Hair", "Gray_Hair", "Black_Hair"),
-    ),
-    Attribute(
-        "Brown_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Black_Hair", "Blond_Hair", "Gray_Hair"),
-    ),
+    Attribute("Black_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Brown_Hair", "Gray_Hair", "Blond_Hair")),
+    Attribute("Blond_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Brown_Hair", "Gray_Hair", "Black_Hair")),
+    Attribute("Brown_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Black_Hair", "Blond_Hair", "Gray_Hair")),
     Attribute("Bushy_Eyebrows", place=_BROWS),
     Attribute("Double_Chin", place=Place((JAW, NECK))),
     Attribute("Eyeglasses", place=_EYES),
     Attribute("Goatee", place=_BEARD, group=BEARD_STYLE),
-    Attribute(
-        "Gray_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Black_Hair", "Brown_Hair", "Blond_Hair"),
-    ),
+    Attribute("Gray_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Black_Hair", "Brown_Hair", "Blond_Hair")),
     Attribute("Male", opposite="Female", place=_HEAD),
     Attribute("Mouth_Slightly_Open", "Mouth open", "Mouth closed", place=_MOUTH),
     Attribute("Mustache", place=Place((UPPER_LIP,)), group=BEARD_STYLE),
@@ -220,9 +212,6 @@ def replacement_matrix(attributes: Sequence[str]) -> Tensor:
 def _matrix(attributes: Sequence[str], related: Callable[[str], Collection[str]]) -> Tensor:
     rows = [related(name) for name in attributes]
     return torch.tensor([[other in row for other in attributes] for row in rows], dtype=torch.bool)
-
-
-# ------------------------------------------------------------------------------------------------------ label vectors
 
 
 def index_of(name: str, attributes: Sequence[str]) -> int:

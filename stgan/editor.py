@@ -110,8 +110,6 @@ class FaceEditor:
         classifier, aligner, parser = (load_companion(folder, kind) for kind in ("classifier", "aligner", "parser"))
         return cls(load_generator(folder), classifier, detector, device, aligner, parser)
 
-    # --------------------------------------------------------------------------------------------------- in steps
-
     @property
     def detector(self) -> Detector:
         """The given detector, or else the best available one, chosen when it is first needed."""
@@ -236,8 +234,6 @@ class FaceEditor:
             if not 0 <= value <= MAX_INTENSITY:  # as nothing compares with NaN, NaN is refused too
                 raise ValueError(f"Intensity {value:g} is out of range: use values between 0 and {MAX_INTENSITY:g}.")
         return torch.tensor(values, device=self.device)
-
-    # ------------------------------------------------------------------------------------------------ in one call
 
     def attributes(
         self, photo: PhotoSource | PreparedFace, *, face: int | None = None, aligned: bool | None = None

@@ -136,9 +136,6 @@ def full_name(settings: Push) -> str:
         raise
 
 
-# ----------------------------------------------------------------------------------------------------------- the model
-
-
 def check_model(folder: Path) -> None:
     """Load every network of a model folder, strictly.
 
@@ -173,9 +170,6 @@ def model_files(folder: Path, repo: str) -> dict[str, Content]:
         if card == CARD or card in files:
             files[card] = str(model_card((folder / card).parent, repo, companion=card != CARD)).encode()
     return dict(sorted(files.items()))
-
-
-# ----------------------------------------------------------------------------------------------------------- the Space
 
 
 def assemble_space(folder: Path, repo: str, model: str | None = None, *, zero_gpu: bool = False) -> None:
@@ -253,9 +247,6 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
         "**Please edit only people who agree to it.**\n"
     )
     return SpaceCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
-
-
-# ------------------------------------------------------------------------------------------------------------- pushing
 
 
 def push(files: Mapping[str, Content], settings: Push, repo_type: str, owned: tuple[str, ...]) -> str | None:

@@ -122,7 +122,7 @@ def test_every_figure_is_that_of_single_edits(monkeypatch):
         moved = [(edits[i].double().mean((1, 2)) - images[i].double().mean((1, 2))).norm() / 255 for i in sampled]
         assert scores.identity == pytest.approx(np.mean(moved), abs=2e-3)
         assert scores.same_person == np.mean([each < 0.6 for each in moved])
-        groups = states_of(targets, flip, ATTRIBUTES)
+        groups = {state: flips.rows_of(state, targets, ATTRIBUTES) for state in states_of(flip)}
         for state, rows in groups.items():
             expected = real.distance(pooled_features(Colours(), edits[rows]), state)
             name = flips.state_name(state)

@@ -99,7 +99,9 @@ def test_an_image_that_does_not_suit_a_crop_is_rejected_with_the_reason():
         with pytest.raises(RejectedImage, match=reason):
             Preprocess(8, crop).from_image(oblong)
         row = {"image": {"bytes": encoded(oblong), "path": "oblong.png"}}
-        assert decode_row(row, "image", (), Preprocess(8, crop), "row 0") == Skipped("oblong.png", reason)
+        assert decode_row(row, "row 0", column="image", attributes=(), preprocess=Preprocess(8, crop)) == Skipped(
+            "oblong.png", reason
+        )
 
 
 def test_a_dataset_of_celebahq_is_read_with_its_labels(faces, tmp_path):

@@ -100,12 +100,14 @@ def test_damaged_images_are_skipped_and_never_stop_a_run(kind):
         for _ in range(random.integers(0, 30) if damaged else 0):
             damaged[random.integers(0, min(len(damaged), 200))] = random.integers(0, 256)
         cell = {"bytes": bytes(damaged), "path": "some.jpg"}
-        decoded = decode_row({"image": cell, "a": 1}, "image", ("a",), Preprocess(8), "row 0")
+        decoded = decode_row(
+            {"image": cell, "a": 1}, "row 0", column="image", attributes=("a",), preprocess=Preprocess(8)
+        )
         skipped += decoded == Skipped("some.jpg", UNDECODABLE) if isinstance(decoded, Skipped) else 0
     assert skipped > 20
 
 
 @pytest.mark.parametrize("cell", [None, {}, {"bytes": None, "path": None}, {"bytes": None, "path": "/nowhere.jpg"}])
 def test_an_empty_cell_is_skipped(cell):
-    skipped = decode_row({"image": cell, "a": 1}, "image", ("a",), Preprocess(8), "row 3")
+    skipped = decode_row({"image": cell, "a": 1}, "row 3", column="image", attributes=("a",), preprocess=Preprocess(8))
     assert skipped == ("/nowhere.jpg" if cell and cell.get("path") else "row 3", UNDECODABLE)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tqdm.auto import tqdm
 from stgan.data.errors import UNDECODABLE, DataError, RejectedImage, Skipped, SkippedImages
 from stgan.data.frames import celebahq_frame, to_crop
 from stgan.data.memory import MemoryDataset
-from stgan.data.preprocess import Preprocess
+from stgan.data.preprocess import DecodedRows, Preprocess
 from stgan.data.sources import image_column, open_split
 from stgan.models.parser import PARSER_CLASSES
 
@@ -66,7 +67,8 @@ def load_masks(
         raise DataError("--crop face is not for masks: use celebahq for CelebAMask-HQ, or center, none or celeba.")
     dataset = open_masks(source, split, revision=revision)
     last = len(dataset) if max_samples is None else min(skip_samples + max_samples, len(dataset))
-    rows = _MaskedRows(dataset.select(range(min(skip_samples, last), last)), Preprocess(image_size, crop))
+    decode = partial(_decode_row, column=image_column(dataset), preprocess=Preprocess(image_size, crop))
+    rows = DecodedRows(dataset.select(range(min(skip_samples, last), last)), decode)
     loader = torch.utils.data.DataLoader(rows, batch_size=64, num_workers=workers, collate_fn=list)
     decoded, skipped = [], SkippedImages()
     for batch in tqdm(loader, desc=f"decoding {split}", disable=not progress):
@@ -123,31 +125,24 @@ def decode_masked(row: Mapping[str, Any], column: str) -> tuple[Image.Image, Ima
     return image.convert("RGB"), Image.fromarray(parser_classes(np.asarray(mask)))
 
 
-class _MaskedRows(torch.utils.data.Dataset):
-    """Rows as (image (3, S, S), mask (S, S)), or why one is left out."""
+def _decode_row(
+    row: Mapping[str, Any], name: str, *, column: str, preprocess: Preprocess
+) -> tuple[np.ndarray, np.ndarray] | Skipped:
+    """An image (3, S, S) and its mask (S, S), or why they are left out."""
+    name = (row[column] or {}).get("path") or name
+    try:
+        image, mask = decode_masked(row, column)
+        return preprocess.from_image(image), _cropped(mask, preprocess)
+    except RejectedImage as rejection:
+        return Skipped(name, str(rejection))
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, Image.DecompressionBombError):
+        return Skipped(name, UNDECODABLE)
 
-    def __init__(self, dataset: datasets.Dataset, preprocess: Preprocess):
-        self.dataset, self.preprocess = dataset, preprocess
-        self.column = image_column(dataset)
 
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray] | Skipped:
-        row = self.dataset[index]
-        name = (row[self.column] or {}).get("path") or f"row {index}"
-        try:
-            image, mask = decode_masked(row, self.column)
-            return self.preprocess.from_image(image), self._cropped(mask)
-        except RejectedImage as rejection:
-            return Skipped(name, str(rejection))
-        except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, Image.DecompressionBombError):
-            return Skipped(name, UNDECODABLE)
-
-    def _cropped(self, mask: Image.Image) -> np.ndarray:
-        """The same part of the mask as of its photograph. What the photograph lacks there is unknown."""
-        size = (self.preprocess.image_size,) * 2
-        if self.preprocess.crop == "celebahq":
-            matrix = to_crop(celebahq_frame(mask.width), self.preprocess.image_size)
-            return cv2.warpAffine(np.asarray(mask), matrix, size, flags=cv2.INTER_NEAREST, borderValue=UNKNOWN)
-        return np.array(mask.resize(size, Image.Resampling.NEAREST, box=self.preprocess.box(mask.size)))
+def _cropped(mask: Image.Image, preprocess: Preprocess) -> np.ndarray:
+    """The same part of the mask as of its photograph. What the photograph lacks there is unknown."""
+    size = (preprocess.image_size,) * 2
+    if preprocess.crop == "celebahq":
+        matrix = to_crop(celebahq_frame(mask.width), preprocess.image_size)
+        return cv2.warpAffine(np.asarray(mask), matrix, size, flags=cv2.INTER_NEAREST, borderValue=UNKNOWN)
+    return np.array(mask.resize(size, Image.Resampling.NEAREST, box=preprocess.box(mask.size)))

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import datasets
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from stgan.data.errors import DataError, Skipped, SkippedImages, total
+from stgan.data.errors import DataError, SkippedImages, total
 from stgan.data.faces import FaceFrames, opencv_without_threads
-from stgan.data.preprocess import Batch, Preprocess, Sample, collate, decode_row
+from stgan.data.preprocess import Batch, DecodedRows, Preprocess, collate, decode_row
 from stgan.data.sources import MAX_ENLARGEMENT, Source, check_attributes, check_labels, image_column, open_split
 
 
@@ -101,7 +101,7 @@ def load_into_memory(
     return MemoryDataset(images[:filled], labels[:filled], total(counts), sharp[:filled])
 
 
-def _open_all(sources: Sequence[Source], *arguments: Any) -> list["_DecodedRows"]:
+def _open_all(sources: Sequence[Source], *arguments: Any) -> list[DecodedRows]:
     opened = []
     for source in sources:
         try:
@@ -115,7 +115,7 @@ def _open_all(sources: Sequence[Source], *arguments: Any) -> list["_DecodedRows"
 
 def _open_rows(
     source: Source, split: str, attributes: Sequence[str], image_size: int, frames: FaceFrames | None
-) -> "_DecodedRows":
+) -> DecodedRows:
     dataset = open_split(source.path, split, revision=source.revision)
     check_attributes(dataset, attributes)
     last = len(dataset) if source.max_samples is None else source.skip_samples + source.max_samples
@@ -123,20 +123,8 @@ def _open_rows(
     check_labels(dataset, attributes)
     column = image_column(dataset)
     preprocess = Preprocess(image_size, source.crop, frames)
-    return _DecodedRows(dataset.select_columns([column, *attributes]), column, attributes, preprocess)
-
-
-class _DecodedRows(torch.utils.data.Dataset):
-    """Rows of a dataset as :func:`decode_row` returns them."""
-
-    def __init__(self, dataset: datasets.Dataset, column: str, attributes: Sequence[str], preprocess: Preprocess):
-        self.dataset, self.column, self.attributes, self.preprocess = dataset, column, attributes, preprocess
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Sample | Skipped:
-        return decode_row(self.dataset[index], self.column, self.attributes, self.preprocess, f"row {index}")
+    decode = partial(decode_row, column=column, attributes=attributes, preprocess=preprocess)
+    return DecodedRows(dataset.select_columns([column, *attributes]), decode)
 
 
 class MemoryBatches:

@@ -1,11 +1,12 @@
 """From a row of a dataset to the image and the labels that networks take."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import datasets
 import numpy as np
 import torch
 from PIL import Image
@@ -115,7 +116,7 @@ class Sample(NamedTuple):
 
 
 def decode_row(
-    row: Mapping[str, Any], column: str, attributes: Sequence[str], preprocess: Preprocess, name: str
+    row: Mapping[str, Any], name: str, *, column: str, attributes: Sequence[str], preprocess: Preprocess
 ) -> Sample | Skipped:
     """Decode one row, or say why it is left out; ``name`` is the image's name where the row has none."""
     cell = row[column] or {}
@@ -137,6 +138,19 @@ def label_value(value: Any, column: str) -> float:
     if value in (0, -1):
         return 0.0
     raise DataError(f"Column {column!r} holds {value!r}. Labels must be true/false, 0/1 or -1/1.")
+
+
+class DecodedRows(torch.utils.data.Dataset):
+    """Rows of a dataset as ``decode`` returns them, given a row and a name for an image without one."""
+
+    def __init__(self, dataset: datasets.Dataset, decode: Callable[[Mapping[str, Any], str], Any]):
+        self.dataset, self.decode = dataset, decode
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.decode(self.dataset[index], f"row {index}")
 
 
 class DecodedBatch(NamedTuple):

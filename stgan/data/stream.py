@@ -1,8 +1,9 @@
 """Batches of a dataset that is read during training: nothing is copied to disk or held in memory."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,10 @@ class StreamBatches:
         self.device, self.skipped = torch.device(device), SkippedImages()
         self.epoch, self.batch = 0, 0
         self._iterator: Iterator[DecodedBatch | DataError] | None = None
+        preprocess = Preprocess(image_size, crop, frames)
+        decode = partial(decode_row, column=column, attributes=attributes, preprocess=preprocess)
         self.loader = torch.utils.data.DataLoader(
-            _DecodedStream(dataset, column, attributes, Preprocess(image_size, crop, frames), batch_size),
+            _DecodedStream(dataset, decode, batch_size),
             batch_size=None,
             num_workers=min(workers, dataset.num_shards),
             worker_init_fn=_leave_process_group,
@@ -152,9 +155,8 @@ class _DecodedStream(torch.utils.data.IterableDataset):
     DataError is the last item and is not raised: the loader would wrap its message in a traceback.
     """
 
-    def __init__(self, stream: Any, column: str, attributes: Sequence[str], preprocess: Preprocess, batch_size: int):
-        self.stream, self.column, self.attributes, self.preprocess = stream, column, attributes, preprocess
-        self.batch_size = batch_size
+    def __init__(self, stream: Any, decode: Callable[..., Sample | Skipped], batch_size: int):
+        self.stream, self.decode, self.batch_size = stream, decode, batch_size
 
     def __iter__(self) -> Iterator[DecodedBatch | DataError]:
         try:
@@ -165,7 +167,7 @@ class _DecodedStream(torch.utils.data.IterableDataset):
     def _batches(self) -> Iterator[DecodedBatch]:
         rows: list[Sample] = []
         for number, row in enumerate(self.stream):
-            decoded = decode_row(row, self.column, self.attributes, self.preprocess, f"example {number}")
+            decoded = self.decode(row, f"example {number}")
             if isinstance(decoded, Skipped):
                 yield collate([decoded])
                 continue

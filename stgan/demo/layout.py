@@ -169,8 +169,6 @@ class Layout:
             self.python_code = gr.Code(label="This edit in Python", language="python", interactive=False)
             self.curl_code = gr.Code(label="This edit by curl, from this demo", language="shell", interactive=False)
 
-    # -------------------------------------------------------------------------------------------------------- values
-
     def ticks_of(self, values: Values) -> list[str]:
         """Attributes whose boxes are ticked, in each group in the order of the clicks."""
         return [name for box in self.boxes for name in values[box]]

@@ -36,8 +36,6 @@ class Listeners:
     layout: Layout
     example: Example
 
-    # ----------------------------------------------------------------------------------------------------- the photo
-
     def open_photo(self, path: str | None, aligned: bool, view: str) -> Values:
         """A new photo: find its faces, choose the largest, tick what it has, and show it unedited."""
         if path is None:
@@ -81,8 +79,6 @@ class Listeners:
 
     def _framed(self, subject: Subject) -> str:
         return save_for_page(subject.framed(), self.studio.files.new(FRAMED))
-
-    # -------------------------------------------------------------------------------------------------- the controls
 
     def show(self, values: Values) -> Values:
         """The picture after a change of the controls; a new tick clears what it excludes."""
@@ -142,8 +138,6 @@ class Listeners:
         if history is None or not is_current(subject, page_key):
             return gr.skip()
         return self.layout.control_values(history.unedited.controls)
-
-    # --------------------------------------------------------------------------------------------------- the results
 
     def all_edits(self, subject: Subject | None) -> Captioned:
         """Every single edit of this face, from one encoding."""

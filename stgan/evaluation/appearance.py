@@ -17,6 +17,7 @@ from stgan.evaluation.flips import (
     edited_batches,
     flip_name,
     flips_of,
+    rows_of,
     state_name,
     states_of,
     target_labels,
@@ -180,7 +181,9 @@ class _Record:
         if faces is None:
             return edits, halves
         features = torch.cat(self.features[flip])
-        for state, rows in states_of(target_labels(labels, flip, self.attributes), flip, self.attributes).items():
+        targets = target_labels(labels, flip, self.attributes)
+        for state in states_of(flip):
+            rows = rows_of(state, targets, self.attributes)
             found, own = faces.distance(features[rows], state), faces.own_distance(state)
             if found is not None and own is not None:
                 edits[state_name(state)], halves[state_name(state)] = found, own

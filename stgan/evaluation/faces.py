@@ -1,6 +1,5 @@
 """The faces on which the look of edits is measured, and whatever measures it."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from stgan.devices import CHANNELS_LAST
 from stgan.evaluation.appearance import Instruments, measure_appearance
 from stgan.evaluation.classifier import Judge
 from stgan.evaluation.edits import Editing
-from stgan.evaluation.flips import State, flips_of
+from stgan.evaluation.flips import State, flips_of, states_of
 from stgan.evaluation.identity import DlibRecognition
 from stgan.evaluation.leak import measure_leak
 from stgan.evaluation.realism import load_real_faces
@@ -98,11 +97,7 @@ def available_instruments(
 
 def edited_states(attributes: Sequence[str]) -> list[State]:
     """All combinations of values that edits can ask for."""
-    return [
-        tuple(zip(flip, values, strict=True))
-        for flip in flips_of(attributes)
-        for values in itertools.product((False, True), repeat=len(flip))
-    ]
+    return [state for flip in flips_of(attributes) for state in states_of(flip)]
 
 
 def _identities(source: str, split: str, count: int) -> Tensor | None:

@@ -1,5 +1,6 @@
 """The edits that are measured: each attribute flipped alone, and pairs flipped together."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -44,14 +45,15 @@ def target_labels(labels: Tensor, flip: Flip, attributes: Sequence[str]) -> Tens
     return labels
 
 
-def states_of(labels: Tensor, flip: Flip, attributes: Sequence[str]) -> dict[State, Tensor]:
-    """Rows (long) of labels (N, A) by the values of a flip's attributes; values that nobody has are left out."""
-    columns = labels[:, [list(attributes).index(name) for name in flip]] > 0.5
-    found = {}
-    for values in columns.unique(dim=0):
-        rows = (columns == values).all(dim=1).nonzero()[:, 0]
-        found[tuple(zip(flip, values.tolist(), strict=True))] = rows
-    return found
+def states_of(flip: Flip) -> list[State]:
+    """All combinations of values of a flip's attributes."""
+    return [tuple(zip(flip, values, strict=True)) for values in itertools.product((False, True), repeat=len(flip))]
+
+
+def rows_of(state: State, labels: Tensor, attributes: Sequence[str]) -> Tensor:
+    """Long (K,): the rows of labels (N, A) that have these values."""
+    columns = labels[:, [list(attributes).index(name) for name, _ in state]] > 0.5
+    return (columns == torch.tensor([present for _, present in state])).all(dim=1).nonzero()[:, 0]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,6 @@ def measure_leak(
     images: Tensor,
     masks: Tensor,
     *,
-    intensity: float = 1.0,
     batch_size: int = 64,
     device: torch.device | str = "cpu",
 ) -> dict[str, float]:
@@ -71,9 +70,7 @@ def measure_leak(
     parts = {name: part_area(masks, PARTS[name]) for name in attributes if name in PARTS}
     total, count = dict.fromkeys(flips, 0.0), dict.fromkeys(flips, 0)
     with evaluation_mode(editing.generator, editing.parser):
-        for batch in edited_batches(
-            editing, images, labels, flips, intensity=intensity, batch_size=batch_size, device=device
-        ):
+        for batch in edited_batches(editing, images, labels, flips, batch_size=batch_size, device=device):
             outside = masks[batch.rows] != UNKNOWN
             for position, name in enumerate(attributes):
                 changed = (batch.target != batch.labels)[:, position].cpu()

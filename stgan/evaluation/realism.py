@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from stgan.data import DataError, Preprocess, label_value, open_split
 from stgan.data.sources import image_column
-from stgan.evaluation.flips import State
+from stgan.evaluation.flips import State, rows_of
 from stgan.evaluation.inference import evaluation_mode
 from stgan.evaluation.results import Realism
 from stgan.frame import normalise
@@ -42,10 +42,7 @@ class RealFaces:
 
     def rows(self, state: State) -> Tensor:
         """Long (K,), the rows of all who have these values."""
-        has = torch.ones(len(self.labels), dtype=torch.bool)
-        for name, present in state:
-            has &= (self.labels[:, self.attributes.index(name)] > 0.5) == present
-        return has.nonzero()[:, 0]
+        return rows_of(state, self.labels, self.attributes)
 
     def distance(self, features: Tensor, state: State) -> Realism | None:
         """Of edits by their features (N, F) to real faces of a state; None where either are too few."""

@@ -9,18 +9,12 @@ from stgan.models.regions import squared_radius
 TONES = ("dark", "medium", "light")
 
 
-def cheek_lightness(images: Tensor, skin: Tensor | None = None) -> Tensor:
-    """Median L* of CIELAB over the cheeks, float (N,) in [0, 100]; NaN where no cheek is visible.
+def cheek_lightness(images: Tensor) -> Tensor:
+    """Median L* of CIELAB over the cheeks, float (N,) in [0, 100], of aligned uint8 images (N, 3, S, S).
 
     The median ignores what covers a part of a cheek, such as the rims of glasses.
-
-    Args:
-        images: uint8 (N, 3, S, S), aligned as CelebA's are.
-        skin: bool (N, S, S), pixels known to be skin; all others are left out.
     """
     cheeks = cheek_area(images.shape[-1]).to(images.device).expand(len(images), -1, -1)
-    if skin is not None:
-        cheeks = cheeks & skin
     return lightness(images).masked_fill(~cheeks, torch.nan).flatten(1).nanmedian(dim=1).values
 
 

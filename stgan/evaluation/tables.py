@@ -21,14 +21,11 @@ PUBLISHED_EDIT_ACCURACY: dict[str, float] = dict(zip(DEFAULT_ATTRIBUTES, _PAPER,
 """STGAN's, read off the paper's figure (±0.01), at intensity 1.5 on the same images, by the authors' classifier."""
 
 
-def evaluation_tables(evaluation: Evaluation, published: bool = True) -> str:
-    """Tables for a model card: reconstruction, edits by attribute, and by who is edited.
-
-    ``published`` adds the paper's figures, for the attributes that it edits too.
-    """
-    tables = [_reconstruction_table(evaluation, published), _edit_table(evaluation, published)]
+def evaluation_tables(evaluation: Evaluation) -> str:
+    """Tables for a model card: reconstruction, edits by attribute, and by who is edited, beside the paper's figures."""
+    tables = [_reconstruction_table(evaluation), _edit_table(evaluation)]
     tables += [_group_table(evaluation)] if evaluation.groups else []
-    return "\n\n".join([*map("\n".join, tables), *_notes(evaluation, published)]) + "\n"
+    return "\n\n".join([*map("\n".join, tables), *_notes(evaluation)]) + "\n"
 
 
 def comparison_table(evaluation: Evaluation) -> str:
@@ -89,23 +86,21 @@ def _by_intensity(evaluation: Evaluation) -> list[str]:
     return [f"{figure} ±{i:g}" for figure in ("edit accuracy", "preservation error") for i in evaluation.edits]
 
 
-def _reconstruction_table(evaluation: Evaluation, published: bool) -> list[str]:
+def _reconstruction_table(evaluation: Evaluation) -> list[str]:
     rows = [["this model", f"{evaluation.psnr:.2f}", f"{evaluation.ssim:.3f}"]]
     if evaluation.rgb_psnr is not None:
         rows.append(["this model, painted colours alone", f"{evaluation.rgb_psnr:.2f}", f"{evaluation.rgb_ssim:.3f}"])
-    if published:
-        rows += [[name, f"{psnr:.2f}", f"{ssim:.3f}"] for name, (psnr, ssim, _) in PUBLISHED.items()]
+    rows += [[name, f"{psnr:.2f}", f"{ssim:.3f}"] for name, (psnr, ssim, _) in PUBLISHED.items()]
     return table(["reconstruction (att_diff = 0)", "PSNR, dB", "SSIM"], rows)
 
 
-def _edit_table(evaluation: Evaluation, published: bool) -> list[str]:
+def _edit_table(evaluation: Evaluation) -> list[str]:
     """Rows are attributes, columns accuracy and preservation error by intensity, the classifier's own, the paper's."""
     names = list(evaluation.classifier.accuracy)
-    published = published and any(name in PUBLISHED_EDIT_ACCURACY for name in names)
     columns: dict[str, tuple[Mapping[str, float], float | None]] = {
         f"edit accuracy ±{i:g}": (s.accuracy, s.mean_accuracy) for i, s in evaluation.edits.items()
     }
-    if published:
+    if any(name in PUBLISHED_EDIT_ACCURACY for name in names):
         # The paper's mean is for its own 13 attributes and no others.
         mean = PUBLISHED["STGAN, published"][2] if set(names) == set(PUBLISHED_EDIT_ACCURACY) else None
         columns[f"STGAN, paper, ±{PUBLISHED_INTENSITY:g}"] = (PUBLISHED_EDIT_ACCURACY, mean)
@@ -132,7 +127,7 @@ def _group_table(evaluation: Evaluation) -> list[str]:
     return table([*columns, "classifier accuracy"], rows)
 
 
-def _notes(evaluation: Evaluation, published: bool) -> list[str]:
+def _notes(evaluation: Evaluation) -> list[str]:
     """Paragraphs."""
     notes = [
         f"Measured on {evaluation.images:,} images, 8-bit RGB, scikit-image defaults. Each attribute is flipped on "
@@ -161,11 +156,10 @@ def _notes(evaluation: Evaluation, published: bool) -> list[str]:
             "This model copies the source through a soft mask wherever it does not paint, which makes its "
             "reconstruction nearly exact. Only the painted colours alone compare with a plain model's."
         )
-    if published:
-        notes.append(
-            "Published figures are for the 19,962 test images of CelebA at 128 px, judged by the authors' classifier; "
-            f"their edit accuracies are for ±{PUBLISHED_INTENSITY:g} and read off a figure (±0.01)."
-        )
+    notes.append(
+        "Published figures are for the 19,962 test images of CelebA at 128 px, judged by the authors' classifier; "
+        f"their edit accuracies are for ±{PUBLISHED_INTENSITY:g} and read off a figure (±0.01)."
+    )
     return notes
 
 

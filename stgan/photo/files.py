@@ -101,9 +101,6 @@ def open_photo(source: str | os.PathLike | Image.Image | np.ndarray) -> Photo:
     return Photo(rgb, image)
 
 
-# ------------------------------------------------------------------------------------------------------------ reading
-
-
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
 """Pillow's names of the formats that are read, where Pillow supports them; HEIF needs a plugin. Pillow's other, rarer
 readers stay closed to files from strangers; one of them (EPS) runs programs."""
@@ -206,8 +203,6 @@ def _from_array(array: np.ndarray) -> Image.Image:
         raise PhotoError(f"A picture cannot have dtype {array.dtype}: use uint8, uint16, bool, or floats from 0 to 1.")
     return Image.fromarray(np.ascontiguousarray(array, dtype=np.uint8))
 
-
-# ------------------------------------------------------------------------------------------------------------ writing
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 OPTIONS: dict[str, dict[str, Any]] = {
