@@ -225,7 +225,6 @@ class FaceEditor:
         return labels
 
     def _intensities(self, intensity: Intensity) -> Tensor:
-        """One factor per attribute (A,)."""
         by_name = intensity if isinstance(intensity, Mapping) else dict.fromkeys(self.names, intensity)
         for name in by_name:
             index_of(name, self.names)

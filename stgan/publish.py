@@ -291,7 +291,6 @@ def _list_files(files: Mapping[str, Content]) -> None:
 
 
 def _create_repository(api: HfApi, settings: Push, repo_type: str) -> str:
-    """Create the repository and its branch where they do not exist, and return its address."""
     sdk = "gradio" if repo_type == "space" else None
     address = api.create_repo(
         settings.repo, repo_type=repo_type, space_sdk=sdk, private=settings.private or None, exist_ok=True

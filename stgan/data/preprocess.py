@@ -163,7 +163,7 @@ class DecodedBatch(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Number of rows, those left out included."""
+        """Number of rows, including those left out."""
         return len(self.images) + len(self.skipped)
 
 

@@ -103,7 +103,6 @@ class Endpoints:
             return self.studio.prepare(source, face, aligned or looks_aligned(source.rgb.shape))
 
     def _answer(self, edited: Image.Image, request: EditRequest, name: str) -> Any:
-        """What Gradio sends as a ``gr.FileData``."""
         return {
             "path": self.studio.signed(self.studio.save(edited, name, request), request),
             "orig_name": name,

@@ -178,16 +178,13 @@ class Layout:
         return {name: values[slider] for slider, name in self.shifts.items() if values[slider]}
 
     def control_values(self, controls: Controls) -> Values:
-        """Values of :attr:`controls`."""
         sliders = {slider: controls.shifts.get(name, 0.0) for slider, name in self.shifts.items()}
         return {self.intensity: controls.intensity} | self.box_values(controls.ticks) | sliders
 
     def box_values(self, ticks: Collection[str]) -> Values:
-        """Values of :attr:`boxes`."""
         return {box: [name for name in group if name in ticks] for box, group in self.boxes.items()}
 
     def picture_values(self, subject: Subject, history: History, view: str) -> Values:
-        """Values of :attr:`pictures`."""
         versions = gr.Gallery(value=history.thumbnails(), selected_index=history.current)
         return {self.result: before_and_after(subject, history, view), self.history: history, self.versions: versions}
 
@@ -224,6 +221,5 @@ def before_and_after(subject: Subject, history: History, view: str) -> tuple[str
 
 
 def _choices(names: Sequence[str], probabilities: dict[str, float] | None = None) -> list[tuple[str, str]]:
-    """Labels and values of tick boxes, with the model's confidence where there is a photo."""
     confidence = {name: f"  {value:.0%}" for name, value in (probabilities or {}).items()}
     return [(short_name(name) + confidence.get(name, ""), name) for name in names]

@@ -69,7 +69,6 @@ def _connect(blocks: gr.Blocks, listeners: Listeners) -> None:
 
 
 def _connect_openings(blocks: gr.Blocks, listeners: Listeners) -> list[Dependency]:
-    """Every way to put a face on the page."""
     layout = listeners.layout
     photo_inputs = [layout.newest_path, layout.aligned, layout.view]
     face_inputs = [layout.page_key, layout.subject, layout.face_choice, layout.view]
@@ -94,7 +93,6 @@ def _connect_openings(blocks: gr.Blocks, listeners: Listeners) -> list[Dependenc
 
 
 def _connect_controls(listeners: Listeners) -> Dependency:
-    """The edit that follows the controls, and everything else that sets them."""
     layout = listeners.layout
     show = gr.on(
         [control.change for control in layout.controls], listeners.show,

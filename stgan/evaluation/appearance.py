@@ -60,13 +60,12 @@ def measure_appearance(
     flips: Sequence[Flip] | None = None,
     intensity: float = 1.0,
     batch_size: int = 64,
-    device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Appearance:
     """Edit every image in every way and measure what people see of it.
 
     Args:
-        editing, classifier: on ``device``, like the instruments' backbone.
+        editing, classifier: on one device, like the instruments' backbone.
         images: uint8 (N, 3, S, S), aligned as CelebA's are, S the editor's size.
         labels: float (N, A) in {0, 1}, columns as ``editing.attributes``.
         identities: long (N,), who each image shows, for the distance between two photos of one person.
@@ -74,15 +73,15 @@ def measure_appearance(
     """
     flips = flips_of(editing.attributes) if flips is None else list(flips)
     record = _Record(classifier, images, flips, instruments, editing.attributes)
-    batches = edited_batches(editing, images, labels, flips, intensity=intensity, batch_size=batch_size, device=device)
+    batches = edited_batches(editing, images, labels, flips, intensity=intensity, batch_size=batch_size)
     total = len(flips) * -(-len(images) // batch_size)
     with evaluation_mode(editing.generator, editing.parser, classifier, instruments.backbone):
         for batch in tqdm(batches, desc="appearance", total=total, disable=not progress):
             record.add(batch)
-        lightness = torch.cat([cheek_lightness(part.to(device)).cpu() for part in images.split(batch_size)])
+        lightness = torch.cat([cheek_lightness(part.to(editing.device)).cpu() for part in images.split(batch_size)])
     labels, tones = labels.cpu(), tone_thirds(lightness)
     scores = {flip: record.scores(flip, labels, tones) for flip in flips}
-    shown = predicted_labels(classifier, images, editing.attributes, device=device)
+    shown = predicted_labels(classifier, images, editing.attributes, device=editing.device)
     real_identity, real_same_person = _between_photos(instruments, images, identities)
     return Appearance(
         images=len(images),
@@ -110,8 +109,6 @@ def _between_photos(
 
 
 class _Record:
-    """What is measured of every flip of every image."""
-
     def __init__(
         self,
         classifier: Judge,

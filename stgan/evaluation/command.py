@@ -86,10 +86,8 @@ def evaluate_folder(settings: Settings) -> Evaluation:
     generator = load_generator(settings.model).to(device, **CHANNELS_LAST)
     named = settings.classifier
     judge = AttributeClassifier.from_pretrained(named) if named else load_companion(settings.model, "classifier")
-    judge = judge.to(device, **CHANNELS_LAST)
-    parser = load_companion(settings.model, "parser")
-    if parser is not None:
-        parser = parser.to(device, **CHANNELS_LAST)
+    judge, parser = judge.to(device, **CHANNELS_LAST), load_companion(settings.model, "parser")
+    parser = parser and parser.to(device, **CHANNELS_LAST)
     check_judge(generator, judge)  # before the dataset is decoded
     extractor = inception() if settings.fid else None
     if settings.output is not None:
@@ -100,9 +98,16 @@ def evaluate_folder(settings: Settings) -> Evaluation:
     )  # fmt: skip
     if settings.fid:
         check_enough(len(dataset.images))
-    how: dict[str, Any] = {"batch_size": settings.batch_size, "device": device, "progress": settings.progress}
+    how: dict[str, Any] = {"batch_size": settings.batch_size, "progress": settings.progress}
     evaluation = evaluate(
-        generator, judge, dataset.images, dataset.labels, parser=parser, intensities=settings.intensities, **how
+        generator,
+        judge,
+        dataset.images,
+        dataset.labels,
+        parser=parser,
+        intensities=settings.intensities,
+        device=device,
+        **how,
     )
     print(evaluation.summary())
     print(f"{evaluation.seconds_per_thousand_images:.1f} seconds per thousand images on {device}")
@@ -135,7 +140,6 @@ def evaluate_folder(settings: Settings) -> Evaluation:
 
 
 def _check(settings: Settings) -> None:
-    """Whatever is wrong with the settings, before the work."""
     output, model = settings.output, Path(settings.model)
     if output is not None and Path(output).resolve().is_relative_to(model.resolve()):  # which publishing sends
         raise ValueError(f"--output {output} is in the model's own folder, and the figure shows people: name another.")
@@ -156,7 +160,6 @@ def _sections(document: Path) -> list[str]:
 
 
 def _write(settings: Settings, record: dict[str, Any]) -> None:
-    """Results into the output folder, the document and the card."""
     if settings.output is not None:
         folder = Path(settings.output)
         _write_json(folder / EVALUATION_FILE, record)

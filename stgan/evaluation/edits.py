@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from stgan.frame import normalise, quantise
@@ -30,6 +31,10 @@ class Editing:
     @property
     def attributes(self) -> tuple[str, ...]:
         return self.generator.attributes
+
+    @property
+    def device(self) -> torch.device:
+        return next((each.device for each in self.generator.parameters()), torch.device("cpu"))
 
     def encode(self, images: Tensor, labels: Tensor) -> Encoding:
         """Encode uint8 (N, 3, S, S) with labels float (N, A) in {0, 1}, and parse where there is a parser."""

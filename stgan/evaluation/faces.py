@@ -38,13 +38,12 @@ def appearance_of_faces(
     max_samples: int | None = None,
     batch_size: int = 64,
     workers: int = 2,
-    device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Appearance:
     """Measure how edits look, as far as packages and datasets allow. What is left out is printed with the reason.
 
     Args:
-        editing, classifier: on ``device``.
+        editing, classifier: on one device.
         faces: dataset to edit, at most :data:`FACES` or ``max_samples`` images of ``split``.
         real: dataset whose split ``train`` shows what real faces look like.
         masks: dataset of faces with masks drawn by people, as CelebAMask-HQ has them. None: no leak is measured.
@@ -58,27 +57,25 @@ def appearance_of_faces(
     masked = None
     if masks is not None:
         masked = load_masks(masks, split, size, crop=crop, workers=workers, progress=progress)
-    instruments = available_instruments(editing.generator, real, crop, device=device, progress=progress)
+    instruments = available_instruments(editing.generator, real, crop, progress=progress)
     data = load_into_memory(faces, split, names, size, max_samples=count, crop=crop, workers=workers, progress=progress)
     appearance = measure_appearance(
         editing, classifier, data.images, data.labels, instruments,
         identities=_identities(faces, split, len(data)) if instruments.recognition else None,
-        batch_size=batch_size, device=device, progress=progress,
+        batch_size=batch_size, progress=progress,
     )  # fmt: skip
     if masked is None:
         return appearance
-    leak = measure_leak(editing, classifier, masked.images, masked.labels, batch_size=batch_size, device=device)
+    leak = measure_leak(editing, classifier, masked.images, masked.labels, batch_size=batch_size)
     return appearance.with_leak(leak, len(masked))
 
 
-def available_instruments(
-    generator: Generator, source: str, crop: str, *, device: torch.device | str = "cpu", progress: bool = False
-) -> Instruments:
+def available_instruments(generator: Generator, source: str, crop: str, *, progress: bool = False) -> Instruments:
     """Instruments whose packages and datasets are there. A line is printed for each that is not.
 
     ``source`` is a dataset of real faces, ``crop`` as for :class:`stgan.data.Preprocess`.
     """
-    instruments = Instruments()
+    instruments, device = Instruments(), Editing(generator).device
     try:
         backbone = pretrained_backbone().to(device, **CHANNELS_LAST)
         real = load_real_faces(

@@ -9,8 +9,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from stgan.attributes import exclusion_matrix, flipped_labels, short_name
+from stgan.attributes import short_name
 from stgan.evaluation.fidelity import channels_last, to_uint8
+from stgan.evaluation.flips import target_labels
 from stgan.evaluation.inference import evaluation_mode
 from stgan.frame import normalise
 from stgan.models import Generator
@@ -93,7 +94,6 @@ def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str], colu
 
 
 def _font(size: float) -> ImageFont.FreeTypeFont:
-    """The font that ships with Pillow, ``size`` in pixels."""
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))  # bitmaps are for calls without a size
 
 
@@ -126,10 +126,7 @@ def _edited_rows(generator: Generator, images: Tensor, labels: Tensor, intensity
     """Source, reconstruction and every flipped attribute of each person, from one encoding."""
     device = next(generator.parameters()).device
     labels = labels.to(device, torch.float32)
-    exclusions = exclusion_matrix(generator.attributes).to(device)
-    targets = [labels]
-    for position in range(len(generator.attributes)):
-        targets.append(flipped_labels(labels, torch.full((len(labels),), position, device=device), exclusions))
+    targets = [labels, *(target_labels(labels, (name,), generator.attributes) for name in generator.attributes)]
     with evaluation_mode(generator):
         features = generator.encode(normalise(images.to(device)))
         columns = [

@@ -76,18 +76,17 @@ def edited_batches(
     *,
     intensity: float = 1.0,
     batch_size: int = 64,
-    device: torch.device | str = "cpu",
 ) -> Iterator[EditedBatch]:
     """Every flip of every image, batch by batch. One encoding of an image serves all its flips.
 
     Args:
-        editing: on ``device``, in evaluation mode.
+        editing: in evaluation mode.
         images: uint8 (N, 3, S, S).
         labels: float (N, A) in {0, 1}, columns as ``editing.attributes``.
         intensity: of every edit. What a flip clears is cleared with 1, as in the published protocol.
     """
     for rows in torch.arange(len(images)).split(batch_size):
-        source, given = images[rows].to(device), labels[rows].to(device, torch.float32)
+        source, given = images[rows].to(editing.device), labels[rows].to(editing.device, torch.float32)
         encoding = editing.encode(source, given)
         for flip in flips:
             target = target_labels(given, flip, editing.attributes)

@@ -66,13 +66,11 @@ def inception_distances(
     intensity: float = 1.0,
     extractor: nn.Module | None = None,
     batch_size: int = 64,
-    device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> InceptionDistances:
     """Measure how real single edits look to Inception; attribute i modulo A of image i is flipped.
 
     Args:
-        generator: on ``device``.
         images: uint8 (N, 3, S, S), N at least 4. Only with thousands of images can the figures be compared.
         labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
         extractor: uint8 (N, 3, S, S) to features (N, F); :func:`inception` by default.
@@ -82,6 +80,7 @@ def inception_distances(
     """
     check_enough(len(images))
     half = len(images) // 2
+    device = next(generator.parameters()).device
     extractor = (extractor or inception()).to(device)
     with _extra():
         from torchmetrics.image.fid import FrechetInceptionDistance

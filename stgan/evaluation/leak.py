@@ -49,28 +49,22 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
 
 
 def measure_leak(
-    editing: Editing,
-    classifier: Judge,
-    images: Tensor,
-    masks: Tensor,
-    *,
-    batch_size: int = 64,
-    device: torch.device | str = "cpu",
+    editing: Editing, classifier: Judge, images: Tensor, masks: Tensor, *, batch_size: int = 64
 ) -> dict[str, float]:
     """Mean absolute change outside an edit's parts, in 8-bit levels, by the name of the flip.
 
     Args:
-        editing, classifier: on ``device``. The classifier says which attributes the faces have.
+        editing, classifier: on one device. The classifier says which attributes the faces have.
         images: uint8 (N, 3, S, S), aligned as CelebA's are.
         masks: uint8 (N, S, S) with the parser's classes. Pixels of unknown class do not count.
     """
     attributes = editing.attributes
-    labels = predicted_labels(classifier, images, attributes, device=device)
+    labels = predicted_labels(classifier, images, attributes, device=editing.device)
     flips = [flip for flip in flips_of(attributes) if set(flip) <= PARTS.keys()]
     parts = {name: part_area(masks, PARTS[name]) for name in attributes if name in PARTS}
     total, count = dict.fromkeys(flips, 0.0), dict.fromkeys(flips, 0)
     with evaluation_mode(editing.generator, editing.parser):
-        for batch in edited_batches(editing, images, labels, flips, batch_size=batch_size, device=device):
+        for batch in edited_batches(editing, images, labels, flips, batch_size=batch_size):
             outside = masks[batch.rows] != UNKNOWN
             for position, name in enumerate(attributes):
                 changed = (batch.target != batch.labels)[:, position].cpu()

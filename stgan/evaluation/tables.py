@@ -118,7 +118,6 @@ def _edit_table(evaluation: Evaluation) -> list[str]:
 
 
 def _group_table(evaluation: Evaluation) -> list[str]:
-    """Rows are groups of people by their labels, columns the means of their edits."""
     columns = ["people labelled", "images", *_by_intensity(evaluation)]
     rows = []
     for name, scores in evaluation.groups.items():
@@ -128,7 +127,6 @@ def _group_table(evaluation: Evaluation) -> list[str]:
 
 
 def _notes(evaluation: Evaluation) -> list[str]:
-    """Paragraphs."""
     notes = [
         f"Measured on {evaluation.images:,} images, 8-bit RGB, scikit-image defaults. Each attribute is flipped on "
         "every image; ±1 is intensity 1 of the demo and the library. Edit accuracy: share of results in which a "

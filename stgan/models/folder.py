@@ -50,7 +50,6 @@ def load_companion(folder_or_hub_id: str | os.PathLike, kind: str, **download: A
 
 
 def _load(folder: Path, name: str, kind: str) -> Any:
-    """The network in a local folder, which error messages call ``name``."""
     architecture = read_config(folder).get("architecture")
     known = registry.of_kind(kind)
     if architecture not in known:

@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 """Pillow's greyscale modes of more than 8 bits."""
@@ -74,7 +74,7 @@ def with_change(original: Image.Image, before: np.ndarray, after: np.ndarray) ->
         before: uint8 (H, W, 3), the original as :func:`to_srgb` shows it.
         after: uint8 (H, W, 3).
     """
-    box = _changed_box(before, after)
+    box = ImageChops.difference(Image.fromarray(before), Image.fromarray(after)).getbbox()
     if box is None:
         return original.copy()
     result = _editable(original)
@@ -84,18 +84,7 @@ def with_change(original: Image.Image, before: np.ndarray, after: np.ndarray) ->
     return result
 
 
-def _changed_box(before: np.ndarray, after: np.ndarray) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom of the part that differs; None where nothing does."""
-    differs = before != after
-    rows = np.flatnonzero(differs.reshape(len(differs), -1).any(axis=1))
-    if len(rows) == 0:
-        return None
-    columns = np.flatnonzero(differs[rows[0] : rows[-1] + 1].any(axis=0).any(axis=1))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
 def _editable(image: Image.Image) -> Image.Image:
-    """A copy in the nearest mode that can hold any change of the pixels."""
     info = dict(image.info)
     if image.mode in ("I;16B", "I;16N"):
         image = Image.fromarray(np.asarray(image).astype("<u2"))

@@ -173,7 +173,6 @@ class _YuNet(Detector):
         return Alignment((box_to_square(left, top, frame_side, side) @ as_3x3(frame_similarity(face)))[:2])
 
     def _landmarks(self, close_up: np.ndarray) -> np.ndarray | None:
-        """Landmarks (5, 2) of the face in the middle of a close-up."""
         middle, reach = (len(close_up) - 1) / 2, len(close_up) / 4
         faces = self._find(close_up)
         near = [face for face in faces if np.abs(face.landmarks_or_estimate().mean(axis=0) - middle).max() < reach]

@@ -277,7 +277,6 @@ def _write(path: Path, content: memoryview) -> None:
 
 
 def _fitting(image: Image.Image, file_format: str) -> Image.Image:
-    """A copy of the image in a mode that the format supports."""
     modes, info = MODES[file_format], dict(image.info)
     if file_format != "PNG" and info.pop("transparency", None) is not None and image.mode not in DEEP_GREY:
         # Only PNG supports one transparent colour or a table. The others keep a channel, or show it as white.
