@@ -41,34 +41,35 @@ class Settings:
     output: Path
     # Folder of the aligner, as the trainer wrote it. Without one, the detector's landmarks alone align faces.
     aligner: Path | None = None
-    # Folder of the face parser, as the trainer wrote it. Without one, edits keep to where the mean face has its parts.
+    # Folder of the face parser, as the trainer wrote it. Without one, edits keep to the regions of an average
+    # face.
     parser: Path | None = None
-    # Another editor with the same settings, such as the initial model of this one. The mean of both models' weights is
-    # bundled: the mean of two ends of one run edits with less noise than either.
+    # Another editor with the same settings, such as the model that training started from. The bundle gets the average
+    # of both models' weights, which edits with less noise than either.
     average_with: Path | None = None
-    # Share of that other editor in the mean.
+    # Weight of that other editor in the average.
     average_share: float = 0.5
-    # Dataset (folder, file or Hub id) whose training images decide how strong an edit of intensity 1 is. An attribute's
-    # strength rises, up to --max_strength, where the accuracy gained outweighs unwanted changes.
+    # Dataset (folder, file or Hub id) on whose training images the strength of edits is tuned. An attribute's strength
+    # rises, up to --max_strength, if the accuracy gained outweighs unwanted changes.
     strengthen_on: str | None = None
     # Crop of that dataset's images.
     strengthen_crop: str = "auto"
-    # Points of edit accuracy that one point of preservation error costs.
+    # Points of edit accuracy that outweigh one point of preservation error.
     preservation_price: float = 3.0
-    # Points of edit accuracy that ten points of realism (KID x 1000) cost, where its package is installed.
+    # Points of edit accuracy that outweigh ten points of realism (KID x 1000), if its package is installed.
     realism_price: float = 1.0
-    # Points of edit accuracy that .01 of identity distance costs, where its packages are installed.
+    # Points of edit accuracy that outweigh .01 of identity distance, if its packages are installed.
     identity_price: float = 1.0
     # Upper limit of every attribute's strength, at most 1.15.
     max_strength: float = MAX_STRENGTH
-    # Lower limits for single attributes, as NAME LIMIT pairs. The classifier may reward worse pictures, such as ever
-    # paler skin.
+    # Smaller upper limits for single attributes, as NAME LIMIT pairs. The classifier may reward worse pictures, such as
+    # ever paler skin.
     strength_limits: dict[str, float] = field(default_factory=dict)
-    # Training images to measure on.
+    # Number of training images to measure on.
     strength_samples: int = 256
     # Also bundle the discriminator, so that others can continue the training.
     discriminator: bool = True
-    # Name that the card's usage lines show; by default the output folder.
+    # Name of the model in the card's code. Default: the output folder.
     name: str = ""
 
 

@@ -7,25 +7,21 @@ import json
 import shlex
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import DisallowNone, Positional, arg
 
-Model = Annotated[str | None, arg(help="Model folder or Hub id. Default: STGAN_MODEL, or the bundled model.")]
-YuNet = Annotated[Path | None, arg(help="YuNet detector file. Default: downloaded from the Hub if possible.")]
+says_default = partial(arg, help_behavior_hint="")  # for a help text that names the default itself
+Model = Annotated[str | None, says_default(help="Model folder or Hub id. Default: STGAN_MODEL, or the bundled model.")]
+YuNet = Annotated[Path | None, says_default(help="YuNet detector file. Default: downloaded from the Hub if possible.")]
 FaceNumber = Annotated[
-    int | None, arg(help="Which face, counted from 0 at the left. Default: the largest that can be edited.")
+    int | None, says_default(help="Which face, counted from 0 at the left. Default: the largest that can be edited.")
 ]
-Aligned = Annotated[
-    bool | None,
-    DisallowNone,  # a flag: --aligned or --no-aligned
-    arg(
-        help="Treat the whole photo as an aligned crop like CelebA's, without detecting a face. "
-        "Default: only for photos of 178x218 pixels."
-    ),
-]
+ALIGNED = "Treat the whole photo as an aligned face crop, like CelebA's. Default: only if it has 178x218 pixels."
+Aligned = Annotated[bool | None, DisallowNone, says_default(help=ALIGNED)]  # a flag: --aligned or --no-aligned
 
 SMALLEST_SIDE = 32  # pixels
 
@@ -36,7 +32,7 @@ def edit(
     remove: Annotated[tuple[str, ...], arg(help="Attributes to remove, such as Mustache.")] = (),
     out: Annotated[
         Path | None,
-        arg(help="File to write. Default: next to the photo, with -edited in its name; a PNG if the photo is a BMP."),
+        says_default(help="File to write. Default: beside the photo, with -edited in its name; PNG if that is a BMP."),
     ] = None,
     intensity: Annotated[float, arg(help="Strength of the edit: 1 is normal, 2 the maximum.")] = 1.0,
     model: Model = None,
@@ -44,7 +40,7 @@ def edit(
     aligned: Aligned = None,
     yunet: YuNet = None,
 ) -> None:
-    """Edit the face in a photo. The result has the size of the photo.
+    """Edit the face in a photo. The result is as large as the photo.
 
     Example: stgan edit me.jpg --add Eyeglasses Blond_Hair --remove No_Beard --intensity 1.2
     """
@@ -96,7 +92,7 @@ def sheet(
     aligned: Aligned = None,
     yunet: YuNet = None,
 ) -> None:
-    """Draw every single edit of a photo in one picture: each attribute added, or removed if the face has it."""
+    """Draw one picture of all edits of a photo: each attribute added, or removed if the face has it."""
     from PIL import Image
 
     from stgan.attributes import caption
@@ -119,10 +115,10 @@ def export(
     model: Model = None,
     format: Annotated[Literal["onnx"], arg(help="encode.onnx and decode.onnx; needs the extra onnx.")] = "onnx",
     output: Annotated[
-        Path | None, arg(help="Folder to write. Default: onnx, inside the model folder if the model is local.")
+        Path | None, says_default(help="Folder to write. Default: onnx, inside the model folder if the model is local.")
     ] = None,
 ) -> None:
-    """Export an editor for other runtimes. The result is compared with torch and agrees to 1e-4."""
+    """Export an editor for other runtimes. Its results are checked: they agree with torch to 1e-4."""
     from stgan.editor import default_model
     from stgan.export import export_onnx
 

@@ -48,7 +48,7 @@ Content = Path | bytes
 class Push:
     """The repository to push to, and how."""
 
-    # Repository: owner/name, or the name of one of your own.
+    # Repository: owner/name, or only the name of one of your own.
     repo: Positional[str]
     # Create the repository as private.
     private: bool = False
@@ -56,7 +56,7 @@ class Push:
     revision: str | None = None
     # Open a pull request instead of changing the repository.
     create_pr: bool = False
-    # List every file with its size and send nothing.
+    # List the files and their sizes, but send nothing.
     dry_run: bool = False
 
 
@@ -70,9 +70,9 @@ class PublishModel(Push):
 
 @dataclass
 class PublishSpace(Push):
-    """Assemble the demo as a Space, with only the files it needs, and push it."""
+    """Assemble the demo as a Space, with only the files that it needs, and push it."""
 
-    # Hub id of the model that the Space shows. If it is missing or cannot be loaded, the Space shows the bundled model.
+    # Hub id of the model that the Space shows. The bundled model is the default, and the fallback.
     model: str | None = None
     # Use ZeroGPU hardware instead of the free CPU.
     zero_gpu: bool = False

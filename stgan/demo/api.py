@@ -4,6 +4,7 @@ No schema is enforced on what arrives, so each endpoint checks its arguments bef
 """
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,7 +135,7 @@ def _check_intensity(intensity: object) -> None:
     """Refuse what is not a number: true would count as 1, and "1.2" would fail only after the edit."""
     rule = "intensity must be a number, or an object of attribute name to number"
     for attribute, value in intensity.items() if isinstance(intensity, dict) else [("", intensity)]:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not abs(value) <= sys.float_info.max:  # NaN, or a whole number too large for a float
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        if not abs(number) <= sys.float_info.max:  # no number, NaN, or a whole number too large for a float
             what = f"{attribute} is" if isinstance(intensity, dict) else "not"
             raise gr.Error(f"{rule}; {what} {json.dumps(value)}.")

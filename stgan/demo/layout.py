@@ -204,7 +204,7 @@ class Layout:
 
     def empty_values(self) -> Values:
         """Values of :attr:`visit` without a photo. The photo's own component stays: it may hold the next one."""
-        emptied = {"value": [], "interactive": False}
+        emptied: dict[str, Any] = {"value": [], "interactive": False}
         boxes = {box: gr.CheckboxGroup(choices=_choices(group), **emptied) for box, group in self.boxes.items()}
         return {
             self.subject: None, self.page_key: "", self.face_choice: gr.Radio(visible=False),

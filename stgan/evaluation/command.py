@@ -35,7 +35,7 @@ class Settings:
     model: str = ""
     # train, validation or test.
     split: str = "validation"
-    # Another judge than the model's own classifier: folder or Hub id.
+    # Classifier that judges the edits: folder or Hub id. Default: the model's own.
     classifier: str | None = None
     # Measure only this many images.
     max_samples: int | None = None
@@ -45,25 +45,25 @@ class Settings:
     batch_size: int = 64
     # Crop of the images, such as celeba, celebahq or center.
     crop: str = "auto"
-    # Also measure how edits look: realism, identity and skin.
+    # Also measure how edits look: realism, identity and skin tone.
     appearance: bool = True
-    # Dataset to edit for that, at most 1,000 images. Default: DATA.
+    # Dataset whose faces are edited to measure this, at most 1,000. Default: the first argument.
     faces: str | None = None
-    # Dataset whose training split shows real faces. Default: FACES.
+    # Dataset whose training split shows real faces to compare with. Default: that of --faces.
     real: str | None = None
-    # Dataset with a column of masks, such as CelebAMask-HQ, to measure the leak.
+    # Dataset with a column of masks, such as CelebAMask-HQ, to measure changes outside the edited region.
     masks: str | None = None
-    # Crop of these three. Default: that of DATA.
+    # Crop of the images of --faces, --real and --masks. Default: that of --crop.
     faces_crop: str | None = None
     # Also measure FID and KID by Inception: needs the extra fid and a download.
     fid: bool = False
-    # Folder for evaluation.json, evaluation.md and edits.png. The picture shows people of the dataset, and CelebA's may
-    # not be published.
+    # Folder for evaluation.json, evaluation.md and edits.png. The picture shows people of the dataset; pictures of
+    # CelebA may not be published.
     output: Path | None = None
     # Write the figures into the model folder's card.
     update_card: bool = False
-    # Markdown file that gets the means between its lines <!-- [/]stgan evaluate -->, or all tables between
-    # <!-- [/]stgan evaluate, tables -->.
+    # Markdown file to update: the means between its lines <!-- stgan evaluate --> and <!-- /stgan evaluate -->, or
+    # all tables between those of "stgan evaluate, tables".
     document: Path | None = None
     # cpu, cuda, … Default: the GPU if there is one.
     device: str | None = None

@@ -8,6 +8,7 @@ number of images, and an editor that changes nothing scores what the unedited ha
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +100,7 @@ def inception_distances(
     real, before, after = (torch.cat(part).double().cpu().clone() for part in (of_real, of_before, of_after))
 
     def distances(features: Tensor) -> tuple[float, float]:
-        given = nn.Identity()  # FID and KID share features that were extracted once
+        given: Any = nn.Identity()  # FID and KID share features that were extracted once
         given.num_features = features.shape[1]
         fid = FrechetInceptionDistance(feature=given).set_dtype(torch.float64)
         kid = KernelInceptionDistance(feature=given, subset_size=min(KID_SUBSET, half))

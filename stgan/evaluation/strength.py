@@ -50,7 +50,7 @@ def measured_strengths(
         samples: images to edit.
         prices: of what edits disturb. Realism and identity count if their packages are installed.
         highest: upper limit of every strength.
-        limits: lower limits of single attributes.
+        limits: smaller upper limits of single attributes.
 
     Raises:
         DataError: there is no such dataset.

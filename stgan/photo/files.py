@@ -291,8 +291,8 @@ def _fitting(image: Image.Image, file_format: str) -> Image.Image:
         info.pop("transparency", None)
         result = image.convert("RGBA")
         if "RGBA" not in modes:
-            white = Image.new("RGBA", image.size, "white")
-            result = Image.alpha_composite(white, result).convert("L" if image.mode in ("L", "LA") else "RGB")
+            background = Image.new("RGBA", image.size, "white")
+            result = Image.alpha_composite(background, result).convert("L" if image.mode in ("L", "LA") else "RGB")
     else:
         for key in ("transparency", "icc_profile"):
             info.pop(key, None)
