@@ -108,7 +108,7 @@ def split_section(document: Path, name: str) -> tuple[str, str, str]:
     text = document.read_text(encoding="utf-8") if document.is_file() else ""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise ValueError(f"{document} needs {begin} and, below it, {end}: the text between them is replaced.")
+        raise ValueError(f"{document} needs {begin} and, below it, {end}. The text between them is replaced.")
     before, rest = text.split(begin)
     section, after = rest.split(end)
     return before + begin, section.strip(), end + after

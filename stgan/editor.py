@@ -327,8 +327,9 @@ class FaceEditor:
             # draw would count as a change there.
             share = region.float().cpu().numpy()[..., None]
             reconstruction = prepared.crop + share * (reconstruction - prepared.crop)
-        mask, hair = (None if each is None else each.float().cpu().numpy() for each in (mask, hair))
-        return paste_edit(prepared.photo.rgb, prepared.alignment, reconstruction, _to_levels(edited), mask, hair=hair)
+        masks = [None if each is None else each.float().cpu().numpy() for each in (mask, hair)]
+        photo = prepared.photo.rgb
+        return paste_edit(photo, prepared.alignment, reconstruction, _to_levels(edited), masks[0], hair=masks[1])
 
     def _recoloured_hair(self, prepared: PreparedFace, changed: Collection[str]) -> Tensor | None:
         """Where an edit of these attributes does nothing but give hair another colour (S, S); None if it gives none."""

@@ -172,7 +172,7 @@ def test_a_bad_photo_is_answered_in_plain_words(client, tmp_path):
     Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     Image.new("L", (5200, 5000)).save(tmp_path / "large.png")
-    few = "ask /edit for those that you want, or send a photo of 25 megapixels at most"
+    few = "Request single edits from /edit, or send a photo of at most 25 megapixels"
     with pytest.raises(Exception, match="No face was found"):
         request(client, tmp_path / "grey.png", api_name="/attributes")
     with pytest.raises(Exception, match=r"^broken\.jpg is not a picture that can be read"):

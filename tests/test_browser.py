@@ -138,13 +138,13 @@ def test_a_hair_colour_replaces_another_and_versions_lead_back(page):
     page.get_by_role("checkbox", name=re.compile("^Blond hair")).check()
     second = wait_for_another(page, first)
     playwright.expect(page.get_by_role("checkbox", name=re.compile("^Brown hair"))).not_to_be_checked()
-    playwright.expect(page.get_by_text("gave way")).to_be_visible()
+    playwright.expect(page.get_by_text("cannot be combined")).to_be_visible()
     page.locator("#versions button").nth(1).click()
     wait_for_another(page, second)
     playwright.expect(page.get_by_role("checkbox", name=re.compile("^Brown hair"))).to_be_checked()
     playwright.expect(page.locator("#versions button")).to_have_count(3)
     third = addresses(page)
-    page.get_by_role("button", name="Reset: as in the photo").click()
+    page.get_by_role("button", name="Reset to the original").click()
     before, after = wait_for_another(page, third)
     difference = np.asarray(read(page, before)).astype(int) - np.asarray(read(page, after)).astype(int)
     assert np.abs(difference).max() == 0
@@ -189,12 +189,12 @@ def test_a_click_while_another_photo_opens_edits_neither(page, portrait):
 
 def test_a_picture_by_degrees_sets_its_slider(page):
     before = addresses(page)
-    page.get_by_role("tab", name="One edit by degrees").click()
+    page.get_by_role("tab", name="One attribute in steps").click()
     page.wait_for_selector("#degrees img")
     assert page.locator("#degrees button").count() == 7
     page.locator("#degrees button").first.click()
     wait_for_another(page, before)
-    page.get_by_text("Each attribute by itself").click()
+    page.get_by_text("One slider per attribute").click()
     playwright.expect(page.get_by_label("number input for Young")).to_have_value("-1.5")
 
 
@@ -228,7 +228,7 @@ def test_nothing_of_the_photo_before_stays_on_the_page(page, portrait):
     page.get_by_role("tab", name="Animation").click()
     page.get_by_role("button", name="Animate this edit").click()
     page.wait_for_selector("#animation img")
-    page.get_by_role("tab", name="One edit by degrees").click()
+    page.get_by_role("tab", name="One attribute in steps").click()
     pictures = page.locator("#degrees img")
     pictures.first.wait_for()
     before = pictures.first.get_attribute("src")
@@ -237,7 +237,7 @@ def test_nothing_of_the_photo_before_stays_on_the_page(page, portrait):
     playwright.expect(pictures.first).not_to_have_attribute("src", before, timeout=PATIENCE)
     page.get_by_role("tab", name="Animation").click()
     playwright.expect(page.locator("#animation img")).to_have_count(0)
-    page.get_by_role("tab", name="One edit by degrees").click()
+    page.get_by_role("tab", name="One attribute in steps").click()
     page.get_by_role("button", name="Remove Image").click()
     playwright.expect(pictures).to_have_count(0, timeout=PATIENCE)
 
@@ -264,6 +264,6 @@ def test_nothing_is_wider_than_a_phone(browser, demo_address, theme):
     page.wait_for_selector("#all-edits img", timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("#result").bounding_box()["width"] <= 390
-    page.get_by_role("button", name="Reset: as in the photo").scroll_into_view_if_needed()
+    page.get_by_role("button", name="Reset to the original").scroll_into_view_if_needed()
     playwright.expect(page.locator("#result")).to_be_in_viewport(ratio=0.9)  # beside the boxes that change it
     page.close()

@@ -95,7 +95,7 @@ def test_without_a_certificate_nothing_is_signed(monkeypatch):
 @pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize(
     ("name", "value", "message"),
-    [("KEY", "", "both"), ("KEY", "/nowhere.pem", "cannot be read"), ("ALG", "es999", "do not sign as es999")],
+    [("KEY", "", "both"), ("KEY", "/nowhere.pem", "cannot be read"), ("ALG", "es999", "cannot sign with es999")],
 )
 def test_a_signer_that_cannot_sign_stops_the_demo_from_starting(monkeypatch, name, value, message):
     monkeypatch.setenv(f"STGAN_C2PA_{name}", value)

@@ -191,7 +191,7 @@ def test_private_branch_and_pull_request(hub, folder):
 
 def test_a_public_repository_is_not_taken_for_a_private_one(hub, folder):
     publish(PublishModel(MODEL, folder=folder))
-    with pytest.raises(HubError, match="already and public"):
+    with pytest.raises(HubError, match="already exists and is public"):
         publish(PublishModel(MODEL, private=True, folder=folder))
 
 
@@ -202,9 +202,9 @@ def test_a_public_repository_is_not_taken_for_a_private_one(hub, folder):
         (EXPIRED_TOKEN, MODEL, None, "may have expired"),
         (READ_TOKEN, MODEL, None, "may not write"),
         (TOKEN, "another/stgan-tiny", None, "may not write"),
-        (TOKEN, MODEL, Failure("POST", "/commit/", 404), "check the names"),
-        (TOKEN, MODEL, Failure("POST", "/commit/", 409), "at the same moment"),
-        (TOKEN, MODEL, Failure("POST", "/commit/", 500), r"cannot answer just now \(500\)"),
+        (TOKEN, MODEL, Failure("POST", "/commit/", 404), "Check the names"),
+        (TOKEN, MODEL, Failure("POST", "/commit/", 409), "at the same time"),
+        (TOKEN, MODEL, Failure("POST", "/commit/", 500), r"could not answer \(500\)"),
         (TOKEN, MODEL, Failure("POST", "/api/repos/create", 0), "connection to the Hub was lost"),
         (TOKEN, "not/a/name", None, "not/a/name"),
     ],

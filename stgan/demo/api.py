@@ -30,12 +30,12 @@ class Endpoints:
     studio: Studio
 
     def attributes(self, photo: gr.FileData, face: int | None = None, aligned: bool = False) -> dict[str, float]:
-        """Tell which facial attributes the model sees in a photo: the probability of each one that can be edited.
+        """Return the probability of each facial attribute in a photo, for all attributes that can be edited.
 
         Args:
             photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
-            face: which face, counted from 0 at the left; without it the largest one that can be edited.
-            aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
+            face: number of the face, counted from 0 at the left. Default: the largest that can be edited.
+            aligned: treat the whole photo as a face crop like CelebA's, without detecting a face.
         """
         return self._prepared(photo, face, aligned).probabilities
 
@@ -52,12 +52,12 @@ class Endpoints:
 
         Args:
             photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB).
-            changes: attribute name to wanted value, such as {"Eyeglasses": true, "Young": false}.
-            intensity: 1 is a plain edit, more is stronger, up to 2; past 1.5 faces suffer. Or an object of attribute
-                name to intensity.
-            source: corrections to what the model sees in the photo, attribute name to value.
-            face: which face, counted from 0 at the left; without it the largest one that can be edited.
-            aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
+            changes: object of attribute name to requested value, such as {"Eyeglasses": true, "Young": false}.
+            intensity: 1 is normal, 2 the maximum; above 1.5 faces look distorted. Or an object of attribute name to
+                intensity.
+            source: corrections to what the model sees in the photo: object of attribute name to true value.
+            face: number of the face, counted from 0 at the left. Default: the largest that can be edited.
+            aligned: treat the whole photo as a face crop like CelebA's, without detecting a face.
         """
         _check_labels("changes", changes)
         _check_labels("source", source or {})
@@ -71,13 +71,13 @@ class Endpoints:
     def edit_all(
         self, photo: gr.FileData, intensity: float = 1.0, face: int | None = None, aligned: bool = False
     ) -> dict[str, gr.FileData]:
-        """Edit each attribute of a face by itself, added if it is missing and else removed: one edited photo for each.
+        """Edit each attribute of a face alone, and return one photo for each: added if the face lacks it, else removed.
 
         Args:
             photo: image file (JPEG, PNG, WebP, TIFF or BMP, up to 50 MB and 25 megapixels).
-            intensity: 1 is a plain edit, more is stronger, up to 2; past 1.5 faces suffer.
-            face: which face, counted from 0 at the left; without it the largest one that can be edited.
-            aligned: take the whole photo as a face crop like CelebA's instead of looking for faces.
+            intensity: 1 is normal, 2 the maximum; above 1.5 faces look distorted.
+            face: number of the face, counted from 0 at the left. Default: the largest that can be edited.
+            aligned: treat the whole photo as a face crop like CelebA's, without detecting a face.
         """
         _check_intensity(intensity)
         prepared = self._prepared(photo, face, aligned, MOST_FOR_ALL)
@@ -98,8 +98,8 @@ class Endpoints:
             height, width = source.rgb.shape[:2]
             if most_pixels is not None and height * width > most_pixels:
                 raise gr.Error(
-                    f"All edits of a photo of {width}x{height} pixels would take minutes: ask /edit for those that you "
-                    f"want, or send a photo of {most_pixels // 1_000_000} megapixels at most."
+                    f"Editing every attribute of a photo of {width}x{height} pixels would take minutes. Request single "
+                    f"edits from /edit, or send a photo of at most {most_pixels // 1_000_000} megapixels."
                 )
             return self.studio.prepare(source, face, aligned or looks_aligned(source.rgb.shape))
 

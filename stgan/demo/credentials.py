@@ -67,7 +67,7 @@ class Credentials:
             return c2pa.Signer.from_info(c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None))
         except (c2pa.C2paError, ValueError) as error:
             raise CredentialsError(
-                f"STGAN_C2PA_CERT and STGAN_C2PA_KEY do not sign as {self.algorithm}: {error}"
+                f"STGAN_C2PA_CERT and STGAN_C2PA_KEY cannot sign with {self.algorithm}: {error}"
             ) from error
 
 

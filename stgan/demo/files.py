@@ -9,7 +9,7 @@ import gradio as gr
 
 PREFIX = "stgan-"  # of the folder of each file that the demo writes; the folder of an upload is hexadecimal
 FRAMED = "stgan-framed-faces.jpg"  # name of the file that the page shows as the photo
-DELETED = "Photos are deleted after about an hour, and this one is gone: please open it again."
+DELETED = "This photo is no longer here: photos are deleted after about an hour. Please open it again."
 NOT_UPLOADED = "photo must be a file uploaded to this demo: open it on the page, or upload it and give its path."
 
 

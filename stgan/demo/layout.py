@@ -15,15 +15,15 @@ FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
 INTRODUCTION = """
 # Edit a face, tick a box
 
-Drop in a photo. The boxes show what the model sees in the face. Tick or untick one, and only that part of the photo
-changes, at its full size.
+Drop in a photo. The boxes show what the model sees in the face. Tick or untick one to change only that part of the
+photo, at full size.
 """
 
 NOTES = """
-**Please edit only people who agree to it**, and say that a picture is edited where you show it; its file says so too.
+**Please edit only people who agree to it.** Where you show an edited picture, say that it is edited; its file says so
+too.
 
-- **Kept:** for about an hour. Uploads and results stay on this machine and are then deleted; nothing is flagged or
-  logged.
+- **Privacy:** uploads and results stay on this machine and are deleted after about an hour. Nothing is logged.
 """
 
 OF_CELEBA = """
@@ -125,23 +125,25 @@ class Layout:
         self.view = gr.Radio([FACE_VIEW, PHOTO_VIEW], value=FACE_VIEW, label="View", show_label=False, container=False)
 
     def _add_controls(self, names: Sequence[str]) -> None:
-        gr.Markdown("The percentages say how sure the model is that the photo shows it. Your edits do not change them.")
+        gr.Markdown(
+            "The percentages show how sure the model is that the photo has an attribute. Editing does not change them."
+        )
         self.boxes = {
             gr.CheckboxGroup(_choices(group), label=heading, interactive=False): group
             for heading, group in grouped(names).items()
         }
         info = "1 is normal, 1.5 is strong."
         self.intensity = gr.Slider(0.0, 1.5, value=INTENSITY, step=0.05, label="Intensity", info=info)
-        self.reset_button = gr.Button("Reset: as in the photo", size="sm")
-        with gr.Accordion("Each attribute by itself", open=False):
-            gr.Markdown("0 leaves it to its box; above 0 more of it, below 0 less.")
+        self.reset_button = gr.Button("Reset to the original", size="sm")
+        with gr.Accordion("One slider per attribute", open=False):
+            gr.Markdown("At 0 the box decides. Above 0 the face gets more of the attribute, below 0 less.")
             sliders = [gr.Slider(-1.5, 1.5, value=0.0, step=0.05, label=short_name(name)) for name in names]
             self.shifts = dict(zip(sliders, names, strict=True))
-        info = "The photo is a face crop like CelebA's: no face is detected in it."
+        info = "Treat the whole photo as a face crop like CelebA's, without detecting a face."
         self.aligned = gr.Checkbox(label="Already aligned", info=info)
 
     def _add_versions(self) -> None:
-        gr.Markdown("Versions: click one to go back to it.")
+        gr.Markdown("Versions: click one to return to it.")
         self.versions = gr.Gallery(label="Versions", elem_id="versions", **THUMBNAILS)
         with gr.Row(elem_id="take"):
             look: dict[str, Any] = {"show_label": False, "container": False, "min_width": 190}
@@ -151,23 +153,23 @@ class Layout:
 
     def _add_tabs(self, names: Sequence[str]) -> None:
         with gr.Tab("All edits at a glance"):
-            gr.Markdown("Each attribute changed alone. Click one to apply it, again to take it back.")
+            gr.Markdown("Each picture changes one attribute. Click one to apply the change, and again to undo it.")
             self.gallery = gr.Gallery(label="All edits", elem_id="all-edits", **THUMBNAILS)
-        with gr.Tab("One edit by degrees") as self.strip_tab:
+        with gr.Tab("One attribute in steps") as self.strip_tab:
             self.attribute = gr.Dropdown(
                 _choices(names), value=names[-1], label="Attribute",
-                info="Less of it to the left, more to the right. Click one to apply it.",
+                info="Less on the left, more on the right. Click a picture to apply it.",
             )  # fmt: skip
-            self.strip = gr.Gallery(label="Degrees", elem_id="degrees", **THUMBNAILS)
+            self.strip = gr.Gallery(label="Steps", elem_id="degrees", **THUMBNAILS)
         with gr.Tab("Animation"):
             self.animate_button = gr.Button("Animate this edit", size="sm")
             self.animation = gr.Image(
-                label="Photo to edit and back (WebP)", type="filepath", interactive=False, height=400,
+                label="From the photo to the edit and back (WebP)", type="filepath", interactive=False, height=400,
                 buttons=["download"], format="webp", elem_id="animation",
             )  # fmt: skip
         with gr.Tab("In code"):
             self.python_code = gr.Code(label="This edit in Python", language="python", interactive=False)
-            self.curl_code = gr.Code(label="This edit by curl, from this demo", language="shell", interactive=False)
+            self.curl_code = gr.Code(label="This edit with curl, using this demo", language="shell", interactive=False)
 
     def ticks_of(self, values: Values) -> list[str]:
         """Attributes whose boxes are ticked, in each group in the order of the clicks."""

@@ -96,7 +96,7 @@ class Listeners:
         answer: Values = {}
         cleared = [short_name(name) for name in ticks if name not in controls.ticks]
         if cleared:
-            gr.Info(f"{' and '.join(cleared)} gave way: one excludes the other.", duration=4)
+            gr.Info(f"Unticked {' and '.join(cleared)}: it cannot be combined with your choice.", duration=4)
             answer[layout.resolved_ticks] = (time.monotonic(), controls.ticks)  # the time makes each a new value
         if controls != current:
             history = self.studio.next_history(subject, history, controls)
@@ -167,7 +167,7 @@ class Listeners:
             raise gr.Error("Upload a photo first.")
         edit = history.now.request
         if not edit.changes:
-            raise gr.Error("Nothing is changed yet: tick a box first.")
+            raise gr.Error("There is no edit to animate yet: tick a box first.")
         steps = [edit.scaled(number / (ANIMATION_FRAMES - 1)) for number in range(ANIMATION_FRAMES)]
         path = self.studio.files.new("edit.webp")
         frames = self.studio.edit(subject.prepared.close_up(ANIMATION_SIDE), *steps)

@@ -122,7 +122,7 @@ class Version:
             return "Original"
         new = [caption(name, wanted) for name, wanted in changes.items() if before.changes.get(name) != wanted]
         undone = [caption(name, not wanted) for name, wanted in before.changes.items() if name not in changes]
-        return ", ".join([*new, *undone]) or "By another degree"
+        return ", ".join([*new, *undone]) or "Another intensity"
 
 
 @dataclass(frozen=True, eq=False)

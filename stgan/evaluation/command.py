@@ -142,7 +142,10 @@ def evaluate_folder(settings: Settings) -> Evaluation:
 def _check(settings: Settings) -> None:
     output, model = settings.output, Path(settings.model)
     if output is not None and Path(output).resolve().is_relative_to(model.resolve()):  # which publishing sends
-        raise ValueError(f"--output {output} is in the model's own folder, and the figure shows people: name another.")
+        raise ValueError(
+            f"--output {output} is in the model's own folder, which may be published, and the figure shows people: "
+            "choose another."
+        )
     check_measurement(settings.intensities, settings.batch_size)
     if settings.document is not None:
         _sections(Path(settings.document))

@@ -30,7 +30,9 @@ def explained(repo: str) -> Iterator[None]:
 def explanation(error: BaseException, repo: str) -> str:
     """The sentence for an error of huggingface_hub, which may be the cause of other errors."""
     if isinstance(error, LocalTokenNotFoundError):
-        return f"You are not logged in: run hf auth login with a token that may write ({TOKENS}), or set HF_TOKEN."
+        return (
+            f"You are not logged in: run hf auth login with a token that has write access ({TOKENS}), or set HF_TOKEN."
+        )
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, so nothing can be sent. Unset it to publish."
     if isinstance(error, HfHubHTTPError):
@@ -54,12 +56,12 @@ def _refusal(status: int, repo: str, error: HfHubHTTPError) -> str:
             "an organisation you belong to, or open a pull request with --create-pr."
         )
     if status == 404:
-        return f"The Hub has no {repo}, or not this revision, or hides it from your token: check the names."
+        return f"The Hub has no {repo} or no such revision, or your token has no access to it. Check the names."
     if status in (409, 412):
-        return f"Someone else changed {repo} at the same moment. Look at it, then run the same command again."
+        return f"Someone else changed {repo} at the same time. Check it, then run the same command again."
     if status == 429 or status >= 500:
         return (
-            f"The Hub cannot answer just now ({status}). Run the same command again in a few minutes; it sends only "
+            f"The Hub could not answer ({status}). Run the same command again in a few minutes; it sends only "
             "what is missing."
         )
     return f"The Hub refused the request ({error})."

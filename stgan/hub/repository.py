@@ -27,7 +27,9 @@ def full_name(api: HfApi, repo: str) -> str:
 def check_private(api: HfApi, repo: str, repo_type: str = "model") -> None:
     """Raise a TakenError where a repository that should be private is public."""
     if not api.repo_info(repo, repo_type=repo_type).private:
-        raise TakenError(f"{repo} is there already and public: make it private in its settings, or push it as is.")
+        raise TakenError(
+            f"{repo} already exists and is public: make it private in its settings, or push without the option."
+        )
 
 
 def list_files(api: HfApi, repo: str, repo_type: str = "model", revision: str | None = None) -> dict[str, RepoFile]:

@@ -44,20 +44,19 @@ KINDS = {
         pipeline_tag="image-classification",
         metrics=("accuracy",),
         use="editing",
-        missing="An editor needs it to see which attributes a face already has. Train one with "
+        missing="An editor needs one to see which attributes a face already has. Train one with "
         "train.py --model classifier and save it to classifier/.",
     ),
     "aligner": Kind(
-        "Finds out how a face lies in a roughly cropped square view, and whether there is a face at all. It returns "
-        "the similarity transform that brings the view into the frame of CelebA's aligned images. It was trained "
-        "without landmarks.",
+        "Estimates how a face lies in a rough square crop, and whether there is a face at all. It returns the "
+        "similarity transform that aligns the crop like CelebA's images. It was trained without landmarks.",
         tags=("face-alignment",),
         measure="benchmarks/alignment.py",
         use="editing",
     ),
     "parser": Kind(
-        "Says of each pixel of a face what it shows: background, skin, eyeglasses, eyes, brows, mouth, hair, hat, neck "
-        "or clothes. Edits then keep to the hair or the skin that a photograph shows.",
+        "Labels each pixel of a face: background, skin, eyeglasses, eyes, brows, mouth, hair, hat, neck or clothes. "
+        "With it, edits keep to the hair or the skin that a photograph shows.",
         tags=("face-parsing",),
         pipeline_tag="image-segmentation",
         metrics=("mean_iou",),

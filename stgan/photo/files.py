@@ -173,7 +173,7 @@ def _is_resolution(dpi: Any) -> bool:
 
 
 def _broken(name: str, error: Exception) -> PhotoError:
-    return PhotoError(f"{name} is broken ({error}). Copy it again, or open it in another program and save it anew.")
+    return PhotoError(f"{name} is broken ({error}). Copy it again, or open it in another program and save it again.")
 
 
 def _too_large(name: str) -> PhotoError:

@@ -39,7 +39,7 @@ def test_a_pushed_card_names_its_repository_and_records_of_earlier_weights_go(hu
     [
         ({"config.json": b'{"model_type": "bert"}', "model.safetensors": b"bert"}, {}, "taken by something else"),
         ({"weights.bin": b"work"}, {}, "taken by something else"),
-        ({}, {"hub_private": True}, "there already and public"),
+        ({}, {"hub_private": True}, "already exists and is public"),
     ],
 )
 def test_a_run_that_would_push_into_a_foreign_repository_does_not_start(files, options, message, hub, celeba, tmp_path):
@@ -69,7 +69,7 @@ def test_a_hub_repository_without_a_state_is_refused(hub, celeba, tmp_path):
     trained(celeba, tmp_path / "first", steps=2, push_to_hub="mine")
     with pytest.raises(CheckpointError, match="--push_state_every"):
         trained(celeba, tmp_path / "second", steps=2, resume_from_checkpoint="somebody/mine@main")
-    with pytest.raises(HubError, match="check the names"):
+    with pytest.raises(HubError, match="Check the names"):
         trained(celeba, tmp_path / "second", steps=2, resume_from_checkpoint="somebody/other@main")
 
 
