@@ -34,6 +34,24 @@ SPLIT_SIZES = {"train": 48, "valid": 12, "test": 8}
 HAIR = {"Black_Hair": (20, 18, 22), "Blond_Hair": (228, 196, 110), "Brown_Hair": (104, 66, 40)}
 
 
+# The slowest files, which start first. The files of a group share a process and its fixtures; so does each other file.
+SLOWEST = {
+    "demo": ("test_browser.py", "test_app.py", "test_request.py"),
+    "export": ("test_export.py",),
+    "processes": ("test_processes.py",),
+    "stopping": ("test_stopping.py",),
+}
+GROUPS = {file: group for group, files in SLOWEST.items() for file in files}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    order = [*SLOWEST, None]
+    items.sort(key=lambda item: order.index(GROUPS.get(item.path.name)))  # keeps the order within a group
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(GROUPS.get(item.path.name, item.path.name)))
+
+
 def pytest_unconfigure():
     shutil.rmtree(CACHE, ignore_errors=True)
 
