@@ -2,11 +2,11 @@
 
 import itertools
 
-import datasets
 import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from numbered_data import write_images
 
 from stgan import STGAN, AttributeClassifier, FaceEditor
 from stgan.attributes import (
@@ -186,23 +186,13 @@ def test_names_that_exclude_each_other_through_others_are_one_group():
 # ------------------------------------------------------------------------------------------------- a 14th attribute
 
 
-def write_freckled(folder, faces):
-    """The made-up faces with one label that neither CelebA nor the table knows."""
-    folder.mkdir()
-    for split in ("train", "valid"):
-        images = faces[split].images
-        columns = {"image": [{"bytes": data, "path": f"{i:06}.jpg"} for i, data in enumerate(images)]}
-        columns |= {"Freckles": [i % 3 == 0 for i in range(len(images))]}
-        columns |= {"Eyeglasses": [labels["Eyeglasses"] for labels in faces[split].labels]}
-        table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
-        table.to_parquet(str(folder / f"{split}-00000-of-00001.parquet"))
-    return folder
-
-
 def test_an_attribute_without_a_row_trains_edits_and_has_a_caption(faces, astronaut, tmp_path):
-    names = ("Eyeglasses", "Freckles")
-    data = write_freckled(tmp_path / "data", faces)
-    words = f"""--dataset {data} --output_dir {tmp_path / "run"} --attributes {" ".join(names)} --total_images 8
+    names = ("Eyeglasses", "Freckles")  # which neither CelebA nor the table knows
+    for split in ("train", "valid"):
+        glasses = [labels["Eyeglasses"] for labels in faces[split].labels]
+        freckles = [number % 3 == 0 for number in range(len(glasses))]
+        write_images(tmp_path, faces[split].images, split=split, Eyeglasses=glasses, Freckles=freckles)
+    words = f"""--dataset {tmp_path} --output_dir {tmp_path / "run"} --attributes {" ".join(names)} --total_images 8
         --batch_size 4 --image_size 32 --width 4 --layers 3 --stu_layers 2 --use_regions
         --discriminator_width 4 --dataloader_num_workers 0 --max_validation_samples 4
         --mixed_precision no --report_to none"""

@@ -54,11 +54,7 @@ def test_edit_writes_what_the_library_returns(stgan, photo, editor):
     assert written.endswith("portrait-edited.png")
     expected = editor.edit(photo, {"Eyeglasses": True, "Bangs": True, "Young": False}, 1.3)
     assert np.array_equal(np.asarray(Image.open(written)), np.asarray(expected))
-
-
-def test_an_edited_file_says_that_it_was_edited(stgan, photo, tmp_path):
-    stgan("edit", photo, "--add", "Eyeglasses", "--out", tmp_path / "out.png")
-    assert "+Eyeglasses" in str(Image.open(tmp_path / "out.png").info)
+    assert "+Eyeglasses" in str(Image.open(written).info)
 
 
 def test_attributes_prints_what_the_library_says(stgan, photo, editor):
@@ -66,15 +62,11 @@ def test_attributes_prints_what_the_library_says(stgan, photo, editor):
     assert printed == pytest.approx(editor.attributes(photo), abs=1e-6)
 
 
-def test_attributes_lists_every_name_for_people(stgan, photo):
-    lines = stgan("attributes", photo).splitlines()
-    assert len(lines) == 13
-    assert all("%" in line for line in lines)
-
-
 def test_attributes_marks_those_that_pass_the_classifiers_thresholds(stgan, photo, editor):
     prepared = editor.prepare(photo)
-    marked = {line[1:].split()[0]: line[0] == "x" for line in stgan("attributes", photo).splitlines()}
+    lines = stgan("attributes", photo).splitlines()
+    assert all("%" in line for line in lines)
+    marked = {line[1:].split()[0]: line[0] == "x" for line in lines}
     assert marked == prepared.label_dict()
     assert len(set(marked.values())) == 2
 

@@ -1,12 +1,11 @@
 """``stgan evaluate`` on a model folder: what it measures, what it writes, and what it refuses before the work."""
 
-import io
 import json
 import shutil
 
-import pandas as pd
 import pytest
 from editors import ATTRIBUTES, SIZE, people, tiny_classifier, tiny_generator
+from numbered_data import write_images
 from PIL import Image
 from test_identity import MeanRecognition
 from test_realism import Colours
@@ -29,15 +28,8 @@ def dataset_folder(tmp_path):
     """Parquet with noise for faces."""
     images, labels = people(8)
     columns = {name: labels[:, k].bool().tolist() for k, name in enumerate(ATTRIBUTES)}
-    files = []
-    for image in images:
-        encoded = io.BytesIO()
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(encoded, "PNG")
-        files.append({"bytes": encoded.getvalue(), "path": None})
-    folder = tmp_path / "data"
-    folder.mkdir()
-    pd.DataFrame({"image": files, **columns}).to_parquet(folder / VALIDATION)
-    return folder
+    (tmp_path / "data").mkdir()
+    return write_images(tmp_path / "data", images.permute(0, 2, 3, 1).numpy(), split="validation", **columns)
 
 
 def settings(model, data, **more):

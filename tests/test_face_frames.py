@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from numbered_data import encoded, write_images
+from numbered_data import write_images
 from PIL import Image
 from scripts import load_script
 
@@ -227,15 +227,6 @@ def test_photographs_of_which_more_than_half_show_no_face_stop_the_run(photograp
 def test_the_crop_needs_what_locates_faces():
     with pytest.raises(DataError, match="'face' needs a model that locates faces"):
         Preprocess(32, "face")
-
-
-def test_frames_multiply_as_matrices(tmp_path, astronaut):
-    """What is kept of a similarity is the whole of it."""
-    frames = FaceFrames(marked, "a", tmp_path)
-    data = encoded(Image.fromarray(astronaut[:20, :20]))
-    found = frames.find(data, astronaut)
-    assert np.array_equal(found, marked(astronaut))
-    assert np.allclose(as_3x3(found) @ as_3x3(cv2.invertAffineTransform(found)), np.eye(3))
 
 
 def test_the_benchmark_compares_the_located_crop_with_the_fixed_one(astronaut, model_folder, tmp_path, capsys):

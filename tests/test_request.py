@@ -16,10 +16,6 @@ LABELS = {name: name in ("Bangs", "Brown_Hair", "Young") for name in NAMES}
 OWN = [name for name, present in LABELS.items() if present]
 
 
-def test_untouched_controls_ask_for_nothing():
-    assert EditRequest.from_controls(LABELS, OWN, 1.25, dict.fromkeys(NAMES, 0.0)).changes == {}
-
-
 def test_ticks_ask_for_what_differs_from_the_face():
     request = EditRequest.from_controls(LABELS, ["Bangs", "Brown_Hair", "Eyeglasses"], 1.25)
     assert request == EditRequest({"Eyeglasses": True, "Young": False}, 1.25)

@@ -196,15 +196,6 @@ def test_regions_need_labels_given_as_differences(capsys):
         assert "--no_use_regions" in capsys.readouterr().err
 
 
-def test_an_option_overrides_its_recipe_and_nothing_else():
-    for model in ("stgan", "attgan", "stargan", "classifier"):
-        for recipe in ("fast", "paper"):
-            defaults = recipe_defaults(model, recipe)
-            chosen = parse(arguments(model=model, recipe=recipe, batch_size=7, attributes=("Male",)))
-            different = {name for name, value in chosen.flat().items() if value != defaults.flat()[name]}
-            assert different == {"batch_size", "attributes"}
-
-
 def test_stargans_recipe_weighs_a_sum_over_attributes_as_its_paper_does():
     config = recipe_defaults("stargan", "paper")
     logits, labels = torch.randn(16, 13), torch.randint(0, 2, (16, 13)).float()
