@@ -101,6 +101,10 @@ def test_another_face_can_be_edited(stgan, editor, astronaut, tmp_path):
         (("edit", "{photo}", "--add", "Glasses"), "Did you mean Eyeglasses"),
         (("edit", "{photo}", "--add", "Male", "--model", "nowhere/nothing/at-all"), "nowhere/nothing/at-all"),
         (("evaluate", "{photo}"), "No dataset at"),
+        *(
+            (("sheet", "{photo}", *words), "A sheet needs --columns 1 or more")
+            for words in (("--columns", 0), ("--columns", -1), ("--side", 0))
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(stgan, photo, arguments, message):
@@ -146,12 +150,6 @@ def test_a_file_that_cannot_be_written_is_named_before_the_work(stgan, photo, mo
     monkeypatch.setattr(cli, "_editor", lambda *_: pytest.fail("it began to work"))
     with pytest.raises(SystemExit, match=message):
         stgan(command[0], photo, *command[1:], "--out", photo.parent / out)
-
-
-@pytest.mark.parametrize("arguments", [("--columns", 0), ("--columns", -1), ("--side", 0)])
-def test_a_sheet_without_columns_or_pictures_is_refused(stgan, photo, arguments):
-    with pytest.raises(SystemExit, match="A sheet needs --columns 1 or more"):
-        stgan("sheet", photo, *arguments)
 
 
 @pytest.mark.parametrize(("flags", "wanted"), [((), None), (("--aligned",), True), (("--no-aligned",), False)])

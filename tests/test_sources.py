@@ -94,15 +94,19 @@ def test_the_tables_of_a_download_are_found_as_csv_in_a_folder_too(name, celeba_
         open_split(tmp_path, "train")
 
 
-@pytest.mark.parametrize("source", ["/nowhere", "./nowhere", "nowhere", "~/nowhere"])
-def test_a_dataset_that_is_nowhere_says_what_could_be_given(source):
-    with pytest.raises(DataError, match=r"owner/name.*train-\*\.parquet.*list_attr_celeba"):
-        open_split(source, "train")
-
-
-def test_a_hub_dataset_out_of_reach_says_what_to_check():
-    with pytest.raises(DataError, match="'nobody/nothing' could not be opened.*hf auth login"):
-        open_split("nobody/nothing", "train")
+def test_a_dataset_that_cannot_be_opened_says_why_and_what_could_be_given(numbered, tmp_path):
+    (tmp_path / "empty").mkdir()
+    datasets.Dataset.from_dict({"a": [1], "b": [2]}).to_parquet(str(tmp_path / "train.parquet"))
+    nowhere = ("/nowhere", "./nowhere", "nowhere", "~/nowhere")
+    for source, split, message in (
+        *((path, "train", r"owner/name.*train-\*\.parquet.*list_attr_celeba") for path in nowhere),
+        ("nobody/nothing", "train", "'nobody/nothing' could not be opened.*hf auth login"),
+        (tmp_path / "empty", "train", "no Parquet files"),
+        (numbered, "validation", "no split 'validation'; the dataset has train"),
+        (tmp_path, "train", "no image column; its columns are a, b"),
+    ):
+        with pytest.raises(DataError, match=message):
+            open_split(source, split)
 
 
 def test_of_a_hub_dataset_only_the_wanted_splits_files_are_read(numbered, tmp_path):
@@ -128,22 +132,6 @@ def test_of_a_hub_dataset_only_the_wanted_splits_files_are_read(numbered, tmp_pa
     assert result.stdout.splitlines() == [" ".join(map(str, range(24, 48)))] * 2, result.stderr
     assert hub.asked("GET", "/resolve/.*valid-0.parquet") >= 2
     assert not hub.asked("GET", "/resolve/.*train-0.parquet")
-
-
-def test_an_empty_folder_is_no_dataset(tmp_path):
-    with pytest.raises(DataError, match="no Parquet files"):
-        open_split(tmp_path, "train")
-
-
-def test_a_split_that_is_missing_names_those_that_are_there(numbered):
-    with pytest.raises(DataError, match="no split 'validation'; the dataset has train"):
-        open_split(numbered, "validation")
-
-
-def test_a_dataset_without_images_names_its_columns(tmp_path):
-    datasets.Dataset.from_dict({"a": [1], "b": [2]}).to_parquet(str(tmp_path / "train.parquet"))
-    with pytest.raises(DataError, match="no image column; its columns are a, b"):
-        open_split(tmp_path, "train")
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["memory", "stream"])
