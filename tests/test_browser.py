@@ -50,13 +50,11 @@ def is_local(url: str) -> bool:
 
 
 def addresses(page) -> tuple[str, str]:
-    """Of the pictures before and after."""
     pictures = page.locator("#result img")
     return pictures.first.get_attribute("src"), pictures.last.get_attribute("src")
 
 
 def wait_for_another(page, before):
-    """Wait until the picture differs from the one in ``before``."""
     for _ in range(PATIENCE // 50):
         if page.locator("#result img").count() and addresses(page)[1] != before[1]:
             return addresses(page)

@@ -10,9 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
+from test_inception import Means
 
 from stgan import FaceEditor, cli
 from stgan import editor as editing
@@ -27,13 +26,6 @@ from stgan.evaluation.tables import comparison_table
 from stgan.models import STGAN, AttributeClassifier, load_companion, load_generator
 
 ROOT = Path(__file__).parent.parent
-
-
-class Colours(nn.Module):
-    """Stands in for Inception: mean and spread of each colour."""
-
-    def forward(self, images):
-        return torch.cat([images.float().mean((2, 3)), images.float().std((2, 3))], 1) / 32
 
 
 @pytest.fixture
@@ -184,7 +176,7 @@ def test_evaluate_measures_the_split_it_is_given(stgan, celeba, tmp_path, monkey
     STGAN(("Eyeglasses", "Male"), 32, width=4, layers=3, stu_layers=2, soft_mask=True).save_pretrained(model)
     AttributeClassifier(("Eyeglasses", "Male"), 32, width=4).save_pretrained(model / "classifier")
     document.write_text("<!-- stgan evaluate -->\n<!-- /stgan evaluate -->\n", encoding="utf-8")
-    monkeypatch.setattr(evaluating, "inception", lambda: Colours())
+    monkeypatch.setattr(evaluating, "inception", lambda: Means())
     printed = stgan(
         "evaluate", celeba, "--model", model, "--split", "test", "--max-samples", 6, "--intensities", 0.5, 1.5,
         "--batch-size", 4, "--crop", "center", "--device", "cpu", "--output", out, "--update-card",
@@ -202,7 +194,7 @@ def test_evaluate_measures_the_split_it_is_given(stgan, celeba, tmp_path, monkey
     for intensity, scores in expected.to_dict()["edits"].items():
         assert record["edits"][intensity]["accuracy"] == pytest.approx(scores["accuracy"])
         assert record["edits"][intensity]["distance"] == pytest.approx(scores["distance"], abs=1e-3)
-    real = inception_distances(generator, data.images, data.labels, extractor=Colours())
+    real = inception_distances(generator, data.images, data.labels, extractor=Means())
     assert record["fid"] == pytest.approx(real.to_dict(), rel=1e-4, abs=1e-4)
     assert real.to_markdown() in (out / "evaluation.md").read_text(encoding="utf-8")
     people = varied_people(data.labels, evaluating.FIGURE_PEOPLE)
@@ -224,7 +216,7 @@ def test_what_an_evaluation_lacks_is_said_before_the_work(stgan, celeba, model_f
         (few, "at least 4 images, not 3"),
     ]:
         with monkeypatch.context() as patched:
-            patched.setattr(evaluating, "inception", lambda: Colours())
+            patched.setattr(evaluating, "inception", lambda: Means())
             with pytest.raises(SystemExit, match=message):
                 stgan("evaluate", celeba, *arguments)
     monkeypatch.setitem(sys.modules, "torchmetrics.image.fid", None)

@@ -12,8 +12,7 @@ from PIL import Image
 
 import stgan.cli
 from stgan import FaceEditor
-from stgan.editor import BUNDLED
-from stgan.models import STGAN, ModelFolderError, load_companion
+from stgan.models import STGAN, ModelFolderError
 from stgan.models.regions import attribute_regions
 from stgan.photo.detect import FaceDetector
 from stgan.photo.face import Face, FaceError
@@ -73,7 +72,6 @@ def test_photos_of_several_edits_equal_the_single_ones(editor, prepared):
 
 
 def test_hair_is_recoloured_as_hair_where_nothing_else_is_edited(editor, prepared):
-    """A new hair colour keeps to hair, what is edited with it to its own place; see the tests of the paste."""
     colour = next(name for name in ("Blond_Hair", "Black_Hair") if not prepared.label_dict()[name])
     glasses = change(prepared)
     glasses_region = attribute_regions(["Eyeglasses"], 64)[0]
@@ -170,13 +168,6 @@ def test_an_intensity_out_of_range_is_refused(editor, prepared, intensity):
         editor.edit(prepared, change(prepared), intensity)
 
 
-@pytest.fixture(scope="module")
-def aligner():
-    if not (BUNDLED / "aligner").is_dir():
-        pytest.skip("there is no bundled aligner here")
-    return load_companion(BUNDLED, "aligner")
-
-
 UPRIGHT = Face((180, 63, 269, 175), np.array([(204.0, 102), (246, 102), (223, 125), (204, 145), (240, 143)]), 0.94)
 TURNED = {  # what YuNet finds in the astronaut's portrait turned by so many degrees
     90: Face((89, 246, 157, 333), np.array([(130.0, 274), (141, 274), (145, 289), (131, 309), (140, 306)]), 0.84),
@@ -187,7 +178,7 @@ TURNED = {  # what YuNet finds in the astronaut's portrait turned by so many deg
 
 @pytest.mark.parametrize("detector", ["finds", "yunet", "cascades"])
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_a_photo_that_is_not_upright_is_refused_with_advice(degrees, detector, editor, aligner, astronaut):
+def test_a_photo_that_is_not_upright_is_refused_with_advice(degrees, detector, editor, bundled, astronaut):
     if detector == "yunet" and not YUNET.is_file():
         pytest.skip(f"needs {YUNET.name} in ../shared")
     looks_for = {
@@ -195,18 +186,17 @@ def test_a_photo_that_is_not_upright_is_refused_with_advice(degrees, detector, e
         "yunet": lambda: FaceDetector(YUNET),
         "cascades": FaceDetector,
     }
-    confirming = FaceEditor(editor.generator, editor.classifier, looks_for[detector](), "cpu", aligner)
+    confirming = FaceEditor(editor.generator, editor.classifier, looks_for[detector](), "cpu", bundled.aligner)
     with pytest.raises(FaceError, match="upright: turn it"):
         confirming.prepare(np.rot90(astronaut, degrees // 90))
 
 
-def test_a_confirmed_face_keeps_the_landmarks_that_show_a_profile(editor, aligner, astronaut):
-    confirming = FaceEditor(editor.generator, editor.classifier, Finds(UPRIGHT), "cpu", aligner)
+def test_a_confirmed_face_keeps_the_landmarks_that_show_a_profile(editor, bundled, astronaut):
+    confirming = FaceEditor(editor.generator, editor.classifier, Finds(UPRIGHT), "cpu", bundled.aligner)
     assert confirming.find_faces(astronaut) == [UPRIGHT]
 
 
 def test_by_default_the_largest_editable_face_is_edited(editor, tmp_path, astronaut, model_folder, capsys):
-    """By the library and by the command line alike."""
     wall = Image.new("RGB", (1000, 500), "grey")
     wall.paste(Image.fromarray(astronaut).resize((300, 300)), (0, 0))
     wall.paste(Image.fromarray(astronaut[:480, :480]), (500, 0))

@@ -25,7 +25,6 @@ VALIDATION = "validation-00000-of-00001.parquet"
 
 @pytest.fixture
 def dataset_folder(tmp_path):
-    """Parquet with noise for faces."""
     images, labels = people(8)
     columns = {name: labels[:, k].bool().tolist() for k, name in enumerate(ATTRIBUTES)}
     (tmp_path / "data").mkdir()

@@ -22,7 +22,6 @@ def test_ticks_ask_for_what_differs_from_the_face():
 
 
 def test_a_shift_moves_att_diff_by_its_value_whatever_the_face_has(editor, prepared):
-    """What the generator is given is the shift itself, in its attribute's column and in no other."""
     for name in ("Eyeglasses", "Young"):
         for shift in (-0.7, 0.4, 1.5):
             labels = prepared.label_dict()

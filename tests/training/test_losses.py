@@ -17,7 +17,6 @@ from stgan.training.networks import build_discriminator
 
 @pytest.fixture
 def critic():
-    """A small critic with curvature: its gradient depends on where it is taken."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 1))
     return network, lambda images: network(images).squeeze(1)
 
@@ -166,7 +165,6 @@ def test_a_conditional_discriminator_sees_images_with_their_labels_and_edits_wit
 
 
 def test_real_images_with_the_targets_of_their_edits_count_as_fakes(tmp_path):
-    """The gradient of the discriminator's loss, against that of the three terms from three passes of their own."""
     config = configured("none", tmp_path, mismatch_weight=0.5, discriminator_augmentation=0.0)
     discriminator, real, fake = build_discriminator(config, NAMES), torch.rand(4, 3, 32, 32), torch.rand(4, 3, 32, 32)
     labels, target = torch.eye(4), torch.eye(4)[[1, 0, 2, 2]]  # the third asks for what it has

@@ -17,7 +17,6 @@ from stgan.training.launch import check_processes
 
 @pytest.mark.parametrize(("started", "known"), [("2", 1), ("2", 2), (None, 1)])
 def test_unconnected_processes_are_refused(started, known, monkeypatch):
-    """As ``accelerate launch --multi_gpu`` starts them on a machine without GPUs."""
     monkeypatch.setenv("WORLD_SIZE", started) if started else monkeypatch.delenv("WORLD_SIZE", raising=False)
     accelerator = SimpleNamespace(num_processes=known)
     if (started, known) != ("2", 1):
