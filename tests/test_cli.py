@@ -172,20 +172,20 @@ def test_sheet_shows_the_photo_and_every_single_edit(stgan, photo, tmp_path, edi
 
 
 def test_evaluate_measures_the_split_it_is_given(stgan, celeba, tmp_path, monkeypatch):
-    model, document, out = tmp_path / "model", tmp_path / "page.md", tmp_path / "out"
+    model, judge, document, out = (tmp_path / name for name in ("model", "model/classifier", "page.md", "out"))
     STGAN(("Eyeglasses", "Male"), 32, width=4, layers=3, stu_layers=2, soft_mask=True).save_pretrained(model)
-    AttributeClassifier(("Eyeglasses", "Male"), 32, width=4).save_pretrained(model / "classifier")
+    AttributeClassifier(("Eyeglasses", "Male"), 32, width=4).save_pretrained(judge)
     document.write_text("<!-- stgan evaluate -->\n<!-- /stgan evaluate -->\n", encoding="utf-8")
     monkeypatch.setattr(evaluating, "inception", lambda: Means())
     printed = stgan(
-        "evaluate", celeba, "--model", model, "--split", "test", "--max-samples", 6, "--intensities", 0.5, 1.5,
+        "evaluate", celeba, "--model", model, "--split", "test", "--classifier", judge, "--max-samples", 6, "--intensities", 0.5, 1.5,
         "--batch-size", 4, "--crop", "center", "--device", "cpu", "--output", out, "--update-card",
         "--document", document, "--fid", "--no-appearance",
     )  # fmt: skip
-    generator, judge = load_generator(model), load_companion(model, "classifier")
+    generator, classifier = load_generator(model), load_companion(model, "classifier")
     names = generator.attributes
     data = load_into_memory(str(celeba), "test", names, generator.image_size, max_samples=6, crop="center", workers=0)
-    expected = evaluate(generator, judge, data.images, data.labels, intensities=(0.5, 1.5))
+    expected = evaluate(generator, classifier, data.images, data.labels, intensities=(0.5, 1.5))
     assert expected.summary() in printed
     record = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert record["split"] == "test"
@@ -202,7 +202,10 @@ def test_evaluate_measures_the_split_it_is_given(stgan, celeba, tmp_path, monkey
     assert np.array_equal(np.asarray(Image.open(out / "edits.png")), np.asarray(figure))
     assert split_section(document, "stgan evaluate")[1] == comparison_table(expected).strip()
     card = (model / "README.md").read_text(encoding="utf-8")
-    assert "--split test --max-samples 6 --intensities 0.5 1.5 --crop center --no-appearance --fid" in card
+    words = (
+        f"--split test --classifier {judge} --max-samples 6 --intensities 0.5 1.5 --crop center --no-appearance --fid"
+    )
+    assert f"stgan evaluate {celeba} --model {model} {words}" in card
     assert not list(model.rglob("*.png"))
 
 

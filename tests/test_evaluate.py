@@ -94,12 +94,3 @@ def test_a_model_folder_that_cannot_be_evaluated_says_why(tmp_path, dataset_fold
     tiny_classifier().save_pretrained(tmp_path / "judge")
     with pytest.raises(DataError, match="test"):
         evaluate_folder(settings(tmp_path / "model", dataset_folder, split="test", classifier=tmp_path / "judge"))
-
-
-def test_the_card_names_the_command_that_measured_it(tmp_path, model_folder, dataset_folder):
-    tiny_classifier().save_pretrained(tmp_path / "judge")
-    options = {"classifier": tmp_path / "judge", "intensities": (0.5, 1.0), "crop": "center", "max_samples": 3}
-    evaluate_folder(settings(model_folder, dataset_folder, update_card=True, **options))
-    card = (model_folder / "README.md").read_text(encoding="utf-8")
-    given = f"--classifier {tmp_path / 'judge'} --max-samples 3 --intensities 0.5 1.0 --crop center --no-appearance"
-    assert f"stgan evaluate {dataset_folder} --model {model_folder} --split validation {given}" in card

@@ -28,11 +28,6 @@ def test_every_image_comes_once_an_epoch_and_another_epoch_has_another_order(in_
     assert torch.equal(images[:, 0, 0, 0].float(), labels[:, 0])
 
 
-def test_ranks_share_an_epoch_out_without_overlap(in_memory):
-    ranks = [sum(drawn(MemoryBatches(in_memory, 1, 0, rank, 5), 2), []) for rank in range(5)]
-    assert sorted(sum(ranks, [])) == list(range(10))
-
-
 def test_two_ranks_together_draw_what_one_process_with_twice_the_batch_draws(in_memory):
     alone = drawn(MemoryBatches(in_memory, 4, seed=3), 6)
     first, second = (drawn(MemoryBatches(in_memory, 2, 3, rank, 2), 6) for rank in range(2))

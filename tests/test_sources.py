@@ -58,16 +58,12 @@ def test_a_validation_split_is_found_by_each_of_its_names(layout, alias, request
     assert len(open_split(request.getfixturevalue(layout), alias)) == 12
 
 
-def test_decoding_in_workers_keeps_the_order(celeba):
+def test_decoding_in_workers_keeps_the_order_and_a_limit_takes_the_first_images(celeba):
     alone, together = (load_into_memory(celeba, "train", ATTRIBUTES, 16, workers=workers) for workers in (0, 2))
     assert torch.equal(alone.images, together.images)
     assert torch.equal(alone.labels, together.labels)
-
-
-def test_a_limit_takes_the_first_images(celeba):
-    data = load_into_memory(celeba, "train", ATTRIBUTES, 16, workers=0)
     first = load_into_memory(celeba, "train", ATTRIBUTES, 16, workers=0, max_samples=5)
-    assert torch.equal(first.images, data.images[:5])
+    assert torch.equal(first.images, alone.images[:5])
 
 
 def test_a_dataset_of_anything_trains_by_its_own_columns(numbered):

@@ -75,24 +75,6 @@ def test_the_logistic_losses_are_cross_entropies():
     assert losses.logistic_generator_loss(fake).item() == pytest.approx(expected)
 
 
-def test_the_mismatch_loss_is_that_of_fakes_on_the_rows_that_mismatch():
-    logits, mismatched = torch.tensor([0.5, 2.0, -1.0, 7.0]), torch.tensor([True, True, True, False])
-    expected = sum(math.log(1 + math.exp(x)) for x in (0.5, 2, -1)) / 4
-    assert losses.mismatch_loss(logits, mismatched).item() == pytest.approx(expected)
-    assert losses.mismatch_loss(logits, ~mismatched[:1].expand(4)).item() == 0
-
-
-@pytest.mark.parametrize("concavity", [0.0, 0.4, 1.0])
-def test_a_concave_mask_loss_makes_the_first_openness_expensive_and_the_last_cheap(concavity):
-    masks = [torch.full((2, 1, 3, 3), openness) for openness in (0.0, 0.01, 0.5, 0.99, 1.0)]
-    closed, hardly, half, nearly, fully = (losses.mask_loss(mask, concavity).item() for mask in masks)
-    assert (closed, fully) == (0, 1)
-    assert half == pytest.approx(0.5 + concavity / 4)
-    assert hardly / 0.01 == pytest.approx(1 + concavity, abs=0.02)
-    assert (fully - nearly) / 0.01 == pytest.approx(1 - concavity, abs=0.02)
-    assert losses.mask_loss(torch.cat([masks[0], masks[2]]), concavity).item() == pytest.approx(half / 2)
-
-
 @pytest.mark.parametrize(
     "loss",
     [
