@@ -82,6 +82,7 @@ def test_edit_answers_what_the_library_answers(client, photo, editor, changes, i
 
 
 def test_edit_all_answers_what_the_library_answers(client, photo, editor):
+    Image.open(photo).resize((256, 256)).save(photo)
     answers = request(client, photo, 1.25, api_name="/edit_all")
     assert list(answers) == list(editor.names)
     labels = editor.prepare(photo).label_dict()
