@@ -179,8 +179,8 @@ def test_evaluate_measures_the_split_it_is_given(stgan, celeba, tmp_path, monkey
     monkeypatch.setattr(evaluating, "inception", lambda: Means())
     printed = stgan(
         "evaluate", celeba, "--model", model, "--split", "test", "--classifier", judge, "--max-samples", 6,
-        "--intensities", 0.5, 1.5, "--batch-size", 4, "--crop", "center", "--device", "cpu", "--output", out, "--update-card",
-        "--document", document, "--fid", "--no-appearance",
+        "--intensities", 0.5, 1.5, "--batch-size", 4, "--crop", "center", "--device", "cpu", "--output", out,
+        "--update-card", "--document", document, "--fid", "--no-appearance",
     )  # fmt: skip
     generator, classifier = load_generator(model), load_companion(model, "classifier")
     names = generator.attributes
