@@ -32,6 +32,25 @@ def gradient_by_hand(network, images):
     return (second.weight * (1 - hidden.square())) @ first.weight
 
 
+def test_the_gradient_penalty_is_that_of_one_random_point_per_sample_between_real_and_fake(critic):
+    network, realness = critic
+    real, fake = pictures(5), pictures(5).requires_grad_()
+    penalty = losses.gradient_penalty(realness, real, fake, torch.Generator().manual_seed(3))
+    penalty.backward()
+    assert fake.grad is None  # it trains the critic, not the generator
+    by_autograd = [p.grad.clone() for p in network.parameters() if p.grad is not None]
+    network.zero_grad()
+    share = torch.rand(5, 1, 1, 1, generator=torch.Generator().manual_seed(3))
+    norms = gradient_by_hand(network, real + share * (fake.detach() - real)).square().sum(1).sqrt()
+    expected = ((norms - 1) ** 2).mean()
+    expected.backward()
+    assert penalty.item() == pytest.approx(expected.item(), rel=1e-5)
+    by_hand = [p.grad for p in network.parameters() if p.grad is not None]
+    assert len(by_hand) == 3  # the last bias has no share in the gradient
+    for a, b in zip([g for g in by_autograd if g.any()], by_hand, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_r1_is_the_mean_squared_norm_of_the_gradient_at_real_images(critic):
     network, realness = critic
     real = pictures(5)
