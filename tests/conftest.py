@@ -18,6 +18,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hub_server import TOKEN, Hub  # noqa: E402
 from huggingface_hub import constants  # noqa: E402
+from numbered_data import write_images  # noqa: E402
 from pictures import every_mode, small_portrait  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 from scripts import ROOT, running_app  # noqa: E402
@@ -25,6 +26,7 @@ from skimage import data  # noqa: E402
 
 from stgan import FaceEditor  # noqa: E402
 from stgan.attributes import CELEBA_ATTRIBUTES  # noqa: E402
+from stgan.editor import BUNDLED  # noqa: E402
 from stgan.models import STGAN, AttributeClassifier  # noqa: E402
 from stgan.photo.detect import FaceDetector  # noqa: E402
 
@@ -34,12 +36,29 @@ SPLIT_SIZES = {"train": 48, "valid": 12, "test": 8}
 HAIR = {"Black_Hair": (20, 18, 22), "Blond_Hair": (228, 196, 110), "Brown_Hair": (104, 66, 40)}
 
 
+# The slowest files, which start first. The files of a group share a process and its fixtures; so does each other file.
+SLOWEST = {
+    "demo": ("test_browser.py", "test_app.py", "test_request.py"),
+    "export": ("test_export.py",),
+    "processes": ("test_processes.py",),
+    "stopping": ("test_stopping.py",),
+}
+GROUPS = {file: group for group, files in SLOWEST.items() for file in files}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    order = [*SLOWEST, None]
+    items.sort(key=lambda item: order.index(GROUPS.get(item.path.name)))  # keeps the order within a group
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(GROUPS.get(item.path.name, item.path.name)))
+
+
 def pytest_unconfigure():
     shutil.rmtree(CACHE, ignore_errors=True)
 
 
 def drawn_labels(random: np.random.Generator) -> dict[str, bool]:
-    """Random labels of one face; exactly one hair colour."""
     labels = {name: bool(random.random() < 0.4) for name in CELEBA_ATTRIBUTES}
     colour = random.choice(list(HAIR))
     return labels | dict.fromkeys((*HAIR, "Gray_Hair"), False) | {str(colour): True}
@@ -101,18 +120,14 @@ def faces():
 
 
 def write_parquet(folder: Path, faces: dict, encode=bool, names=None, shards=1, **further_columns) -> Path:
-    """Write splits as ``{name}-00000-of-00001.parquet`` with an Image feature, in row groups of eight."""
     folder.mkdir(parents=True)
     for split, face in faces.items():
-        name = (names or {}).get(split, split)
-        columns = {"image": [{"bytes": data, "path": f"{i:06}.jpg"} for i, data in enumerate(face.images, 1)]}
-        columns |= {"celeb_id": list(range(100, 100 + len(face.images)))}
+        columns = {"celeb_id": list(range(100, 100 + len(face.images)))}
         columns |= {name: [encode(each[name]) for each in face.labels] for name in CELEBA_ATTRIBUTES}
         columns |= {column: [value] * len(face.images) for column, value in further_columns.items()}
-        table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
-        for shard in range(shards):
-            part = table.shard(shards, shard, contiguous=True)
-            part.to_parquet(str(folder / f"{name}-{shard:05}-of-{shards:05}.parquet"), batch_size=8)
+        files = [f"{number:06}.jpg" for number in range(1, len(face.images) + 1)]
+        split = (names or {}).get(split, split)
+        write_images(folder, face.images, split=split, shards=shards, names=files, **columns)
     return folder
 
 
@@ -133,7 +148,6 @@ def celeba_signed(faces, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def celeba_numbered(faces, tmp_path_factory):
-    """Columns of 0 and 1."""
     return write_parquet(tmp_path_factory.mktemp("numbered") / "data", faces, int)
 
 
@@ -174,19 +188,22 @@ def folder(model_folder, tmp_path):
 
 @pytest.fixture(scope="session")
 def editor(model_folder):
-    """It with the cascades, which need no file."""
     return FaceEditor.from_pretrained(model_folder, detector=FaceDetector())
 
 
 @pytest.fixture(scope="session")
+def bundled():
+    """The bundled model with the cascades."""
+    return FaceEditor.from_pretrained(BUNDLED, detector=FaceDetector())
+
+
+@pytest.fixture(scope="session")
 def prepared(editor, astronaut):
-    """The portrait's face."""
     return editor.prepare(astronaut)
 
 
 @pytest.fixture
 def photo(tmp_path, astronaut):
-    """The portrait as a file."""
     Image.fromarray(astronaut).save(tmp_path / "portrait.png")
     return tmp_path / "portrait.png"
 

@@ -41,8 +41,6 @@ def tiny_classifier(attributes=ATTRIBUTES, seed=2):
 
 
 class Finds(Detector):
-    """A detector that finds what it is told to."""
-
     def __init__(self, *faces):
         self.faces = list(faces)
 

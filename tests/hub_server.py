@@ -49,7 +49,6 @@ class Repository:
         return self.commits[-1][0]
 
     def find(self, revision: str) -> tuple[str, dict[str, StoredFile]] | None:
-        """Commit and files of a branch or commit."""
         files = self.revisions.get(revision) if revision in self.revisions else dict(self.commits).get(revision)
         if files is None:
             return None

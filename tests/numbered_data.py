@@ -9,7 +9,6 @@ BITS = tuple(f"bit_{bit}" for bit in range(8))
 
 
 def encoded(image, kind="PNG"):
-    """The file of a picture of Pillow or of an array uint8 (H, W, 3)."""
     file = io.BytesIO()
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, kind)
     return file.getvalue()

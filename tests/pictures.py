@@ -29,7 +29,6 @@ def faceless() -> list[np.ndarray]:
 
 
 def every_mode(rgb: np.ndarray) -> dict[str, Image.Image]:
-    """The same photograph in each of :data:`MODES`."""
     image = Image.fromarray(rgb)
     alpha = Image.fromarray(np.tile(np.linspace(0, 255, 48).astype(np.uint8), (64, 1)))
     grey = np.asarray(image.convert("L"))

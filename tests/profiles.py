@@ -7,7 +7,6 @@ from skimage import color
 
 
 def _icc(kind: bytes, space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """A version 2 ICC profile of the given tags."""
     tags = {b"desc": _icc_description(), b"wtpt": _icc_xyz(0.9642, 1.0, 0.8249), b"cprt": b"text\0\0\0\0none\0", **tags}
     table, body, offset = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
     for name, content in tags.items():

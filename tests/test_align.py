@@ -31,13 +31,6 @@ def test_alignment_undoes_any_similarity_of_the_mean_face(size, degrees, scale, 
     assert math.isclose(alignment.scale, size / 170 / scale)
 
 
-def test_two_eyes_land_on_the_mean_eyes_whatever_their_place():
-    landmarks = np.full((5, 2), np.nan)
-    landmarks[:2] = (310.0, 95.0), (402.5, 150.0)
-    matrix = align_face(Face((0, 0, 1, 1), landmarks, 1.0), S).matrix
-    assert np.allclose(moved(landmarks[:2], matrix), moved(MEAN_LANDMARKS[:2], frame_to_crop(S)))
-
-
 def test_noisy_landmarks_are_met_as_well_as_least_squares_can():
     rng = np.random.default_rng(0)
     landmarks = moved(MEAN_LANDMARKS, similarity(10, 2)) + rng.normal(0, 4, (5, 2))

@@ -8,7 +8,6 @@ from pictures import faceless
 from skimage import data
 
 from stgan import FaceEditor
-from stgan.editor import BUNDLED
 from stgan.frame import normalise
 from stgan.models import FaceAligner, ModelFolderError
 from stgan.models.aligner import (
@@ -239,13 +238,6 @@ def test_an_editor_with_one_puts_the_face_where_it_says(folder, astronaut):
 
 
 # ------------------------------------------------------------------------------------------------- the bundled one
-
-
-@pytest.fixture(scope="module")
-def bundled() -> FaceEditor:
-    if not (BUNDLED / "aligner").is_dir():
-        pytest.skip("there is no bundled model here")
-    return FaceEditor.from_pretrained(BUNDLED, detector=FaceDetector())
 
 
 @pytest.mark.parametrize("degrees", [-40, -20, 20, 40])

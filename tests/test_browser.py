@@ -50,13 +50,11 @@ def is_local(url: str) -> bool:
 
 
 def addresses(page) -> tuple[str, str]:
-    """Of the pictures before and after."""
     pictures = page.locator("#result img")
     return pictures.first.get_attribute("src"), pictures.last.get_attribute("src")
 
 
 def wait_for_another(page, before):
-    """Wait until the picture differs from the one in ``before``."""
     for _ in range(PATIENCE // 50):
         if page.locator("#result img").count() and addresses(page)[1] != before[1]:
             return addresses(page)
@@ -187,50 +185,43 @@ def test_a_click_while_another_photo_opens_edits_neither(page, portrait):
     assert np.abs(before - after).max() == 0
 
 
-def test_a_picture_by_degrees_sets_its_slider(page):
-    before = addresses(page)
+def test_files_without_a_face_are_refused_once_and_in_plain_words_and_the_page_goes_on(page, tmp_path, portrait):
+    Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    remove, toast = page.get_by_role("button", name="Remove Image"), page.locator(".toast-body")
+    remove.click()
+    for name, message in (
+        ("grey.png", "No face was found"),
+        ("phone.heic", r"phone\.heic is not a picture that can be read.* export a phone's HEIC photo as JPEG first"),
+        ("broken.jpg", r"broken\.jpg is not a picture that can be read.* export a phone's HEIC photo as JPEG first"),
+    ):
+        page.locator("#photo input[type=file]").set_input_files(str(tmp_path / name))
+        playwright.expect(toast.first).to_contain_text(re.compile(message), timeout=PATIENCE)
+        page.wait_for_timeout(1000)
+        assert toast.count() == 1
+        assert "/" not in toast.inner_text()
+        remove.wait_for(state="detached")  # it is taken off the page again
+        page.get_by_test_id("toast-close").click()
+        toast.wait_for(state="detached")
+    page.locator("#photo input[type=file]").set_input_files(str(portrait))
+    page.wait_for_selector("#result img")
+
+
+def test_a_picture_by_degrees_sets_its_slider_and_nothing_of_the_photo_before_stays_on_the_page(page, portrait):
+    first = addresses(page)
     page.get_by_role("tab", name="One attribute in steps").click()
-    page.wait_for_selector("#degrees img")
+    pictures = page.locator("#degrees img")
+    pictures.first.wait_for()
     assert page.locator("#degrees button").count() == 7
     page.locator("#degrees button").first.click()
-    wait_for_another(page, before)
+    wait_for_another(page, first)
     page.get_by_text("One slider per attribute").click()
     playwright.expect(page.get_by_label("number input for Young")).to_have_value("-1.5")
-
-
-def test_a_photo_without_a_face_says_so_and_the_page_goes_on(page, tmp_path, portrait):
-    Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
-    page.get_by_role("button", name="Remove Image").click()
-    page.locator("#photo input[type=file]").set_input_files(str(tmp_path / "grey.png"))
-    playwright.expect(page.get_by_text("No face was found")).to_be_visible(timeout=PATIENCE)
-    page.get_by_role("button", name="Remove Image").wait_for(state="detached")  # it is taken off the page again
-    page.locator("#photo input[type=file]").set_input_files(str(portrait))
-    page.wait_for_selector("#result img")
-
-
-@pytest.mark.parametrize(("name", "content"), [("phone.heic", b"\0\0\0\x18ftypheic"), ("broken.jpg", b"no picture")])
-def test_a_file_that_is_no_picture_is_refused_once_and_in_plain_words(page, tmp_path, portrait, name, content):
-    (tmp_path / name).write_bytes(content)
-    page.get_by_role("button", name="Remove Image").click()
-    page.locator("#photo input[type=file]").set_input_files(str(tmp_path / name))
-    toast = page.locator(".toast-body")
-    playwright.expect(toast.first).to_contain_text(f"{name} is not a picture that can be read", timeout=PATIENCE)
-    playwright.expect(toast.first).to_contain_text("export a phone's HEIC photo as JPEG first")
-    page.wait_for_timeout(1000)
-    assert toast.count() == 1
-    assert "/" not in toast.inner_text()
-    page.get_by_role("button", name="Remove Image").wait_for(state="detached")
-    page.locator("#photo input[type=file]").set_input_files(str(portrait))
-    page.wait_for_selector("#result img")
-
-
-def test_nothing_of_the_photo_before_stays_on_the_page(page, portrait):
     page.get_by_role("tab", name="Animation").click()
     page.get_by_role("button", name="Animate this edit").click()
     page.wait_for_selector("#animation img")
     page.get_by_role("tab", name="One attribute in steps").click()
-    pictures = page.locator("#degrees img")
-    pictures.first.wait_for()
     before = pictures.first.get_attribute("src")
     upload(page, portrait)
     playwright.expect(pictures).to_have_count(7, timeout=PATIENCE)
@@ -242,14 +233,11 @@ def test_nothing_of_the_photo_before_stays_on_the_page(page, portrait):
     playwright.expect(pictures).to_have_count(0, timeout=PATIENCE)
 
 
-def test_the_photo_saved_from_the_page_can_be_opened_again(page, tmp_path):
+def test_a_photo_saved_from_the_page_opens_again_and_a_removed_one_does_not_come_back(page, tmp_path):
     saved = tmp_path / "stgan-framed-faces.jpg"
     saved.write_bytes(page.request.get(page.locator("#photo img").get_attribute("src")).body())
     upload(page, saved)
     playwright.expect(page.locator("#versions button")).to_have_count(1)
-
-
-def test_a_removed_photo_does_not_come_back(page):
     page.get_by_role("button", name="Remove Image").click()
     page.locator("#result img").first.wait_for(state="detached")
     page.get_by_label("Already aligned").check()

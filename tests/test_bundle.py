@@ -143,11 +143,12 @@ def test_edits_are_bundled_as_strong_as_they_are_worth(parts, tmp_path, monkeypa
 
 def test_a_bundle_that_cannot_be_strengthened_is_not_written(parts, tmp_path, celeba):
     for settings, message in [
-        ({"strengthen_on": str(celeba), "max_strength": 0.5}, "max_strength must be between 1 and 1.15"),
-        ({"strengthen_on": str(celeba), "strength_limits": {"Male": 1.6}}, "strength_limits Male must be between 1"),
-        ({"strengthen_on": str(celeba), "strength_limits": {"Bald": 1.1}}, "Bald"),
-        ({"strengthen_on": str(tmp_path / "nothing")}, "No dataset"),
+        ({"max_strength": 1.5}, "max_strength must be between 1 and 1.15, not 1.5"),
+        ({"strength_limits": {"Male": 1.16}}, "strength_limits Male must be between 1 and --max_strength, not 1.16"),
+        ({"strength_limits": {"Bald": 1.1}}, "Bald"),
+        ({}, "No dataset"),
     ]:
+        settings |= {"strengthen_on": str(tmp_path / "nothing")}
         with pytest.raises(ValueError, match=message):
             bundling.bundle(bundling.Settings(**parts, output=tmp_path / "no", **settings))
         assert not (tmp_path / "no").exists()

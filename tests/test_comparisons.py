@@ -37,7 +37,6 @@ def again(text, benchmark):
 
 
 def page_with(section, folder):
-    """A page with an empty section."""
     page = folder / "page.md"
     page.write_text(f"# Title\n\n<!-- {section} -->\n<!-- /{section} -->\n", encoding="utf-8")
     return page
@@ -85,7 +84,6 @@ def test_the_familys_table_reaches_page_and_card(family, tmp_path):
     assert "hub" not in card.split("## Use")[1].split("```")[1]
 
 
-@pytest.mark.skipif(not BUNDLED.is_dir(), reason="no bundled model here")
 def test_the_familys_picture_has_the_edits_of_one_photo_by_each(family, tmp_path):
     settings = family.Settings(output_dir=tmp_path, only=("STGAN", "AttGAN"))
     models = {"STGAN": STGAN(("Male", "Young"), 96, width=4, layers=3, stu_layers=2)}

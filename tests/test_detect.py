@@ -118,14 +118,6 @@ def test_what_shows_no_face_has_none(detector):
         assert detector.detect(np.zeros((height, width, 3), np.uint8)) == []
 
 
-def test_a_face_from_the_side_is_refused_with_advice():
-    landmarks = np.array([(50.0, 40), (56, 40), (40, 55), (48, 70), (54, 70)])
-    face = Face((20, 10, 90, 90), landmarks, 0.9)
-    assert face.is_profile
-    with pytest.raises(FaceError, match="Already aligned"):
-        check_editable(face)
-
-
 FRONT = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
 PROFILE = np.array([(0.5, 0.4), (0.55, 0.4), (0.4, 0.6), (0.5, 0.8), (0.55, 0.8)])
 

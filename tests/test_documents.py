@@ -106,7 +106,6 @@ def test_the_comparison_holds_the_means_and_what_was_published():
     assert {len(row) for row in masked} == {7}
 
 
-@pytest.mark.skipif(not BUNDLED.is_dir(), reason="no bundled model here")
 @pytest.mark.parametrize(
     ("page", "section", "file", "key"),
     [
@@ -120,7 +119,6 @@ def test_the_pages_have_the_tables_of_the_bundled_models_records(page, section, 
     assert split_section(page, section)[1] == record[key].strip()
 
 
-@pytest.mark.skipif(not BUNDLED.is_dir(), reason="no bundled model here")
 def test_the_bundled_models_card_says_what_its_records_say():
     written = (BUNDLED / "README.md").read_text(encoding="utf-8")
     assert str(model_card(BUNDLED, "hub/stgan-celeba-128")) == written
@@ -178,7 +176,6 @@ def test_every_option_in_the_pages_exists(capsys):
 
 
 def anchors(page):
-    """Names of a page's headings in links."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,12 +1,11 @@
 """``stgan evaluate`` on a model folder: what it measures, what it writes, and what it refuses before the work."""
 
-import io
 import json
 import shutil
 
-import pandas as pd
 import pytest
 from editors import ATTRIBUTES, SIZE, people, tiny_classifier, tiny_generator
+from numbered_data import write_images
 from PIL import Image
 from test_identity import MeanRecognition
 from test_realism import Colours
@@ -26,18 +25,10 @@ VALIDATION = "validation-00000-of-00001.parquet"
 
 @pytest.fixture
 def dataset_folder(tmp_path):
-    """Parquet with noise for faces."""
     images, labels = people(8)
     columns = {name: labels[:, k].bool().tolist() for k, name in enumerate(ATTRIBUTES)}
-    files = []
-    for image in images:
-        encoded = io.BytesIO()
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(encoded, "PNG")
-        files.append({"bytes": encoded.getvalue(), "path": None})
-    folder = tmp_path / "data"
-    folder.mkdir()
-    pd.DataFrame({"image": files, **columns}).to_parquet(folder / VALIDATION)
-    return folder
+    (tmp_path / "data").mkdir()
+    return write_images(tmp_path / "data", images.permute(0, 2, 3, 1).numpy(), split="validation", **columns)
 
 
 def settings(model, data, **more):
@@ -103,12 +94,3 @@ def test_a_model_folder_that_cannot_be_evaluated_says_why(tmp_path, dataset_fold
     tiny_classifier().save_pretrained(tmp_path / "judge")
     with pytest.raises(DataError, match="test"):
         evaluate_folder(settings(tmp_path / "model", dataset_folder, split="test", classifier=tmp_path / "judge"))
-
-
-def test_the_card_names_the_command_that_measured_it(tmp_path, model_folder, dataset_folder):
-    tiny_classifier().save_pretrained(tmp_path / "judge")
-    options = {"classifier": tmp_path / "judge", "intensities": (0.5, 1.0), "crop": "center", "max_samples": 3}
-    evaluate_folder(settings(model_folder, dataset_folder, update_card=True, **options))
-    card = (model_folder / "README.md").read_text(encoding="utf-8")
-    given = f"--classifier {tmp_path / 'judge'} --max-samples 3 --intensities 0.5 1.0 --crop center --no-appearance"
-    assert f"stgan evaluate {dataset_folder} --model {model_folder} --split validation {given}" in card

@@ -3,17 +3,12 @@
 import csv
 
 import numpy as np
-import pytest
 from PIL import Image
 from scripts import load_script
 
-from stgan.editor import BUNDLED
 from stgan.models import load_generator
 
-needs_bundled = pytest.mark.skipif(not BUNDLED.is_dir(), reason="no bundled model here")
 
-
-@needs_bundled
 def test_every_face_of_a_photo_is_edited_and_its_neighbour_stays_as_it_was(astronaut, tmp_path):
     before = np.hstack([astronaut[:, :450], astronaut[:, :450]]).astype(int)
     Image.fromarray(before.astype(np.uint8)).save(tmp_path / "two.png")
@@ -27,7 +22,6 @@ def test_every_face_of_a_photo_is_edited_and_its_neighbour_stays_as_it_was(astro
             assert change[own].sum() == change.sum() > 0
 
 
-@needs_bundled
 def test_a_strip_goes_from_removed_to_added_with_the_photo_in_the_middle(tmp_path):
     script = load_script("examples/compare_strengths.py")
     script.main(attribute="Eyeglasses", out=tmp_path / "strip.png")

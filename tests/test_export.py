@@ -1,8 +1,9 @@
 """Exported graphs compute what the model computes, at batch sizes they were not traced with."""
 
+import contextlib
 import hashlib
+import io
 import json
-import shutil
 import sys
 
 import numpy as np
@@ -10,23 +11,36 @@ import pytest
 import torch
 
 from stgan import cli, export
-from stgan.models import AttGAN, FaceParser, StarGAN, load_companion, load_generator
+from stgan.models import STGAN, AttGAN, FaceParser, StarGAN, load_companion, load_generator
 from stgan.publish import check_model
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 
-def test_the_command_exports_an_editor_that_onnxruntime_runs(model_folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["stgan", "export", "--model", str(model_folder), "--output", str(tmp_path)])
-    cli.main()
-    assert capsys.readouterr().out.split() == [str(tmp_path / "encode.onnx"), str(tmp_path / "decode.onnx")]
-    encode, decode = (onnxruntime.InferenceSession(tmp_path / f"{name}.onnx") for name in ("encode", "decode"))
-    generator = load_generator(model_folder)
-    assert json.loads((tmp_path / "export.json").read_text())["largest_difference"] < 1e-4
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A small editor with a parser, and the folder of its graphs, which the command writes."""
+    folder, output = tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("onnx")
+    torch.manual_seed(0)
+    STGAN(image_size=32, width=4, layers=3, stu_layers=2, soft_mask=True, use_regions=True).save_pretrained(folder)
+    FaceParser(32).save_pretrained(folder / "parser")
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(printed):
+        patched.setattr(sys, "argv", ["stgan", "export", "--model", str(folder), "--output", str(output)])
+        cli.main()
+    assert printed.getvalue().split() == [str(output / f"{name}.onnx") for name in ("encode", "decode", "parse")]
+    return folder, output
+
+
+def test_the_command_exports_an_editor_that_onnxruntime_runs(exported):
+    folder, output = exported
+    encode, decode = (onnxruntime.InferenceSession(output / f"{name}.onnx") for name in ("encode", "decode"))
+    generator = load_generator(folder)
+    assert json.loads((output / "export.json").read_text())["largest_difference"] < 1e-4
     assert decode.get_modelmeta().custom_metadata_map["attributes"].split(", ") == list(generator.attributes)
 
-    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    image = torch.rand(1, 3, 32, 32) * 2 - 1
     features = encode.run(None, {"image": image.numpy()})
     conditions = torch.randn(5, 13) * torch.eye(5, 13)  # one encoding, five edits
     inputs = {"image": image.numpy(), **{f"feature_{i}": feature for i, feature in enumerate(features)}}
@@ -38,17 +52,14 @@ def test_the_command_exports_an_editor_that_onnxruntime_runs(model_folder, tmp_p
     np.testing.assert_allclose(mask, expected.mask.numpy(), atol=1e-4)
 
 
-def test_a_parser_is_exported_beside_its_editor(model_folder, tmp_path):
-    folder = shutil.copytree(model_folder, tmp_path / "model")
-    FaceParser(64).save_pretrained(folder / "parser")
-    paths = export.export_onnx(folder, tmp_path / "onnx")
-    assert [path.name for path in paths] == ["encode.onnx", "decode.onnx", "parse.onnx"]
-    image = torch.rand(3, 3, 64, 64) * 2 - 1
-    (probabilities,) = onnxruntime.InferenceSession(paths[2]).run(None, {"image": image.numpy()})
+def test_a_parser_is_exported_beside_its_editor(exported):
+    folder, output = exported
+    image = torch.rand(3, 3, 32, 32) * 2 - 1
+    (probabilities,) = onnxruntime.InferenceSession(output / "parse.onnx").run(None, {"image": image.numpy()})
     with torch.no_grad():
         expected = load_companion(folder, "parser").parse(image)
     np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-4)
-    assert probabilities.shape == (3, 10, 64, 64)
+    assert probabilities.shape == (3, 10, 32, 32)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from numbered_data import encoded, write_images
+from numbered_data import write_images
 from PIL import Image
 from scripts import load_script
 
@@ -67,7 +67,6 @@ def test_a_face_is_located_as_the_editor_aligns_it(astronaut, model_folder):
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 1.7])
 def test_the_frame_follows_the_face_through_the_photograph(scale, astronaut):
-    """The same face in photographs of other sizes gives the same crop."""
     size = round(512 * scale)
     resized = np.array(Image.fromarray(astronaut).resize((size, size), Image.Resampling.BICUBIC))
     to_original = np.array([[1 / scale, 0, (1 / scale - 1) / 2], [0, 1 / scale, (1 / scale - 1) / 2]])
@@ -126,7 +125,6 @@ def test_the_aligner_of_a_model_folder_locates(model_folder, tmp_path):
 
 
 def test_a_crop_is_the_located_frames(photographs, tmp_path):
-    """Against OpenCV's own warp, at the photograph's density."""
     data = load(photographs, FaceFrames(marked, "a", tmp_path), size=119)  # 170 * .7: one pixel for each
     row = datasets.load_dataset("parquet", data_files=str(photographs / "*.parquet"), split="train")[1]
     pixels = np.array(row["image"])
@@ -227,15 +225,6 @@ def test_photographs_of_which_more_than_half_show_no_face_stop_the_run(photograp
 def test_the_crop_needs_what_locates_faces():
     with pytest.raises(DataError, match="'face' needs a model that locates faces"):
         Preprocess(32, "face")
-
-
-def test_frames_multiply_as_matrices(tmp_path, astronaut):
-    """What is kept of a similarity is the whole of it."""
-    frames = FaceFrames(marked, "a", tmp_path)
-    data = encoded(Image.fromarray(astronaut[:20, :20]))
-    found = frames.find(data, astronaut)
-    assert np.array_equal(found, marked(astronaut))
-    assert np.allclose(as_3x3(found) @ as_3x3(cv2.invertAffineTransform(found)), np.eye(3))
 
 
 def test_the_benchmark_compares_the_located_crop_with_the_fixed_one(astronaut, model_folder, tmp_path, capsys):

@@ -59,6 +59,7 @@ def test_images_of_two_shapes_are_refused():
 
 def test_8_bit_images_survive_the_way_to_floats_and_back():
     levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
+    assert normalise(levels).aminmax() == (-1, 1)
     back = to_uint8(normalise(levels))
     assert back.shape == (1, 16, 16, 3)
     assert (back == levels.permute(0, 2, 3, 1).numpy()).all()

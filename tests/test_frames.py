@@ -18,7 +18,6 @@ TURNED = cv2.getRotationMatrix2D((127.5, 127.5), 20, 0.7) + [(0, 0, -39.5), (0, 
 
 
 def smooth(height, width, seed=0):
-    """Noise of low frequency, uint8 (H, W, 3)."""
     noise = np.random.default_rng(seed).integers(0, 256, (height // 16 + 2, width // 16 + 2, 3), dtype=np.uint8)
     return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
 
@@ -72,7 +71,6 @@ def test_beyond_the_border_an_image_is_mirrored(frame, size):
 
 @pytest.mark.parametrize("frame", [celebahq_frame(1024), 0.25 * TURNED])
 def test_a_large_image_is_shrunk_without_aliasing(frame):
-    """Stripes of one pixel become grey."""
     stripes = np.zeros((1024, 1024, 3), np.uint8)
     stripes[:, ::2] = 255
     assert abs(frame_crop(stripes, frame, 32)[4:-4, 4:-4].astype(int) - 127).max() < 24
@@ -105,7 +103,6 @@ def test_an_image_that_does_not_suit_a_crop_is_rejected_with_the_reason():
 
 
 def test_a_dataset_of_celebahq_is_read_with_its_labels(faces, tmp_path):
-    """Columns image, image_id, celeb_id and labels; WebP, and no file names."""
     squares = [encoded(smooth(256, 256, seed), "WEBP") for seed in range(6)]
     columns = {"image_id": [f"{number:06}" for number in range(6)], "celeb_id": list(range(6)), "Smiling": [False] * 6}
     write_images(tmp_path, squares, Male=[True, False, True, True, False, False], **columns)

@@ -19,7 +19,6 @@ PARTS = {
 @pytest.mark.parametrize("name", GENERATORS)
 @torch.no_grad()
 def test_row_i_of_the_edits_is_of_image_i_modulo_their_number(name, parts, count, edits):
-    """One encoding serves many edits."""
     model = stirred(MODELS[name](**PARTS[parts]))
     images, conditions = pictures(count), torch.randn(edits, 5) * torch.eye(edits, 5)
     one_by_one = torch.cat([model(images[i % count][None], conditions[i][None]) for i in range(edits)])

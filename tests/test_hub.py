@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import ModelCard
-from PIL import Image
 from safetensors.torch import load_file
-from scripts import ROOT
 
-from stgan import FaceEditor
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import EVALUATION_FILE, TRAINING_FILE, model_card, write_card
 from stgan.editor import BUNDLED
 from stgan.models import STGAN, AttributeClassifier
-from stgan.photo.detect import FaceDetector
 
 
 def test_a_card_carries_the_evaluation_as_text_and_as_model_index(folder):
@@ -92,7 +88,6 @@ HQ = "korexyz/celeba-hq-256x256"
     ],
 )
 def test_celeba_and_what_is_made_of_it_have_its_terms(model_folder, tmp_path, monkeypatch, source, name, listed):
-    """Every copy has its name too; what is made of it has its own."""
     (tmp_path / "photos" / "img_align_celeba").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     card = card_of(model_folder, tmp_path / "model", f"train.py --dataset {source}", dataset=source)
@@ -134,51 +129,31 @@ def test_what_went_on_from_celebas_weights_keeps_its_terms(model_folder, tmp_pat
     assert "CelebA, whose licence allows nothing else" in card.text
 
 
-bundled = pytest.mark.skipif(not BUNDLED.is_dir(), reason="this checkout has no bundled model")
-
-
-@bundled
-def test_the_bundled_model_edits_a_portrait_offline(astronaut):
-    editor = FaceEditor.from_pretrained(BUNDLED, detector=FaceDetector())
-    assert editor.names == DEFAULT_ATTRIBUTES
-    face = editor.prepare(astronaut)
+def test_the_bundled_model_edits_a_portrait_offline(bundled, astronaut):
+    assert bundled.names == DEFAULT_ATTRIBUTES
+    face = bundled.prepare(astronaut)
     seen = face.probabilities
     assert seen["Male"] < 0.5
     assert seen["Mouth_Slightly_Open"] > 0.5
     assert seen["Eyeglasses"] < 0.2
-    assert np.asarray(editor.edit(face, {"Eyeglasses": True})).shape == astronaut.shape
+    assert np.asarray(bundled.edit(face, {"Eyeglasses": True})).shape == astronaut.shape
     names = ("Eyeglasses", "Blond_Hair", "Black_Hair", "Male", "Young")
     wanted = {name: not face.label_dict()[name] for name in names}
-    crops, _ = editor.edit_crops(face, [{name: value} for name, value in wanted.items()], 1.5)
+    crops, _ = bundled.edit_crops(face, [{name: value} for name, value in wanted.items()], 1.5)
     with torch.no_grad():
-        judged = torch.sigmoid(editor.classifier(crops))
+        judged = torch.sigmoid(bundled.classifier(crops))
     for row, (name, value) in zip(judged, wanted.items(), strict=True):  # each edit moves its attribute as asked
-        change = row[editor.names.index(name)] - seen[name]
+        change = row[bundled.names.index(name)] - seen[name]
         assert (change > 0) == value, name
         assert abs(change) > 0.2, name
 
 
-@bundled
 def test_the_bundled_model_is_small_and_in_half_precision():
     assert sum(file.stat().st_size for file in BUNDLED.rglob("*") if file.is_file()) < 60e6
     weights = load_file(BUNDLED / "model.safetensors")
     assert all(tensor.dtype == torch.float16 for tensor in weights.values() if tensor.ndim >= 2)
 
 
-@bundled
-def test_the_bundled_card_is_complete():
-    card = ModelCard.load(BUNDLED / "README.md")
-    assert card.data.license == "other"
-    assert card.data.eval_results
-    for part in ("train.py", "## Limits and bias", "## Evaluation", "non-commercial"):
-        assert part in card.text
-    for snippet in re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL):
-        compile(snippet, "card", "exec")
-
-
-def test_the_pictures_of_the_readme_are_there():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", readme)
-    assert pictures
-    for picture in pictures:
-        Image.open(ROOT / picture).verify()
+def test_the_code_of_the_bundled_card_compiles():
+    snippets = re.findall(r"```python\n(.*?)```", (BUNDLED / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert [compile(snippet, "card", "exec") for snippet in snippets]

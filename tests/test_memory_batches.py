@@ -24,16 +24,8 @@ def test_every_image_comes_once_an_epoch_and_another_epoch_has_another_order(in_
     epochs = [sum(drawn(batches, 5, start=5 * epoch), []) for epoch in range(3)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
-
-
-def test_images_and_labels_stay_together(in_memory):
-    images, labels = MemoryBatches(in_memory, 4, seed=0).draw(1)
+    images, labels = batches.draw(1)
     assert torch.equal(images[:, 0, 0, 0].float(), labels[:, 0])
-
-
-def test_ranks_share_an_epoch_out_without_overlap(in_memory):
-    ranks = [sum(drawn(MemoryBatches(in_memory, 1, 0, rank, 5), 2), []) for rank in range(5)]
-    assert sorted(sum(ranks, [])) == list(range(10))
 
 
 def test_two_ranks_together_draw_what_one_process_with_twice_the_batch_draws(in_memory):

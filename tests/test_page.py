@@ -47,7 +47,6 @@ class Demo:
         return answer
 
     def visit(self, answer):
-        """Subject and history of a visit whose photo was just opened."""
         return answer[self.layout.subject], answer[self.layout.history]
 
     def show(self, page_key, subject, history, controls):
@@ -116,7 +115,6 @@ class ZeroGpu:
 
 @pytest.fixture
 def zero_gpu(monkeypatch):
-    """ZeroGPU, on which every network must run."""
     zero_gpu = ZeroGpu()
     monkeypatch.setitem(sys.modules, "spaces", zero_gpu)
 

@@ -47,7 +47,6 @@ def parser() -> FaceParser:
 
 
 def test_the_encoder_computes_what_the_published_network_computes(random):
-    """Against the package that the ImageNet weights come from, with random weights and statistics."""
     package = pytest.importorskip("efficientnet_lite_pytorch")
     theirs = package.EfficientNet.from_name("efficientnet-lite0").eval()
     for name, value in theirs.state_dict().items():
@@ -302,7 +301,6 @@ def test_a_parser_is_scored_by_its_mirrored_average(parser, random):
 
 
 def test_labelled_faces_are_brought_into_the_frame_with_their_masks(tmp_path):
-    """Against the loader's own crop of CelebA-HQ, by a locator that finds this frame in all faces but one."""
     write_faces(tmp_path, 3, side=12)
     frames = iter([celebahq_frame(96), "no face", celebahq_frame(96)])
     images, masks, missed = benchmark.aligned_masks(lambda rgb: next(frames), tmp_path, "train", 96)

@@ -18,7 +18,6 @@ def centred(x: float, y: float, degrees: float, scale: float) -> Alignment:
 
 @pytest.fixture(scope="module")
 def portrait(astronaut) -> tuple[np.ndarray, Alignment]:
-    """A photo of 1400 pixels with a tilted face of about 6 pixels per pixel of the crop."""
     rgb = cv2.resize(astronaut[:230, 110:340], (1400, 1400), interpolation=cv2.INTER_CUBIC)
     rng = np.random.default_rng(0)
     rgb = np.clip(rgb + rng.normal(0, 5, rgb.shape), 0, 255).astype(np.uint8)

@@ -11,7 +11,6 @@ from PIL import Image
 from stgan.data import DataError, Preprocess, label_value, random_flip
 from stgan.data.errors import UNDECODABLE, Skipped
 from stgan.data.preprocess import decode_row
-from stgan.frame import normalise, quantise
 
 
 @pytest.mark.parametrize("size", [32, 128, 170, 256])
@@ -54,13 +53,6 @@ def test_an_unknown_crop_names_the_known_ones():
 def test_images_of_every_colour_mode_become_rgb(mode):
     image = Image.new("RGB", (20, 20), (200, 10, 10)).convert(mode)
     assert Preprocess(8).from_image(image).shape == (3, 8, 8)
-
-
-def test_pixels_go_to_floats_and_back():
-    images = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
-    floats = normalise(images)
-    assert (floats.min(), floats.max()) == (-1, 1)
-    assert torch.equal(quantise(floats), images)
 
 
 def test_a_random_flip_mirrors_about_half_of_the_images_and_changes_nothing_else():

@@ -1,6 +1,5 @@
 """The published protocol: every figure is computed a second way, by hand or by a plain loop."""
 
-import itertools
 import json
 import math
 import statistics
@@ -211,14 +210,6 @@ def test_results_are_json_and_markdown():
     assert record["images"] == 3
     assert record["edits"]["1.5"]["accuracy"]["Young"] == evaluation.edits[1.5].accuracy["Young"]
     assert evaluation.seconds_per_thousand_images > 0
-    tables = [line for line in evaluation_tables(evaluation).splitlines() if line.startswith("|")]
-    bald = next(line for line in tables if line.startswith("| Bald"))
-    assert f"{evaluation.edits[1.0].accuracy['Bald']:.3f}" in bald
-    assert "0.600" in bald  # the paper's, beside
-    assert "0.86" not in next(line for line in tables if line.startswith("| **mean**")).split("|")[4]
-    headers = [number for number, line in enumerate(tables) if line.startswith("|---")]
-    for start, end in itertools.pairwise([number - 1 for number in headers] + [len(tables)]):
-        assert len({line.count("|") for line in tables[start:end]}) == 1
     assert "\n" not in evaluation.summary()
 
 

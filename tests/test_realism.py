@@ -51,15 +51,6 @@ def test_kid_is_the_naive_double_loop(features, monkeypatch):
     assert found.spread > 0
 
 
-def test_kid_is_that_of_torchmetrics(features):
-    kid = pytest.importorskip("torchmetrics.image.kid")
-    x, y = (torch.cat([each] * 1) for each in features)
-    metric = kid.KernelInceptionDistance(feature=nn.Identity(), subset_size=24, subsets=1)
-    metric.update(y.double(), real=True)
-    metric.update(x[:24].double(), real=False)
-    assert kernel_distance(x[:24], y).kid == pytest.approx(1000 * float(metric.compute()[0]), rel=1e-4)
-
-
 def test_two_samples_of_one_distribution_are_near_zero_and_few_images_have_no_figure():
     random = torch.Generator().manual_seed(1)
     x, y = torch.randn(2, 400, 8, generator=random)
@@ -149,12 +140,6 @@ def test_the_pretrained_backbone_is_the_packages_network(monkeypatch):
         for block in original._blocks:
             feature = block(feature)
         torch.testing.assert_close(pretrained_backbone()(image)[-1], feature, rtol=1e-3, atol=1e-3)
-
-
-def test_a_missing_backbone_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr("stgan.models.efficientnet.find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match="pip install"):
-        pretrained_backbone()
 
 
 def test_subsets_do_not_depend_on_the_random_state(features):

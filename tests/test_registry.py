@@ -37,8 +37,6 @@ NAMES = ("Eyeglasses", "Male")
 
 
 class Tint(Generator):
-    """A made-up editor: each attribute adds its own colour to the whole image."""
-
     def __init__(self, attributes=NAMES, image_size=32, label_mode="difference", soft_mask=False, use_regions=False):
         super().__init__(attributes, image_size, label_mode, soft_mask, use_regions)
         self.colours = nn.Parameter(torch.randn(len(self.attributes), 3))
@@ -51,8 +49,6 @@ class Tint(Generator):
 
 
 class Outline(PretrainedModel):
-    """A made-up companion."""
-
     def __init__(self, image_size: int = 32):
         super().__init__()
         self.kernel = nn.Conv2d(3, 1, 3)

@@ -16,17 +16,20 @@ LABELS = {name: name in ("Bangs", "Brown_Hair", "Young") for name in NAMES}
 OWN = [name for name, present in LABELS.items() if present]
 
 
-def test_untouched_controls_ask_for_nothing():
-    assert EditRequest.from_controls(LABELS, OWN, 1.25, dict.fromkeys(NAMES, 0.0)).changes == {}
-
-
-def test_ticks_ask_for_what_differs_from_the_face():
-    request = EditRequest.from_controls(LABELS, ["Bangs", "Brown_Hair", "Eyeglasses"], 1.25)
-    assert request == EditRequest({"Eyeglasses": True, "Young": False}, 1.25)
+@pytest.mark.parametrize(
+    ("ticks", "shifts", "expected"),
+    [
+        (["Bangs", "Brown_Hair", "Eyeglasses"], {}, EditRequest({"Eyeglasses": True, "Young": False}, 1.25)),
+        (OWN, {"Blond_Hair": 0.4}, EditRequest({"Blond_Hair": True}, 0.4)),  # the editor clears Brown_Hair alike
+        (OWN, {"Blond_Hair": 0.4, "Black_Hair": 0.9}, EditRequest({"Black_Hair": True}, 0.9)),
+        (["Bangs", "Black_Hair", "Young"], {"Blond_Hair": 0.5}, EditRequest({"Blond_Hair": True}, 0.5)),
+    ],
+)
+def test_controls_ask_for_what_differs_and_the_larger_shift_outweighs_what_it_excludes(ticks, shifts, expected):
+    assert EditRequest.from_controls(LABELS, ticks, 1.25, shifts) == expected
 
 
 def test_a_shift_moves_att_diff_by_its_value_whatever_the_face_has(editor, prepared):
-    """What the generator is given is the shift itself, in its attribute's column and in no other."""
     for name in ("Eyeglasses", "Young"):
         for shift in (-0.7, 0.4, 1.5):
             labels = prepared.label_dict()
@@ -42,22 +45,6 @@ def test_a_shift_moves_att_diff_by_its_value_whatever_the_face_has(editor, prepa
             directly = editor.generator.decode(features, condition)[0]
             edited, _ = editor.edit_crops(prepared, [request.changes], request.intensity, request.source)
             torch.testing.assert_close(edited[0], directly, atol=1e-4, rtol=0)
-
-
-def test_what_an_attribute_excludes_gives_way_to_a_shift_by_the_same_degree():
-    request = EditRequest.from_controls(LABELS, OWN, 1.25, {"Blond_Hair": 0.4})
-    assert request.changes == {"Blond_Hair": True}
-    assert request.intensity == 0.4  # of Brown_Hair too, which the editor clears
-
-
-def test_of_two_shifts_that_exclude_each_other_the_larger_one_holds():
-    request = EditRequest.from_controls(LABELS, OWN, 1.0, {"Blond_Hair": 0.4, "Black_Hair": 0.9})
-    assert request == EditRequest({"Black_Hair": True}, 0.9)
-
-
-def test_a_shift_outweighs_a_tick_that_it_excludes():
-    request = EditRequest.from_controls(LABELS, ["Bangs", "Black_Hair", "Young"], 1.25, {"Blond_Hair": 0.5})
-    assert request.changes == {"Blond_Hair": True}
 
 
 def test_scaled_to_nothing_the_photo_stays(editor, prepared):

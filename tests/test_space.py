@@ -10,12 +10,10 @@ from huggingface_hub import ModelCard, constants, metadata_load
 from PIL import Image
 from scripts import running_app
 
-from stgan import FaceEditor
 from stgan.card import CELEBA
 from stgan.demo import model as demo
 from stgan.editor import BUNDLED
 from stgan.hub.errors import HubError
-from stgan.photo.detect import FaceDetector
 from stgan.publish import PublishModel, PublishSpace, assemble_space, publish
 
 
@@ -83,15 +81,14 @@ def test_files_are_not_mixed_with_others(tmp_path):
         assemble_space(tmp_path, "somebody/faces")
 
 
-def test_an_assembled_space_starts_says_that_its_model_is_missing_and_edits(space, photo, tmp_path_factory):
-    """The assembled folder's own app, started as a Space starts it; the Hub's model is out of reach."""
+def test_an_assembled_space_starts_says_that_its_model_is_missing_and_edits(space, photo, bundled, tmp_path_factory):
     with running_app(space, "GRADIO_SERVER_PORT", tmp_path_factory.mktemp("app")) as address:
         client = gradio_client.Client(address, verbose=False, analytics_enabled=False)
         texts = [str(part["props"].get("value")) for part in client.config["components"] if part["type"] == "markdown"]
         assert any(MODEL in text and "could not be loaded" in text for text in texts)  # its own package and card
         assert any("weights were trained on CelebA" in text for text in texts)  # of the bundled model, by its record
         path = client.predict(gradio_client.handle_file(str(photo)), {"Eyeglasses": True}, 1.0, api_name="/edit")
-    expected = FaceEditor.from_pretrained(BUNDLED, detector=FaceDetector()).edit(photo, {"Eyeglasses": True})
+    expected = bundled.edit(photo, {"Eyeglasses": True})
     difference = np.abs(np.asarray(Image.open(path)).astype(int) - np.asarray(expected).astype(int))
     assert difference.max() <= 1  # another process may sum in another order
 

@@ -21,7 +21,6 @@ def stream(folder, batch=4, **options):
 
 
 def epochs_of(batches, count):
-    """Numbers of the images of the first epochs, in order."""
     epochs = [[] for _ in range(count)]
     number = 0
     while True:

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 from editors import ATTRIBUTES, people, tiny_classifier, tiny_generator
 from test_identity import MeanRecognition
 
@@ -38,9 +37,7 @@ def test_an_edit_that_more_strength_does_not_improve_stays_as_it_is():
     assert strength_for(1.15, np.linspace(0.9, 0.5, count).tolist()) == 1
 
 
-@pytest.mark.parametrize(
-    "prices", [Prices(), Prices(0, 0, 0), Prices(preservation=50), Prices(0, realism=1), Prices(0, 0, identity=50)]
-)
+@pytest.mark.parametrize("prices", [Prices(), Prices(preservation=50), Prices(0, realism=1, identity=50)])
 def test_worth_is_accuracy_less_every_price(prices, monkeypatch):
     images, labels = people(12)
     sources = []
@@ -69,13 +66,3 @@ def test_worth_is_accuracy_less_every_price(prices, monkeypatch):
             cost = prices.preservation * edits[intensity].preservation_error[name]
             cost += prices.identity * looks[name].identity
             assert values[position] == pytest.approx(edits[intensity].accuracy[name] - cost, abs=1e-3)
-
-
-def test_limits_are_checked_before_the_work():
-    with pytest.raises(ValueError, match="--max_strength must be between 1 and 1.15, not 1.5"):
-        measured_strengths(tiny_generator(), tiny_classifier(), "nowhere", highest=1.5)
-    with pytest.raises(ValueError, match="--strength_limits Young must be between 1 and --max_strength, not 1.2"):
-        measured_strengths(tiny_generator(), tiny_classifier(), "nowhere", limits={"Young": 1.2})
-    with pytest.raises(ValueError, match="Winged"):
-        measured_strengths(tiny_generator(), tiny_classifier(), "nowhere", limits={"Winged": 1.1})
-    assert torch.is_grad_enabled()

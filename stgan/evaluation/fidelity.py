@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage import metrics  # scikit-image loads it at first use: a second that other commands do not need
 from torch import Tensor
 
 from stgan.frame import quantise
@@ -38,8 +38,8 @@ def psnr_ssim(reference: np.ndarray, result: np.ndarray) -> tuple[np.ndarray, np
         )
     best = 10 * math.log10(255**2 * math.prod(reference.shape[1:]))
     pairs = list(zip(reference, result, strict=True))
-    psnr = [best if np.array_equal(*pair) else peak_signal_noise_ratio(*pair) for pair in pairs]
-    ssim = [structural_similarity(*pair, channel_axis=-1) for pair in pairs]
+    psnr = [best if np.array_equal(*pair) else metrics.peak_signal_noise_ratio(*pair) for pair in pairs]
+    ssim = [metrics.structural_similarity(*pair, channel_axis=-1) for pair in pairs]
     return np.array(psnr, dtype=np.float64), np.array(ssim, dtype=np.float64)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stgan.attributes import labels_to_difference
@@ -156,8 +157,10 @@ class Generator(PretrainedModel):
         if regions is None or len(regions) == 1:
             union = changes @ (mean_face if regions is None else regions[0].to(changes.dtype)).flatten(1)
         else:
-            rows = torch.arange(len(changes), device=changes.device) % len(regions)
-            union = torch.einsum("ma,map->mp", changes, regions.to(changes.dtype).flatten(2)[rows])
+            # One product for each image: a copy of its regions for each of its edits would fill the memory.
+            people, size = len(regions), len(changes)
+            by_image = F.pad(changes, (0, 0, 0, -size % people)).unflatten(0, (-1, people)).transpose(0, 1)
+            union = (by_image @ regions.to(changes.dtype).flatten(2)).transpose(0, 1).flatten(0, 1)[:size]
         union = union.clamp(max=1) + (changes.sum(dim=1, keepdim=True) == 0)
         return union.reshape(-1, 1, *mean_face.shape[1:])
 

@@ -33,7 +33,6 @@ TINY_ALIGNER = {"aligner_blocks": 1, "aligner_view": 24}
 
 
 def arguments(**settings):
-    """Settings as words of a command line."""
     words = []
     for name, value in settings.items():
         if isinstance(value, bool):
@@ -54,7 +53,6 @@ def tiny(dataset, output, run="stgan-fast", steps=4, **settings):
 
 
 def command(*run, **settings):
-    """A command line for :func:`tiny`."""
     return arguments(**tiny(*run, **settings))
 
 
@@ -67,20 +65,17 @@ def configured(*run, **settings):
 
 
 def trainer(*run, **settings):
-    """A run of :func:`configured` that is about to start."""
     AcceleratorState._reset_state(reset_partial_state=True)
     return Trainer(configured(*run, **settings), "train.py …")
 
 
 def trained(*run, **settings):
-    """A finished run."""
     started = trainer(*run, **settings)
     started.train()
     return started
 
 
 def record(output):
-    """The training record of the model that a run left in its output folder."""
     return json.loads((output / "model" / "training.json").read_text(encoding="utf-8"))
 
 
@@ -104,12 +99,10 @@ def random_batch(count):
 
 
 def take_step(objective, images, labels, step=0, progress=0.5):
-    """One step of an objective on one batch; returns its terms."""
     return objective.step(lambda: (images, labels), torch.Generator().manual_seed(0), step, progress)
 
 
 def objective(tmp_path, **options):
-    """An editing objective without a run."""
     AcceleratorState._reset_state(reset_partial_state=True)
     return EditingObjective(configured("none", tmp_path, **options), NAMES, Accelerator())
 

@@ -16,7 +16,6 @@ def images():
 
 
 def test_augmentation_equals_its_steps_one_image_at_a_time(images):
-    """Against cropping a padded picture, and colours mixed by hand."""
     ours = augment(images, 0.7, torch.Generator().manual_seed(0))
     draws = torch.rand(6, len(images), generator=torch.Generator().manual_seed(0))
     assert 0.5 < (draws[0] < 0.7).float().mean() < 0.9

@@ -65,12 +65,6 @@ def test_a_save_killed_at_its_worst_moment_loses_nothing(moment, uninterrupted, 
     assert_same_state(tmp_path / "checkpoint-6", uninterrupted("stgan-fast") / "checkpoint-6")
 
 
-def test_only_the_newest_checkpoints_are_kept(celeba, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "KEPT", 2)
-    trained(celeba, tmp_path, steps=5, checkpointing_steps=1)
-    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-5"]
-
-
 def test_a_run_that_goes_back_to_a_checkpoint_continues_from_it(uninterrupted, celeba, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "KEPT", 2)
     for step in (2, 5, 6):

@@ -81,7 +81,6 @@ def test_only_the_discriminator_learns_during_its_head_start(critic_steps, tmp_p
     images, labels = random_batch(4)
 
     def learning(progress):
-        """Which networks one step changes: generator, discriminator."""
         before = [[parameter.clone() for parameter in network.parameters()] for network in editing.networks]
         take_step(editing, images, labels, 0, progress)
         return [

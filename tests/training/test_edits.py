@@ -40,7 +40,6 @@ RULES = LabelRules.from_labels(NAMES, FACES, 0.05)
 
 
 def shown(values):
-    """Whether the data have a face with these values, by name."""
     rows = FACES[:, [NAMES.index(name) for name in values]]
     return bool((rows == torch.tensor(list(values.values()))).all(dim=1).any())
 

@@ -91,7 +91,6 @@ def test_a_run_with_recorded_steps_ends_where_one_without_does(critic_steps, gpu
     ],
 )
 def test_a_step_that_cannot_be_recorded_is_refused_with_a_remedy(error, expected, message, monkeypatch):
-    """As torch refuses it, on a GPU that is only made up: the first steps have run by then."""
     stream = SimpleNamespace(wait_stream=lambda other: None)
     graph = SimpleNamespace(register_generator_state=lambda generator: None)
 

@@ -26,35 +26,23 @@ def test_the_history_of_a_model_comes_from_the_hub_too(hub, celeba, tmp_path):
     assert run.history.commands[:-1] == left["commands"]
 
 
-def test_the_record_lists_the_devices_of_all_runs(celeba, tmp_path, monkeypatch):
-    more = {"steps": 5, "initial_model": tmp_path / "first" / "model", "checkpointing_steps": 2}
-    again = {**more, "resume_from_checkpoint": "latest"}
-    runs = [
-        ("a GPU", "first", {"steps": 2}, "a GPU"),
-        ("a GPU", "same", more, "a GPU"),
-        ("a CPU", "second", more, "a GPU, then a CPU"),
-        ("another", "second", {**more, "resume_from_checkpoint": "checkpoint-4"}, "a GPU, then a CPU, then another"),
-        ("a laptop", "second", again, "a GPU, then a CPU, then another"),  # nothing is left to train
-    ]
-    for device, folder, settings, expected in runs:
-        monkeypatch.setattr("stgan.training.trainer.device_name", lambda _, device=device: device)
-        trained(celeba, tmp_path / folder, **settings)
-        assert record(tmp_path / folder)["device"] == expected
-
-
-def test_the_record_adds_up_the_minutes_of_all_runs(celeba, tmp_path, monkeypatch):
+def test_the_record_lists_the_devices_of_all_runs_and_adds_up_their_minutes(celeba, tmp_path, monkeypatch):
     """On a clock that only a step moves, by a minute; what is done twice after going back counts twice."""
     now = [0.0]
     monkeypatch.setattr("stgan.training.history.time.monotonic", lambda: now[0])
     step = Trainer._train_step
     monkeypatch.setattr(Trainer, "_train_step", lambda run: (now.__setitem__(0, now[0] + 60), step(run))[1])
     more = {"steps": 5, "initial_model": tmp_path / "first" / "model", "checkpointing_steps": 2}
-    runs = [
-        ("first", {"steps": 2}, 2),
-        ("second", more, 2 + 5),
-        ("second", {**more, "resume_from_checkpoint": "checkpoint-4"}, 2 + 4 + 1),
-    ]
-    for folder, settings, minutes in runs:
+    back, again = ({**more, "resume_from_checkpoint": place} for place in ("checkpoint-4", "latest"))
+    for device, folder, settings, devices, minutes in (
+        ("a GPU", "first", {"steps": 2}, "a GPU", 2),
+        ("a GPU", "same", more, "a GPU", 2 + 5),
+        ("a CPU", "second", more, "a GPU, then a CPU", 2 + 5),
+        ("another", "second", back, "a GPU, then a CPU, then another", 2 + 4 + 1),
+        ("a laptop", "second", again, "a GPU, then a CPU, then another", 2 + 4 + 1),  # nothing is left to train
+    ):
+        monkeypatch.setattr("stgan.training.trainer.device_name", lambda _, device=device: device)
         trained(celeba, tmp_path / folder, **settings)
-        assert record(tmp_path / folder)["minutes"] == minutes
+        left = record(tmp_path / folder)
+        assert (left["device"], left["minutes"]) == (devices, minutes)
         now[0] += 1e6  # nobody trains between two runs

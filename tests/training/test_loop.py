@@ -106,7 +106,6 @@ def test_a_generator_learns_to_reconstruct(celeba, tmp_path):
 
 
 def test_a_run_prints_no_warnings(celeba, tmp_path):
-    """No deprecation or other warning at the start of a run that nobody can do anything about."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trained(celeba, tmp_path, steps=1)

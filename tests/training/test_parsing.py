@@ -30,7 +30,6 @@ def drawn_face(random: np.random.Generator) -> tuple[Image.Image, Image.Image]:
 
 @pytest.fixture(scope="module")
 def masked_faces(tmp_path_factory):
-    """A folder of Parquet files with columns ``image`` and ``mask``."""
     folder, random = tmp_path_factory.mktemp("masks"), np.random.default_rng(0)
     for split, count in {"train": 16, "validation": 6}.items():
         images, masks = zip(*(drawn_face(random) for _ in range(count)), strict=True)
@@ -40,7 +39,6 @@ def masked_faces(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def new_parser(tmp_path_factory):
-    """The folder of a parser for small images, with random weights."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("parser")
     FaceParser(64).save_pretrained(folder)

