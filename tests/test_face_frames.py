@@ -10,16 +10,21 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from editors import tiny_classifier
 from numbered_data import write_images
 from PIL import Image
 from scripts import load_script
+from test_realism import Colours
 
 from stgan.data import DataError, FaceFrames, FaceLocator, Preprocess, StreamBatches, load_into_memory
 from stgan.data.faces import CUT_OFF, NO_FACE, PROFILE, TOO_SMALL
 from stgan.data.frames import celebahq_frame, to_crop
 from stgan.editor import FaceEditor
+from stgan.evaluation.command import Settings, evaluate_folder
+from stgan.evaluation.protocol import evaluate
+from stgan.evaluation.realism import load_real_faces, pooled_features
 from stgan.frame import MEAN_LANDMARKS
-from stgan.models import AttributeClassifier, FaceAligner
+from stgan.models import STGAN, AttributeClassifier, FaceAligner
 from stgan.photo.face import Face
 from stgan.photo.geometry import as_3x3, transform
 
@@ -133,6 +138,27 @@ def test_a_crop_is_the_located_frames(photographs, tmp_path):
     inside = cv2.warpAffine(np.ones((160, 160), np.uint8), matrix, (119, 119)) == 1
     assert np.abs(data.images[1].permute(1, 2, 0).numpy().astype(int) - expected)[inside].mean() < 2
     assert data.labels[:, 0].tolist() == [1, 0, 0, 1, 1, 0, 0, 1, 0]
+
+
+def test_real_faces_are_those_that_are_found(photographs, tmp_path):
+    frames, states = FaceFrames(marked, "a", tmp_path), [(("Male", value),) for value in (False, True)]
+    faces = load_real_faces(str(photographs), "train", ATTRIBUTES, states, 32, Colours(), crop="face", frames=frames)
+    data = load(photographs, frames)
+    torch.testing.assert_close(faces.features, pooled_features(Colours(), data.images))
+    assert torch.equal(faces.labels, data.labels)
+
+
+def test_a_model_is_evaluated_on_the_faces_of_photographs(photographs, tmp_path, monkeypatch):
+    frames = FaceFrames(marked, "a", tmp_path)
+    monkeypatch.setattr(FaceFrames, "from_pretrained", lambda folder: frames)
+    generator = STGAN(ATTRIBUTES, image_size=32, width=4, layers=3, stu_layers=2)
+    classifier = tiny_classifier(ATTRIBUTES)
+    generator.save_pretrained(tmp_path / "model")
+    classifier.save_pretrained(tmp_path / "model" / "classifier")
+    quiet = {"split": "train", "crop": "face", "device": "cpu", "workers": 0, "progress": False}
+    found = evaluate_folder(Settings(str(photographs), str(tmp_path / "model"), **quiet))
+    data = load(photographs, frames, size=generator.image_size)
+    assert found.headline() == pytest.approx(evaluate(generator, classifier, data.images, data.labels).headline())
 
 
 def test_each_photograph_is_located_once(photographs, tmp_path):

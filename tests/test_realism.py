@@ -1,4 +1,4 @@
-"""KID against a naive double loop and another library, and which real faces edits are compared with."""
+"""KID against a naive double loop, and which real faces edits are compared with."""
 
 import math
 

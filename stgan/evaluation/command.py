@@ -8,7 +8,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from stgan.card import EVALUATION_FILE, replace_section, split_section, write_card
-from stgan.data import load_into_memory
+from stgan.data import FaceFrames, load_into_memory
 from stgan.devices import CHANNELS_LAST, chosen_device
 from stgan.evaluation.edits import Editing
 from stgan.evaluation.faces import appearance_of_faces
@@ -43,7 +43,7 @@ class Settings:
     intensities: tuple[float, ...] = INTENSITIES
     # Images at once.
     batch_size: int = 64
-    # Crop of the images, such as celeba, celebahq or center.
+    # Crop of the images, such as celeba, celebahq or center; face finds the face in any photograph.
     crop: str = "auto"
     # Also measure how edits look: realism, identity and skin tone.
     appearance: bool = True
@@ -92,9 +92,11 @@ def evaluate_folder(settings: Settings) -> Evaluation:
     extractor = inception() if settings.fid else None
     if settings.output is not None:
         Path(settings.output).mkdir(parents=True, exist_ok=True)
+    crops = (settings.crop, settings.faces_crop)
+    frames = FaceFrames.from_pretrained(settings.model) if "face" in crops else None
     dataset = load_into_memory(
-        str(settings.data), settings.split, generator.attributes, generator.image_size,
-        max_samples=settings.max_samples, crop=settings.crop, workers=settings.workers, progress=settings.progress,
+        str(settings.data), settings.split, generator.attributes, generator.image_size, crop=settings.crop,
+        frames=frames, max_samples=settings.max_samples, workers=settings.workers, progress=settings.progress,
     )  # fmt: skip
     if settings.fid:
         check_enough(len(dataset.images))
@@ -118,8 +120,8 @@ def evaluate_folder(settings: Settings) -> Evaluation:
         faces = settings.faces or settings.data
         appearance = appearance_of_faces(
             Editing(generator, parser), judge, str(faces), settings.split, real=str(settings.real or faces),
-            masks=settings.masks, crop=settings.faces_crop or settings.crop, max_samples=settings.max_samples,
-            workers=settings.workers, **how,
+            masks=settings.masks, crop=settings.faces_crop or settings.crop, frames=frames,
+            max_samples=settings.max_samples, workers=settings.workers, **how,
         )  # fmt: skip
         print(appearance_line(appearance))
         record["appearance"] = appearance.to_dict()

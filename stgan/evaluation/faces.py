@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from stgan.data import MissingSplitError, load_into_memory, open_split
+from stgan.data import FaceFrames, MissingSplitError, load_into_memory, open_split
 from stgan.data.masks import load_masks
 from stgan.devices import CHANNELS_LAST
 from stgan.evaluation.appearance import Instruments, measure_appearance
@@ -35,6 +35,7 @@ def appearance_of_faces(
     real: str,
     masks: str | None,
     crop: str,
+    frames: FaceFrames | None = None,
     max_samples: int | None = None,
     batch_size: int = 64,
     workers: int = 2,
@@ -47,7 +48,7 @@ def appearance_of_faces(
         faces: dataset to edit, at most :data:`FACES` or ``max_samples`` images of ``split``.
         real: dataset whose split ``train`` shows what real faces look like.
         masks: dataset of faces with masks drawn by people, as CelebAMask-HQ has them. None: no leak is measured.
-        crop: of all three, see :class:`stgan.data.Preprocess`.
+        crop, frames: of all three, see :class:`stgan.data.Preprocess`.
 
     Raises:
         DataError: a dataset, or a column that is needed, is missing.
@@ -57,11 +58,13 @@ def appearance_of_faces(
     masked = None
     if masks is not None:
         masked = load_masks(masks, split, size, crop=crop, workers=workers, progress=progress)
-    instruments = available_instruments(editing.generator, real, crop, progress=progress)
-    data = load_into_memory(faces, split, names, size, max_samples=count, crop=crop, workers=workers, progress=progress)
+    instruments = available_instruments(editing.generator, real, crop, frames, progress=progress)
+    data = load_into_memory(
+        faces, split, names, size, max_samples=count, crop=crop, frames=frames, workers=workers, progress=progress
+    )
     appearance = measure_appearance(
         editing, classifier, data.images, data.labels, instruments,
-        identities=_identities(faces, split, len(data)) if instruments.recognition else None,
+        identities=_identities(faces, split, count, len(data)) if instruments.recognition else None,
         batch_size=batch_size, progress=progress,
     )  # fmt: skip
     if masked is None:
@@ -70,17 +73,19 @@ def appearance_of_faces(
     return appearance.with_leak(leak, len(masked))
 
 
-def available_instruments(generator: Generator, source: str, crop: str, *, progress: bool = False) -> Instruments:
+def available_instruments(
+    generator: Generator, source: str, crop: str, frames: FaceFrames | None = None, *, progress: bool = False
+) -> Instruments:
     """Instruments whose packages and datasets are there. A line is printed for each that is not.
 
-    ``source`` is a dataset of real faces, ``crop`` as for :class:`stgan.data.Preprocess`.
+    ``source`` is a dataset of real faces, ``crop`` and ``frames`` as for :class:`stgan.data.Preprocess`.
     """
     instruments, device = Instruments(), Editing(generator).device
     try:
         backbone = pretrained_backbone().to(device, **CHANNELS_LAST)
         real = load_real_faces(
             source, REAL_SPLIT, generator.attributes, edited_states(generator.attributes), generator.image_size,
-            backbone, crop=crop, device=device, progress=progress,
+            backbone, crop=crop, frames=frames, device=device, progress=progress,
         )  # fmt: skip
         instruments = replace(instruments, backbone=backbone, real=real)
     except (ModuleNotFoundError, MissingSplitError) as error:
@@ -97,9 +102,12 @@ def edited_states(attributes: Sequence[str]) -> list[State]:
     return [state for flip in flips_of(attributes) for state in states_of(flip)]
 
 
-def _identities(source: str, split: str, count: int) -> Tensor | None:
-    """Who the first ``count`` images of a split show, long (count,), where a column says so."""
+def _identities(source: str, split: str, count: int, kept: int) -> Tensor | None:
+    """Who the first ``count`` images of a split show, long (count,).
+
+    None without a column that says so, or where images were left out: it is not known which.
+    """
     dataset = open_split(source, split)
-    if IDENTITY_COLUMN not in dataset.column_names:
+    if IDENTITY_COLUMN not in dataset.column_names or kept < min(count, len(dataset)):
         return None
-    return torch.tensor(dataset.select(range(count))[IDENTITY_COLUMN])
+    return torch.tensor(dataset.select(range(kept))[IDENTITY_COLUMN])

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from stgan.data import DataError, Preprocess, label_value, open_split
+from stgan.data import DataError, FaceFrames, Preprocess, label_value, open_split
+from stgan.data.errors import RejectedImage
 from stgan.data.sources import image_column
 from stgan.evaluation.flips import State, rows_of
 from stgan.evaluation.inference import evaluation_mode
@@ -100,6 +101,7 @@ def load_real_faces(
     backbone: nn.Module,
     *,
     crop: str = "auto",
+    frames: FaceFrames | None = None,
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> RealFaces:
@@ -111,7 +113,8 @@ def load_real_faces(
         source, split: see :func:`stgan.data.open_split`.
         attributes: label columns.
         states: of the edits that will be compared.
-        image_size, crop: see :class:`stgan.data.Preprocess`.
+        image_size, crop, frames: see :class:`stgan.data.Preprocess`. Photographs without a usable
+            face are left out.
         backbone: on ``device``.
 
     Raises:
@@ -126,14 +129,23 @@ def load_real_faces(
     columns = [[label_value(value, name) for value in dataset[name]] for name in attributes]
     labels = torch.tensor(columns).T
     rows = _chosen_rows(RealFaces(attributes, labels, labels), states)
-    preprocess, column = Preprocess(image_size, crop), image_column(dataset)
-    features = []
+    preprocess, column = Preprocess(image_size, crop, frames), image_column(dataset)
+    features, kept = [], []
     with evaluation_mode(backbone):
         for part in tqdm(rows.split(64), desc="real faces", disable=not progress):
-            cells = dataset.select(part.tolist())[column]
-            images = np.stack([preprocess(cell["bytes"] or Path(cell["path"]).read_bytes()) for cell in cells])
-            features.append(pooled_features(backbone, torch.from_numpy(images).to(device)).cpu())
-    return RealFaces(attributes, torch.cat(features).clone(), labels[rows])
+            images = []
+            for row, cell in zip(part.tolist(), dataset.select(part.tolist())[column], strict=True):
+                try:
+                    images.append(preprocess(cell["bytes"] or Path(cell["path"]).read_bytes()))
+                    kept.append(row)
+                except RejectedImage:  # no usable face
+                    continue
+            if images:
+                batch = torch.from_numpy(np.stack(images)).to(device)
+                features.append(pooled_features(backbone, batch).cpu())
+    if not kept:
+        raise DataError(f"None of the images of {source} suits the crop {crop}.")
+    return RealFaces(attributes, torch.cat(features).clone(), labels[kept])
 
 
 def _chosen_rows(faces: RealFaces, states: Iterable[State]) -> Tensor:
