@@ -83,9 +83,9 @@ class ScheduleOptions:
 
 @dataclass(frozen=True)
 class GeneratorOptions:
-    """The generator, or the one network of a classifier or aligner."""
+    """The generator, or the aligner."""
 
-    # Channels of the first layer of the generator, classifier or aligner.
+    # Channels of the first layer of the generator or aligner.
     width: int = 64
     # Stride-2 layers of encoder and decoder (STGAN, AttGAN).
     layers: int = 5
