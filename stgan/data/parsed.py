@@ -1,5 +1,6 @@
 """What the pixels of training images show, as a fourth channel beside their colours: parsed once, and kept on disk."""
 
+import gzip
 import hashlib
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from stgan.models import FaceParser
 
 
 def with_classes(
-    data: MemoryDataset, parser: FaceParser, cache: Path, device: torch.device, *, progress: bool = False
+    data: MemoryDataset,
+    parser: FaceParser,
+    cache: Path,
+    device: torch.device,
+    *,
+    only_sharp: bool = False,
+    progress: bool = False,
 ) -> MemoryDataset:
     """The same data with images uint8 (N, 4, S, S): the fourth channel is the class of each pixel.
 
@@ -21,35 +28,40 @@ def with_classes(
         data: images (N, 3, S, S).
         parser: sees the classes, each image averaged with its mirror image. It runs on ``device``.
         cache: folder for the file that keeps them for the next run on the same images with the same parser.
+        only_sharp: leave out images that are not sharp, from which no edit starts; their classes are 0.
     """
-    file = cache / f"classes-{_fingerprint(data, parser)}.npz"
+    rows = (data.sharp if only_sharp else torch.ones_like(data.sharp)).nonzero()[:, 0]
+    file = cache / f"classes-{_fingerprint(data, parser, rows)}.npy.gz"
     if file.is_file():
-        with np.load(file) as stored:
-            classes = torch.from_numpy(stored["classes"])
+        with gzip.open(file) as stored:
+            classes = torch.from_numpy(np.load(stored))
     else:
-        classes = _parse(data, parser.to(device), device, progress)
+        classes = _parse(data, parser.to(device), device, rows, progress)
         cache.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial.npz")
-        np.savez_compressed(partial, classes=classes.numpy())
+        partial = file.with_suffix(".partial")
+        with gzip.open(partial, "wb", compresslevel=1) as stored:  # maps compress well; a higher level takes minutes
+            np.save(stored, classes.numpy())
         partial.replace(file)
     images = torch.cat([data.images, classes[:, None].to(data.images.device)], dim=1)
     return MemoryDataset(images, data.labels, data.skipped, data.sharp)
 
 
 @torch.inference_mode()
-def _parse(data: MemoryDataset, parser: FaceParser, device: torch.device, progress: bool) -> torch.Tensor:
-    batches = data.images.split(64)
-    return torch.cat([
-        parser.parse(normalise(batch.to(device))).argmax(dim=1).to(torch.uint8).cpu()
-        for batch in tqdm(batches, "parsing faces", disable=not progress)
-    ])  # fmt: skip
+def _parse(
+    data: MemoryDataset, parser: FaceParser, device: torch.device, rows: torch.Tensor, progress: bool
+) -> torch.Tensor:
+    classes = torch.zeros(len(data), *data.images.shape[2:], dtype=torch.uint8)
+    for part in tqdm(rows.split(64), "parsing faces", disable=not progress):
+        parsed = parser.parse(normalise(data.images[part].to(device)))
+        classes[part.cpu()] = parsed.argmax(dim=1).to(torch.uint8).cpu()
+    return classes
 
 
-def _fingerprint(data: MemoryDataset, parser: FaceParser) -> str:
+def _fingerprint(data: MemoryDataset, parser: FaceParser, rows: torch.Tensor) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(parser.state_dict().items()):
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    digest.update(str(tuple(data.images.shape)).encode())
+    digest.update(str(tuple(data.images.shape)).encode() + rows.cpu().numpy().tobytes())
     for images in data.images.split(256):
         digest.update(images.sum(dim=(1, 2, 3), dtype=torch.int64).cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -8,6 +8,7 @@ from stgan.models.folder import fetch_model_folder, load_companion, load_generat
 from stgan.models.generator import Edit, Generator
 from stgan.models.parser import PARSER_CLASSES, FaceParser
 from stgan.models.pretrained import ModelFolderError, PretrainedModel, settings_differences
+from stgan.models.projected import ProjectedDiscriminator
 from stgan.models.registry import ARCHITECTURES, KINDS, Architecture, Kind, register
 from stgan.models.stargan import StarGAN
 from stgan.models.widening import widened
@@ -15,7 +16,7 @@ from stgan.models.widening import widened
 __all__ = [
     "ARCHITECTURES", "KINDS", "PARSER_CLASSES", "STGAN", "Architecture", "AttGAN", "AttributeClassifier",
     "Discriminator", "Edit", "EncoderDecoder", "FaceAligner", "FaceParser", "Generator", "Kind", "ModelFolderError",
-    "PatchDiscriminator", "PretrainedModel", "SelectiveTransferUnit", "StarGAN", "check_judge",
+    "PatchDiscriminator", "PretrainedModel", "ProjectedDiscriminator", "SelectiveTransferUnit", "StarGAN", "check_judge",
     "fetch_model_folder", "load_companion", "load_generator", "load_network", "register", "settings_differences",
     "widened",
 ]  # fmt: skip

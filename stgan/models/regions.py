@@ -5,6 +5,7 @@ mustache. Faces are aligned, so the place of most attributes is known; :mod:`stg
 narrows it down to what the image shows: this person's hair, not the wall behind it.
 """
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -63,10 +64,10 @@ def parsed_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor:
         if place is None:
             regions.append(torch.ones_like(person))
             continue
-        ellipses = _union(place.ellipses, size).to(person)
+        ellipses = _union_on(place.ellipses, size, person.device)
         region = bare * surfaces[place.surface](ellipses)
         if place.surface == "scalp" and place.except_in is not None:
-            region = region * (1 - _ellipse(place.except_in, size).to(person))
+            region = region * (1 - _union_on((place.except_in,), size, person.device))
         regions.append(region)
     return torch.stack(regions, dim=1)
 
@@ -98,7 +99,7 @@ def hold_skin(edited: Tensor, source: Tensor, probabilities: Tensor, share: Tens
 def cheek_pixels(probabilities: Tensor) -> Tensor:
     """Bool (N, S, S): the skin of both cheeks, given the parser's probabilities (N, 10, S, S). It sets a face's skin
     colour."""
-    ellipses = _union((LEFT_CHEEK, RIGHT_CHEEK), probabilities.shape[-1]).to(probabilities.device)
+    ellipses = _union_on((LEFT_CHEEK, RIGHT_CHEEK), probabilities.shape[-1], probabilities.device)
     return (probabilities[:, PARSER_CLASSES.index("skin")] > 0.5) & (ellipses > 0.99)
 
 
@@ -133,6 +134,13 @@ def _region(name: str, size: int) -> Tensor:
 def _union(ellipses: Sequence[Ellipse], size: int) -> Tensor:
     """Float (S, S) in [0, 1], of all of them together."""
     return torch.stack([_ellipse(ellipse, size) for ellipse in ellipses]).amax(dim=0)
+
+
+@functools.cache
+def _union_on(ellipses: tuple[Ellipse, ...], size: int, device: torch.device) -> Tensor:
+    """The same on a device, copied once: a CUDA graph that is being recorded cannot wait for a copy."""
+    with torch.inference_mode(False):
+        return _union(ellipses, size).to(device)
 
 
 def _ellipse(ellipse: Ellipse, size: int) -> Tensor:

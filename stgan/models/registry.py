@@ -12,6 +12,7 @@ from stgan.models.discriminators import Discriminator, PatchDiscriminator
 from stgan.models.encoder_decoder import STGAN, AttGAN
 from stgan.models.parser import FaceParser
 from stgan.models.pretrained import PretrainedModel
+from stgan.models.projected import ProjectedDiscriminator
 from stgan.models.stargan import StarGAN
 
 
@@ -68,6 +69,9 @@ KINDS = {
         tags=("face-attributes", "gan"),
         use="training",
     ),
+    "projected": Kind(
+        "Tells real images from edited ones by the features of a frozen network.", tags=("gan",), use="training"
+    ),
 }
 
 
@@ -93,6 +97,7 @@ ARCHITECTURES = {
         Architecture(FaceParser, "parser", "parser"),
         Architecture(Discriminator, "discriminator"),
         Architecture(PatchDiscriminator, "discriminator"),
+        Architecture(ProjectedDiscriminator, "projected"),
     )
 }
 

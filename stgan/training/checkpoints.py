@@ -9,7 +9,9 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from stgan.bundle import save_in_half_precision
 from stgan.card import TRAINING_FILE, remove_records, write_card
+from stgan.models import PretrainedModel
 from stgan.training.config import SUPERVISED, TrainingConfig, current_names
 from stgan.training.objective import Objective
 
@@ -138,8 +140,17 @@ def resume_settings(config: TrainingConfig, processes: int) -> dict[str, Any]:
     return {name: options[name] for name in names} | {"processes": processes}
 
 
-def write_snapshot(objective: Objective, output_dir: Path, record: dict[str, Any], name: str) -> Path:
-    """Write ``output_dir/model``, with the objective's companions in subfolders.
+def write_snapshot(
+    objective: Objective,
+    output_dir: Path,
+    record: dict[str, Any],
+    name: str,
+    *,
+    folder: str = "model",
+    companions: bool = True,
+    half: bool = False,
+) -> Path:
+    """Write a model folder, with the objective's companions in subfolders.
 
     It is for use, apart from the training state. Each file is replaced whole, so that a run killed at any moment leaves
     no half-written file.
@@ -147,13 +158,20 @@ def write_snapshot(objective: Objective, output_dir: Path, record: dict[str, Any
     Args:
         record: contents of the training record.
         name: Hub id or name of the model, for its card.
+        folder: of the snapshot, in ``output_dir``.
+        companions: also write these; else remove those of an earlier snapshot.
+        half: store kernels as float16.
     """
-    final, partial = output_dir / "model", output_dir / f"{PARTIAL_PREFIX}model"
-    objective.trained_model.save_pretrained(partial)
+    final, partial = output_dir / folder, output_dir / f"{PARTIAL_PREFIX}{folder}"
+    save = save_in_half_precision if half else PretrainedModel.save_pretrained
+    save(objective.trained_model, partial)
     (partial / TRAINING_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    for folder, companion in objective.companions.items():
-        companion.save_pretrained(partial / folder)
-        (partial / folder / "README.md").unlink()  # the model's own card covers both
+    for kind, companion in objective.companions.items():
+        if companions:
+            save(companion, partial / kind)
+            (partial / kind / "README.md").unlink()  # the model's own card covers both
+        else:
+            shutil.rmtree(final / kind, ignore_errors=True)
     remove_records(final)  # before the weights: a run killed here leaves too few records, never wrong ones
     write_card(partial, name)
     for file in [path for path in partial.rglob("*") if path.is_file()]:

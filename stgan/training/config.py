@@ -36,6 +36,7 @@ PAPER = {
     "attribute_weight": 10.0,
     "never_shown_attribute_weight": 1.0,
     "attribute_margin": 0.0,
+    "cheek_weight": 0.0,
     "reconstruction_weight": 100.0,
     "soft_mask": False,
     "use_regions": False,
@@ -148,6 +149,8 @@ class Method:
     mask_ramp: tuple[float, float] = (0.1, 0.6)
     # A half-open mask of openness m costs m + concavity * m * (1 - m).
     mask_concavity: float = 0.0
+    # Share of the run after which the projected discriminator begins, once edits have formed.
+    projected_start: float = 0.4
     # Images from which only a discriminator that is new learns, beside a generator that is not.
     discriminator_head_start: int = 10_000
 
@@ -231,6 +234,14 @@ class TrainingConfig:
                 not losses.single_flip_weights or self.method.single_flip_share > 0,
             "intensity_range must be positive and must not fall":
                 0 < losses.intensity_range[0] <= losses.intensity_range[1],
+            "projected_weight must not be negative": self.discriminator.projected_weight >= 0,
+            "projected_weight needs --critic_steps 0, and an image_size of 64 or a larger multiple of 32":
+                not self.discriminator.projected_weight
+                or (self.discriminator.critic_steps == 0 and data.image_size % 32 == 0 and data.image_size >= 64),
+            "max_flips must be at least 1, and more need the single flips of recipe fast": losses.max_flips == 1
+                or losses.max_flips > 1 and self.method.single_flip_share > 0,
+            "varied_light must be in [0, .75]": 0 <= data.varied_light <= 0.75,
+            "least_accuracy must be in [0, 1)": 0 <= self.reports.least_accuracy < 1,
             "use_regions needs edits by attribute difference: set --label_mode difference or --no_use_regions":
                 self.model in SUPERVISED or not self.generator.use_regions or differs,
             "logging_steps, checkpointing_steps and validation_steps must be positive": min(steps) > 0,
@@ -266,7 +277,7 @@ class TrainingConfig:
         if self.data.streaming:
             settings["label_plausibility"] = 0.0  # nobody has counted a stream's labels
         if self.run.initial_model:  # its edits have formed, and its mask may be cut out sharply from the start
-            settings |= {"mask_ramp": (0.0, 0.1), "mask_concavity": 0.2}
+            settings |= {"mask_ramp": (0.0, 0.1), "mask_concavity": 0.2, "projected_start": 0.0}
         return Method(**settings | self.overrides)
 
     def for_processes(self, count: int) -> "TrainingConfig":

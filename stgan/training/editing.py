@@ -1,9 +1,9 @@
 """Training of an attribute editor: the steps of generator and discriminator, the paper's or with a shared pass."""
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
@@ -12,15 +12,18 @@ from stgan.data import Batch, MemoryDataset, random_flip
 from stgan.devices import CHANNELS_LAST
 from stgan.evaluation import figures
 from stgan.evaluation.classifier import Judge
+from stgan.evaluation.edits import Editing
 from stgan.evaluation.protocol import evaluate
 from stgan.frame import normalise
-from stgan.models import PARSER_CLASSES, AttributeClassifier, Edit, Generator, PretrainedModel, check_judge
-from stgan.models.regions import parsed_regions
+from stgan.models import PARSER_CLASSES, AttributeClassifier, Edit, FaceParser, Generator, PretrainedModel, check_judge
+from stgan.models.backbone import Backbone, pretrained_backbone
+from stgan.models.regions import cheek_pixels, parsed_regions
+from stgan.training.augmentation import vary_light
 from stgan.training.config import TrainingConfig
 from stgan.training.edits import Edits, LabelRules, TargetSampler
 from stgan.training.graphs import GraphRecorder
 from stgan.training.launch import keep_own_buffers
-from stgan.training.losses import attribute_loss, compute_discriminator_loss, compute_generator_loss
+from stgan.training.losses import attribute_loss, cheek_loss, compute_discriminator_loss, compute_generator_loss
 from stgan.training.networks import (
     build_discriminator,
     build_generator,
@@ -29,8 +32,21 @@ from stgan.training.networks import (
     load_region_parser,
 )
 from stgan.training.objective import ExponentialMovingAverage, Terms
+from stgan.training.projection import Maps, Projection
+from stgan.training.selection import AppearanceProbe
 
 VALIDATION_BATCH = 64  # images in one pass of the discriminator
+CONTINUED_HEAD_START = 0.25  # of the head start of a new discriminator: the time that fresh optimizers need
+
+
+class Faces(NamedTuple):
+    """A batch as the networks see it."""
+
+    images: Tensor  # (B, 3, S, S) in [-1, 1]
+    labels: Tensor  # (B, A) in {0, 1}
+    regions: Tensor | None  # (B, A, S, S) in [0, 1]; None without a parser: those of the mean face hold
+    cheeks: Tensor | None  # bool (B, S, S); None without a parser
+    labelled: Batch | None  # further images and labels, for the discriminator's attribute loss alone
 
 
 class EditingObjective:
@@ -44,7 +60,8 @@ class EditingObjective:
         self.config, self.accelerator = config, accelerator
         self.plain_generator = build_generator(config, attributes).to(**CHANNELS_LAST)
         self.plain_discriminator = build_discriminator(config, attributes).to(**CHANNELS_LAST)
-        self.head_start = 0  # images at the start from which only the discriminator learns
+        self.head_start = 0  # images at the start from which only discriminators learn
+        self.continues = False  # a run that left its discriminator too
         if config.run.initial_model:
             self._start_from(config.run.initial_model)
         device, execution, method = accelerator.device, config.run.execution, config.method
@@ -66,6 +83,9 @@ class EditingObjective:
         self.optimizers: dict[torch.optim.Optimizer, float] = rates
         keep_own_buffers(self.generator)
         keep_own_buffers(self.discriminator)
+        self.projection: Projection | None = None
+        if config.discriminator.projected_weight:
+            self._add_projection(attributes)
         self.sampler = TargetSampler(config, attributes, device)
         self.label_rules = LabelRules.none(len(attributes)).to(device)  # until the labels are counted
         self.current_mask_price = torch.zeros((), device=device)  # a tensor, so that a recorded step reads it
@@ -74,25 +94,55 @@ class EditingObjective:
         if config.reports.classifier:
             self.judge = AttributeClassifier.from_pretrained(config.reports.classifier).to(device)
             check_judge(self.plain_generator, self.judge)
+        self.realism_backbone = self._realism_backbone() if config.reports.least_accuracy else None
+        self.probe: AppearanceProbe | None = None  # from the first validation on
+        self.parser: FaceParser | None = None
         if config.generator.use_regions and config.generator.region_parser:
-            self.trained_model.follow(load_region_parser(config.generator.region_parser).to(device))
+            self.parser = load_region_parser(config.generator.region_parser).to(device)
+            self.trained_model.follow(self.parser)
 
     def _start_from(self, initial_model: str) -> None:
-        """Load the weights of an editor. A discriminator that does not come with it learns alone at first."""
+        """Load the weights of an editor. The discriminator learns alone at first, longest where it is a new one."""
         load_initial_weights(self.plain_generator, initial_model)
         differences = load_initial_discriminator(self.plain_discriminator, initial_model)
-        if not differences:
-            self.accelerator.print(f"The discriminator starts from that of {initial_model}.")
-            return
+        self.continues = not differences
         self.head_start = self.config.method.discriminator_head_start
-        self.accelerator.print(
-            f"The discriminator starts from random weights, because --initial_model {initial_model} has "
-            f"{differences}. It learns alone from the first {self.head_start:,} images."
-        )
+        if self.continues:
+            self.head_start = int(self.head_start * CONTINUED_HEAD_START)
+            start = f"starts from that of {initial_model}"
+        else:
+            start = f"starts from random weights, because --initial_model {initial_model} has {differences}"
+        self.accelerator.print(f"The discriminator {start}. It learns alone from the first {self.head_start:,} images.")
+
+    def _add_projection(self, attributes: tuple[str, ...]) -> None:
+        """The projected discriminator, with the weights that lie beside the initial model where there are any."""
+        config = self.config
+        self.projection = projection = Projection(config, attributes, self.accelerator, self._adam_settings())
+        self.networks.append(projection.plain_network)
+        self.companions["projected"] = projection.plain_network
+        self.optimizers[projection.optimizer] = config.schedule.learning_rate
+        if config.run.initial_model:
+            differences = load_initial_discriminator(projection.plain_network, config.run.initial_model, "projected")
+            projection.formed = not differences
+            if differences:
+                self.accelerator.print(
+                    f"The projected discriminator starts from random weights: --initial_model has {differences}."
+                )
+
+    def _realism_backbone(self) -> Backbone | None:
+        """What the realism of snapshots is measured with; None, and a line that says so, without its weights."""
+        try:
+            return pretrained_backbone().to(self.accelerator.device)
+        except ModuleNotFoundError as error:
+            self.accelerator.print(f"{error}. Without them the model folder keeps the newest snapshot.")
+            return None
 
     def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        return torch.optim.Adam(network.parameters(), **self._adam_settings())
+
+    def _adam_settings(self) -> dict[str, Any]:
         betas, rate = (self.config.method.adam_beta1, self.config.method.adam_beta2), self.config.schedule.learning_rate
-        return torch.optim.Adam(network.parameters(), lr=rate, betas=betas, fused=True, capturable=self.records_steps)
+        return {"lr": rate, "betas": betas, "fused": True, "capturable": self.records_steps}
 
     def count_labels(self, labels: Tensor) -> None:
         """Learn from the training labels (N, A) which of them never occur together."""
@@ -108,77 +158,96 @@ class EditingObjective:
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
         """One generator step and the discriminator steps that belong to it, recorded as a CUDA graph if possible."""
         interval, critic_steps = self.config.method.penalty_interval, self.config.discriminator.critic_steps
-        head_start = progress * self.config.schedule.total_images < self.head_start
+        alone = self.head_start / self.config.schedule.total_images
+        head_start = progress < alone
+        projecting = self.projection is not None and self.projection.begin_step(progress, alone)
         penalties = tuple(number % interval == 0 for number in range(step * critic_steps, (step + 1) * critic_steps))
         penalties = penalties or (step % interval == 0,)
         self.current_mask_price.fill_(self.mask_price(progress))
 
         def run(draw: Callable[[], Batch]) -> Terms:
             if critic_steps == 0:
-                return self._shared_step(draw(), random, head_start, penalties[0])
+                return self._shared_step(draw(), random, head_start, penalties[0], projecting)
             return self._separate_steps(draw, random, head_start, penalties)
 
         if not self.records_steps:
             return run(draw)
         self.recorder = self.recorder or GraphRecorder(random)
         batches = [draw() for _ in range(critic_steps + (critic_steps == 0 or not head_start))]
-        return self.recorder.run((head_start, penalties), batches, run)
+        return self.recorder.run((head_start, penalties, projecting), batches, run)
 
     def _separate_steps(
         self, draw: Callable[[], Batch], random: torch.Generator, head_start: bool, penalties: tuple[bool, ...]
     ) -> Terms:
         """The paper's steps: each discriminator step and the generator step take a fresh batch."""
         for penalise in penalties:
-            images, labels, regions, labelled = self._prepare(draw(), random)
-            edits = self.sampler.draw(labels, random)
+            faces = self._prepare(draw(), random)
+            edits = self.sampler.draw(faces.labels, random)
             with torch.no_grad():
-                fake = self.generator(images, self.plain_generator.condition(*edits), parts=True, regions=regions)
+                fake = self.generator(
+                    faces.images, self.plain_generator.condition(*edits), parts=True, regions=faces.regions
+                )
             judged = self._judged_images(fake, random)
-            terms = self._discriminator_step(images, judged, edits, random, penalise, labelled)
+            terms = self._discriminator_step(faces, judged, edits, random, penalise)
         if head_start:
             return terms
-        images, labels, regions, _ = self._prepare(draw(), random)
-        return terms | self._generator_step(images, labels, regions, random)
+        return terms | self._generator_step(self._prepare(draw(), random), random)
 
-    def _shared_step(self, batch: Batch, random: torch.Generator, head_start: bool, penalise: bool) -> Terms:
-        """One generator pass serves both networks: D judges its edits, then G is trained against the updated D."""
-        images, labels, regions, labelled = self._prepare(batch, random)
+    def _shared_step(
+        self, batch: Batch, random: torch.Generator, head_start: bool, penalise: bool, projecting: bool = False
+    ) -> Terms:
+        """One generator pass serves all networks: each D judges its edits, then G is trained against the updated ones.
+
+        The projected discriminator judges the same maps of its backbone in both steps.
+        """
+        faces = self._prepare(batch, random)
+        images, labels, regions = faces.images, faces.labels, faces.regions
         edits = self.sampler.draw(labels, random)
         if head_start:
             with torch.no_grad():
                 fake = self.plain_generator(images, self.plain_generator.condition(*edits), parts=True, regions=regions)
             judged = self._judged_images(fake, random)
-            return self._discriminator_step(images, judged, edits, random, penalise, labelled)
+            terms = self._discriminator_step(faces, judged, edits, random, penalise)
+            return terms | (self._projected_step(faces, judged, edits, random)[1] if projecting else {})
         rows = 0 if self.cycle else max(1, round(len(images) * self.config.method.reconstruction_share))
         conditions = torch.cat([self.plain_generator.condition(*edits), self._unchanged(labels)[:rows]])
         decoded = self.generator(images, conditions, parts=True, regions=regions)  # B edits, then R reconstructions
         mask = None if decoded.mask is None else decoded.mask[: len(images)]
         fake = Edit(decoded.image[: len(images)], decoded.rgb[: len(images)], mask)
         judged = self._judged_images(fake, random)
-        terms = self._discriminator_step(images, judged.detach(), edits, random, penalise, labelled)
+        terms, maps = self._discriminator_step(faces, judged.detach(), edits, random, penalise), None
+        if projecting:
+            maps, projected_terms = self._projected_step(faces, judged, edits, random)
+            terms |= projected_terms
         reconstruction, original = decoded.rgb[len(images) :], images[:rows]
         if self.cycle:
             inverse = self._inverse_condition(edits)
             reconstruction, original = self.generator(fake.image, inverse, regions=regions), images
-        return terms | self._update_generator(judged, mask, reconstruction, original, edits, random)
+        return terms | self._update_generator(faces, fake, judged, reconstruction, original, edits, random, maps)
 
     def _discriminator_step(
-        self,
-        real: Tensor,
-        fake: Tensor,
-        edits: Edits,
-        random: torch.Generator,
-        penalise: bool,
-        labelled: Batch | None,
+        self, faces: Faces, fake: Tensor, edits: Edits, random: torch.Generator, penalise: bool
     ) -> Terms:
         loss, terms = compute_discriminator_loss(
-            self.config, self.discriminator, real, fake, edits, self.label_rules, random,
-            self.plain_discriminator if penalise else None, labelled,
+            self.config, self.discriminator, faces.images, fake, edits, self.label_rules, random,
+            self.plain_discriminator if penalise else None, faces.labelled,
         )  # fmt: skip
         self._descend(self.discriminator_optimizer, loss)
         return terms
 
-    def _generator_step(self, images: Tensor, labels: Tensor, regions: Tensor | None, random: torch.Generator) -> Terms:
+    def _projected_step(self, faces: Faces, fake: Tensor, edits: Edits, random: torch.Generator) -> tuple[Maps, Terms]:
+        """Train the projected discriminator. The maps of the edits have a gradient if these have one."""
+        assert self.projection is not None
+        maps = self.projection.maps(faces.images, fake, random)
+        return maps, {"d_projected": self.projection.train(maps, edits.source, self._known_targets(edits))}
+
+    def _known_targets(self, edits: Edits) -> Tensor:
+        """The labels (B, A) that discriminators are told of edits."""
+        target = self.label_rules.complete_targets(edits.source, edits.target)
+        return self.label_rules.discriminator_targets(edits.source, target)
+
+    def _generator_step(self, faces: Faces, random: torch.Generator) -> Terms:
+        images, labels, regions = faces.images, faces.labels, faces.regions
         edits = self.sampler.draw(labels, random)
         fake = self.generator(images, self.plain_generator.condition(*edits), parts=True, regions=regions)
         if self.cycle:
@@ -187,22 +256,30 @@ class EditingObjective:
             # The two passes stay apart, as in the paper: BatchNorm sees edits and reconstructions separately.
             reconstruction = self.generator(images, self._unchanged(labels), parts=True, regions=regions).rgb
         judged = self._judged_images(fake, random)
-        return self._update_generator(judged, fake.mask, reconstruction, images, edits, random)
+        return self._update_generator(faces, fake, judged, reconstruction, images, edits, random)
 
     def _update_generator(
         self,
-        fake: Tensor,
-        mask: Tensor | None,
+        faces: Faces,
+        fake: Edit,
+        judged: Tensor,
         reconstruction: Tensor,
         original: Tensor,
         edits: Edits,
         random: torch.Generator,
+        maps: Maps | None = None,
     ) -> Terms:
         # The plain discriminator: its weights take no gradient here, so ranks have nothing to exchange.
         loss, terms = compute_generator_loss(
-            self.config, self.plain_discriminator, fake, mask, reconstruction, original, edits, self.label_rules,
-            random, self.current_mask_price,
+            self.config, self.plain_discriminator, judged, fake.mask, reconstruction, original, edits,
+            self.label_rules, random, self.current_mask_price,
         )  # fmt: skip
+        if faces.cheeks is not None and self.config.losses.cheek_weight:
+            change = cheek_loss(fake.rgb, faces.images, faces.cheeks, self.sampler.keeps_skin(edits))
+            loss, terms["g_cheeks"] = loss + self.config.losses.cheek_weight * change, change.detach()
+        if maps is not None and self.projection is not None:
+            unreal = self.projection.judge(maps, self._known_targets(edits))
+            loss, terms["g_projected"] = loss + self.projection.current_weight * unreal, unreal.detach()
         self._descend(self.generator_optimizer, loss)
         return terms
 
@@ -211,25 +288,26 @@ class EditingObjective:
         self.accelerator.backward(loss)
         optimizer.step()
 
-    def _prepare(self, batch: Batch, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor | None, Batch | None]:
-        """Images in [-1, 1], mirrored at random where configured, their labels, and their regions (B, A, S, S).
+    def _prepare(self, batch: Batch, random: torch.Generator) -> Faces:
+        """A batch, mirrored and in other light at random where configured.
 
-        Without a parser the regions are None: those of the mean face hold. With an attribute dataset, rows beyond the
-        batch size come apart: they serve D's attribute loss alone.
+        With an attribute dataset, rows beyond the batch size come apart: they serve D's attribute loss alone.
         """
         images, labels = batch
         images = random_flip(images, random) if self.config.data.random_flip else images
-        labelled = None
+        images, classes = normalise(images[:, :3]), images[:, 3:]  # see stgan.data.parsed
+        images, labelled = vary_light(images, self.config.data.varied_light, random), None
         if self.config.data.attribute_dataset:
             size = self.config.schedule.batch_size
             images, more = images[:size], images[size:]
             labels, more_labels = labels[:size], labels[size:]
-            labelled = normalise(more[:, :3]), more_labels
-        if images.shape[1] == 3:
-            return normalise(images), labels, None, labelled
-        images, classes = images[:, :3], images[:, 3].long()  # see stgan.data.parsed
-        shown = F.one_hot(classes, len(PARSER_CLASSES)).permute(0, 3, 1, 2).float()
-        return normalise(images), labels, parsed_regions(shown, self.plain_generator.attributes), labelled
+            labelled = more, more_labels
+        if not classes.shape[1]:
+            return Faces(images, labels, None, None, labelled)
+        numbers = torch.arange(len(PARSER_CLASSES), device=classes.device)[:, None, None]
+        shown = (classes[: len(images)] == numbers).float()  # (B, 10, S, S)
+        regions = parsed_regions(shown, self.plain_generator.attributes)
+        return Faces(images, labels, regions, cheek_pixels(shown), labelled)
 
     def _judged_images(self, edit: Edit, random: torch.Generator) -> Tensor:
         """The images (B, 3, S, S) that the discriminator judges: a share of them as painted, without the soft mask."""
@@ -250,6 +328,8 @@ class EditingObjective:
 
     def mask_price(self, progress: float) -> float:
         """Weight of the masks' openness at ``progress`` in [0, 1): it rises only once edits have formed."""
+        if self.continues:
+            return self.config.losses.mask_weight
         start, end = self.config.method.mask_ramp
         return self.config.losses.mask_weight * min(1.0, max(0.0, (progress - start) / (end - start)))
 
@@ -263,19 +343,26 @@ class EditingObjective:
         """PSNR, SSIM, edit accuracy and preservation error, by the judge or else by the discriminator's head.
 
         ``d_attribute`` is the discriminator's attribute loss on these images. A loss on training images far below it
-        means that the discriminator overfits and no longer guides the generator.
+        means that the discriminator overfits and no longer guides the generator. ``realism`` and the skin's change are
+        measured where ``least_accuracy`` is set.
         """
         device = self.accelerator.device
         evaluation = evaluate(
-            self.trained_model.eval(), self.judge, data.images, data.labels, intensities=(1.0,), device=device
-        )
+            self.trained_model.eval(), self.judge, data.images, data.labels, parser=self.parser, intensities=(1.0,),
+            device=device,
+        )  # fmt: skip
+        appearance = {}
+        if self.realism_backbone is not None:
+            attributes = self.plain_generator.attributes
+            self.probe = self.probe or AppearanceProbe(self.realism_backbone, data.images, data.labels, attributes)
+            appearance = self.probe.figures(Editing(self.trained_model, self.parser), self.judge)
         self.plain_generator.train()
         total = torch.zeros((), device=device)
         for images, labels in zip(*(part.split(VALIDATION_BATCH) for part in (data.images, data.labels)), strict=True):
             labels = labels.to(device)
             logits = self.plain_discriminator(normalise(images.to(device)))[1]
             total += len(images) * attribute_loss(logits, labels, self.label_rules.label_weights(labels))
-        return evaluation.headline() | {"d_attribute": total.item() / len(data)}
+        return evaluation.headline() | appearance | {"d_attribute": total.item() / len(data)}
 
     @torch.no_grad()
     def sample_grid(self, data: MemoryDataset, people: int = 8) -> Image.Image:

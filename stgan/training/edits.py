@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stgan.attributes import contradiction_matrix, exclusion_matrix, flipped_labels, replacement_matrix
+from stgan.attributes import contradiction_matrix, exclusion_matrix, facts_of, flipped_labels, replacement_matrix
 from stgan.training.config import TrainingConfig
 
 
@@ -33,6 +33,9 @@ class TargetSampler:
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], device: torch.device):
         self.config = config
         self.exclusions = exclusion_matrix(attributes).to(device)
+        self.contradictions = contradiction_matrix(attributes).float().to(device)
+        of_the_skin = [(place := facts_of(name).place) is not None and place.surface == "skin" for name in attributes]
+        self.of_the_skin = torch.tensor(of_the_skin, device=device)
         weights = config.losses.single_flip_weights
         if unknown := sorted(weights.keys() - set(attributes)):
             raise ValueError(f"--single_flip_weights name {', '.join(unknown)}; trained are {', '.join(attributes)}.")
@@ -43,17 +46,44 @@ class TargetSampler:
         return Edits(labels, self.draw_targets(labels, random), self.draw_intensities(labels, random))
 
     def draw_targets(self, labels: Tensor, random: torch.Generator) -> Tensor:
-        """Targets (B, A): a permutation of the batch's labels, or the labels with one attribute flipped."""
+        """Targets (B, A): a permutation of the batch's labels, or the labels with one or a few attributes flipped."""
         device = labels.device
         target = labels[torch.randperm(len(labels), generator=random, device=device)]
         if self.config.method.single_flip_share == 0:
             return target
-        if self.config.losses.single_flip_weights:
-            index = self.flip_weights.multinomial(len(labels), replacement=True, generator=random)
-        else:  # without weights, so that runs without them keep their random numbers
-            index = torch.randint(labels.shape[1], (len(labels),), generator=random, device=device)
+        index = self._draw_attributes(labels, random)
         single = torch.rand(len(labels), 1, generator=random, device=device) < self.config.method.single_flip_share
-        return torch.where(single, flipped_labels(labels, index, self.exclusions), target)
+        flipped = flipped_labels(labels, index, self.exclusions)
+        if self.config.losses.max_flips > 1:
+            flipped = self._flip_more(labels, flipped, random)
+        return torch.where(single, flipped, target)
+
+    def _draw_attributes(self, labels: Tensor, random: torch.Generator) -> Tensor:
+        """Long (B,): one attribute for each of the labels (B, A)."""
+        if self.config.losses.single_flip_weights:
+            return self.flip_weights.multinomial(len(labels), replacement=True, generator=random)
+        # Without weights, so that runs without them keep their random numbers.
+        return torch.randint(labels.shape[1], (len(labels),), generator=random, device=labels.device)
+
+    def _flip_more(self, labels: Tensor, flipped: Tensor, random: torch.Generator) -> Tensor:
+        """Flip up to ``max_flips`` - 1 further attributes of labels (B, A) of which one is flipped.
+
+        An attribute is left out where an earlier flip has changed it, or where it contradicts what one has added.
+        """
+        most = self.config.losses.max_flips
+        count = most * torch.rand(len(labels), 1, generator=random, device=labels.device).square()
+        for number in range(1, most):
+            index = self._draw_attributes(labels, random)
+            changed = (flipped != labels).gather(1, index[:, None])
+            adds = labels.gather(1, index[:, None]) == 0
+            contradicted = ((flipped > labels).float() @ self.contradictions).gather(1, index[:, None]) > 0
+            further = (count >= number) & ~changed & ~(adds & contradicted)
+            flipped = torch.where(further, flipped_labels(flipped, index, self.exclusions), flipped)
+        return flipped
+
+    def keeps_skin(self, edits: Edits) -> Tensor:
+        """Bool (B,): the edits that ask for no other skin."""
+        return ((edits.source == edits.target) | ~self.of_the_skin).all(dim=1)
 
     def draw_intensities(self, labels: Tensor, random: torch.Generator) -> Tensor:
         """Intensities (B, 1), uniform in the configured range."""

@@ -119,7 +119,7 @@ def compute_generator_loss(
     weights = rules.edit_weights(
         labels, target, method.changed_attribute_weight, config.losses.never_shown_attribute_weight
     )
-    with _frozen(discriminator):
+    with frozen(discriminator):
         images = augment(fake, method.discriminator_augmentation, random)
         realness, attribute_logits = discriminator(images, rules.discriminator_targets(labels, target))
     margin = config.losses.attribute_margin + method.intensity_margin * (intensity - 1)
@@ -141,7 +141,7 @@ def compute_generator_loss(
 
 
 @contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
+def frozen(network: nn.Module) -> Iterator[None]:
     """A context in which the network's weights receive no gradient."""
     network.requires_grad_(False)
     try:
@@ -172,6 +172,16 @@ def logistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Ten
 def logistic_generator_loss(fake_logits: Tensor) -> Tensor:
     """Non-saturating: -E[log D(fake)]."""
     return F.softplus(-fake_logits.float()).mean()
+
+
+def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Real above 1 and edited below -1 cost nothing (arXiv 1705.02894)."""
+    return F.relu(1 - real_logits.float()).mean() + F.relu(1 + fake_logits.float()).mean()
+
+
+def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
+    """-E[D(fake)]."""
+    return -fake_logits.float().mean()
 
 
 # Of the discriminator and of the generator, by name in the method.
@@ -251,6 +261,19 @@ def attribute_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None
 def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
     """Mean absolute error of images in [-1, 1]."""
     return F.l1_loss(reconstruction.float(), image)
+
+
+def cheek_loss(painted: Tensor, source: Tensor, cheeks: Tensor, counted: Tensor) -> Tensor:
+    """Mean absolute change of the mean colour over the cheeks.
+
+    Args:
+        painted, source: images (B, 3, S, S) in [-1, 1], before the soft mask and before the edit.
+        cheeks: bool (B, S, S); a face without visible cheeks adds nothing.
+        counted: bool (B,), the edits that should leave the skin its colour.
+    """
+    area = cheeks[:, None].float()
+    change = ((painted.float() - source.float()) * area).sum(dim=(2, 3)) / area.sum(dim=(2, 3)).clamp(min=1)
+    return (change.abs().mean(dim=1) * counted).mean()
 
 
 def mask_loss(mask: Tensor, concavity: float = 0.0) -> Tensor:

@@ -10,6 +10,7 @@ from stgan.models import (
     Generator,
     ModelFolderError,
     PatchDiscriminator,
+    PretrainedModel,
     load_companion,
     load_generator,
     settings_differences,
@@ -83,15 +84,20 @@ def load_initial_weights(generator: Generator, folder_or_hub_id: str) -> None:
     generator.load_state_dict(saved.state_dict())
 
 
-def load_initial_discriminator(discriminator: Discriminator | PatchDiscriminator, folder_or_hub_id: str) -> str:
+def load_initial_discriminator(
+    discriminator: PretrainedModel, folder_or_hub_id: str, kind: str = "discriminator"
+) -> str:
     """Load the weights of a saved generator's discriminator into a new one, if there is one with the same settings.
+
+    Args:
+        kind: ``discriminator``, or ``projected`` for that other one.
 
     Returns:
         What the saved one has in place of those settings; empty if it was loaded.
     """
-    saved = load_companion(folder_or_hub_id, "discriminator")
+    saved = load_companion(folder_or_hub_id, kind)
     if saved is None:
-        return "no discriminator"
+        return "no discriminator" if kind == "discriminator" else "none"
     differences = settings_differences(discriminator, saved)
     if not differences:
         discriminator.load_state_dict(saved.state_dict())

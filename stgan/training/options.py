@@ -33,6 +33,8 @@ class DataOptions:
     max_validation_samples: int = 512
     # Processes that read and decode images.
     dataloader_num_workers: int = 2
+    # Share of images that training shows in dim or coloured light; a third as many turn grey.
+    varied_light: float = 0.0
     # Mirror images at random.
     random_flip: bool = True
     # 0 draws all images alike; values up to 1 draw images with rare attributes, or a parser's rare classes, more often.
@@ -114,6 +116,9 @@ class DiscriminatorOptions:
     critic_steps: int = 0
     # Weight of the attribute loss on real images.
     discriminator_attribute_weight: float = 2.0
+    # Weight of a second discriminator, which judges by the features of a frozen network; 0 leaves it out. Needs the
+    # extra realism and critic_steps 0.
+    projected_weight: float = 0.0
     # Weight of the R1 penalty on each attribute logit, as a share of its weight on realness (recipe fast).
     attribute_penalty_share: float = 0.2
 
@@ -132,8 +137,12 @@ class LossOptions:
     intensity_range: tuple[float, float] = (1.0, 1.0)
     # Weight of the reconstruction loss.
     reconstruction_weight: float = 25.0
+    # Weight of the change of the cheeks' colour by edits that do not ask for another skin. Only with region_parser.
+    cheek_weight: float = 10.0
     # Price of a fully open soft mask.
     mask_weight: float = 0.35
+    # Most attributes that such a target flips together. Half of them flip one.
+    max_flips: int = 1
     # How often a target flips an attribute, as NAME WEIGHT pairs; the others weigh 1.
     single_flip_weights: dict[str, float] = field(default_factory=dict)
 
@@ -144,6 +153,9 @@ class ReportOptions:
 
     # Steps between validations; each also writes a sample grid and the model folder.
     validation_steps: int = 2_000
+    # The model folder keeps the snapshot with the best realism among those whose edit accuracy is at least this; 0
+    # keeps the newest. Needs the extra realism.
+    least_accuracy: float = 0.0
     # Classifier (folder or Hub id) that measures edit accuracy. By default the discriminator's own head does.
     classifier: str | None = None
     # Steps between logged means of the losses.

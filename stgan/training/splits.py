@@ -108,7 +108,10 @@ class Splits:
         """The data with what each pixel shows. The main process finds out first and fills the cache for the others."""
         accelerator = self.accelerator
         with accelerator.main_process_first():
-            return with_classes(data, parser, self.cache, accelerator.device, progress=accelerator.is_main_process)
+            return with_classes(
+                data, parser, self.cache, accelerator.device,
+                only_sharp=self.options.attribute_dataset is not None, progress=accelerator.is_main_process,
+            )  # fmt: skip
 
     def load(self, split: str, attribute_dataset: str | None = None, **limits: Any) -> MemoryDataset:
         """A split in memory. The main process reads it first and fills the cache for the others."""

@@ -39,6 +39,7 @@ from stgan.training.parsing import ParsingObjective
 from stgan.training.pushing import BackgroundPush, fetch_state
 from stgan.training.registration import RegistrationObjective
 from stgan.training.schedule import Schedule, set_learning_rates
+from stgan.training.selection import Selection
 from stgan.training.splits import Splits
 from stgan.training.stopping import StopSignals, check_finite, overfitting_warning
 
@@ -72,6 +73,8 @@ class Trainer:
         self.random = torch.Generator(self.device)
         self.splits = Splits(config, self.attributes, self.accelerator)
         self.stop = StopSignals()
+        least = config.reports.least_accuracy
+        self.selection = Selection(least) if least and config.model not in SUPERVISED else None
         self.step = 0
         self.next_batch = 0
         self.saved_step = -1  # of the newest checkpoint
@@ -142,7 +145,8 @@ class Trainer:
         set_learning_rates(self.objective, self.rate_factor, self.device)
         terms = self.objective.step(self._draw, self.random, self.step, self.schedule.progress(self.step))
         self.step += 1
-        self.objective.update_average(self.images, self.schedule.images_per_step)
+        # With those of earlier runs, so that a continued run keeps the average that it starts from.
+        self.objective.update_average(self.history.initial_images + self.images, self.schedule.images_per_step)
         return terms
 
     def _draw(self) -> Batch:
@@ -213,6 +217,8 @@ class Trainer:
         self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
         complete = self.step >= self.schedule.total_steps
         self.history.resume(progress, self.config, complete)
+        if self.selection:
+            self.selection.best = progress.get("best_snapshot")
         where = f"step {self.step} of {self.schedule.total_steps}"
         self.accelerator.print(
             f"{checkpoint} is at {where}: nothing is left to do." if complete
@@ -259,7 +265,13 @@ class Trainer:
             parameters=self.objective.trained_model.parameter_count(), validation=figures,
         )  # fmt: skip
         name = self.push.name if self.push else self.output_dir.name
-        folder = write_snapshot(self.objective, self.output_dir, record, name)
+        half = self.config.run.mixed_precision != "no"
+        folder = self.output_dir / "model"
+        if self.selection:  # the last one is what another run continues from, the best one is for use
+            write_snapshot(self.objective, self.output_dir, record, name, folder="last", half=half)
+            if folder.exists() and not (figures and self.selection.improves(figures)):
+                return
+        write_snapshot(self.objective, self.output_dir, record, name, companions=self.selection is None, half=half)
         if self.push:
             self.push.model(folder, f"{self.images} images")
 
@@ -273,6 +285,7 @@ class Trainer:
             "next_batch": self.next_batch,
             "images_seen": self.images,
             **self.history.progress(),
+            "best_snapshot": self.selection.best if self.selection else None,
             "held_out": self.splits.held_out,
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
             "config": self.config.record() | {"processes": self.accelerator.num_processes},

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stgan.training.augmentation import BRIGHTNESS, CONTRAST, SATURATION, SHIFT, augment
+from stgan.training.augmentation import BRIGHTNESS, CONTRAST, SATURATION, SHIFT, augment, vary_light
 
 SIZE = 32
 REACH = int(SHIFT * SIZE)
@@ -44,3 +44,28 @@ def test_gradients_reach_every_visible_pixel(images):
     (gradient,) = torch.autograd.grad(seen.sum(), images)
     torch.testing.assert_close(gradient.sum(dim=(1, 2, 3)), torch.full((64,), 3.0 * SIZE**2), rtol=0.05, atol=0)
     assert seen.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_other_light_scales_colours_and_some_images_turn_grey():
+    images = torch.rand(3000, 3, 2, 2) * 2 - 1
+    shown = vary_light(images, 0.6, torch.Generator().manual_seed(0))
+    same = (shown == images).flatten(1).all(dim=1)
+    grey = (shown == shown[:, :1]).flatten(1).all(dim=1)
+    assert same.float().mean() == pytest.approx(0.2, abs=0.03)
+    assert grey.float().mean() == pytest.approx(0.2, abs=0.03)
+    torch.testing.assert_close(shown[grey][:, 0], images[grey].mean(dim=1))
+    lit = ~same & ~grey
+    inside = lit[:, None, None, None] & (shown > -0.999) & (shown < 0.999)
+    factors = ((shown + 1) / (images + 1).clamp(min=1e-6))[inside]  # of light, where nothing is overexposed
+    assert 0.35 * 0.85 - 1e-3 <= factors.min() < 0.5
+    assert 1.05 < factors.max() <= 1.05 * 1.15 + 1e-3
+    by_channel = (shown[lit] + 1) / (images[lit] + 1)
+    dim = (shown[lit] < 0.999).flatten(1).all(dim=1)
+    torch.testing.assert_close(by_channel[dim].amax(dim=(2, 3)), by_channel[dim].amin(dim=(2, 3)), rtol=1e-2, atol=1e-2)
+
+
+def test_without_other_light_no_random_number_is_drawn():
+    random, images = torch.Generator().manual_seed(0), torch.rand(2, 3, 2, 2)
+    state = random.get_state()
+    assert vary_light(images, 0.0, random) is images
+    assert torch.equal(random.get_state(), state)

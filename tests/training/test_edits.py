@@ -6,17 +6,18 @@ import itertools
 import pytest
 import torch
 from runs import NAMES as TRAINED
-from runs import objective, random_batch, take_step, watch
+from runs import configured, objective, random_batch, take_step, watch
 
 from stgan.attributes import (
     CELEBA_ATTRIBUTES,
     contradiction_matrix,
+    edited_labels,
     excluded_by,
     exclusion_matrix,
     flipped_labels,
     replacement_matrix,
 )
-from stgan.training.edits import LabelRules, plausible_pairs
+from stgan.training.edits import Edits, LabelRules, TargetSampler, plausible_pairs
 
 NAMES = ("Bald", "Black_Hair", "Blond_Hair", "Male", "Mustache", "No_Beard")
 EVERY = torch.tensor(list(itertools.product((0.0, 1.0), repeat=6)))
@@ -197,3 +198,50 @@ def test_intensities_are_drawn_from_the_range(critic_steps, model, back, tmp_pat
     assert len(ways_back) == (back is not None)
     for intensity in ways_back:
         assert intensity is forth[-1] if back == "intensity" else intensity == 1
+
+
+FLIPPED = ("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Eyeglasses", "Mustache", "No_Beard", "Pale_Skin")
+
+
+def sampler(tmp_path, **settings):
+    settings = {"single_flip_share": 1.0} | settings
+    return TargetSampler(configured("none", tmp_path, **settings), FLIPPED, torch.device("cpu"))
+
+
+def test_up_to_four_attributes_are_flipped_together(tmp_path):
+    """Each target is what an editor makes of an edit by names, and no edit adds two that contradict each other."""
+    random = torch.Generator().manual_seed(3)
+    labels = (torch.rand(2000, len(FLIPPED), generator=random) < 0.3).float()
+    target = sampler(tmp_path, max_flips=4).draw_targets(labels, random)
+    counts = torch.zeros(5)
+    for before, after in zip(labels, target, strict=True):
+        added = [name for name, old, new in zip(FLIPPED, before, after, strict=True) if new > old]
+        for one, other in itertools.combinations(added, 2):
+            assert other not in excluded_by(one)
+            assert not contradict(one, other)
+        cleared = {other for name in added for other in excluded_by(name)}
+        asked = {
+            name: bool(new) for name, old, new in zip(FLIPPED, before, after, strict=True)
+            if new != old and (new or name not in cleared)
+        }  # fmt: skip
+        assert torch.equal(edited_labels(before, asked, FLIPPED), after)
+        counts[len(asked)] += 1
+    assert counts[0] == 0
+    assert counts[1] / 2000 == pytest.approx(0.5 + 0.13, abs=0.06)  # half ask for one, others drop what does not fit
+    assert (counts[2:] > 50).all()
+
+
+def test_one_flip_is_drawn_as_ever(tmp_path):
+    labels = (torch.rand(64, len(FLIPPED)) < 0.3).float()
+    one, few = (sampler(tmp_path, max_flips=most) for most in (1, 4))
+    target, more = (each.draw_targets(labels, torch.Generator().manual_seed(1)) for each in (one, few))
+    first = (target != labels) & (more == target)
+    assert first.any(dim=1).float().mean() > 0.9  # the same attribute first, and sometimes further ones
+
+
+def test_only_edits_of_the_skin_may_tint_it(tmp_path):
+    labels = torch.zeros(3, len(FLIPPED))
+    target = labels.clone()
+    target[0, FLIPPED.index("Pale_Skin")] = target[1, FLIPPED.index("Eyeglasses")] = 1
+    kept = sampler(tmp_path).keeps_skin(Edits(labels, target, torch.ones(3, 1)))
+    assert kept.tolist() == [False, True, True]

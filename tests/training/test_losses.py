@@ -236,3 +236,16 @@ def test_labelled_images_of_another_dataset_serve_the_attribute_loss_alone(recip
     weights = {"d_attribute": config.discriminator.discriminator_attribute_weight}
     composed = sum(weights.get(name, 1.0) * term for name, term in terms.items())
     assert loss.item() == pytest.approx(composed.item(), rel=1e-4)
+
+
+def test_the_cheeks_loss_is_the_change_of_their_mean_colour_where_the_skin_should_stay():
+    source, painted = torch.rand(4, 3, 5, 5), torch.rand(4, 3, 5, 5).bfloat16()
+    cheeks = torch.rand(4, 5, 5) < 0.4
+    cheeks[3] = False  # none are visible
+    counted = torch.tensor([True, False, True, True])
+    expected = 0
+    for row in (0, 2):
+        where = cheeks[row]
+        means = [image[row, :, where].float().mean(dim=1) for image in (painted, source)]
+        expected += (means[0] - means[1]).abs().mean().item() / 4
+    assert losses.cheek_loss(painted, source, cheeks, counted).item() == pytest.approx(expected, rel=1e-4)

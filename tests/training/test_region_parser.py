@@ -31,7 +31,7 @@ def test_the_fourth_channel_is_what_the_parser_sees_and_is_kept_on_disk(parser_f
     other = FaceParser(32).eval()
     with_classes(data, other, tmp_path, torch.device("cpu"))
     with_classes(MemoryDataset(images[:4], torch.zeros(4, 2)), other, tmp_path, torch.device("cpu"))
-    assert len(list(tmp_path.glob("classes-*.npz"))) == 3
+    assert len(list(tmp_path.glob("classes-*.npy.gz"))) == 3
 
 
 def test_a_mirrored_image_is_edited_in_the_mirrored_regions(celeba, parser_folder, tmp_path, images):
@@ -39,7 +39,7 @@ def test_a_mirrored_image_is_edited_in_the_mirrored_regions(celeba, parser_folde
     run = trained(celeba, tmp_path, steps=1, region_parser=parser_folder, random_flip=True)
     classes = torch.randint(0, 10, (16, 32, 32), generator=torch.Generator().manual_seed(2))
     batch = torch.cat([(25 * classes[:, None]).expand(-1, 3, -1, -1), classes[:, None]], dim=1).to(torch.uint8)
-    found, _, regions, _ = run.objective._prepare((batch, torch.zeros(16, 4)), torch.Generator().manual_seed(0))
+    found, _, regions, *_ = run.objective._prepare((batch, torch.zeros(16, 4)), torch.Generator().manual_seed(0))
     shown = ((found[:, 0] + 1) * 127.5 / 25).round().long()
     assert not torch.equal(shown, classes)
     probabilities = F.one_hot(shown, len(PARSER_CLASSES)).permute(0, 3, 1, 2).float()
