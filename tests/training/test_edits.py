@@ -227,7 +227,7 @@ def test_up_to_four_attributes_are_flipped_together(tmp_path):
         assert torch.equal(edited_labels(before, asked, FLIPPED), after)
         counts[len(asked)] += 1
     assert counts[0] == 0
-    assert counts[1] / 2000 == pytest.approx(0.5 + 0.13, abs=0.06)  # half ask for one, others drop what does not fit
+    assert 0.47 < counts[1] / 2000 < 0.6  # half ask for one; some others drop what does not fit
     assert (counts[2:] > 50).all()
 
 
