@@ -116,8 +116,8 @@ class DiscriminatorOptions:
     critic_steps: int = 0
     # Weight of the attribute loss on real images.
     discriminator_attribute_weight: float = 2.0
-    # Weight of a second discriminator, which judges by the features of a frozen network; 0 leaves it out. Needs the
-    # extra realism and critic_steps 0.
+    # Weight of a second discriminator, which judges by the features of a frozen network; 0 leaves it out. Needs
+    # ImageNet's weights and critic_steps 0.
     projected_weight: float = 0.0
     # Weight of the R1 penalty on each attribute logit, as a share of its weight on realness (recipe fast).
     attribute_penalty_share: float = 0.2
@@ -154,7 +154,7 @@ class ReportOptions:
     # Steps between validations; each also writes a sample grid and the model folder.
     validation_steps: int = 2_000
     # The model folder keeps the snapshot with the best realism among those whose edit accuracy is at least this; 0
-    # keeps the newest. Needs the extra realism.
+    # keeps the newest. Needs ImageNet's weights.
     least_accuracy: float = 0.0
     # Classifier (folder or Hub id) that measures edit accuracy. By default the discriminator's own head does.
     classifier: str | None = None
