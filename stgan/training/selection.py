@@ -18,8 +18,8 @@ ACCURACY, REALISM = "edit_accuracy_1", "realism"  # names of the figures
 class Selection:
     """Compares the snapshots of a run on validation images.
 
-    A discriminator that has learned its images by heart no longer guides the generator, and pictures become worse while
-    every loss falls. Real validation images tell.
+    An overfitting discriminator no longer guides the generator: pictures become worse while every loss falls. Validation
+    images show it.
 
     Attributes:
         least_accuracy: asked of edits. Below it the more accurate snapshot is better; from there on the more realistic.
@@ -52,15 +52,12 @@ class AppearanceProbe:
 
     def __init__(self, backbone: nn.Module, images: Tensor, labels: Tensor, attributes: tuple[str, ...]):
         self.images, self.labels, self.attributes = images, labels, attributes
-        self.device = next(backbone.parameters()).device
+        device = next(backbone.parameters()).device
         with evaluation_mode(backbone):
-            features = [pooled_features(backbone, part.to(self.device)).float().cpu() for part in images.split(64)]
+            features = [pooled_features(backbone, part.to(device)).float().cpu() for part in images.split(64)]
         self.instruments = Instruments(backbone, RealFaces(attributes, torch.cat(features).clone(), labels.cpu()))
 
     def figures(self, editing: Editing, judge: Judge) -> dict[str, float]:
         """The means over single edits at intensity 1, by name."""
         singles = [(name,) for name in self.attributes]
-        appearance = measure_appearance(
-            editing, judge, self.images, self.labels, self.instruments, flips=singles, device=self.device
-        )
-        return appearance.headline()
+        return measure_appearance(editing, judge, self.images, self.labels, self.instruments, flips=singles).headline()
