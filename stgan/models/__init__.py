@@ -17,6 +17,6 @@ __all__ = [
     "ARCHITECTURES", "KINDS", "PARSER_CLASSES", "STGAN", "Architecture", "AttGAN", "AttributeClassifier",
     "Discriminator", "Edit", "EncoderDecoder", "FaceAligner", "FaceParser", "Generator", "Kind", "ModelFolderError",
     "PatchDiscriminator", "PretrainedModel", "ProjectedDiscriminator", "SelectiveTransferUnit", "StarGAN",
-    "check_judge", "fetch_model_folder", "load_companion", "load_generator", "load_network", "register", "settings_differences",
-    "widened",
+    "check_judge", "fetch_model_folder", "load_companion", "load_generator", "load_network", "register",
+    "settings_differences", "widened",
 ]  # fmt: skip
