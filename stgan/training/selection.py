@@ -18,8 +18,8 @@ ACCURACY, REALISM = "edit_accuracy_1", "realism"  # names of the figures
 class Selection:
     """Compares the snapshots of a run on validation images.
 
-    An overfitting discriminator no longer guides the generator: pictures become worse while every loss falls. Validation
-    images show it.
+    An overfitting discriminator no longer guides the generator: pictures become worse while every loss falls.
+    Validation images show it.
 
     Attributes:
         least_accuracy: asked of edits. Below it the more accurate snapshot is better; from there on the more realistic.
