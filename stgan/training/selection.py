@@ -52,15 +52,13 @@ class AppearanceProbe:
 
     def __init__(self, backbone: nn.Module, images: Tensor, labels: Tensor, attributes: tuple[str, ...]):
         self.images, self.labels, self.attributes = images, labels, attributes
-        self.device = next(backbone.parameters()).device
+        device = next(backbone.parameters()).device
         with evaluation_mode(backbone):
-            features = [pooled_features(backbone, part.to(self.device)).float().cpu() for part in images.split(64)]
+            features = [pooled_features(backbone, part.to(device)).float().cpu() for part in images.split(64)]
         self.instruments = Instruments(backbone, RealFaces(attributes, torch.cat(features).clone(), labels.cpu()))
 
     def figures(self, editing: Editing, judge: Judge) -> dict[str, float]:
         """The means over single edits at intensity 1, by name."""
         singles = [(name,) for name in self.attributes]
-        appearance = measure_appearance(
-            editing, judge, self.images, self.labels, self.instruments, flips=singles, device=self.device
-        )
+        appearance = measure_appearance(editing, judge, self.images, self.labels, self.instruments, flips=singles)
         return appearance.headline()
