@@ -228,7 +228,7 @@ def test_up_to_four_attributes_are_flipped_together(tmp_path):
         counts[len(asked)] += 1
     assert counts[0] == 0
     assert 0.47 < counts[1] / 2000 < 0.6  # half ask for one; some others drop what does not fit
-    assert (counts[2:] > 50).all()
+    assert (counts[2:] > 0).all()
 
 
 def test_one_flip_is_drawn_as_ever(tmp_path):

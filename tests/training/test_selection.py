@@ -79,7 +79,7 @@ def test_the_realism_of_a_snapshot_is_that_of_the_evaluation_against_real_valida
     random = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (90, 3, 32, 32), dtype=torch.uint8, generator=random)
     labels = torch.randint(0, 2, (90, 2), generator=random).float()
-    editor, judge = STGAN(names, 32, 4, layers=3, stu_layers=2).eval(), AttributeClassifier(names, 32, 4).eval()
+    editor, judge = STGAN(names, 32, 4, layers=3, stu_layers=2).eval(), AttributeClassifier(names, 32).eval()
     found = AppearanceProbe(backbone, images, labels, names).figures(Editing(editor), judge)
     with torch.no_grad():
         real = RealFaces(names, pooled_features(backbone, images), labels)
