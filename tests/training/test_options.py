@@ -86,7 +86,7 @@ def test_every_flag_sets_its_option_and_nothing_else(name):
 
 def test_all_flags_together_become_their_values():
     words = [word for name, value in OTHERS.items() if name not in NOT_FOR_STREAMS for word in flag(name, value)]
-    words += ["--rare_attribute_power", "0", "--recipe", "fast"]
+    words += ["--rare_attribute_power", "0", "--recipe", "fast", "--critic_steps", "0"]
     flat = parse(words).flat()
     assert (flat["attributes"], flat["intensity_range"]) == (("Male", "Young"), (1.0, 1.7))
     assert flat["single_flip_weights"] == {"Bald": 2.0, "Male": 3.0}
