@@ -13,7 +13,6 @@ MODELS = {
     "Discriminator": lambda **more: Discriminator(**SMALL | {"layers": 3, "hidden": 8} | more),
     "PatchDiscriminator": lambda **more: PatchDiscriminator(**SMALL | {"layers": 3} | more),
     "AttributeClassifier": lambda **more: AttributeClassifier(**SMALL | more),
-    "EfficientNetClassifier": lambda **more: AttributeClassifier(**SMALL | {"encoder": "efficientnet-lite0"} | more),
 }
 GENERATORS = ("STGAN", "AttGAN", "StarGAN")
 

@@ -1,34 +1,26 @@
 """A separate attribute classifier: it labels photos and judges edits. No generator is trained with it."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.models.efficientnet import EfficientNetLite0
 from stgan.models.layers import residual_stages, xavier_initialise
 from stgan.models.pretrained import PretrainedModel
 
-ENCODERS = ("residual", "efficientnet-lite0")
-
 
 class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
-    """Network with one logit per attribute.
+    """Small residual network with one logit per attribute.
 
     Args:
         attributes: names of the A attributes.
         image_size: of the images that it is trained on, pixels. It resizes all others to this size itself.
-        width: channels of the residual encoder's stem; its four stages have 1, 2, 4 and 8 times as many.
-        blocks: residual blocks in each of the residual encoder's last three stages.
+        width: channels of the stem; the four stages have 1, 2, 4 and 8 times as many.
+        blocks: residual blocks in each of the last three stages.
         dropout: before the last layer.
-        encoder: "residual", a small network without weights of its own, or "efficientnet-lite0", whose training starts
-            from ImageNet's weights; this one needs an image_size that is a multiple of 32.
-
-    Raises:
-        ValueError: there is no such encoder, or it cannot take images of that size.
     """
 
     thresholds: Tensor
@@ -40,44 +32,30 @@ class AttributeClassifier(PretrainedModel, pipeline_tag="image-classification"):
         width: int = 24,
         blocks: int = 1,
         dropout: float = 0.2,
-        encoder: str = "residual",
     ):
         super().__init__()
-        if encoder not in ENCODERS:
-            raise ValueError(f"Unknown encoder {encoder!r}: use one of {', '.join(ENCODERS)}.")
-        if encoder != "residual" and image_size % 32:
-            raise ValueError(f"{encoder} needs an image_size that is a multiple of 32, not {image_size}.")
         self.attributes = tuple(attributes)
         self.image_size = image_size
-        self.features: nn.Module
-        if encoder == "residual":
-            self.features, channels = residual_stages(width, blocks, stages=3), 8 * width
-        else:
-            self.features, channels = EfficientNetLite0(momentum=0.05), 320
+        self.features = residual_stages(width, blocks, stages=3)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(channels, len(self.attributes))
+        self.head = nn.Linear(8 * width, len(self.attributes))
         # An attribute is present where its probability exceeds this; calibrated on validation images after training.
         self.register_buffer("thresholds", torch.full((len(self.attributes),), 0.5))
         self.apply(xavier_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (N, A) of aligned faces (N, 3, S, S) in [-1, 1]."""
-        return self.logits(self.feature_maps(image)[-1])
+        return self.logits(self.features(self.resized(image)))
 
     def logits(self, feature: Tensor) -> Tensor:
         """Logits (N, A) from the last map of :meth:`feature_maps`."""
         return self.head(self.dropout(feature.mean(dim=(2, 3))))
 
     def feature_maps(self, image: Tensor) -> list[Tensor]:
-        """Output (N, C, H, W) of each stage, finest first, of which each is half as wide as the one before.
-
-        The first is half as wide as ``image_size``; a residual encoder has four, EfficientNet-lite0 five.
-        """
+        """Output (N, C, H, W) of each stage, finest first: 1/2, 1/4, 1/8 and 1/16 of ``image_size`` wide."""
         image = self.resized(image)
-        if isinstance(self.features, EfficientNetLite0):
-            return self.features(image)
         maps: list[Tensor] = []
-        for layer in cast(nn.Sequential, self.features):
+        for layer in self.features:
             feature = layer(maps[-1] if maps else image)
             if isinstance(layer, nn.Sequential):  # a strided convolution opens a stage
                 maps.append(feature)

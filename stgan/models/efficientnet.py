@@ -38,22 +38,6 @@ class EfficientNetLite0(nn.Module):
                 layers.append(InvertedResidual(channels, out_channels, kernel, block_stride, expansion, momentum))
                 channels = out_channels
         self.blocks = nn.ModuleList(layers[:blocks])
-        self.frozen_blocks = 0
-
-    def freeze(self, blocks: int) -> None:
-        """Keep the stem and the first ``blocks`` blocks as they are in training, the statistics of their norms too."""
-        self.frozen_blocks = blocks
-        for part in (self.stem, *self.blocks[:blocks]):
-            part.requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> "EfficientNetLite0":
-        """As usual, but frozen blocks stay in evaluation mode."""
-        super().train(mode)
-        if self.frozen_blocks:
-            for part in (self.stem, *self.blocks[: self.frozen_blocks]):
-                part.eval()
-        return self
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """The last map at each scale, finest first, of images (N, 3, S, S) in [-1, 1].

@@ -13,31 +13,19 @@ from stgan.evaluation.calibration import calibrate_thresholds
 from stgan.evaluation.classifier import classifier_report, predict_probabilities
 from stgan.frame import normalise
 from stgan.models import AttributeClassifier
-from stgan.models.efficientnet import EfficientNetLite0
 from stgan.training.config import TrainingConfig
 from stgan.training.losses import attribute_loss
+from stgan.training.networks import load_initial_network
 from stgan.training.objective import SupervisedObjective, Terms
-
-FROZEN_BLOCKS = 5
-"""Blocks of an encoder with ImageNet's weights that stay as they are: edges and textures, at strides up to 8."""
 
 
 class ClassificationObjective(SupervisedObjective[AttributeClassifier]):
-    """The classifier and its training step. Its encoder starts from ImageNet's weights.
-
-    Raises:
-        ValueError: the package with these weights is not installed, or the image size does not suit the encoder.
-    """
+    """The classifier and its training step."""
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
-        encoder, size = config.method.classifier_encoder, config.data.image_size
-        classifier = AttributeClassifier(attributes, size, config.generator.width, encoder=encoder)
-        if isinstance(classifier.features, EfficientNetLite0):
-            try:
-                classifier.features.load_imagenet_weights()
-            except ModuleNotFoundError as error:
-                raise ValueError(str(error)) from error
-            classifier.features.freeze(FROZEN_BLOCKS)
+        classifier = AttributeClassifier(attributes, config.data.image_size, config.generator.width)
+        if config.run.initial_model:
+            load_initial_network(classifier, config.run.initial_model)
         super().__init__(classifier, config, accelerator)
 
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:

@@ -56,19 +56,15 @@ STARGAN_PAPER = PAPER | {
     "random_flip": True,
 }
 CLASSIFIER = {
-    "total_images": 200_000,
+    "total_images": 500_000,
     "batch_size": 64,
     "mixed_precision": "no",
-    "learning_rate": 5e-4,
+    "learning_rate": 2e-3,
     "decay_start": 0.0,
+    "width": 24,
     "rare_attribute_power": 0.0,
 }
-ALIGNER = CLASSIFIER | {
-    "total_images": 500_000,
-    "learning_rate": 2e-3,
-    "width": 28,
-    "random_flip": False,  # it mirrors views itself
-}
+ALIGNER = CLASSIFIER | {"width": 28, "random_flip": False}  # it mirrors views itself
 PARSER = CLASSIFIER | {
     "total_images": 40_000,
     "batch_size": 16,
@@ -115,8 +111,6 @@ class Method:
     stu_norm: str = "none"
     # Share of BatchNorm's running statistics kept at each step.
     norm_decay: float = 0.99
-    # The classifier's encoder: with ImageNet's weights it learns more from the same faces.
-    classifier_encoder: str = "efficientnet-lite0"
     # Residual blocks in each of the aligner's stages, and the side of its views in pixels.
     aligner_blocks: int = 2
     aligner_view: int = 64
@@ -379,8 +373,6 @@ def current_names(record: Mapping[str, Any]) -> dict[str, Any]:
         current["dataset"] = f"{record['dataset']}@{record['dataset_revision']}"
     if f"{record.get('model')}_width" in record:  # classifier_width, aligner_width
         current["width"] = record[f"{record['model']}_width"]
-    if record.get("model") == "classifier":
-        current.setdefault("classifier_encoder", "residual")  # the only one there was
     if "cuda_graphs" in record:
         current["execution"] = "compiled" if record.get("compile") else "graphs" if record["cuda_graphs"] else "eager"
     if isinstance(record.get("push_to_hub"), bool):

@@ -27,9 +27,9 @@ from stgan.training.losses import attribute_loss, cheek_loss, compute_discrimina
 from stgan.training.networks import (
     build_discriminator,
     build_generator,
+    load_companion_or_own,
     load_initial_discriminator,
     load_initial_weights,
-    load_region_parser,
 )
 from stgan.training.objective import ExponentialMovingAverage, Terms
 from stgan.training.projection import Maps, Projection
@@ -98,7 +98,7 @@ class EditingObjective:
         self.probe: AppearanceProbe | None = None  # from the first validation on
         self.parser: FaceParser | None = None
         if config.generator.use_regions and config.generator.region_parser:
-            self.parser = load_region_parser(config.generator.region_parser).to(device)
+            self.parser = load_companion_or_own(config.generator.region_parser, FaceParser, "region_parser").to(device)
             self.trained_model.follow(self.parser)
 
     def _start_from(self, initial_model: str) -> None:

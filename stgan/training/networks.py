@@ -1,12 +1,11 @@
 """The networks of an editor as a configuration describes them, new or with the weights of a saved editor."""
 
 import inspect
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from stgan.models import (
     Discriminator,
     EncoderDecoder,
-    FaceParser,
     Generator,
     ModelFolderError,
     PatchDiscriminator,
@@ -17,8 +16,10 @@ from stgan.models import (
     widened,
 )
 from stgan.models.pretrained import read_config
-from stgan.models.registry import trainable
+from stgan.models.registry import ARCHITECTURES, companions, trainable
 from stgan.training.config import TrainingConfig
+
+Network = TypeVar("Network", bound=PretrainedModel)
 
 
 def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Generator:
@@ -84,6 +85,19 @@ def load_initial_weights(generator: Generator, folder_or_hub_id: str) -> None:
     generator.load_state_dict(saved.state_dict())
 
 
+def load_initial_network(network: PretrainedModel, folder_or_hub_id: str) -> None:
+    """Load the weights of a saved classifier, aligner or parser into a new one.
+
+    Raises:
+        ModelFolderError: there is none, or its settings differ; the message names them.
+    """
+    saved = load_companion_or_own(folder_or_hub_id, type(network), "initial_model")
+    differences = settings_differences(network, saved)
+    if differences:
+        raise ModelFolderError(f"--initial_model {folder_or_hub_id} has {differences}: train with its settings.")
+    network.load_state_dict(saved.state_dict())
+
+
 def load_initial_discriminator(
     discriminator: PretrainedModel, folder_or_hub_id: str, kind: str = "discriminator"
 ) -> str:
@@ -104,15 +118,16 @@ def load_initial_discriminator(
     return differences
 
 
-def load_region_parser(folder_or_hub_id: str) -> FaceParser:
-    """A face parser, from its own folder or Hub repository or from an editor's that comes with one.
+def load_companion_or_own(folder_or_hub_id: str, network: type[Network], option: str) -> Network:
+    """A network of this class, from its own folder or Hub repository or from an editor's that comes with one.
 
     Raises:
-        ModelFolderError: there is none.
+        ModelFolderError: there is none; the message names the option that asked for it.
     """
-    if read_config(folder_or_hub_id).get("architecture") == FaceParser.__name__:
-        return FaceParser.from_pretrained(folder_or_hub_id)
-    parser = load_companion(folder_or_hub_id, "parser")
-    if parser is None:
-        raise ModelFolderError(f"--region_parser {folder_or_hub_id} is no face parser, and has none in parser/.")
-    return parser
+    if read_config(folder_or_hub_id).get("architecture") == network.__name__:
+        return network.from_pretrained(folder_or_hub_id)
+    kind = ARCHITECTURES[network.__name__].kind
+    companion = load_companion(folder_or_hub_id, kind) if kind in companions() else None
+    if companion is None:
+        raise ModelFolderError(f"--{option} {folder_or_hub_id} is no {kind} and has none in {kind}/.")
+    return companion

@@ -59,7 +59,7 @@ class RunOptions:
 
     # Folder for checkpoints, logs, sample grids and the trained model.
     output_dir: str = "runs/stgan"
-    # Editor or parser (folder or Hub id) to start from. It must have the same architecture; --width may be larger.
+    # Model (folder or Hub id) to start from, of the same architecture; an editor's --width may be larger.
     initial_model: str | None = None
     # Seed of all random numbers.
     seed: int = 0

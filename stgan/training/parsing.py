@@ -15,6 +15,7 @@ from stgan.evaluation import parsing
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, FaceParser
 from stgan.training.config import TrainingConfig
+from stgan.training.networks import load_companion_or_own
 from stgan.training.objective import SupervisedObjective, Terms
 from stgan.training.views import disturbed
 
@@ -38,7 +39,7 @@ class ParsingObjective(SupervisedObjective[FaceParser]):
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
         if config.run.initial_model:
-            parser = FaceParser.from_pretrained(config.run.initial_model).train()
+            parser = load_companion_or_own(config.run.initial_model, FaceParser, "initial_model").train()
         else:
             parser = FaceParser()
             try:

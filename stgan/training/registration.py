@@ -16,6 +16,7 @@ from stgan.frame import CELEBA_CROP, CELEBA_SIZE, MEAN_LANDMARKS, normalise
 from stgan.models import FaceAligner
 from stgan.models.aligner import UPRIGHT, frame_error, mirror, random_similarities, sample_views
 from stgan.training.config import TrainingConfig
+from stgan.training.networks import load_initial_network
 from stgan.training.objective import SupervisedObjective, Terms
 from stgan.training.views import Similarity, degrade, faceless_similarities, shuffle_tiles, views_with_surroundings
 
@@ -44,6 +45,8 @@ class RegistrationObjective(SupervisedObjective[FaceAligner]):
 
     def __init__(self, config: TrainingConfig, attributes: tuple[str, ...], accelerator: Accelerator):
         aligner = FaceAligner(config.method.aligner_view, config.generator.width, config.method.aligner_blocks)
+        if config.run.initial_model:
+            load_initial_network(aligner, config.run.initial_model)
         super().__init__(aligner, config, accelerator)
         self.points = frame_points().to(accelerator.device)
         left, _, right, _ = CELEBA_CROP

@@ -26,7 +26,7 @@ from stgan.data.parsed import with_classes
 from stgan.editor import default_model
 from stgan.models import FaceParser
 from stgan.training.config import SUPERVISED, TrainingConfig
-from stgan.training.networks import load_region_parser
+from stgan.training.networks import load_companion_or_own
 from stgan.training.options import split_revision
 
 DEVICE_MEMORY_SHARE = 0.5  # of what is free, at most, for images that are kept on the GPU
@@ -91,7 +91,7 @@ class Splits:
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
         self.training_images = len(data)
         if self.region_parser:
-            data = self._with_classes(data, load_region_parser(self.region_parser))
+            data = self._with_classes(data, load_companion_or_own(self.region_parser, FaceParser, "region_parser"))
         count_labels(data.labels)
         rare_weights = rare_class_weights if self.labels_are_masks else rare_attribute_weights
         weights = rare_weights(data.labels, options.rare_attribute_power)

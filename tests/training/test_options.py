@@ -213,7 +213,7 @@ def test_the_method_follows_from_recipe_and_options():
         ("classifier", "fast"): "cosine",
     }  # fmt: skip
     assert method["stgan", "paper"].penalty_weight == 10
-    assert method["classifier", "fast"].warmup_images == 2_000
+    assert method["classifier", "fast"].warmup_images == 5_000
     # The widths that the official code and the bundled model's commands put together.
     hidden = {width: TrainingConfig.from_flat(discriminator_width=width).method.discriminator_hidden
               for width in (64, 48, 32, 24)}  # fmt: skip
@@ -250,7 +250,7 @@ def test_a_record_with_options_that_are_gone_still_loads():
         ({"dataset": "me/faces", "dataset_revision": None}, {"dataset": "me/faces"}),
         (
             {"model": "classifier", "width": 64, "classifier_width": 4, "aligner_width": 28},
-            {"width": 4, "classifier_encoder": "residual"},
+            {"width": 4},
         ),
         ({"model": "aligner", "width": 64, "classifier_width": 24, "aligner_width": 5}, {"width": 5}),
         ({"compile": False, "cuda_graphs": True}, {"execution": "graphs"}),

