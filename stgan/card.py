@@ -90,7 +90,7 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         measure=KINDS[kind].measure,
         config=config,
         picture=(folder / PICTURE_FILE).is_file(),
-        onnx=(folder / "onnx" / "decode.onnx").is_file(),
+        onnx={graph.stem for graph in (folder / "onnx").glob("*.onnx")},
     )
 
 

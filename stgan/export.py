@@ -1,11 +1,12 @@
 """Export editors to ONNX, with encoding and decoding as separate graphs, so that one encoding serves many edits.
 
 ``encode.onnx`` takes ``image`` (N, 3, S, S) in [-1, 1] and returns the features ``feature_0``, ``feature_1``, …
-``decode.onnx`` takes these, ``image`` and ``condition`` (N, A), and returns ``edited`` and, with soft_mask, ``mask``. N
-is free.
+``decode.onnx`` takes those of one image, this ``image`` and ``condition`` (K, A), and returns K images ``edited`` and,
+with soft_mask, their ``mask``. A model with regions also takes ``regions`` (1, A, S, S): where each attribute may
+change the face. N and K are free.
 
 ``parse.onnx`` takes ``image`` (N, 3, P, P) in [-1, 1], P the parser's own size, and returns ``probabilities``
-(N, 10, P, P) of its classes.
+(N, 10, P, P) of its classes and, for a model with regions, each face's ``regions``.
 """
 
 import json
@@ -18,11 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE
 from huggingface_hub.utils.sha import sha_fileobj
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from stgan.models import FaceParser, Generator, fetch_model_folder, load_companion, load_generator
+from stgan.models.regions import parsed_regions
 
 TOLERANCE = 1e-4  # of values in [-1, 1]
 RECORD_FILE = "export.json"  # beside the graphs: names the weights they were exported from
@@ -48,27 +52,33 @@ class Encode(nn.Module):
 
 
 class Decode(nn.Module):
-    """The second graph: image, features and condition to the edited image and, with soft_mask, the mask."""
+    """The second graph: one image, its features and K conditions to K edited images and, with soft_mask, masks."""
 
     def __init__(self, generator: Generator, features_type: type, single: bool):
         super().__init__()
         self.generator, self.features_type, self.single = generator, features_type, single
 
-    def forward(self, image: Tensor, features: tuple[Tensor, ...], condition: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, image: Tensor, features: tuple[Tensor, ...], condition: Tensor, regions: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         whole = self.features_type(image, features[0] if self.single else features)
-        edit = self.generator.decode_parts(whole, condition)
+        edit = self.generator.decode_parts(whole, condition, regions)
         return (edit.image,) if edit.mask is None else (edit.image, edit.mask)
 
 
 class Parse(nn.Module):
-    """The graph of a face parser: images of its own size to the probabilities of what their pixels show."""
+    """The graph of a face parser: images of its own size to what pixels show and to where edits may change them."""
 
-    def __init__(self, parser: FaceParser):
+    def __init__(self, parser: FaceParser, generator: Generator):
         super().__init__()
-        self.parser = parser
+        self.parser, self.generator = parser, generator
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.parser.parse(image)
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        classes, size = self.parser.parse(image), self.generator.image_size
+        if self.generator.regions is None:
+            return (classes,)
+        smaller = F.interpolate(classes, (size, size), mode="bilinear", antialias=True)
+        return classes, parsed_regions(smaller, self.generator.attributes)
 
 
 def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
@@ -86,28 +96,18 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
         raise ExportError(f"{', '.join(missing)} not installed: pip install -e '.[onnx]'.")
     folder = fetch_model_folder(folder_or_hub_id, companions=("parser",))
     generator, parser = load_generator(folder), load_companion(folder, "parser")
-    image, condition = _inputs(generator, 2)
-    with torch.no_grad():
-        whole = generator.encode(image)
-    encode = Encode(generator).eval()
-    decode = Decode(generator, type(whole), not isinstance(whole[1], tuple)).eval()
-    with torch.no_grad():
-        features = encode(image)
-    names = [f"feature_{number}" for number in range(len(features))]
-    outputs = ["edited", "mask"] if generator.soft_mask else ["edited"]
     output.mkdir(parents=True, exist_ok=True)
     (output / RECORD_FILE).unlink(missing_ok=True)  # of earlier graphs
     (output / PARSER_GRAPH).unlink(missing_ok=True)
-    encode_path, decode_path = paths = [output / name for name in GRAPHS]
-    attributes = ", ".join(generator.attributes)
-    _write(encode, (image,), ["image"], names, encode_path, attributes)
-    _write(decode, (image, features, condition), ["image", *names, "condition"], outputs, decode_path, attributes)
-    error = largest_difference(generator, encode_path, decode_path)
+    paths = [output / name for name in GRAPHS]
+    _write_editor(generator, *paths)
+    error = largest_difference(generator, *paths)
     if parser is not None:
         paths.append(output / PARSER_GRAPH)
-        image = _random(2, 3, parser.image_size, parser.image_size)
-        _write(Parse(parser).eval(), (image,), ["image"], ["probabilities"], paths[2], ", ".join(parser.classes))
-        error = float(np.maximum(error, parser_difference(parser, paths[2])))
+        image, outputs = _random(2, 3, parser.image_size, parser.image_size), ["probabilities", "regions"]
+        parse = Parse(parser, generator).eval()
+        _write(parse, (image,), ["image"], outputs[: len(parse(image))], paths[2], ", ".join(parser.classes))
+        error = float(np.maximum(error, parser_difference(parse, paths[2])))
     if not error <= TOLERANCE:  # true for NaN too
         for path in paths:
             path.unlink()
@@ -143,17 +143,32 @@ def _random(*shape: int, low: float = -1.0, high: float = 1.0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(shape[0])) * (high - low) + low
 
 
-def _inputs(generator: Generator, count: int) -> tuple[Tensor, Tensor]:
-    size = generator.image_size
-    return _random(count, 3, size, size), _random(count, len(generator.attributes), low=-1.5, high=1.5)
+def _inputs(generator: Generator, edits: int) -> dict[str, Tensor]:
+    """What the decoder takes besides features: one image, conditions of edits and, if the model has them, regions."""
+    size, attributes = generator.image_size, len(generator.attributes)
+    inputs = {"image": _random(1, 3, size, size), "condition": _random(edits, attributes, low=-1.5, high=1.5)}
+    return inputs if generator.regions is None else inputs | {"regions": _random(1, attributes, size, size, low=0.0)}
+
+
+def _write_editor(generator: Generator, encode_path: Path, decode_path: Path) -> None:
+    inputs = _inputs(generator, 2)
+    image, attributes = inputs.pop("image"), ", ".join(generator.attributes)
+    with torch.no_grad():
+        whole = generator.encode(image)
+    encode = Encode(generator).eval()
+    decode = Decode(generator, type(whole), not isinstance(whole[1], tuple)).eval()
+    features = encode(image)
+    names = [f"feature_{number}" for number in range(len(features))]
+    outputs = ["edited", "mask"] if generator.soft_mask else ["edited"]
+    _write(encode, (torch.cat([image, image]),), ["image"], names, encode_path, attributes)
+    _write(decode, (image, features, *inputs.values()), ["image", *names, *inputs], outputs, decode_path, attributes)
 
 
 def _write(
     module: nn.Module, inputs: tuple, input_names: list[str], output_names: list[str], path: Path, attributes: str
 ) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports missing torchvision operators
-    free = {0: "batch"}
-    shapes = tuple(tuple(free for _ in each) if isinstance(each, tuple) else free for each in inputs)
+    shapes = tree_map(lambda tensor: {0: "count"} if len(tensor) > 1 else {}, inputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # from inside torch
         program = torch.onnx.export(
@@ -165,25 +180,27 @@ def _write(
     program.save(path)
 
 
-def parser_difference(parser: FaceParser, path: Path, counts: tuple[int, ...] = (1, 3)) -> float:
-    """The largest difference between probabilities by onnxruntime and by torch, for batches of these sizes."""
-    run, worst = _session(path), 0.0
+def parser_difference(parse: Parse, path: Path, counts: tuple[int, ...] = (1, 3)) -> float:
+    """The largest difference between outputs of the parser by onnxruntime and by torch, for batches of these sizes."""
+    run, worst, size = _session(path), 0.0, parse.parser.image_size
     for count in counts:
-        image = _random(count, 3, parser.image_size, parser.image_size)
+        image = _random(count, 3, size, size)
         with torch.no_grad():
-            worst = _larger(worst, run({"image": image.numpy()}), (parser.parse(image),))
+            worst = _larger(worst, run({"image": image.numpy()}), parse(image))
     return worst
 
 
 def largest_difference(generator: Generator, encode: Path, decode: Path, counts: tuple[int, ...] = (1, 3)) -> float:
-    """The largest difference between edits by onnxruntime and by torch, for batches of these sizes."""
+    """The largest difference between edits by onnxruntime and by torch, for these numbers of edits of one image."""
     run_encoder, run_decoder, worst = _session(encode), _session(decode), 0.0
     for count in counts:
-        image, condition = _inputs(generator, count)
+        inputs = _inputs(generator, count)
         with torch.no_grad():
-            edit = generator(image, condition, parts=True)
-        features = {f"feature_{number}": each for number, each in enumerate(run_encoder({"image": image.numpy()}))}
-        answers = run_decoder({**features, "image": image.numpy(), "condition": condition.numpy()})
+            whole = generator.encode(inputs["image"])
+            edit = generator.decode_parts(whole, inputs["condition"], inputs.get("regions"))
+        given = {name: tensor.numpy() for name, tensor in inputs.items()}
+        features = run_encoder({"image": given["image"]})
+        answers = run_decoder(given | {f"feature_{number}": each for number, each in enumerate(features)})
         worst = _larger(worst, answers, (edit.image,) if edit.mask is None else (edit.image, edit.mask))
     return worst
 

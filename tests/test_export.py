@@ -9,9 +9,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from stgan import cli, export
 from stgan.models import STGAN, AttGAN, FaceParser, StarGAN, load_companion, load_generator
+from stgan.models.regions import parsed_regions
 from stgan.publish import check_model
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -24,7 +26,7 @@ def exported(tmp_path_factory):
     folder, output = tmp_path_factory.mktemp("model"), tmp_path_factory.mktemp("onnx")
     torch.manual_seed(0)
     STGAN(image_size=32, width=4, layers=3, stu_layers=2, soft_mask=True, use_regions=True).save_pretrained(folder)
-    FaceParser(32).save_pretrained(folder / "parser")
+    FaceParser(64).save_pretrained(folder / "parser")
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(printed):
         patched.setattr(sys, "argv", ["stgan", "export", "--model", str(folder), "--output", str(output)])
@@ -40,26 +42,27 @@ def test_the_command_exports_an_editor_that_onnxruntime_runs(exported):
     assert json.loads((output / "export.json").read_text())["largest_difference"] < 1e-4
     assert decode.get_modelmeta().custom_metadata_map["attributes"].split(", ") == list(generator.attributes)
 
-    image = torch.rand(1, 3, 32, 32) * 2 - 1
+    image, regions = torch.rand(1, 3, 32, 32) * 2 - 1, torch.rand(1, 13, 32, 32)
     features = encode.run(None, {"image": image.numpy()})
     conditions = torch.randn(5, 13) * torch.eye(5, 13)  # one encoding, five edits
-    inputs = {"image": image.numpy(), **{f"feature_{i}": feature for i, feature in enumerate(features)}}
-    repeated = {name: np.repeat(value, 5, axis=0) for name, value in inputs.items()}
-    edited, mask = decode.run(None, repeated | {"condition": conditions.numpy()})
+    inputs = {"image": image.numpy(), "condition": conditions.numpy(), "regions": regions.numpy()}
+    edited, mask = decode.run(None, inputs | {f"feature_{i}": feature for i, feature in enumerate(features)})
     with torch.no_grad():
-        expected = generator.decode_parts(generator.encode(image), conditions)
+        expected = generator.decode_parts(generator.encode(image), conditions, regions)
     np.testing.assert_allclose(edited, expected.image.numpy(), atol=1e-4)
     np.testing.assert_allclose(mask, expected.mask.numpy(), atol=1e-4)
 
 
 def test_a_parser_is_exported_beside_its_editor(exported):
     folder, output = exported
-    image = torch.rand(3, 3, 32, 32) * 2 - 1
-    (probabilities,) = onnxruntime.InferenceSession(output / "parse.onnx").run(None, {"image": image.numpy()})
+    image = torch.rand(3, 3, 64, 64) * 2 - 1
+    run = onnxruntime.InferenceSession(output / "parse.onnx").run
+    probabilities, regions = run(None, {"image": image.numpy()})
     with torch.no_grad():
         expected = load_companion(folder, "parser").parse(image)
+        smaller = F.interpolate(expected, (32, 32), mode="bilinear", antialias=True)
     np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-4)
-    assert probabilities.shape == (3, 10, 32, 32)
+    np.testing.assert_allclose(regions, parsed_regions(smaller, load_generator(folder).attributes).numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize(
