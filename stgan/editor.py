@@ -8,7 +8,7 @@
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from stgan.devices import CHANNELS_LAST, chosen_device
 from stgan.frame import normalise
 from stgan.models import (
     AttributeClassifier,
+    Edit,
     FaceAligner,
     FaceParser,
     Generator,
@@ -32,13 +33,15 @@ from stgan.models import (
     load_generator,
 )  # fmt: skip
 from stgan.models.parsed import FaceParts, decode_faces
-from stgan.models.regions import attribute_regions, parsed_regions
+from stgan.models.regions import parsed_regions
 from stgan.photo.align import Alignment, align_face, align_whole, looks_aligned
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.detect import Detector, FaceDetector, yunet_path
 from stgan.photo.face import Face, check_editable, choose_face
 from stgan.photo.files import Photo, open_photo
-from stgan.photo.geometry import as_3x3, box_to_square
+from stgan.photo.hair import recolour_hair
+from stgan.photo.light import Light
+from stgan.photo.matte import WIDE, Silhouette, window
 from stgan.photo.paste import paste_edit
 from stgan.photo.refine import located_faces, refined_faces
 from stgan.prepared import PreparedFace
@@ -149,14 +152,22 @@ class FaceEditor:
         found, others = (None, ()) if aligned else self._choose_face(photo, face, others)
         alignment = align_whole(photo.rgb.shape, size) if found is None else align_face(found, size)
         crop = crop_face(photo.rgb, alignment, size)
-        image = normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
+        light = Light.of(crop)
+        crop = light.crop(crop)
+        image = self._image(crop)
         probabilities = torch.sigmoid(self.classifier(image))[0, self._columns]
         labels = (probabilities > self.classifier.thresholds[self._columns]).float()
         features = self.generator.encode(image)
         reconstruction = self.generator.decode(features, self.generator.condition(labels[None], labels[None]))[0]
         named = dict(zip(self.names, probabilities.tolist(), strict=True))
-        parts = self._parse(photo, found, alignment, others)
-        return PreparedFace(photo, found, alignment, crop, named, labels, features, reconstruction, parts)
+        parts, silhouette = self._parse(photo, found, alignment, light, others)
+        return PreparedFace(
+            photo, found, alignment, crop, named, labels, features, reconstruction, parts, silhouette, light
+        )
+
+    def _image(self, crop: np.ndarray) -> Tensor:
+        """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""
+        return normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
 
     def _choose_face(
         self, photo: Photo, face: int | Face | None, others: Sequence[Face]
@@ -171,20 +182,33 @@ class FaceEditor:
             return self.detector.refine(photo.rgb, face), others
         return refined_faces(self.aligner, photo.rgb, [face])[0], others
 
-    def _parse(self, photo: Photo, face: Face | None, alignment: Alignment, others: Sequence[Face]) -> FaceParts | None:
-        """What the crop shows and where it may change; None without a parser, or where edits have no regions."""
+    def _parse(
+        self, photo: Photo, face: Face | None, alignment: Alignment, light: Light, others: Sequence[Face]
+    ) -> tuple[FaceParts | None, Silhouette | None]:
+        """What the crop and its surroundings show, and where edits may change the crop. None without a parser, or where
+        edits have no regions."""
         if self.parser is None or self.generator.regions is None:
-            return None
-        size, fine = self.generator.image_size, max(self.generator.image_size, self.parser.image_size)
-        matrix = box_to_square(-0.5, -0.5, size, fine) @ as_3x3(alignment.matrix)  # the same crop, finer
-        crop = crop_face(photo.rgb, Alignment(matrix[:2]), fine)
-        classes = self.parser.parse(normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device)))
-        classes = F.interpolate(classes, size=(size, size), mode="bilinear", antialias=True)
+            return None, None
+        size = self.generator.image_size
+        close = self._view(photo.rgb, alignment, light)
+        classes = F.interpolate(close, size=(size, size), mode="bilinear", antialias=True)
         regions = parsed_regions(classes, self.names)
+        silhouette = Silhouette.of(
+            close[0].cpu().numpy(), self._view(photo.rgb, alignment, light, WIDE)[0].cpu().numpy()
+        )
         if face is not None:
-            own = own_pixels(alignment, face, others, size)
-            regions = regions * torch.from_numpy(own).to(regions)
-        return FaceParts(classes, regions)
+            regions = regions * torch.from_numpy(own_pixels(alignment, face, others, size)).to(regions)
+            pixels = len(silhouette.hair)
+            silhouette = silhouette.within(own_pixels(window(alignment, size, WIDE, pixels), face, others, pixels))
+        return FaceParts(classes, regions), silhouette
+
+    @torch.inference_mode()
+    def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
+        """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
+        size = self.generator.image_size
+        pixels = reach * max(size, self.parser.image_size)
+        crop = crop_face(rgb, window(alignment, size, reach, pixels), pixels)
+        return self.parser.parse(self._image(light.crop(crop)), reach)
 
     @torch.inference_mode()
     def edit_crops(
@@ -200,11 +224,12 @@ class FaceEditor:
             Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None if the model has none.
         """
         prepared = prepared.to(self.device)
-        condition = self._condition(prepared, edits, intensity, source)
-        edited = decode_faces(
-            self.generator, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
-        )
+        edited = self._decode(prepared, self._condition(prepared, edits, intensity, source))
         return edited.image, None if edited.mask is None else edited.mask[:, 0]
+
+    @torch.inference_mode()
+    def _decode(self, prepared: PreparedFace, condition: Tensor) -> Edit:
+        return decode_faces(self.generator, prepared.features, condition, prepared.parts, prepared.reconstruction[None])
 
     def _condition(
         self,
@@ -282,24 +307,24 @@ class FaceEditor:
 
         Arguments and errors as for :meth:`edit`.
         """
-        prepared = self._prepared(photo, face, aligned)
-        labels = self._source_labels(prepared, source)
-        images, masks = self.edit_crops(prepared, edits, intensity, source)
-        regions = None
-        if masks is None and self.generator.regions is not None:
-            condition = self._condition(prepared, edits, intensity, source)
-            regions = self.generator.region(condition, prepared.parts and prepared.parts.regions)[:, 0]
-        edited = []
-        for number, edit in enumerate(edits):
-            differs = edited_labels(labels, edit, self.names) != labels
-            changed = {name for name, differ in zip(self.names, differs, strict=True) if differ}
-            rgb = prepared.photo.rgb
-            if changed:
-                mask, region = (None if each is None else each[number] for each in (masks, regions))
-                hair = self._recoloured_hair(prepared, changed)
-                rgb = self.paste(prepared, images[number], mask, region=region, hair=hair)
-            edited.append(prepared.photo.with_rgb(rgb))
-        return edited
+        prepared = self._prepared(photo, face, aligned).to(self.device)
+        condition = self._condition(prepared, edits, intensity, source)
+        # Hair takes its new colour last, so that new hair takes it too.
+        colours = torch.zeros_like(condition)
+        if prepared.silhouette is not None:
+            colours[:, [facts_of(name).group == HAIR_COLOUR for name in self.names]] = 1
+        photos = [prepared.photo.rgb] * len(edits)
+        for change, paste in ((condition * (1 - colours), self.paste), (condition * colours, self.recolour)):
+            rows = [row for row, changes in enumerate((change != 0).any(dim=1).tolist()) if changes]
+            if not rows:
+                continue
+            decoded, region = self._decode(prepared, change[rows]), None
+            if decoded.mask is None and self.generator.regions is not None:
+                region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
+            for index, row in enumerate(rows):
+                mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
+                photos[row] = paste(prepared, decoded.image[index], mask, region=kept_to, rgb=photos[row])
+        return [prepared.photo.with_rgb(rgb) for rgb in photos]
 
     def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:
         """For each attribute the edit that flips it alone: added where the face lacks it, else taken away."""
@@ -312,36 +337,42 @@ class FaceEditor:
         mask: Tensor | None = None,
         *,
         region: Tensor | None = None,
-        hair: Tensor | None = None,
+        rgb: np.ndarray | None = None,
     ) -> np.ndarray:
         """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3).
 
         Args:
             mask: soft mask (S, S) of the edit, if the model has one.
             region: (S, S) in [0, 1], what the edit of a model without a soft mask was kept to.
-            hair: (S, S) in [0, 1], where the edit only gives hair another colour.
+            rgb: the photo with other edits, uint8 (H, W, 3); by default without any.
         """
-        reconstruction = _to_levels(prepared.reconstruction)
-        if region is not None:
-            # Outside the region the edit is the crop itself. Compared with the reconstruction, what the model cannot
-            # draw would count as a change there.
-            share = region.float().cpu().numpy()[..., None]
-            reconstruction = prepared.crop + share * (reconstruction - prepared.crop)
-        masks = [None if each is None else each.float().cpu().numpy() for each in (mask, hair)]
-        photo = prepared.photo.rgb
-        return paste_edit(photo, prepared.alignment, reconstruction, _to_levels(edited), masks[0], hair=masks[1])
+        reconstruction, edited, mask = _levels(prepared, edited, mask, region)
+        rgb = prepared.photo.rgb if rgb is None else rgb
+        return paste_edit(
+            rgb, prepared.alignment, reconstruction, edited, mask,
+            silhouette=prepared.silhouette, light=prepared.light,
+        )  # fmt: skip
 
-    def _recoloured_hair(self, prepared: PreparedFace, changed: Collection[str]) -> Tensor | None:
-        """Where an edit of these attributes does nothing but give hair another colour (S, S); None if it gives none."""
-        others = [name for name in changed if facts_of(name).group != HAIR_COLOUR]
-        if len(others) == len(changed):
-            return None
-        size = self.generator.image_size
-        if not others:
-            return torch.ones(size, size)
-        if prepared.parts is None:
-            return 1 - attribute_regions(others, size).amax(dim=0)
-        return 1 - prepared.parts.regions[0, [self.names.index(name) for name in others]].amax(dim=0)
+    def recolour(
+        self,
+        prepared: PreparedFace,
+        edited: Tensor,
+        mask: Tensor | None = None,
+        *,
+        region: Tensor | None = None,
+        rgb: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The photo with its hair in the colour of an edited crop. Arguments as for :meth:`paste`.
+
+        The face must be prepared with a parser.
+        """
+        reconstruction, edited, mask = _levels(prepared, edited, mask, region)
+        silhouette, alignment, light = prepared.silhouette, prepared.alignment, prepared.light
+        if rgb is None or rgb is prepared.photo.rgb:
+            rgb, now = prepared.photo.rgb, silhouette
+        else:  # the other edits may have added hair, or removed it
+            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy())
+        return recolour_hair(rgb, alignment, reconstruction, edited, mask, silhouette, now, light=light)
 
     def _prepared(self, photo: PhotoSource | PreparedFace, face: int | None, aligned: bool | None) -> PreparedFace:
         return photo if isinstance(photo, PreparedFace) else self.prepare(photo, face=face, aligned=aligned)
@@ -351,9 +382,20 @@ def as_photo(photo: PhotoSource) -> Photo:
     return photo if isinstance(photo, Photo) else open_photo(photo)
 
 
-def _to_levels(image: Tensor) -> np.ndarray:
-    """(3, S, S) in [-1, 1] to float32 (S, S, 3) in [0, 255]."""
-    return ((image.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
+def _levels(
+    prepared: PreparedFace, edited: Tensor, mask: Tensor | None, region: Tensor | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Reconstruction and edit, float32 (S, S, 3) in [0, 255], and mask (S, S), as the paste takes them."""
+    reconstruction, edited = (
+        ((image.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
+        for image in (prepared.reconstruction, edited)
+    )
+    if region is not None:
+        # Outside the region the edit is the crop itself. Compared with the reconstruction, what the model cannot
+        # draw would count as a change there.
+        share = region.float().cpu().numpy()[..., None]
+        reconstruction = prepared.crop + share * (reconstruction - prepared.crop)
+    return reconstruction, edited, None if mask is None else mask.float().cpu().numpy()
 
 
 def default_model(chosen: str | None = None) -> str:

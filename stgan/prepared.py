@@ -13,6 +13,8 @@ from stgan.models.parsed import FaceParts
 from stgan.photo.align import Alignment
 from stgan.photo.face import Face
 from stgan.photo.files import Photo, open_photo
+from stgan.photo.light import USUAL_LIGHT, Light
+from stgan.photo.matte import Silhouette
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class PreparedFace:
     photo: Photo
     face: Face | None  # None where the photo was taken as already aligned
     alignment: Alignment
-    crop: np.ndarray  # uint8 (S, S, 3), what the networks see
+    crop: np.ndarray  # uint8 (S, S, 3), what the networks see, in the light that they know
     probabilities: dict[str, float]  # of each attribute, by the classifier
     labels: Tensor  # float (A,) in {0, 1}, by its calibrated thresholds
     features: Any  # the generator's encoding
     reconstruction: Tensor  # (3, S, S) in [-1, 1], the generator's answer to an empty edit
     parts: FaceParts | None = None  # None without a parser, or where the generator's edits have no regions
+    silhouette: Silhouette | None = None  # likewise
+    light: Light = USUAL_LIGHT  # of the photo
 
     def label_dict(self) -> dict[str, bool]:
         """The source attributes as ticks."""

@@ -1,10 +1,12 @@
 """Edits of faces whose pixels are parsed: each keeps to the regions of its own image and leaves the skin its colour."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from stgan.attributes import exclusive_groups
 from stgan.models.generator import Edit, Generator
 from stgan.models.regions import hold_skin
 
@@ -25,12 +27,50 @@ def decode_faces(
 ) -> Edit:
     """Edits as the editor shows them: within each face's regions, with the skin's colour unless they lie on it.
 
+    An edit of several attributes is made of its single edits. Asked for all at once, a network adds up their changes
+    wherever they meet: glasses become black and lips red. Here each pixel takes a mean of the single changes, the
+    larger ones counting more, and so never more than one of them.
+
     Args:
         generator: with regions, if there are parts.
         features, parts: of N images; without parts, the generator alone edits.
         condition: (M, A); row i edits image i modulo N.
         reconstruction: (N, 3, S, S) in [-1, 1], the answer to an empty edit.
     """
+    layers = [
+        _decode_layer(generator, features, layer, parts, reconstruction)
+        for layer in _layers(condition, generator.attributes)
+    ]
+    if len(layers) == 1:
+        return layers[0]
+    source = features.image if layers[0].mask is not None else reconstruction
+    source = source[torch.arange(len(condition), device=condition.device) % len(source)]
+    changes = [layer.image - source for layer in layers]
+    weights = [change.abs().amax(dim=1, keepdim=True) for change in changes]
+    total = torch.stack(weights).sum(dim=0).clamp(min=1e-6)
+    change = sum(change * (weight / total) for change, weight in zip(changes, weights, strict=True))
+    masks = [layer.mask for layer in layers if layer.mask is not None]
+    image = source + change
+    return Edit(image, image, torch.stack(masks).amax(dim=0) if masks else None)
+
+
+def _layers(condition: Tensor, attributes: Sequence[str]) -> list[Tensor]:
+    """Conditions (M, A) that each change one attribute of a row, or those that exclude one another; they add up to the
+    condition."""
+    groups = exclusive_groups(attributes)
+    groups += [[name] for name in attributes if not any(name in group for group in groups)]
+    belongs = torch.tensor(
+        [[name in group for name in attributes] for group in groups], device=condition.device
+    ).float()
+    changed = ((condition != 0).float() @ belongs.T) > 0  # (M, number of groups)
+    number = changed.cumsum(dim=1) * changed  # of a row's layers, from 1
+    count = max(1, int(number.max())) if len(number) else 1
+    return [condition * ((number == layer + 1).float() @ belongs).to(condition.dtype) for layer in range(count)]
+
+
+def _decode_layer(
+    generator: Generator, features: Any, condition: Tensor, parts: FaceParts | None, reconstruction: Tensor
+) -> Edit:
     if parts is None:
         return generator.decode_parts(features, condition)
     edited = generator.decode_parts(features, condition, parts.regions)

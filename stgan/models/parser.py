@@ -41,17 +41,21 @@ class FaceParser(PretrainedModel, pipeline_tag="image-segmentation"):
         )
         self.head = nn.Conv2d(16, len(PARSER_CLASSES), 1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Probabilities (N, 10, H, W) of the classes in images (N, 3, H, W) in [-1, 1]."""
-        size = image.shape[-2:]
-        probabilities = self.logits(resized(image, self.image_size)).softmax(dim=1)
-        if tuple(size) == (self.image_size, self.image_size):
+    def forward(self, image: Tensor, reach: int = 1) -> Tensor:
+        """Probabilities (N, 10, H, W) of the classes in images (N, 3, H, W) in [-1, 1].
+
+        ``reach``: how many times the editor's frame the images are wide. The network then sees them as many times
+        larger, so that faces have the size that it knows.
+        """
+        size, own = image.shape[-2:], reach * self.image_size
+        probabilities = self.logits(resized(image, own)).softmax(dim=1)
+        if tuple(size) == (own, own):
             return probabilities
         return F.interpolate(probabilities, size=size, mode="bilinear")
 
-    def parse(self, image: Tensor) -> Tensor:
+    def parse(self, image: Tensor, reach: int = 1) -> Tensor:
         """As :meth:`forward`, averaged over the image and its mirror image, so that errors to one side cancel."""
-        return (self(image) + self(image.flip(-1)).flip(-1)) / 2
+        return (self(image, reach) + self(image.flip(-1), reach).flip(-1)) / 2
 
     def logits(self, image: Tensor) -> Tensor:
         """Logits (N, 10, S, S) of images (N, 3, S, S) in [-1, 1] at the network's own size, or any multiple of 16."""

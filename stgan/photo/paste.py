@@ -11,7 +11,9 @@ import numpy as np
 
 from stgan.photo.align import Alignment
 from stgan.photo.crop import check_photo, crop_face
-from stgan.photo.geometry import as_3x3, box_to_square, extent, transform
+from stgan.photo.geometry import extent, transform
+from stgan.photo.light import USUAL_LIGHT, Light
+from stgan.photo.matte import Matte, Silhouette, warped, window
 
 
 def paste_edit(
@@ -21,12 +23,13 @@ def paste_edit(
     edited: np.ndarray,
     mask: np.ndarray | None = None,
     *,
-    hair: np.ndarray | None = None,
+    silhouette: Silhouette | None = None,
+    light: Light = USUAL_LIGHT,
 ) -> np.ndarray:
     """The photo with the change that the model made, at the photo's own resolution: uint8 (H, W, 3).
 
     The change is ``edited - reconstruction``, so details that the model cannot draw stay in the photo. Where the change
-    follows the photo's luminance (hair colour, skin), a guided filter fits it to the photo's edges. Where it has a
+    follows the photo's luminance (skin, light and shade), a guided filter fits it to the photo's edges. Where it has a
     structure of its own (glasses, a fringe, a bald head), the edited image replaces the photo's detail. In a photo
     finer than the crop the colour of the change is smoothed, its luminance is not: small models leave coloured fringes
     that are invisible in the crop. The change fades out towards the crop's border, except along the photo's own border.
@@ -37,9 +40,8 @@ def paste_edit(
         reconstruction, edited: float (S, S, 3) in [0, 255], the model's output for no change and for the edit.
         mask: float (S, S) in [0, 1], the soft mask that ``edited`` was composed with. Where it is 0 the photo stays.
             None: the change is pasted where edited and reconstruction differ by more than noise.
-        hair: float (S, S) in [0, 1], where the edit only gives hair another colour. There the mask is limited to the
-            hair's own colour, so that the wall behind stays, and the change is continued beyond the crop onto similar
-            pixels: CelebA's crop cuts off the hair of most people. None: no new hair colour.
+        silhouette: the person, whom the change does not leave. None: it ends where the mask does.
+        light: of the photo; the model's output is in the networks' light.
 
     Source: guided filter, He, Sun and Tang, TPAMI 2013 (doi 10.1109/TPAMI.2012.213), applied at a smaller size as in
     arXiv 1505.00996.
@@ -49,26 +51,24 @@ def paste_edit(
         raise ValueError(f"reconstruction {reconstruction.shape} and edited {edited.shape} must both be (S, S, 3).")
     reconstruction, edited = (np.asarray(image, np.float32) for image in (reconstruction, edited))
     edited = reconstruction + _calm_colours(edited - reconstruction, reconstruction, 1 / alignment.scale)
-    if hair is not None:
-        if mask is not None:
-            where = np.asarray(hair, np.float32).reshape(*edited.shape[:2], 1)
-            collar = _collar(_places(len(edited), 1.0))[..., None]
-            share = 1 - where * (1 - _likeness(mask, reconstruction) * (1 - collar))
-            edited = reconstruction + share * (edited - reconstruction)
-        alignment, reconstruction, edited, mask = _continued(rgb, alignment, reconstruction, edited, mask)
     result = rgb.copy()
     size = edited.shape[0]
     support = _support(edited - reconstruction, mask) * _border_fade(rgb.shape, alignment, size)
     rows, columns = np.nonzero(support.any(axis=1))[0], np.nonzero(support.any(axis=0))[0]
     if len(rows) == 0:
         return result
-    change = _Change.fitted(rgb, alignment, reconstruction, edited)
+    change = _Change.fitted(rgb, alignment, reconstruction, edited, light)
+    matte = None if silhouette is None else Matte.fitted(rgb, alignment, size, silhouette.person)
     box = (columns[0] - 1.0, rows[0] - 1.0, columns[-1] + 1.0, rows[-1] + 1.0)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=0)
     height = max(1, STRIP_PIXELS // (right - left))
     for y in range(top, bottom, height):
         strip = result[y : min(y + height, bottom), left:right]
-        strip[...] = change.applied(strip, (left, y), alignment.matrix, support)
+        share = warped(support, alignment.matrix, (left, y), strip.shape)
+        if matte is not None:
+            share *= matte.of(strip, (left, y))[0]
+        delta = light.restored(change.of(light.normalised(strip), (left, y)) * share[..., None])
+        strip[...] = cv2.add(strip, delta, dtype=cv2.CV_8U)  # rounds to the nearest level, so zero change stays zero
     return result
 
 
@@ -92,40 +92,6 @@ def _calm_colours(delta: np.ndarray, reconstruction: np.ndarray, detail: float) 
     gain, offset = _guided_filter(guide, colour, radius=max(1, len(delta) // 32))
     smooth = gain * guide[..., None] + offset
     return luminance + colour + strength * (smooth - colour)
-
-
-def _likeness(mask: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Float (S, S, 1) in [0, 1]: 1 where the mask covers most nearby pixels of the same colour.
-
-    A mask that covers the hair and a rim of the wall behind it keeps little of that rim. This is the
-    guided filter for colour guides (equations 14 and 15 of the paper named above).
-    """
-    size = len(image)
-    span = 2 * max(1, size // 10) + 1
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return cv2.blur(values, (span, span), borderType=cv2.BORDER_REFLECT_101)
-
-    mask, guide = np.asarray(mask, np.float32).reshape(size, size), image / 255
-    mask_mean, guide_mean = mean(mask), mean(guide)
-    products = mean((guide[..., :, None] * guide[..., None, :]).reshape(size, size, 9)).reshape(size, size, 3, 3)
-    variance = products - guide_mean[..., :, None] * guide_mean[..., None, :] + 1e-3 * np.eye(3, dtype=np.float32)
-    covariance = mean(guide * mask[..., None]) - guide_mean * mask_mean[..., None]
-    gain = np.linalg.solve(variance, covariance[..., None])[..., 0]
-    offset = mask_mean - (gain * guide_mean).sum(axis=2)
-    return _smoothstep((mean(gain) * guide).sum(axis=2) + mean(offset), 0.5, 0.9)[..., None]
-
-
-def _places(count: int, side: float) -> np.ndarray:
-    """Float (N, N, 2): x and y, from the middle, of the N x N cells of a square with this side."""
-    axis = ((np.arange(count, dtype=np.float32) + 0.5) / count - 0.5) * side
-    return np.stack(np.meshgrid(axis, axis), axis=-1)
-
-
-def _collar(place: np.ndarray) -> np.ndarray:
-    """Float (...) in [0, 1]: 1 below the chin, where clothes are more likely than hair. Places are in crop sides."""
-    across, down = np.abs(place[..., 0]), place[..., 1]
-    return _smoothstep(down, 0.2, 0.3) * (1 - _smoothstep(across, 0.2, 0.33))
 
 
 def _support(delta: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
@@ -159,128 +125,55 @@ def _smoothstep(values: np.ndarray | np.floating, zero: float, one: float) -> np
     return share * share * (3 - 2 * share)
 
 
-def _continued(
-    rgb: np.ndarray, alignment: Alignment, reconstruction: np.ndarray, edited: np.ndarray, mask: np.ndarray | None
-) -> tuple[Alignment, np.ndarray, np.ndarray, np.ndarray | None]:
-    """The arguments of a paste for a crop 1.5 times as large, with the change continued beyond the model's crop."""
-    size = len(edited)
-    margin = size // 4
-    wide_alignment = Alignment(alignment.matrix + np.array([[0, 0, margin], [0, 0, margin]]))
-    wide = crop_face(rgb, wide_alignment, size + 2 * margin).astype(np.float32)
-    change = edited - reconstruction
-    if mask is not None:  # the mask travels as a fourth channel
-        change = np.dstack([change, np.asarray(mask, np.float32).reshape(size, size)])
-    inner = np.s_[margin : margin + size, margin : margin + size]
-    padded = cv2.copyMakeBorder(change, margin, margin, margin, margin, borderType=cv2.BORDER_REPLICATE)
-    wide_change = _continued_change(padded, wide, size)
-    wide_change[inner] = change
-    wide[inner] = reconstruction
-    wide_mask = None if mask is None else np.clip(wide_change[..., 3], 0, 1)
-    return wide_alignment, wide, wide + wide_change[..., :3], wide_mask
-
-
-def _continued_change(change: np.ndarray, photo: np.ndarray, size: int) -> np.ndarray:
-    """The change (W, W, C), continued outside the middle square of this size.
-
-    Each pixel outside takes the mean change of the pixels along the square's border, weighted by how close they are in
-    place and in colour (a joint bilateral filter): hair takes the change of hair, the wall that of the wall. Computed
-    at about 100 pixels across; the paste then refines it along the photo's own edges.
-    """
-    wide = len(change)
-    step = max(1, size // 64)
-    coarse_size = (round(wide / step),) * 2
-    coarse, coarse_change = (cv2.resize(x, coarse_size, interpolation=cv2.INTER_AREA) for x in (photo, change))
-    place = _places(coarse_size[0], wide / size)
-    beyond = np.abs(place).max(axis=2) - 0.5  # positive outside the crop
-    outside, ring = beyond > 0, (beyond <= 0) & (beyond > -1 / 8) & (_collar(place) < 0.5)
-
-    features = np.concatenate([10 * place, coarse / 16.0], axis=2)  # in standard deviations
-    squares = (features**2).sum(axis=2)
-    distance = squares[outside][:, None] + squares[ring] - 2 * features[outside] @ features[ring].T
-    weight = np.exp(-0.5 * np.maximum(distance, 0.0))
-    # The constant leaves pixels unchanged that resemble nothing at the border.
-    outside_change = weight @ coarse_change[ring] / (weight.sum(axis=1, keepdims=True) + 0.05)
-    if change.shape[2] > 3:
-        above = coarse_change[..., 3] * ((beyond <= 0) & (place[..., 1] < -0.1))  # almost certainly hair
-        outside_change *= _colour_likelihood(coarse, above)[outside][:, None]
-    coarse_change[outside] = outside_change
-    return cv2.resize(coarse_change, (wide, wide), interpolation=cv2.INTER_LINEAR)
-
-
-def _colour_likelihood(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Float (H, W) in [0, 1]: how likely each pixel's colour is, given the colours of the pixels weighted by (H, W).
-
-    1 everywhere if all weights are 0.
-    """
-    total = weight.sum()
-    if total < 1e-3:
-        return np.ones_like(weight)
-    mean = np.tensordot(weight, image, 2) / total
-    deviation = np.sqrt(np.tensordot(weight, (image - mean) ** 2, 2) / total) + 10
-    distance = (((image - mean) / deviation) ** 2).sum(axis=2)
-    return np.exp(-0.5 * np.maximum(distance - 3, 0))  # the mean distance over three channels is 3
-
-
 @dataclass(frozen=True)
 class _Change:
     """A change of the photo, linear in its luminance Y and its pixels p, stored at a moderate size G:
 
-    ``p' = p + support * (gain * Y + offset - replaced * p)``
+    ``p' = p + share * (gain * Y + offset - replaced * p)``
     """
 
     gain: np.ndarray  # (G, G, 3)
     offset: np.ndarray  # (G, G, 3), levels
     replaced: np.ndarray  # (G, G), the share of the photo's own pixels that the edited image replaces
+    to_grid: np.ndarray  # (2, 3), pixels of the photo to pixels of the grid
 
     MOST_DETAIL = 4  # G is at most this times S: gain and offset have no finer detail
 
     @classmethod
-    def fitted(cls, rgb: np.ndarray, alignment: Alignment, reconstruction: np.ndarray, edited: np.ndarray) -> "_Change":
+    def fitted(
+        cls, rgb: np.ndarray, alignment: Alignment, reconstruction: np.ndarray, edited: np.ndarray, light: Light
+    ) -> "_Change":
         """The change from reconstruction to edited, float (S, S, 3), fitted to the photo within the crop."""
         size = edited.shape[0]
         detail = min(1 / alignment.scale, cls.MOST_DETAIL)  # pixels of the grid per pixel of the crop
         grid = max(8, round(size * detail))
-        photo = crop_face(rgb, Alignment((box_to_square(-0.5, -0.5, size, grid) @ as_3x3(alignment.matrix))[:2]), grid)
-        luminance = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        placed = window(alignment, size, 1, grid)
+        photo = light.normalised(crop_face(rgb, placed, grid))
+        luminance = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
         delta = _resized(edited - reconstruction, grid)
         gain, offset = _guided_filter(luminance, delta, radius=max(1, round(1.5 * detail)))
         own = _own_structure(delta - gain * luminance[..., None] - offset, detail)
         gain *= 1 - own
         offset += own * (delta - offset)
         replaced = _replaced(delta, own[..., 0], reconstruction, edited)
-        error = _resized(photo.astype(np.float32), size) - reconstruction
+        error = _resized(photo, size) - reconstruction
         slow_error = cv2.GaussianBlur(error, (0, 0), size / 16)
         target = _resized(edited + slow_error, grid)  # matches the colour of the photo around it
         gain *= 1 - replaced[..., None]
         offset += replaced[..., None] * (target - offset)
-        return cls(gain, offset, replaced)
+        return cls(gain, offset, replaced, placed.matrix)
 
-    def applied(
-        self, photo: np.ndarray, corner: tuple[int, int], matrix: np.ndarray, support: np.ndarray
-    ) -> np.ndarray:
-        """A part uint8 (h, w, 3) of the photo, changed.
-
-        Args:
-            corner: (x, y) of the part's upper left pixel in the whole photo.
-            matrix: (2, 3), pixels of the whole photo to pixels of the crop.
-            support: float (S, S) in [0, 1], where the change is pasted.
-        """
-        height, width = photo.shape[:2]
-        to_crop = matrix @ np.array([[1, 0, corner[0]], [0, 1, corner[1]], [0, 0, 1]])
-        to_grid = (box_to_square(-0.5, -0.5, len(support), len(self.replaced)) @ as_3x3(to_crop))[:2]
-
-        def warped(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:  # (h, w, 3)
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP  # the matrix maps the result to the source
-            part = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-            return part if part.ndim == 3 else cv2.merge([part] * 3)
-
-        luminance = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        change: np.ndarray = cv2.multiply(warped(self.gain, to_grid), cv2.merge([luminance] * 3))
-        change += warped(self.offset, to_grid)
+    def of(self, photo: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+        """What to add to a part float (h, w, 3) of the photo whose upper left pixel in it is ``corner``."""
+        luminance = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+        change: np.ndarray = cv2.multiply(
+            warped(self.gain, self.to_grid, corner, photo.shape), cv2.merge([luminance] * 3)
+        )
+        change += warped(self.offset, self.to_grid, corner, photo.shape)
         if self.replaced.any():
-            change -= cv2.multiply(warped(self.replaced, to_grid), photo.astype(np.float32))
-        change *= warped(support, to_crop)
-        return cv2.add(photo, change, dtype=cv2.CV_8U)  # rounds to the nearest level, so zero change stays zero
+            replaced = warped(self.replaced, self.to_grid, corner, photo.shape)
+            change -= cv2.multiply(cv2.merge([replaced] * 3), photo)
+        return change
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:

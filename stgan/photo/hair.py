@@ -1,0 +1,172 @@
+"""Hair in another colour: the photo's own strands, light and dark, in the tones that the network chose.
+
+The network's pixels are not pasted. They tell two things: which colour hair of each brightness takes, and how that
+varies slowly across the head. Both are applied to the photo at its own resolution, wherever it shows the hair.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from stgan.photo.align import Alignment
+from stgan.photo.crop import crop_face
+from stgan.photo.light import USUAL_LIGHT, Light
+from stgan.photo.matte import WIDE, Matte, Silhouette, in_the_crop, warped, window
+
+STRIP_PIXELS = 1 << 17  # pixels recoloured at a time: floats of a strip stay in the processor's cache
+LEAST_HAIR = 0.002  # of the crop: with less hair there is nothing to learn the colour from
+TONES = 8  # of the hair, by brightness, whose colours are learned
+TOE = 8.0  # levels: what is darker than this differs by noise alone
+POWERS = (0.45, 1.3)  # of brightness: strands stay visible, and noise does not become strands
+DARKEST = 12.0  # least brightness of the middle tone: black hair is not a hole
+SHOULDER = 190.0  # level from which highlights are compressed
+EDGE_TRUST = 0.4  # how far a strand near the hair's border counts with its own colour
+FINENESS = 4  # entries of the curve's table per level
+GRID = 96  # pixels across the window at which slow variation is kept
+
+
+def recolour_hair(
+    rgb: np.ndarray,
+    alignment: Alignment,
+    reconstruction: np.ndarray,
+    edited: np.ndarray,
+    mask: np.ndarray | None,
+    silhouette: Silhouette,
+    now: Silhouette | None = None,
+    *,
+    light: Light = USUAL_LIGHT,
+) -> np.ndarray:
+    """The photo with its hair in the colour of ``edited``: uint8 (H, W, 3). Pixels without hair stay as they are.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        alignment: the one that made the model's input.
+        reconstruction, edited: float (S, S, 3) in [0, 255], the model's output for no change and for the new colour.
+        mask: float (S, S) in [0, 1], the soft mask of the edit, if the model has one.
+        silhouette: where the hair is in the reconstruction.
+        now: where it is in the photo, if that was edited before.
+        light: of the photo; the model's output is in the networks' light.
+    """
+    size = len(edited)
+    now = now or silhouette
+    hair = in_the_crop(silhouette.hair, size)
+    sure = cv2.erode(np.clip(3 * hair - 2, 0, 1), np.ones((3, 3)), iterations=max(1, size // 128))
+    weight = sure * (1.0 if mask is None else np.asarray(mask, np.float32))
+    result = rgb.copy()
+    matte = Matte.fitted(rgb, alignment, size, now.hair)
+    box = matte.box(rgb.shape)
+    if weight.mean() < LEAST_HAIR or box is None or np.array_equal(reconstruction, edited):
+        return result
+    colour = _HairColour.fitted(rgb, alignment, reconstruction, edited, weight, now.hair, light)
+    left, top, right, bottom = box
+    height = max(1, STRIP_PIXELS // (right - left))
+    for y in range(top, bottom, height):
+        strip = result[y : min(y + height, bottom), left:right]
+        share, inside = matte.of(strip, (left, y))
+        if share.any():
+            change = light.restored(colour.change(light.normalised(strip), share, inside, (left, y)))
+            strip[...] = cv2.add(strip, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
+    return result
+
+
+@dataclass(frozen=True)
+class _HairColour:
+    """What hair of each brightness turns into, and how that varies across the head."""
+
+    table: np.ndarray  # float32 (256 * FINENESS, 3), levels by the luminance of a strand
+    fields: np.ndarray  # float32 (GRID, GRID, 6): the hair's mean colour nearby, and what to add to the table's colour
+    to_grid: np.ndarray  # (2, 3), pixels of the photo to pixels of the fields
+
+    @classmethod
+    def fitted(
+        cls,
+        rgb: np.ndarray,
+        alignment: Alignment,
+        reconstruction: np.ndarray,
+        edited: np.ndarray,
+        weight: np.ndarray,
+        hair: np.ndarray,
+        light: Light,
+    ) -> "_HairColour":
+        size = len(edited)
+        reconstruction, edited = (np.asarray(image, np.float32) for image in (reconstruction, edited))
+        before = _luminance(reconstruction)
+        table = _tone_table(before, edited, weight)
+        placed = window(alignment, size, WIDE, GRID)
+        photo = light.normalised(crop_face(rgb, placed, GRID))
+        hair = cv2.resize(hair, (GRID, GRID), interpolation=cv2.INTER_AREA)
+        nearby = _spread(photo, np.clip(2 * hair - 1, 0, 1) + 1e-4, GRID / 48)
+        inner = round(GRID / WIDE)
+        margin = (GRID - inner) // 2
+        square = np.s_[margin : margin + inner, margin : margin + inner]
+        rest = np.zeros((GRID, GRID, 4), np.float32)
+        rest[square] = cv2.resize(
+            np.dstack([(edited - _looked_up(table, before)) * weight[..., None], weight]), (inner, inner),
+            interpolation=cv2.INTER_AREA,
+        )  # fmt: skip
+        slow = _spread(rest[..., :3] / np.maximum(rest[..., 3:], 1e-3), rest[..., 3], inner / 10)
+        return cls(table, np.dstack([nearby, slow]), placed.matrix)
+
+    def change(self, part: np.ndarray, share: np.ndarray, inside: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+        """What to add to a part float (h, w, 3) of the photo whose shares (h, w) are hair; ``inside`` as in a matte.
+
+        Where a pixel is hair in part, the hair's own colour in it is unknown, and that of hair nearby takes its place:
+        a wall that shines through would be taken for bright strands.
+        """
+        nearby, slow = np.split(warped(self.fields, self.to_grid, corner, part.shape), 2, axis=2)
+        known = share * (EDGE_TRUST + (1 - EDGE_TRUST) * inside)
+        strand = nearby + known[..., None] * (part - nearby)
+        return share[..., None] * (_looked_up(self.table, _luminance(strand)) + slow - strand)
+
+
+def _luminance(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
+
+
+def _looked_up(table: np.ndarray, luminance: np.ndarray) -> np.ndarray:
+    return table[np.clip(luminance * FINENESS, 0, len(table) - 1).astype(np.int32)]
+
+
+def _tone_table(before: np.ndarray, edited: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Float32 (256 * FINENESS, 3): the colour of edited hair (S, S, 3) for each luminance (S, S) of hair before.
+
+    Brightness after is a power of the brightness before, so that light and shade keep their order and their shape far
+    beyond the few tones of a small image. Its colour is that of edited hair of this brightness.
+    """
+    chosen = weight > 0.3 * weight.max()
+    before, colours = before[chosen], edited[chosen]
+    after = _luminance(colours[None])[0]
+    logs = [np.log(each + TOE) for each in (before, after)]
+    power = np.clip(logs[1].std() / max(logs[0].std(), 1e-3), *POWERS)
+    middle = max(DARKEST, float(np.median(after)))
+    levels = np.arange(256 * FINENESS) / FINENESS
+    curve = middle * np.exp(power * (np.log(levels + TOE) - np.median(logs[0])))
+    above = np.maximum(curve - SHOULDER, 0)
+    curve += (255 - SHOULDER) * np.tanh(above / (255 - SHOULDER)) - above  # highlights keep their shape
+
+    order = np.argsort(after)
+    ends = np.linspace(0.02, 0.98, TONES + 1) * len(order)  # without stray pixels
+    bins = [order[int(first) : int(last) + 1] for first, last in zip(ends[:-1], ends[1:], strict=True)]
+    tones = np.array([colours[each].mean(axis=0) for each in bins])  # (TONES, 3), from dark to light
+    bright = _luminance(tones[None])[0] + 1e-3 * np.arange(TONES)  # increases
+    painted = np.stack([np.interp(curve, bright, tones[:, channel]) for channel in range(3)], axis=1)
+    # Beyond the tones that the network drew, colour stays in proportion to brightness.
+    painted *= (curve / np.maximum(np.interp(curve, bright, bright), 1))[:, None]
+    return painted.astype(np.float32)
+
+
+def _spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
+    """The weighted mean (G, G, C) of an image around each pixel. Where nothing has weight nearby, of a wider circle."""
+    size = len(image)
+    result = np.zeros_like(image, dtype=np.float32)
+    left = np.ones((size, size, 1), np.float32)
+    while True:
+        blurred = cv2.GaussianBlur(np.dstack([image * weight[..., None], weight]).astype(np.float32), (0, 0), sigma)
+        known = np.clip(blurred[..., 3:] * 8, 0, 1)
+        result += left * known * blurred[..., :3] / np.maximum(blurred[..., 3:], 1e-6)
+        left *= 1 - known
+        sigma *= 2
+        if sigma > 2 * size:
+            total = max(float(weight.sum()), 1e-6)
+            return result + left * (image * weight[..., None]).sum(axis=(0, 1)) / total
