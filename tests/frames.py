@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from stgan.photo.align import Alignment
+
 S = 128  # side of the crop in most tests, pixels
 
 
@@ -31,3 +33,8 @@ def distance_of_frames(one: np.ndarray, other: np.ndarray) -> float:
     points = moved(moved(FRAME_POINTS, frame_to_crop(S)), np.linalg.inv(np.vstack([one[:2], (0, 0, 1)])))
     back = moved(moved(points, other), np.linalg.inv(frame_to_crop(S)))
     return float(np.linalg.norm(back - FRAME_POINTS, axis=1).mean() / 38.7)
+
+
+def centred(x: float, y: float, degrees: float, scale: float) -> Alignment:
+    """The alignment that brings a point of the photo to the middle of the crop."""
+    return Alignment((similarity(0, 1, 63.5, 63.5) @ similarity(degrees, scale) @ similarity(0, 1, -x, -y))[:2])

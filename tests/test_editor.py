@@ -71,22 +71,6 @@ def test_photos_of_several_edits_equal_the_single_ones(editor, prepared):
         assert np.abs(np.asarray(photo).astype(int) - alone).max() <= 1  # a batch may sum in another order
 
 
-def test_hair_is_recoloured_as_hair_where_nothing_else_is_edited(editor, prepared):
-    colour = next(name for name in ("Blond_Hair", "Black_Hair") if not prepared.label_dict()[name])
-    glasses = change(prepared)
-    glasses_region = attribute_regions(["Eyeglasses"], 64)[0]
-    for edit, hair in (
-        ({colour: True}, torch.ones(64, 64)),
-        ({colour: True} | glasses, 1 - glasses_region),
-        (glasses, None),
-    ):
-        images, masks = editor.edit_crops(prepared, [edit])
-        expected = editor.paste(prepared, images[0], masks[0], hair=hair)
-        assert np.array_equal(np.asarray(editor.edit(prepared, edit)), expected)
-        without = editor.paste(prepared, images[0], masks[0])
-        assert np.array_equal(without, expected) == (hair is None)
-
-
 def test_without_a_soft_mask_an_edit_keeps_to_its_region(editor, astronaut):
     """What the untrained model cannot draw, which is nearly everything, must not count as a change."""
     torch.manual_seed(1)

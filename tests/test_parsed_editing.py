@@ -15,12 +15,13 @@ from stgan.photo.align import Alignment
 from stgan.photo.crop import own_pixels
 from stgan.photo.detect import FaceDetector
 from stgan.photo.face import Face
+from stgan.photo.matte import Matte
 
 
 class DrawnParser(FaceParser):
     """A parser for which every face lies alike: hair above, skin with eyes below, the wall at the right."""
 
-    def parse(self, image):
+    def parse(self, image, reach=1):
         size = image.shape[-1]
         classes = torch.zeros(size, size, dtype=torch.long)
         classes[:, : round(0.8 * size)] = PARSER_CLASSES.index("skin")
@@ -70,8 +71,7 @@ def test_a_model_without_regions_does_without_the_parser(editor):
 
 @pytest.mark.parametrize("name", ["Pale_Skin", "Eyeglasses"])
 def test_the_cheeks_keep_their_colour_unless_an_edit_lies_on_them(editor, prepared, name):
-    male, other = (not prepared.label_dict()[each] for each in ("Male", name))
-    edits = [{"Male": male}, {"Male": male, name: other}]
+    edits = [{each: not prepared.label_dict()[each]} for each in ("Male", name)]
     images, _ = editor.edit_crops(prepared, edits, 2.0)
     condition = editor._condition(prepared, edits, 2.0, None)
     with torch.inference_mode():
@@ -84,6 +84,45 @@ def test_the_cheeks_keep_their_colour_unless_an_edit_lies_on_them(editor, prepar
 
     assert shift(images[0]) < 0.5 * shift(free[0])
     torch.testing.assert_close(images[1], free[1])
+
+
+def test_edits_that_meet_change_no_pixel_more_than_one_of_them(editor, prepared):
+    labels = prepared.label_dict()
+    singles = [{name: not labels[name]} for name in ("Eyeglasses", "Bangs", "Male", "No_Beard")]
+    together = {name: value for edit in singles for name, value in edit.items()}
+    alone, _ = editor.edit_crops(prepared, singles, 2.0)
+    (image,), _ = editor.edit_crops(prepared, [together], 2.0)
+    source = prepared.features.image[0]
+    change, changes = image - source, alone - source
+    assert (change <= changes.amax(dim=0) + 1e-5).all()
+    assert (change >= changes.amin(dim=0) - 1e-5).all()
+    strength = changes.abs().amax(dim=1)
+    one = (strength > 1e-5).sum(dim=0) == 1  # where only one of them changes anything, it is that one
+    assert one.any()
+    torch.testing.assert_close(image[:, one], (source + changes.sum(dim=0))[:, one], atol=1e-5, rtol=0)
+
+
+def test_attributes_that_exclude_one_another_stay_one_edit(editor, prepared):
+    labels = prepared.label_dict() | {"Black_Hair": True, "Blond_Hair": False}
+    edit = {"Blond_Hair": True}  # takes the black away
+    (image,), _ = editor.edit_crops(prepared, [edit], 1.5, source=labels)
+    condition = editor._condition(prepared, [edit], 1.5, labels)
+    assert (condition != 0).sum() >= 2
+    with torch.inference_mode():
+        once = editor.generator.decode_parts(prepared.features, condition, prepared.parts.regions).image[0]
+    hair = prepared.parts.classes[0, PARSER_CLASSES.index("hair")] == 1
+    torch.testing.assert_close(image[:, hair], once[:, hair], atol=1e-5, rtol=0)
+
+
+def test_a_new_hair_colour_keeps_to_the_hair_and_ends_with_it_not_with_the_crop(editor, prepared):
+    """The drawn parser sees hair above: in the crop, and in the window around it."""
+    colour = {"Blond_Hair": not prepared.label_dict()["Blond_Hair"]}
+    photo = np.asarray(editor.edit(prepared, colour, 1.5)).astype(int)
+    changed = (photo != prepared.photo.rgb).any(axis=2)
+    hair = Matte.fitted(prepared.photo.rgb, prepared.alignment, len(prepared.crop), prepared.silhouette.hair)
+    share, _ = hair.of(prepared.photo.rgb, (0, 0))
+    assert changed.any()
+    assert not changed[share == 0].any()
 
 
 def test_a_face_moves_to_another_device_with_what_it_shows(editor, prepared):

@@ -105,7 +105,7 @@ class Matte:
     RADIUS = 0.03  # of the guided filter, in sides of the crop
     BAND = 0.05  # of the zone around borders that the photo's colours decide, in sides of the crop
     EPSILON = 30.0  # squared levels: smaller differences of colour are noise
-    CERTAIN = (0.3, 0.9)  # shares taken as 0 and 1
+    CERTAIN = (0.3, 0.8)  # shares taken as 0 and 1
 
     @classmethod
     def fitted(cls, rgb: np.ndarray, alignment: Alignment, size: int, share: np.ndarray) -> "Matte":
@@ -118,7 +118,7 @@ class Matte:
         grid = int(np.clip(round(side), 64, cls.MOST))
         placed = window(alignment, size, WIDE, grid)
         guide = crop_face(rgb, placed, grid).astype(np.float32)
-        share = np.clip(cv2.resize(share, (grid, grid), interpolation=cv2.INTER_LINEAR), 0, 1)
+        share = cv2.resize(share.astype(np.float32), (grid, grid), interpolation=cv2.INTER_LINEAR).clip(0, 1)
         radius, band = (max(1, round(part * grid / WIDE)) for part in (cls.RADIUS, cls.BAND))
         coefficients = colour_guided_filter(guide, share, radius, cls.EPSILON)
         low, high = cls.CERTAIN
