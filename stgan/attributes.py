@@ -104,6 +104,12 @@ class Attribute:
     contradicts: tuple[str | Group, ...] = ()
     # Attributes that can take its place when an edit removes it, the nearest first: hair always has some colour.
     replacements: tuple[str, ...] = ()
+    draws_hair: bool = False  # what an edit of it draws, if that is darker than what was there
+
+    @property
+    def is_hair(self) -> bool:
+        """Whether what an edit of it draws is hair."""
+        return self.draws_hair or self.group == BEARD_STYLE
 
 
 _HAIR, _FOREHEAD = Place((HAIR,), INNER_FACE, surface="hair"), Place((FOREHEAD,))
@@ -115,13 +121,13 @@ ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in (
     Attribute("Arched_Eyebrows", place=_BROWS),
     Attribute("Bags_Under_Eyes", place=Place((UNDER_THE_EYES,))),
     Attribute("Bald", place=Place((SCALP,), INNER_FACE, surface="scalp"), contradicts=(HAIR_COLOUR,)),
-    Attribute("Bangs", place=_FOREHEAD, excludes=("Bald", "Receding_Hairline")),
+    Attribute("Bangs", place=_FOREHEAD, draws_hair=True, excludes=("Bald", "Receding_Hairline")),
     Attribute("Big_Lips", place=_MOUTH),
     Attribute("Big_Nose", place=_NOSE),
     Attribute("Black_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Brown_Hair", "Gray_Hair", "Blond_Hair")),
     Attribute("Blond_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Brown_Hair", "Gray_Hair", "Black_Hair")),
     Attribute("Brown_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Black_Hair", "Blond_Hair", "Gray_Hair")),
-    Attribute("Bushy_Eyebrows", place=_BROWS),
+    Attribute("Bushy_Eyebrows", place=_BROWS, draws_hair=True),
     Attribute("Double_Chin", place=Place((JAW, NECK))),
     Attribute("Eyeglasses", place=_EYES),
     Attribute("Goatee", place=_BEARD, group=BEARD_STYLE),
@@ -130,7 +136,7 @@ ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in (
     Attribute("Mouth_Slightly_Open", "Mouth open", "Mouth closed", place=_MOUTH),
     Attribute("Mustache", place=Place((UPPER_LIP,)), group=BEARD_STYLE),
     Attribute("Narrow_Eyes", place=_EYES),
-    Attribute("No_Beard", opposite="Beard", place=_BEARD, contradicts=(BEARD_STYLE,)),
+    Attribute("No_Beard", opposite="Beard", place=_BEARD, draws_hair=True, contradicts=(BEARD_STYLE,)),
     Attribute("Pale_Skin", place=Place((FACE, NECK), surface="skin")),
     Attribute("Pointy_Nose", place=_NOSE),
     Attribute("Receding_Hairline", place=_FOREHEAD),

@@ -323,8 +323,24 @@ class FaceEditor:
                 region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                photos[row] = paste(prepared, decoded.image[index], mask, region=kept_to, rgb=photos[row])
+                strands = self._strands(prepared, change[row])
+                photos[row] = paste(
+                    prepared, decoded.image[index], mask, region=kept_to, strands=strands, rgb=photos[row]
+                )
         return [prepared.photo.with_rgb(rgb) for rgb in photos]
+
+    def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
+        """Where an edit (A,) draws hair, (S, S); None where it draws none, or without regions."""
+        if self.generator.regions is None:
+            return None
+        hairy = torch.tensor([facts_of(name).is_hair for name in self.names], device=change.device)
+        regions = self.generator.regions if prepared.parts is None else prepared.parts.regions[0]
+        drawn = change != 0
+        if not (drawn & hairy).any():
+            return None
+        where = regions[drawn & hairy].amax(dim=0)
+        others = regions[drawn & ~hairy]
+        return where * (1 - others.amax(dim=0)) if len(others) else where
 
     def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:
         """For each attribute the edit that flips it alone: added where the face lacks it, else taken away."""
@@ -337,6 +353,7 @@ class FaceEditor:
         mask: Tensor | None = None,
         *,
         region: Tensor | None = None,
+        strands: Tensor | None = None,
         rgb: np.ndarray | None = None,
     ) -> np.ndarray:
         """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3).
@@ -344,13 +361,15 @@ class FaceEditor:
         Args:
             mask: soft mask (S, S) of the edit, if the model has one.
             region: (S, S) in [0, 1], what the edit of a model without a soft mask was kept to.
+            strands: (S, S) in [0, 1], where new dark structure is hair, such as a beard or a fringe.
             rgb: the photo with other edits, uint8 (H, W, 3); by default without any.
         """
         reconstruction, edited, mask = _levels(prepared, edited, mask, region)
         rgb = prepared.photo.rgb if rgb is None else rgb
         return paste_edit(
             rgb, prepared.alignment, reconstruction, edited, mask,
-            silhouette=prepared.silhouette, light=prepared.light,
+            silhouette=prepared.silhouette, strands=None if strands is None else strands.float().cpu().numpy(),
+            light=prepared.light,
         )  # fmt: skip
 
     def recolour(
@@ -360,11 +379,12 @@ class FaceEditor:
         mask: Tensor | None = None,
         *,
         region: Tensor | None = None,
+        strands: Tensor | None = None,
         rgb: np.ndarray | None = None,
     ) -> np.ndarray:
         """The photo with its hair in the colour of an edited crop. Arguments as for :meth:`paste`.
 
-        The face must be prepared with a parser.
+        The face must be prepared with a parser. ``strands`` are not needed.
         """
         reconstruction, edited, mask = _levels(prepared, edited, mask, region)
         silhouette, alignment, light = prepared.silhouette, prepared.alignment, prepared.light

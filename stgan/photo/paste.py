@@ -14,6 +14,7 @@ from stgan.photo.crop import check_photo, crop_face
 from stgan.photo.geometry import extent, transform
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, warped, window
+from stgan.photo.texture import Texture, sharpened
 
 
 def paste_edit(
@@ -24,6 +25,7 @@ def paste_edit(
     mask: np.ndarray | None = None,
     *,
     silhouette: Silhouette | None = None,
+    strands: np.ndarray | None = None,
     light: Light = USUAL_LIGHT,
 ) -> np.ndarray:
     """The photo with the change that the model made, at the photo's own resolution: uint8 (H, W, 3).
@@ -41,6 +43,7 @@ def paste_edit(
         mask: float (S, S) in [0, 1], the soft mask that ``edited`` was composed with. Where it is 0 the photo stays.
             None: the change is pasted where edited and reconstruction differ by more than noise.
         silhouette: the person, whom the change does not leave. None: it ends where the mask does.
+        strands: float (S, S) in [0, 1], where new dark structure is hair, such as a beard or a fringe. None: nowhere.
         light: of the photo; the model's output is in the networks' light.
 
     Source: guided filter, He, Sun and Tang, TPAMI 2013 (doi 10.1109/TPAMI.2012.213), applied at a smaller size as in
@@ -57,7 +60,8 @@ def paste_edit(
     rows, columns = np.nonzero(support.any(axis=1))[0], np.nonzero(support.any(axis=0))[0]
     if len(rows) == 0:
         return result
-    change = _Change.fitted(rgb, alignment, reconstruction, edited, light)
+    texture = Texture.of(rgb, alignment, size, silhouette, light)
+    change = _Change.fitted(rgb, alignment, reconstruction, edited, strands, texture, light)
     matte = None if silhouette is None else Matte.fitted(rgb, alignment, size, silhouette.person)
     box = (columns[0] - 1.0, rows[0] - 1.0, columns[-1] + 1.0, rows[-1] + 1.0)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=0)
@@ -73,6 +77,7 @@ def paste_edit(
 
 
 STRIP_PIXELS = 1 << 17  # pixels pasted at a time: floats of a strip stay in the processor's cache
+DARKER = (18.0, 45.0)  # levels by which new hair is darker than what it covers, at least and for certain
 NOISE = (1.5, 6.0)  # levels: changes below the first are the model's noise, changes above the second are the edit
 FADE = 0.1  # of the crop's side, over which the change fades out at each border
 ROUNDNESS = 4  # exponent of the superellipse it fades along: 2 is a circle, infinity a square
@@ -135,13 +140,22 @@ class _Change:
     gain: np.ndarray  # (G, G, 3)
     offset: np.ndarray  # (G, G, 3), levels
     replaced: np.ndarray  # (G, G), the share of the photo's own pixels that the edited image replaces
+    hairy: np.ndarray  # (G, G) in [0, 1]: where new structure is hair
+    texture: Texture
     to_grid: np.ndarray  # (2, 3), pixels of the photo to pixels of the grid
 
     MOST_DETAIL = 4  # G is at most this times S: gain and offset have no finer detail
 
     @classmethod
     def fitted(
-        cls, rgb: np.ndarray, alignment: Alignment, reconstruction: np.ndarray, edited: np.ndarray, light: Light
+        cls,
+        rgb: np.ndarray,
+        alignment: Alignment,
+        reconstruction: np.ndarray,
+        edited: np.ndarray,
+        strands: np.ndarray | None,
+        texture: Texture,
+        light: Light,
     ) -> "_Change":
         """The change from reconstruction to edited, float (S, S, 3), fitted to the photo within the crop."""
         size = edited.shape[0]
@@ -158,10 +172,16 @@ class _Change:
         replaced = _replaced(delta, own[..., 0], reconstruction, edited)
         error = _resized(photo, size) - reconstruction
         slow_error = cv2.GaussianBlur(error, (0, 0), size / 16)
-        target = _resized(edited + slow_error, grid)  # matches the colour of the photo around it
+        # Matches the colour of the photo around it.
+        target = sharpened(_resized(edited + slow_error, grid), detail)
         gain *= 1 - replaced[..., None]
         offset += replaced[..., None] * (target - offset)
-        return cls(gain, offset, replaced, placed.matrix)
+        hairy = np.zeros((grid, grid), np.float32)
+        if strands is not None and detail > 1:
+            darker = np.maximum(0, -cv2.cvtColor(delta, cv2.COLOR_RGB2GRAY))
+            new = _smoothstep(cv2.GaussianBlur(darker, (0, 0), grid / 64), *DARKER)
+            hairy = new * np.clip(_resized(strands, grid), 0, 1)
+        return cls(gain, offset, replaced, hairy, texture, placed.matrix)
 
     def of(self, photo: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
         """What to add to a part float (h, w, 3) of the photo whose upper left pixel in it is ``corner``."""
@@ -173,6 +193,11 @@ class _Change:
         if self.replaced.any():
             replaced = warped(self.replaced, self.to_grid, corner, photo.shape)
             change -= cv2.multiply(cv2.merge([replaced] * 3), photo)
+            grain = replaced * self.texture.over(self.texture.skin, corner, photo.shape[:2])
+            if self.hairy.any():
+                hairy = warped(self.hairy, self.to_grid, corner, photo.shape)
+                grain += hairy * self.texture.over(self.texture.hair, corner, photo.shape[:2])
+            change += grain[..., None]
         return change
 
 
