@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 
 from stgan.photo.align import Alignment
-from stgan.photo.crop import crop_face
 from stgan.photo.light import USUAL_LIGHT, Light
-from stgan.photo.matte import WIDE, Matte, Silhouette, in_the_crop, warped, window
+from stgan.photo.matte import WIDE, Matte, Silhouette, drawn, in_the_crop, warped, window
 
 STRIP_PIXELS = 1 << 17  # pixels recoloured at a time: floats of a strip stay in the processor's cache
 LEAST_HAIR = 0.002  # of the crop: with less hair there is nothing to learn the colour from
@@ -94,7 +93,7 @@ class _HairColour:
         before = _luminance(reconstruction)
         table = _tone_table(before, edited, weight)
         placed = window(alignment, size, WIDE, GRID)
-        photo = light.normalised(crop_face(rgb, placed, GRID))
+        photo = light.normalised(drawn(rgb, placed, GRID))
         hair = cv2.resize(hair, (GRID, GRID), interpolation=cv2.INTER_AREA)
         nearby = _spread(photo, np.clip(2 * hair - 1, 0, 1) + 1e-4, GRID / 48)
         inner = round(GRID / WIDE)
@@ -138,8 +137,11 @@ def _tone_table(before: np.ndarray, edited: np.ndarray, weight: np.ndarray) -> n
     before, colours = before[chosen], edited[chosen]
     after = _luminance(colours[None])[0]
     logs = [np.log(each + TOE) for each in (before, after)]
-    power = np.clip(logs[1].std() / max(logs[0].std(), 1e-3), *POWERS)
     middle = max(DARKEST, float(np.median(after)))
+    # Networks draw hair softer than it is: strands keep their contrast in levels where hair becomes lighter, and in
+    # proportion to its brightness where it becomes darker.
+    least = np.clip(np.median(before) / middle, POWERS[0], 1)
+    power = np.clip(logs[1].std() / max(logs[0].std(), 1e-3), least, POWERS[1])
     levels = np.arange(256 * FINENESS) / FINENESS
     curve = middle * np.exp(power * (np.log(levels + TOE) - np.median(logs[0])))
     above = np.maximum(curve - SHOULDER, 0)

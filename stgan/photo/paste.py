@@ -13,7 +13,7 @@ from stgan.photo.align import Alignment
 from stgan.photo.crop import check_photo, crop_face
 from stgan.photo.geometry import extent, transform
 from stgan.photo.light import USUAL_LIGHT, Light
-from stgan.photo.matte import Matte, Silhouette, warped, window
+from stgan.photo.matte import Matte, Silhouette, in_the_crop, warped, window
 from stgan.photo.texture import Texture, sharpened
 
 
@@ -62,7 +62,7 @@ def paste_edit(
         return result
     texture = Texture.of(rgb, alignment, size, silhouette, light)
     change = _Change.fitted(rgb, alignment, reconstruction, edited, strands, texture, light)
-    matte = None if silhouette is None else Matte.fitted(rgb, alignment, size, silhouette.person)
+    matte = None if silhouette is None else Matte.fitted(rgb, alignment, size, in_the_crop(silhouette.person), 1)
     box = (columns[0] - 1.0, rows[0] - 1.0, columns[-1] + 1.0, rows[-1] + 1.0)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=0)
     height = max(1, STRIP_PIXELS // (right - left))
@@ -173,7 +173,11 @@ class _Change:
         error = _resized(photo, size) - reconstruction
         slow_error = cv2.GaussianBlur(error, (0, 0), size / 16)
         # Matches the colour of the photo around it.
-        target = sharpened(_resized(edited + slow_error, grid), detail)
+        target = _resized(edited + slow_error, grid)
+        rows, columns = (np.nonzero((replaced > 0.05).any(axis=axis))[0] for axis in (1, 0))
+        if len(rows):
+            new = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            target[new] = sharpened(target[new], detail)
         gain *= 1 - replaced[..., None]
         offset += replaced[..., None] * (target - offset)
         hairy = np.zeros((grid, grid), np.float32)
