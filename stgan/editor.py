@@ -313,7 +313,7 @@ class FaceEditor:
         colours = torch.zeros_like(condition)
         if prepared.silhouette is not None:
             colours[:, [facts_of(name).group == HAIR_COLOUR for name in self.names]] = 1
-        photos = [prepared.photo.rgb] * len(edits)
+        photos, fringes = [prepared.photo.rgb] * len(edits), [None] * len(edits)
         for change, paste in ((condition * (1 - colours), self.paste), (condition * colours, self.recolour)):
             rows = [row for row, changes in enumerate((change != 0).any(dim=1).tolist()) if changes]
             if not rows:
@@ -323,7 +323,8 @@ class FaceEditor:
                 region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                strands = self._strands(prepared, change[row])
+                strands = self._strands(prepared, change[row]) if paste == self.paste else fringes[row]
+                fringes[row] = self._fringe(prepared, change[row], decoded.image[index])
                 photos[row] = paste(
                     prepared, decoded.image[index], mask, region=kept_to, strands=strands, rgb=photos[row]
                 )
@@ -341,6 +342,13 @@ class FaceEditor:
         where = regions[drawn & hairy].amax(dim=0)
         others = regions[drawn & ~hairy]
         return where * (1 - others.amax(dim=0)) if len(others) else where
+
+    def _fringe(self, prepared: PreparedFace, change: Tensor, edited: Tensor) -> Tensor | None:
+        """Where an edit (A,) drew a fringe (S, S): a parser does not always take it for hair."""
+        if prepared.parts is None or "Bangs" not in self.names or change[self.names.index("Bangs")] <= 0:
+            return None
+        drawn = (edited - prepared.reconstruction).abs().mean(dim=0)
+        return prepared.parts.regions[0, self.names.index("Bangs")] * (drawn / 0.2 - 0.5).clamp(0, 1)
 
     def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:
         """For each attribute the edit that flips it alone: added where the face lacks it, else taken away."""
@@ -384,14 +392,15 @@ class FaceEditor:
     ) -> np.ndarray:
         """The photo with its hair in the colour of an edited crop. Arguments as for :meth:`paste`.
 
-        The face must be prepared with a parser. ``strands`` are not needed.
+        The face must be prepared with a parser. ``strands``: where other edits drew hair that takes the colour too.
         """
         reconstruction, edited, mask = _levels(prepared, edited, mask, region)
         silhouette, alignment, light = prepared.silhouette, prepared.alignment, prepared.light
         if rgb is None or rgb is prepared.photo.rgb:
             rgb, now = prepared.photo.rgb, silhouette
         else:  # the other edits may have added hair, or removed it
-            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy())
+            drawn = None if strands is None else strands.float().cpu().numpy()
+            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy(), drawn)
         return recolour_hair(rgb, alignment, reconstruction, edited, mask, silhouette, now, light=light)
 
     def _prepared(self, photo: PhotoSource | PreparedFace, face: int | None, aligned: bool | None) -> PreparedFace:

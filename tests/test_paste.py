@@ -213,3 +213,23 @@ def test_images_that_do_not_match_are_refused(portrait):
     rgb, alignment = portrait
     with pytest.raises(ValueError, match="must both be"):
         paste_edit(rgb, alignment, np.zeros((S, S, 3)), np.zeros((64, 64, 3)))
+
+
+def test_new_structure_is_as_sharp_as_the_photo_around_it(portrait):
+    """A pair of bars drawn at the crop's resolution, in a photo six times as fine with grain of its own."""
+    rgb, alignment = portrait
+    crop = crop_face(rgb, alignment, S).astype(np.float32)
+    bars = np.zeros((S, S, 1), np.float32)
+    bars[58:64, 30:56] = bars[58:64, 72:98] = 1
+    edited = crop + bars * (40 - crop)
+    pasted = paste_edit(rgb, alignment, crop, edited, cv2.dilate(bars, np.ones((5, 5))))
+    enlarged = cv2.warpAffine(edited, alignment.matrix, (1400, 1400), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    inside = cv2.warpAffine(bars[..., 0], alignment.matrix, (1400, 1400), flags=cv2.WARP_INVERSE_MAP) > 0.2
+
+    def energy(image, where):
+        grey = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY)
+        return np.sqrt((cv2.Laplacian(grey, cv2.CV_32F)[where] ** 2).mean())
+
+    around = cv2.dilate(inside.astype(np.uint8), np.ones((61, 61))) > inside
+    assert energy(enlarged, inside) < 0.5 * energy(rgb, around)
+    assert 0.8 * energy(rgb, around) < energy(pasted, inside) < 2 * energy(rgb, around)
