@@ -102,6 +102,15 @@ def test_edits_that_meet_change_no_pixel_more_than_one_of_them(editor, prepared)
     torch.testing.assert_close(image[:, one], (source + changes.sum(dim=0))[:, one], atol=1e-5, rtol=0)
 
 
+def test_single_edits_beside_several_at_once_are_those_alone(editor, prepared):
+    labels = prepared.label_dict()
+    single = {"Bangs": not labels["Bangs"]}
+    alone, mask = editor.edit_crops(prepared, [single])
+    beside, masks = editor.edit_crops(prepared, [single, single | {"Male": not labels["Male"]}])
+    torch.testing.assert_close(beside[0], alone[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(masks[0], mask[0], atol=1e-5, rtol=0)
+
+
 def test_attributes_that_exclude_one_another_stay_one_edit(editor, prepared):
     labels = prepared.label_dict() | {"Black_Hair": True, "Blond_Hair": False}
     edit = {"Blond_Hair": True}  # takes the black away

@@ -222,7 +222,9 @@ def test_new_structure_is_as_sharp_as_the_photo_around_it(portrait):
     bars = np.zeros((S, S, 1), np.float32)
     bars[58:64, 30:56] = bars[58:64, 72:98] = 1
     edited = crop + bars * (40 - crop)
-    pasted = paste_edit(rgb, alignment, crop, edited, cv2.dilate(bars, np.ones((5, 5))))
+    everywhere = np.ones((256, 256), np.float32)
+    silhouette = Silhouette(0 * everywhere, everywhere, everywhere)
+    pasted = paste_edit(rgb, alignment, crop, edited, cv2.dilate(bars, np.ones((5, 5))), silhouette=silhouette)
     enlarged = cv2.warpAffine(edited, alignment.matrix, (1400, 1400), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     inside = cv2.warpAffine(bars[..., 0], alignment.matrix, (1400, 1400), flags=cv2.WARP_INVERSE_MAP) > 0.2
 

@@ -37,20 +37,21 @@ def decode_faces(
         condition: (M, A); row i edits image i modulo N.
         reconstruction: (N, 3, S, S) in [-1, 1], the answer to an empty edit.
     """
-    layers = [
-        _decode_layer(generator, features, layer, parts, reconstruction)
-        for layer in _layers(condition, generator.attributes)
-    ]
+    if parts is None:
+        return generator.decode_parts(features, condition)
+    conditions = _layers(condition, generator.attributes)
+    layers = [_decode_layer(generator, features, layer, parts, reconstruction) for layer in conditions]
     if len(layers) == 1:
         return layers[0]
     source = features.image if layers[0].mask is not None else reconstruction
     source = source[torch.arange(len(condition), device=condition.device) % len(source)]
-    changes = [layer.image - source for layer in layers]
+    # A row with fewer edits than others has empty layers, whose answer is no edit.
+    edits = [(layer != 0).any(dim=1)[:, None, None, None] for layer in conditions]
+    changes = [(layer.image - source) * edit for layer, edit in zip(layers, edits, strict=True)]
     weights = [change.abs().amax(dim=1, keepdim=True) for change in changes]
     total = torch.stack(weights).sum(dim=0).clamp(min=1e-6)
-    change = sum(change * (weight / total) for change, weight in zip(changes, weights, strict=True))
-    masks = [layer.mask for layer in layers if layer.mask is not None]
-    image = source + change
+    image = source + sum(change * (weight / total) for change, weight in zip(changes, weights, strict=True))
+    masks = [layer.mask * edit for layer, edit in zip(layers, edits, strict=True) if layer.mask is not None]
     return Edit(image, image, torch.stack(masks).amax(dim=0) if masks else None)
 
 
@@ -69,10 +70,8 @@ def _layers(condition: Tensor, attributes: Sequence[str]) -> list[Tensor]:
 
 
 def _decode_layer(
-    generator: Generator, features: Any, condition: Tensor, parts: FaceParts | None, reconstruction: Tensor
+    generator: Generator, features: Any, condition: Tensor, parts: FaceParts, reconstruction: Tensor
 ) -> Edit:
-    if parts is None:
-        return generator.decode_parts(features, condition)
     edited = generator.decode_parts(features, condition, parts.regions)
     rows = torch.arange(len(condition), device=condition.device) % len(reconstruction)
     share = generator.region(condition, parts.regions)

@@ -60,7 +60,8 @@ def paste_edit(
     rows, columns = np.nonzero(support.any(axis=1))[0], np.nonzero(support.any(axis=0))[0]
     if len(rows) == 0:
         return result
-    texture = Texture.of(rgb, alignment, size, silhouette, light)
+    # Without a parser nobody knows what is skin and what is hair.
+    texture = None if silhouette is None else Texture.of(rgb, alignment, size, silhouette, light)
     change = _Change.fitted(rgb, alignment, reconstruction, edited, strands, texture, light)
     matte = None if silhouette is None else Matte.fitted(rgb, alignment, size, in_the_crop(silhouette.person), 1)
     box = (columns[0] - 1.0, rows[0] - 1.0, columns[-1] + 1.0, rows[-1] + 1.0)
@@ -141,7 +142,8 @@ class _Change:
     offset: np.ndarray  # (G, G, 3), levels
     replaced: np.ndarray  # (G, G), the share of the photo's own pixels that the edited image replaces
     hairy: np.ndarray  # (G, G) in [0, 1]: where new structure is hair
-    texture: Texture
+    texture: Texture | None
+    grain: float  # in [0, 1], the share of the photo's grain that the network cannot draw
     to_grid: np.ndarray  # (2, 3), pixels of the photo to pixels of the grid
 
     MOST_DETAIL = 4  # G is at most this times S: gain and offset have no finer detail
@@ -154,7 +156,7 @@ class _Change:
         reconstruction: np.ndarray,
         edited: np.ndarray,
         strands: np.ndarray | None,
-        texture: Texture,
+        texture: Texture | None,
         light: Light,
     ) -> "_Change":
         """The change from reconstruction to edited, float (S, S, 3), fitted to the photo within the crop."""
@@ -186,7 +188,8 @@ class _Change:
             new = _smoothstep(cv2.GaussianBlur(darker, (0, 0), grid / 64), *DARKER)
             # The finer the photo, the more of its strands the network cannot draw.
             hairy = new * np.clip(_resized(strands, grid), 0, 1) * _smoothstep(np.float32(detail), 1.0, 3.0)
-        return cls(gain, offset, replaced, hairy, texture, placed.matrix)
+        grain = float(_smoothstep(np.float32(detail), 1.0, 2.0))
+        return cls(gain, offset, replaced, hairy, texture, grain, placed.matrix)
 
     def of(self, photo: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
         """What to add to a part float (h, w, 3) of the photo whose upper left pixel in it is ``corner``."""
@@ -198,7 +201,9 @@ class _Change:
         if self.replaced.any():
             replaced = warped(self.replaced, self.to_grid, corner, photo.shape)
             change -= cv2.multiply(cv2.merge([replaced] * 3), photo)
-            grain = replaced * self.texture.over(self.texture.skin, corner, photo.shape[:2])
+            if self.texture is None:
+                return change
+            grain = self.grain * replaced * self.texture.over(self.texture.skin, corner, photo.shape[:2])
             if self.hairy.any():
                 hairy = warped(self.hairy, self.to_grid, corner, photo.shape)
                 grain += hairy * self.texture.over(self.texture.hair, corner, photo.shape[:2])

@@ -29,9 +29,7 @@ class Texture:
     hair: np.ndarray  # float32 (h, w), likewise
 
     @classmethod
-    def of(
-        cls, rgb: np.ndarray, alignment: Alignment, size: int, silhouette: Silhouette | None, light: Light
-    ) -> "Texture":
+    def of(cls, rgb: np.ndarray, alignment: Alignment, size: int, silhouette: Silhouette, light: Light) -> "Texture":
         """From a cheek and from the middle of the hair, for crops of S = ``size`` pixels."""
         left, _, right, _ = CELEBA_CROP
         step = size / (right - left)
@@ -40,8 +38,6 @@ class Texture:
         cheeks = [_fine(rgb, alignment, middle + distance * np.array([c.x, c.y]), 0.6 * c.across * distance, light)
                   for c in (LEFT_CHEEK, RIGHT_CHEEK)]  # fmt: skip
         skin = min(cheeks, key=np.std)  # the smoother one is not covered
-        if silhouette is None:
-            return cls(skin, np.zeros_like(skin))
         # The largest circle in the hair holds the sample.
         depth = cv2.distanceTransform((silhouette.hair > 0.9).astype(np.uint8), cv2.DIST_L2, 5)
         row, column = np.unravel_index(depth.argmax(), depth.shape)
