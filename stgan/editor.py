@@ -21,6 +21,7 @@ from stgan.attributes import HAIR_COLOUR, edited_labels, facts_of, index_of
 from stgan.devices import CHANNELS_LAST, chosen_device
 from stgan.frame import normalise
 from stgan.models import (
+    PARSER_CLASSES,
     AttributeClassifier,
     Edit,
     FaceAligner,
@@ -345,10 +346,15 @@ class FaceEditor:
 
     def _fringe(self, prepared: PreparedFace, change: Tensor, edited: Tensor) -> Tensor | None:
         """Where an edit (A,) drew a fringe (S, S): a parser does not always take it for hair."""
-        if prepared.parts is None or "Bangs" not in self.names or change[self.names.index("Bangs")] <= 0:
+        parts = prepared.parts
+        if parts is None or "Bangs" not in self.names or change[self.names.index("Bangs")] <= 0:
             return None
-        drawn = (edited - prepared.reconstruction).abs().mean(dim=0)
-        return prepared.parts.regions[0, self.names.index("Bangs")] * (drawn / 0.2 - 0.5).clamp(0, 1)
+        hair, skin = (prepared.crop_colour(name) for name in ("hair", "skin"))
+        # 0 for the colour of the skin, 1 for that of the hair.
+        likeness = torch.einsum("chw,c->hw", edited - skin[:, None, None], hair - skin) / (hair - skin).square().sum()
+        shown = [PARSER_CLASSES.index(name) for name in ("eyes", "brows", "eyeglasses")]
+        free = (1 - 2 * parts.classes[0, shown].sum(dim=0)).clamp(min=0)
+        return parts.regions[0, self.names.index("Bangs")] * free * ((likeness - 0.3) / 0.3).clamp(0, 1)
 
     def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:
         """For each attribute the edit that flips it alone: added where the face lacks it, else taken away."""
