@@ -8,8 +8,9 @@
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,18 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from stgan.attributes import HAIR_COLOUR, edited_labels, facts_of, index_of
-from stgan.devices import CHANNELS_LAST, chosen_device
+from stgan.attributes import HAIR_COLOUR, as_labels, facts_of, index_of
+from stgan.devices import CHANNELS_LAST, autocast, chosen_device, chosen_precision, survive_forks
+from stgan.edits import (
+    FaceChoice,
+    Intensity,
+    Labels,
+    face_outcome,
+    read_edits,
+    read_face_number,
+    read_intensities,
+    source_and_target,
+)  # fmt: skip
 from stgan.frame import normalise
 from stgan.models import (
     AttributeClassifier,
@@ -31,24 +42,23 @@ from stgan.models import (
     load_companion,
     load_generator,
 )  # fmt: skip
+from stgan.models.covering import covered_shares
 from stgan.models.parsed import FaceParts, decode_faces
 from stgan.models.regions import attribute_regions, parsed_regions
-from stgan.photo.align import Alignment, align_face, align_whole, looks_aligned
+from stgan.outcome import FaceOutcome, Outcome, earlier_claims
+from stgan.photo.align import Alignment, align_face, align_whole
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.detect import Detector, FaceDetector, yunet_path
-from stgan.photo.face import Face, check_editable, choose_face
-from stgan.photo.files import Photo, open_photo
+from stgan.photo.face import Face, FaceError, check_editable, choose_face
+from stgan.photo.files import OUTCOME, Photo, PhotoSource, open_photo
 from stgan.photo.geometry import as_3x3, box_to_square
 from stgan.photo.paste import paste_edit
-from stgan.photo.refine import located_faces, refined_faces
+from stgan.photo.people import are_same, in_crop, kept_to_own, merged
+from stgan.photo.refine import faces_any_way_up, is_aligned_crop, refined_faces
 from stgan.prepared import PreparedFace
 
-MAX_INTENSITY = 2.0
 BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # only in a checkout and in a Space
 DEFAULT_MODEL_ID = ""  # Hub id of the model for an installed package without a checkout; empty until it is published
-
-PhotoSource = str | os.PathLike | Image.Image | np.ndarray | Photo
-Intensity = float | Mapping[str, float]
 
 
 class FaceEditor:
@@ -59,10 +69,13 @@ class FaceEditor:
         classifier: knows at least the generator's attributes; tells which of them a face already has.
         detector: finds faces, see :class:`stgan.photo.detect.Detector`. By default YuNet if its file is available, else
             OpenCV's Haar cascades.
-        device: by default the GPU if there is one.
+        device: by default the GPU if there is one (CUDA, XPU or MPS).
         aligner: refines where a face is and confirms that it is one. Without it the detector alone decides.
         parser: sees what pixels show, so that edits change the face's own hair or skin and nothing beside it. Without
             it edits keep to where the mean face has them.
+        dtype: precision of the generator: float32, or bfloat16 or float16 for speed on a GPU.
+
+    An editor can be pickled and copied. Forked processes may use it on one CPU core; on a GPU, ``spawn`` them.
     """
 
     def __init__(
@@ -73,9 +86,11 @@ class FaceEditor:
         device: str | torch.device | None = None,
         aligner: FaceAligner | None = None,
         parser: FaceParser | None = None,
+        dtype: str | torch.dtype | None = None,
     ):
         check_judge(generator, classifier)
-        self.device = chosen_device(device)
+        survive_forks()
+        self.device, self.dtype = chosen_device(device), chosen_precision(dtype)
         self.generator = generator.eval().to(self.device, **CHANNELS_LAST)
         self.classifier = classifier.eval().to(self.device, **CHANNELS_LAST)
         self.aligner = aligner and aligner.eval().to(self.device, **CHANNELS_LAST)
@@ -94,6 +109,7 @@ class FaceEditor:
         cache_dir: str | os.PathLike | None = None,
         detector: Detector | None = None,
         device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
     ) -> "FaceEditor":
         """Load a model folder or Hub repository: a generator, its ``classifier/`` and, if present, ``aligner/`` and
         ``parser/``.
@@ -101,14 +117,14 @@ class FaceEditor:
         Args:
             folder_or_hub_id: local folder or ``owner/name``. Only the files needed are downloaded.
             revision, token, cache_dir: of the Hub download.
-            detector, device: see the class.
+            detector, device, dtype: see the class.
 
         Raises:
             ModelFolderError: a part is missing, damaged or does not fit; the message names it.
         """
         folder = fetch_model_folder(folder_or_hub_id, revision=revision, token=token, cache_dir=cache_dir)
         classifier, aligner, parser = (load_companion(folder, kind) for kind in ("classifier", "aligner", "parser"))
-        return cls(load_generator(folder), classifier, detector, device, aligner, parser)
+        return cls(load_generator(folder), classifier, detector, device, aligner, parser, dtype)
 
     @property
     def detector(self) -> Detector:
@@ -118,8 +134,12 @@ class FaceEditor:
         return self._detector
 
     def find_faces(self, photo: PhotoSource) -> list[Face]:
-        """All faces of a photo, from left to right."""
-        return [face for face, _ in located_faces(self.detector, self.aligner, as_photo(photo).rgb)]
+        """All faces of a photo, from left to right; those on their side only where none is upright (with an aligner)."""
+        return faces_any_way_up(self.detector, self.aligner, as_photo(photo).rgb)
+
+    def is_aligned(self, photo: PhotoSource) -> bool:
+        """Whether a photo is a face crop like CelebA's: 178x218 pixels with the face where CelebA has it."""
+        return is_aligned_crop(self.detector, self.aligner, as_photo(photo).rgb)
 
     @torch.inference_mode()
     def prepare(
@@ -133,10 +153,10 @@ class FaceEditor:
         """Find, align, label, parse and encode one face, once for all its edits.
 
         Args:
-            photo: path, PIL image, uint8 array (H, W, 3) or Photo.
+            photo: path, bytes, open file, PIL image, array or tensor (H, W, 3), or Photo.
             face: which one, counted from the left, or one that :meth:`find_faces` returned. By default the largest that
                 is editable.
-            aligned: take the whole photo as a crop like CelebA's. By default only a photo of 178x218 pixels.
+            aligned: take the whole photo as a crop like CelebA's. By default only a photo that :meth:`is_aligned`.
             others: the photo's faces if ``face`` is one of them, so that their pixels stay as they are.
 
         Raises:
@@ -144,19 +164,39 @@ class FaceEditor:
         """
         photo = as_photo(photo)
         size = self.generator.image_size
+        if aligned and face is not None:
+            raise ValueError("An aligned photo is one face: leave out face, or leave out aligned.")
         if aligned is None:
-            aligned = looks_aligned(photo.rgb.shape)
+            aligned = face is None and self.is_aligned(photo)
         found, others = (None, ()) if aligned else self._choose_face(photo, face, others)
         alignment = align_whole(photo.rgb.shape, size) if found is None else align_face(found, size)
         crop = crop_face(photo.rgb, alignment, size)
         image = normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
         probabilities = torch.sigmoid(self.classifier(image))[0, self._columns]
         labels = (probabilities > self.classifier.thresholds[self._columns]).float()
-        features = self.generator.encode(image)
-        reconstruction = self.generator.decode(features, self.generator.condition(labels[None], labels[None]))[0]
+        with autocast(self.device, self.dtype):
+            features = self.generator.encode(image)
+            reconstruction = self.generator.decode(features, self.generator.condition(labels[None], labels[None]))[0]
         named = dict(zip(self.names, probabilities.tolist(), strict=True))
         parts = self._parse(photo, found, alignment, others)
-        return PreparedFace(photo, found, alignment, crop, named, labels, features, reconstruction, parts)
+        return PreparedFace(
+            photo, found, alignment, crop, named, labels, features, reconstruction.float(), parts,
+            people=() if found is None else in_crop(found, others, alignment),
+            covered={} if parts is None else covered_shares(parts.classes, self.names),
+        )  # fmt: skip
+
+    def _prepare_all(self, photo: Photo) -> tuple[list[PreparedFace], list[str]]:
+        """All editable faces, prepared, and why the others are left as they are."""
+        faces = self.find_faces(photo)
+        faces = [face for number, face in enumerate(faces) if not any(are_same(face, each) for each in faces[:number])]
+        choose_face(faces)  # refuses photos without an editable face
+        prepared, skipped = [], []
+        for number, face in enumerate(faces):
+            try:
+                prepared.append(self.prepare(photo, face=face, others=faces))
+            except FaceError as error:
+                skipped.append(f"Face {number} stays as it is. {error}")
+        return prepared, skipped
 
     def _choose_face(
         self, photo: Photo, face: int | Face | None, others: Sequence[Face]
@@ -165,6 +205,7 @@ class FaceEditor:
         if isinstance(face, Face):
             check_editable(face)
         else:
+            read_face_number(face)
             others = self.find_faces(photo)
             face = others[choose_face(others, face)]
         if self.aligner is None:
@@ -190,116 +231,146 @@ class FaceEditor:
     def edit_crops(
         self,
         prepared: PreparedFace,
-        edits: Sequence[Mapping[str, bool]],
+        edits: Sequence[Labels],
         intensity: Intensity = 1.0,
         source: Mapping[str, bool] | None = None,
+        *,
+        force: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """Several edits of one face in one pass, as aligned crops. Arguments as in :meth:`edit_each`.
 
         Returns:
             Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None if the model has none.
         """
-        prepared = prepared.to(self.device)
-        condition = self._condition(prepared, edits, intensity, source)
-        edited = decode_faces(
-            self.generator, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
-        )
-        return edited.image, None if edited.mask is None else edited.mask[:, 0]
+        condition = self._condition(prepared, read_edits(edits, self.names), intensity, source, force)
+        return self._decoded(prepared.to(self.device), condition)[:2]
 
     def _condition(
         self,
         prepared: PreparedFace,
         edits: Sequence[Mapping[str, bool]],
         intensity: Intensity,
-        source: Mapping[str, bool] | None,
+        source: Labels | None,
+        force: bool = False,
     ) -> Tensor:
         """The generator's input for K edits, (K, A)."""
-        labels = self._source_labels(prepared, source).to(self.device)
-        targets = torch.stack([edited_labels(labels, edit, self.names) for edit in edits])
-        return self.generator.condition(labels.expand_as(targets), targets, self._intensities(intensity))
+        labels, targets = source_and_target(prepared, edits, source, force)
+        return self.generator.condition(labels, targets, read_intensities(intensity, self.names)).to(self.device)
 
-    def _source_labels(self, prepared: PreparedFace, source: Mapping[str, bool] | None) -> Tensor:
-        labels = prepared.labels.clone()
-        for name, value in (source or {}).items():
-            labels[index_of(name, self.names)] = float(value)
-        return labels
-
-    def _intensities(self, intensity: Intensity) -> Tensor:
-        by_name = intensity if isinstance(intensity, Mapping) else dict.fromkeys(self.names, intensity)
-        for name in by_name:
-            index_of(name, self.names)
-        values = [float(by_name.get(name, 1.0)) for name in self.names]
-        for value in values:
-            if not 0 <= value <= MAX_INTENSITY:  # as nothing compares with NaN, NaN is refused too
-                raise ValueError(f"Intensity {value:g} is out of range: use values between 0 and {MAX_INTENSITY:g}.")
-        return torch.tensor(values, device=self.device)
+    def _decoded(self, prepared: PreparedFace, condition: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """K edits of a face: images, soft masks, and without masks the regions (K, S, S)."""
+        with autocast(self.device, self.dtype):
+            edited = decode_faces(
+                self.generator, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
+            )
+        if edited.mask is not None:
+            return edited.image.float(), edited.mask[:, 0].float(), None
+        if self.generator.regions is None:
+            return edited.image.float(), None, None
+        regions = self.generator.region(condition, prepared.parts and prepared.parts.regions)[:, 0]
+        return edited.image.float(), None, regions
 
     def attributes(
         self, photo: PhotoSource | PreparedFace, *, face: int | None = None, aligned: bool | None = None
     ) -> dict[str, float]:
         """Probability of each attribute in the photo's face. Arguments as in :meth:`prepare`."""
-        return dict(self._prepared(photo, face, aligned).probabilities)
+        (prepared,), _ = self._people(photo, read_face_number(face), aligned)
+        return dict(prepared.probabilities)
 
     def edit(
         self,
-        photo: PhotoSource | PreparedFace,
-        edit: Mapping[str, bool],
+        photo: PhotoSource | PreparedFace | Sequence[PreparedFace],
+        edit: Labels,
         intensity: Intensity = 1.0,
         *,
-        face: int | None = None,
+        face: FaceChoice = None,
         aligned: bool | None = None,
-        source: Mapping[str, bool] | None = None,
+        source: Labels | None = None,
+        force: bool = False,
     ) -> Image.Image:
         """The photo with its face edited, at its own size; everything else stays as it was.
 
         Args:
-            photo: path, PIL image, uint8 array (H, W, 3), Photo, or a prepared face.
-            edit: attribute name to wanted value, such as ``{"Eyeglasses": True, "Blond_Hair": True}``. What these
-                exclude (another hair colour) is removed. What the face already has changes nothing.
+            photo: path, bytes, open file, PIL image, array or tensor (H, W, 3), Photo; or a prepared face, or several
+                of one photo.
+            edit: attribute name to wanted value, such as ``{"Eyeglasses": True, "Blond_Hair": True}``, or names to add.
+                What these exclude (another hair colour) is removed. What the face already has changes nothing.
             intensity: 1 is a plain edit; more is stronger, up to 2. Or a mapping by attribute name.
-            face: which face, counted from the left. By default the largest that is editable.
+            face: which face, counted from the left, or ``"all"``. By default the largest that is editable.
             aligned: see :meth:`prepare`.
             source: corrections to the attributes that the classifier sees in the photo.
+            force: edit as if the classifier saw the opposite of what is asked for.
+
+        Returns:
+            The image. Its ``info["stgan"]`` is a :class:`stgan.outcome.Outcome`: what was really changed.
+            :func:`stgan.save_photo` writes that into the file's metadata.
 
         Raises:
-            ValueError: an attribute is unknown, two exclude each other, or the intensity is out of range.
+            ValueError: an attribute is unknown, a value is not true or false, two attributes exclude each other, or
+                the intensity is out of range.
             FaceError: no such face, or it is not editable.
             stgan.photo.files.PhotoError: the file is no image that can be read.
         """
-        return self.edit_each(self._prepared(photo, face, aligned), [edit], intensity, source=source)[0]
+        edits = [as_labels(edit, self.names)]
+        return self.edit_each(photo, edits, intensity, face=face, aligned=aligned, source=source, force=force)[0]
 
     def edit_each(
         self,
-        photo: PhotoSource | PreparedFace,
-        edits: Sequence[Mapping[str, bool]],
+        photo: PhotoSource | PreparedFace | Sequence[PreparedFace],
+        edits: Sequence[Labels],
         intensity: Intensity = 1.0,
         *,
-        face: int | None = None,
+        face: FaceChoice = None,
         aligned: bool | None = None,
-        source: Mapping[str, bool] | None = None,
+        source: Labels | None = None,
+        force: bool = False,
     ) -> list[Image.Image]:
         """Several edits of one face, from one encoding and one pass of the decoder: one photo for each.
 
         Arguments and errors as for :meth:`edit`.
         """
-        prepared = self._prepared(photo, face, aligned)
-        labels = self._source_labels(prepared, source)
-        images, masks = self.edit_crops(prepared, edits, intensity, source)
-        regions = None
-        if masks is None and self.generator.regions is not None:
-            condition = self._condition(prepared, edits, intensity, source)
-            regions = self.generator.region(condition, prepared.parts and prepared.parts.regions)[:, 0]
-        edited = []
+        edits = read_edits(edits, self.names)
+        read_intensities(intensity, self.names)  # mistakes show before the work
+        people, skipped = self._people(photo, face, aligned)
+        if not edits:
+            return []
+        original = people[0].photo
+        batches = [self._edited_face(prepared, edits, intensity, source, force) for prepared in people]
+        images = []
+        for edited in zip(*batches, strict=True):  # of one edit, each face
+            rgb = original.rgb
+            for pixels, _ in edited:
+                rgb = pixels if rgb is original.rgb else merged(original.rgb, rgb, pixels)
+            image = original.with_rgb(rgb)
+            before, turn = earlier_claims(original.original.info), people[0].turn
+            image.info[OUTCOME] = Outcome([outcome for _, outcome in edited], skipped, before, turn)
+            images.append(image)
+        return images
+
+    @torch.inference_mode()
+    def _edited_face(
+        self,
+        prepared: PreparedFace,
+        edits: Sequence[Mapping[str, bool]],
+        intensity: Intensity,
+        source: Any,
+        force: bool,
+    ) -> Iterator[tuple[np.ndarray, FaceOutcome]]:
+        """For each edit the photo's pixels with this face edited, and what was changed."""
+        prepared = prepared.to(self.device)
+        labels, targets = source_and_target(prepared, edits, source, force)
+        condition = self._condition(prepared, edits, intensity, source, force)
+        images, masks, regions = self._decoded(prepared, condition)
         for number, edit in enumerate(edits):
-            differs = edited_labels(labels, edit, self.names) != labels
+            differs = (targets != labels)[number].tolist()
             changed = {name for name, differ in zip(self.names, differs, strict=True) if differ}
             rgb = prepared.photo.rgb
             if changed:
                 mask, region = (None if each is None else each[number] for each in (masks, regions))
                 hair = self._recoloured_hair(prepared, changed)
                 rgb = self.paste(prepared, images[number], mask, region=region, hair=hair)
-            edited.append(prepared.photo.with_rgb(rgb))
-        return edited
+                rgb = kept_to_own(prepared.photo.rgb, rgb, prepared.alignment, prepared.people)
+            yield rgb, face_outcome(prepared, edit, labels[number], targets[number], intensity)
 
     def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:
         """For each attribute the edit that flips it alone: added where the face lacks it, else taken away."""
@@ -343,11 +414,26 @@ class FaceEditor:
             return 1 - attribute_regions(others, size).amax(dim=0)
         return 1 - prepared.parts.regions[0, [self.names.index(name) for name in others]].amax(dim=0)
 
-    def _prepared(self, photo: PhotoSource | PreparedFace, face: int | None, aligned: bool | None) -> PreparedFace:
-        return photo if isinstance(photo, PreparedFace) else self.prepare(photo, face=face, aligned=aligned)
+    def _people(self, photo: Any, face: FaceChoice, aligned: bool | None) -> tuple[list[PreparedFace], list[str]]:
+        """The faces to edit, prepared, and why others are left as they are."""
+        prepared = [photo] if isinstance(photo, PreparedFace) else photo
+        if isinstance(prepared, list | tuple) and prepared and all(isinstance(x, PreparedFace) for x in prepared):
+            if face is not None or aligned is not None:
+                raise ValueError(
+                    "A prepared face is chosen already: give face and aligned to prepare, or pass the photo."
+                )
+            if any(each.photo is not prepared[0].photo for each in prepared):
+                raise ValueError("These faces are of different photos: edit one photo at a time.")
+            return list(prepared), []
+        if not (isinstance(face, str) and face == "all"):
+            return [self.prepare(photo, face=face, aligned=aligned)], []
+        if aligned:
+            raise ValueError("An aligned photo is one face: leave out face='all', or leave out aligned.")
+        return self._prepare_all(as_photo(photo))
 
 
 def as_photo(photo: PhotoSource) -> Photo:
+    """The photo opened, if it is not yet; a PhotoError says why it cannot be."""
     return photo if isinstance(photo, Photo) else open_photo(photo)
 
 

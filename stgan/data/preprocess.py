@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from stgan.attributes import truth_of
 from stgan.data.errors import UNDECODABLE, DataError, RejectedImage, Skipped
 from stgan.data.faces import FaceFrames
 from stgan.data.frames import celebahq_frame, enlargement, frame_crop
@@ -133,11 +134,10 @@ def decode_row(
 
 def label_value(value: Any, column: str) -> float:
     """One label as 0.0 or 1.0, from a bool, 0/1 or -1/1; anything else is a DataError."""
-    if value == 1:
-        return 1.0
-    if value in (0, -1):
-        return 0.0
-    raise DataError(f"Column {column!r} holds {value!r}. Labels must be true/false, 0/1 or -1/1.")
+    truth = truth_of(value)
+    if truth is None:
+        raise DataError(f"Column {column!r} holds {value!r}. Labels must be true/false, 0/1 or -1/1.")
+    return float(truth)
 
 
 class DecodedRows(torch.utils.data.Dataset):

@@ -1,0 +1,78 @@
+"""What an edit of a photo really changed: an edit that the face has already, or that is covered, claims nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stgan.photo.files import OUTCOME
+
+COVERED = 0.2
+"""Share of an attribute's place that something covers, above which its edit counts as held back."""
+
+
+@dataclass(frozen=True)
+class FaceOutcome:
+    """What an edit did to one face."""
+
+    changed: Mapping[str, bool] = field(default_factory=dict)  # attribute to its new value, exclusions included
+    already: Mapping[str, tuple[bool, float]] = field(default_factory=dict)  # had the value; its probability
+    held_back: Mapping[str, float] = field(
+        default_factory=dict
+    )  # changed, but for the share of its place that is covered
+    intensity: Mapping[str, float] = field(default_factory=dict)
+
+    def claims(self) -> list[str]:
+        """The changes in words, such as "+Eyeglasses 1.2"."""
+        return [f"{'+' if value else '-'}{name} {self.intensity[name]:g}" for name, value in self.changed.items()]
+
+    def notes(self) -> list[str]:
+        """A sentence for each attribute that was not changed, or not everywhere."""
+        notes = [
+            f"{name}: already {'present' if value else 'absent'} (p = {probability:.2f}), nothing changed"
+            for name, (value, probability) in self.already.items()
+        ]
+        for name, share in self.held_back.items():
+            notes.append(f"{name}: held back where something covers the face or hair ({share:.0%} of its place)")
+        return notes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an edit did to a photo. An edited image carries it as ``image.info["stgan"]``."""
+
+    faces: Sequence[FaceOutcome]  # those that were to be edited, from left to right
+    skipped: Sequence[str] = ()  # why others were left as they are, a sentence for each
+    before: str = ""  # description of earlier edits of the same photo
+    turn: int = 0  # degrees clockwise that would set the photo upright, where its faces lie on their side
+
+    @property
+    def changed(self) -> dict[str, bool]:
+        """Attribute to new value, over all faces."""
+        return {name: value for face in self.faces for name, value in face.changed.items()}
+
+    @property
+    def description(self) -> str | None:
+        """What the metadata of the photo may claim; None if nothing was changed."""
+        claims = list(dict.fromkeys(claim for face in self.faces for claim in face.claims()))
+        if not claims:
+            return self.before or None
+        several = f" on {sum(bool(face.changed) for face in self.faces)} faces" if len(self.faces) > 1 else ""
+        done = f"Edited with stgan: {', '.join(claims)}{several}"
+        return f"{self.before}; {done}" if self.before else done
+
+    def notes(self) -> list[str]:
+        """Sentences about what was not changed; faces are numbered where there are several."""
+        numbered = len(self.faces) + len(self.skipped) > 1
+        notes = [
+            f"Face {number}: {note}" if numbered else note
+            for number, face in enumerate(self.faces)
+            for note in face.notes()
+        ]
+        if self.turn:
+            notes.append(f"The photo is not upright and was edited as it is: --turn {self.turn} turns it clockwise")
+        return [*notes, *self.skipped]
+
+
+def earlier_claims(info: Mapping) -> str:
+    """The description of the edits that made a Pillow image with this ``info``; empty if there are none."""
+    outcome = info.get(OUTCOME)
+    return (outcome.description or "") if isinstance(outcome, Outcome) else ""
