@@ -134,7 +134,7 @@ class FaceEditor:
         return self._detector
 
     def find_faces(self, photo: PhotoSource) -> list[Face]:
-        """All faces of a photo, from left to right; those on their side only where none is upright (with an aligner)."""
+        """All faces of a photo, from left to right. Those on their side count where none is upright."""
         return faces_any_way_up(self.detector, self.aligner, as_photo(photo).rgb)
 
     def is_aligned(self, photo: PhotoSource) -> bool:

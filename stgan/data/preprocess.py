@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from stgan.attributes import truth_of
-from stgan.data.errors import UNDECODABLE, DataError, RejectedImage, Skipped
+from stgan.data.errors import MISSING, UNDECODABLE, DataError, RejectedImage, Skipped
 from stgan.data.faces import FaceFrames
 from stgan.data.frames import celebahq_frame, enlargement, frame_crop
 from stgan.frame import CELEBA_CROP, CELEBA_SIZE
@@ -126,6 +126,8 @@ def decode_row(
         image, scale = preprocess.with_enlargement(encoded)
     except RejectedImage as rejection:
         return Skipped(cell.get("path") or name, str(rejection))
+    except FileNotFoundError:
+        return Skipped(cell.get("path") or name, MISSING)
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, Image.DecompressionBombError):
         return Skipped(cell.get("path") or name, UNDECODABLE)
     labels = [label_value(row[attribute], attribute) for attribute in attributes]
