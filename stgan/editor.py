@@ -8,7 +8,7 @@
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from stgan.edits import (
 from stgan.frame import normalise
 from stgan.models import (
     AttributeClassifier,
+    Edit,
     FaceAligner,
     FaceParser,
     Generator,
@@ -42,7 +43,7 @@ from stgan.models import (
     load_companion,
     load_generator,
 )  # fmt: skip
-from stgan.models.covering import covered_shares
+from stgan.models.covering import covered_shares, uncovered
 from stgan.models.parsed import FaceParts, decode_faces
 from stgan.models.regions import attribute_regions, parsed_regions
 from stgan.outcome import FaceOutcome, Outcome, earlier_claims
@@ -188,12 +189,12 @@ class FaceEditor:
     def _prepare_all(self, photo: Photo) -> tuple[list[PreparedFace], list[str]]:
         """All editable faces, prepared, and why the others are left as they are."""
         faces = self.find_faces(photo)
-        faces = [face for number, face in enumerate(faces) if not any(are_same(face, each) for each in faces[:number])]
         choose_face(faces)  # refuses photos without an editable face
         prepared, skipped = [], []
         for number, face in enumerate(faces):
             try:
-                prepared.append(self.prepare(photo, face=face, others=faces))
+                if not any(are_same(face, other) for other in faces[:number]):
+                    prepared.append(self.prepare(photo, face=face, others=faces))
             except FaceError as error:
                 skipped.append(f"Face {number} stays as it is. {error}")
         return prepared, skipped
@@ -221,7 +222,7 @@ class FaceEditor:
         crop = crop_face(photo.rgb, Alignment(matrix[:2]), fine)
         classes = self.parser.parse(normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device)))
         classes = F.interpolate(classes, size=(size, size), mode="bilinear", antialias=True)
-        regions = parsed_regions(classes, self.names)
+        regions = uncovered(parsed_regions(classes, self.names), classes)
         if face is not None:
             own = own_pixels(alignment, face, others, size)
             regions = regions * torch.from_numpy(own).to(regions)
@@ -233,7 +234,7 @@ class FaceEditor:
         prepared: PreparedFace,
         edits: Sequence[Labels],
         intensity: Intensity = 1.0,
-        source: Mapping[str, bool] | None = None,
+        source: Labels | None = None,
         *,
         force: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
@@ -243,32 +244,23 @@ class FaceEditor:
             Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None if the model has none.
         """
         condition = self._condition(prepared, read_edits(edits, self.names), intensity, source, force)
-        return self._decoded(prepared.to(self.device), condition)[:2]
+        edited = self._decode(prepared.to(self.device), condition)
+        return edited.image, None if edited.mask is None else edited.mask[:, 0]
 
-    def _condition(
-        self,
-        prepared: PreparedFace,
-        edits: Sequence[Mapping[str, bool]],
-        intensity: Intensity,
-        source: Labels | None,
-        force: bool = False,
-    ) -> Tensor:
-        """The generator's input for K edits, (K, A)."""
-        labels, targets = source_and_target(prepared, edits, source, force)
-        return self.generator.condition(labels, targets, read_intensities(intensity, self.names)).to(self.device)
-
-    def _decoded(self, prepared: PreparedFace, condition: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """K edits of a face: images, soft masks, and without masks the regions (K, S, S)."""
+    @torch.inference_mode()
+    def _decode(self, prepared: PreparedFace, condition: Tensor) -> Edit:
         with autocast(self.device, self.dtype):
             edited = decode_faces(
                 self.generator, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
             )
-        if edited.mask is not None:
-            return edited.image.float(), edited.mask[:, 0].float(), None
-        if self.generator.regions is None:
-            return edited.image.float(), None, None
-        regions = self.generator.region(condition, prepared.parts and prepared.parts.regions)[:, 0]
-        return edited.image.float(), None, regions
+        return Edit(*(None if part is None else part.float() for part in edited))
+
+    def _condition(
+        self, prepared: PreparedFace, edits: Sequence[dict[str, bool]], intensity: Intensity, *corrections: Any
+    ) -> Tensor:
+        """The generator's input for K edits, (K, A)."""
+        labels, targets = source_and_target(prepared, edits, *corrections)
+        return self.generator.condition(labels, targets, read_intensities(intensity, self.names)).to(self.device)
 
     def attributes(
         self, photo: PhotoSource | PreparedFace, *, face: int | None = None, aligned: bool | None = None
@@ -291,8 +283,7 @@ class FaceEditor:
         """The photo with its face edited, at its own size; everything else stays as it was.
 
         Args:
-            photo: path, bytes, open file, PIL image, array or tensor (H, W, 3), Photo; or a prepared face, or several
-                of one photo.
+            photo: see :meth:`prepare`; or a prepared face, or several of one photo.
             edit: attribute name to wanted value, such as ``{"Eyeglasses": True, "Blond_Hair": True}``, or names to add.
                 What these exclude (another hair colour) is removed. What the face already has changes nothing.
             intensity: 1 is a plain edit; more is stronger, up to 2. Or a mapping by attribute name.
@@ -302,8 +293,8 @@ class FaceEditor:
             force: edit as if the classifier saw the opposite of what is asked for.
 
         Returns:
-            The image. Its ``info["stgan"]`` is a :class:`stgan.outcome.Outcome`: what was really changed.
-            :func:`stgan.save_photo` writes that into the file's metadata.
+            The image. Its ``info["stgan"]`` is an :class:`stgan.outcome.Outcome`: what was really changed, which
+            :func:`stgan.save_photo` writes into the file's metadata.
 
         Raises:
             ValueError: an attribute is unknown, a value is not true or false, two attributes exclude each other, or
@@ -329,8 +320,7 @@ class FaceEditor:
 
         Arguments and errors as for :meth:`edit`.
         """
-        edits = read_edits(edits, self.names)
-        read_intensities(intensity, self.names)  # mistakes show before the work
+        edits, _ = read_edits(edits, self.names), read_intensities(intensity, self.names)  # before the work
         people, skipped = self._people(photo, face, aligned)
         if not edits:
             return []
@@ -341,36 +331,38 @@ class FaceEditor:
             rgb = original.rgb
             for pixels, _ in edited:
                 rgb = pixels if rgb is original.rgb else merged(original.rgb, rgb, pixels)
-            image = original.with_rgb(rgb)
             before, turn = earlier_claims(original.original.info), people[0].turn
-            image.info[OUTCOME] = Outcome([outcome for _, outcome in edited], skipped, before, turn)
-            images.append(image)
+            images.append(original.with_rgb(rgb))
+            images[-1].info[OUTCOME] = Outcome([outcome for _, outcome in edited], skipped, before, turn)
         return images
 
-    @torch.inference_mode()
     def _edited_face(
-        self,
-        prepared: PreparedFace,
-        edits: Sequence[Mapping[str, bool]],
-        intensity: Intensity,
-        source: Any,
-        force: bool,
+        self, prepared: PreparedFace, edits: Sequence[dict[str, bool]], intensity: Intensity, *corrections: Any
     ) -> Iterator[tuple[np.ndarray, FaceOutcome]]:
         """For each edit the photo's pixels with this face edited, and what was changed."""
-        prepared = prepared.to(self.device)
-        labels, targets = source_and_target(prepared, edits, source, force)
-        condition = self._condition(prepared, edits, intensity, source, force)
-        images, masks, regions = self._decoded(prepared, condition)
-        for number, edit in enumerate(edits):
-            differs = (targets != labels)[number].tolist()
-            changed = {name for name, differ in zip(self.names, differs, strict=True) if differ}
-            rgb = prepared.photo.rgb
-            if changed:
-                mask, region = (None if each is None else each[number] for each in (masks, regions))
-                hair = self._recoloured_hair(prepared, changed)
-                rgb = self.paste(prepared, images[number], mask, region=region, hair=hair)
-                rgb = kept_to_own(prepared.photo.rgb, rgb, prepared.alignment, prepared.people)
-            yield rgb, face_outcome(prepared, edit, labels[number], targets[number], intensity)
+        condition = self._condition(prepared, edits, intensity, *corrections)
+        labels = source_and_target(prepared, edits, *corrections)
+        pixels = self._pixels(prepared.to(self.device), condition, (labels[0] != labels[1]).tolist())
+        for rgb, edit, source, target in zip(pixels, edits, *labels, strict=True):
+            rgb = kept_to_own(prepared.photo.rgb, rgb, prepared.alignment, prepared.people)
+            outcome = face_outcome(prepared, edit, source, target, intensity)
+            yield rgb, outcome if (rgb != prepared.photo.rgb).any() else outcome.without_effect()
+
+    def _pixels(
+        self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]
+    ) -> Iterator[np.ndarray]:
+        """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ."""
+        edited, regions = self._decode(prepared, condition), None
+        if edited.mask is None and self.generator.regions is not None:
+            regions = self.generator.region(condition, prepared.parts and prepared.parts.regions)
+        for number, row in enumerate(differs):
+            changed = {name for name, differ in zip(self.names, row, strict=True) if differ}
+            if not changed:
+                yield prepared.photo.rgb
+                continue
+            mask, region = (None if each is None else each[number, 0] for each in (edited.mask, regions))
+            hair = self._recoloured_hair(prepared, changed)
+            yield self.paste(prepared, edited.image[number], mask, region=region, hair=hair)
 
     def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:
         """For each attribute the edit that flips it alone: added where the face lacks it, else taken away."""
@@ -416,8 +408,8 @@ class FaceEditor:
 
     def _people(self, photo: Any, face: FaceChoice, aligned: bool | None) -> tuple[list[PreparedFace], list[str]]:
         """The faces to edit, prepared, and why others are left as they are."""
-        prepared = [photo] if isinstance(photo, PreparedFace) else photo
-        if isinstance(prepared, list | tuple) and prepared and all(isinstance(x, PreparedFace) for x in prepared):
+        prepared = photo if isinstance(photo, list | tuple) else [photo]
+        if prepared and all(isinstance(each, PreparedFace) for each in prepared):
             if face is not None or aligned is not None:
                 raise ValueError(
                     "A prepared face is chosen already: give face and aligned to prepare, or pass the photo."

@@ -21,10 +21,17 @@ FaceChoice = int | Literal["all"] | None
 
 
 def read_edits(edits: Any, names: Sequence[str]) -> list[dict[str, bool]]:
-    """Several edits as :func:`stgan.attributes.as_labels` reads each; a ValueError if they are no list of edits."""
+    """Several edits as :func:`stgan.attributes.as_labels` reads each.
+
+    Raises:
+        ValueError: they are no list of edits, or one asks for attributes that exclude each other.
+    """
     if isinstance(edits, str | Mapping) or not isinstance(edits, Sequence):
         raise ValueError(f"Several edits must be a list, such as [{{'Eyeglasses': True}}], not {edits!r}.")
-    return [as_labels(edit, names) for edit in edits]
+    edits = [as_labels(edit, names) for edit in edits]
+    for edit in edits:
+        edited_labels(torch.zeros(len(names)), edit, names)  # refuses what excludes itself
+    return edits
 
 
 def read_intensities(intensity: Intensity, names: Sequence[str]) -> Tensor:
@@ -56,7 +63,7 @@ def read_face_number(face: Any) -> Any:
 
 
 def source_and_target(
-    prepared: PreparedFace, edits: Sequence[Mapping[str, bool]], source: Labels | None, force: bool
+    prepared: PreparedFace, edits: Sequence[Mapping[str, bool]], source: Labels | None = None, force: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Labels that the face counts as having and labels that K edits ask for: float (K, A) each, on the CPU.
 

@@ -1,7 +1,7 @@
 """What an edit of a photo really changed: an edit that the face has already, or that is covered, claims nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stgan.photo.files import OUTCOME
 
@@ -18,7 +18,12 @@ class FaceOutcome:
     held_back: Mapping[str, float] = field(
         default_factory=dict
     )  # changed, but for the share of its place that is covered
+    unseen: Sequence[str] = ()  # asked for, but no pixel changed
     intensity: Mapping[str, float] = field(default_factory=dict)
+
+    def without_effect(self) -> "FaceOutcome":
+        """The same where no pixel of the photo changed."""
+        return replace(self, changed={}, unseen=tuple(self.changed))
 
     def claims(self) -> list[str]:
         """The changes in words, such as "+Eyeglasses 1.2"."""
@@ -32,6 +37,7 @@ class FaceOutcome:
         ]
         for name, share in self.held_back.items():
             notes.append(f"{name}: held back where something covers the face or hair ({share:.0%} of its place)")
+        notes += [f"{name}: no pixel changed, for the model found nothing to change here" for name in self.unseen]
         return notes
 
 
