@@ -138,4 +138,4 @@ def for_each(photos: Sequence[Path], work: Callable[[Path], None]) -> None:
 
 def tell(*words: str) -> None:
     """Print a line to the terminal, beside a progress bar, and apart from the paths on standard output."""
-    tqdm.write(f"stgan: {' '.join(words)}", file=sys.stderr)
+    tqdm.write(f"stgan: {' '.join(filter(None, words))}", file=sys.stderr)
