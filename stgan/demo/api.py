@@ -65,7 +65,9 @@ class Endpoints:
         prepared = self._prepared(photo, face, aligned)
         with _shown_to_caller():
             (edited,) = self.studio.edit(prepared, request)
-        return self._answer(edited, request, "edited.png")
+        changed = edited.info["stgan"].changed
+        done = {name: value for name, value in changes.items() if name in changed}  # it claims no more than that
+        return self._answer(edited, EditRequest(done, intensity, source), "edited.png")
 
     def edit_all(
         self, photo: gr.FileData, intensity: float = 1.0, face: int | None = None, aligned: bool = False
