@@ -243,30 +243,30 @@ def test_a_photo_of_celebas_size_is_searched_for_its_face(client, astronaut, edi
 
 
 @pytest.fixture
-def chosen_port(monkeypatch):
+def app(monkeypatch):
     for name in ("STGAN_PORT", "GRADIO_SERVER_PORT", "GRADIO_SERVER_NAME"):
         monkeypatch.delenv(name, raising=False)
-    return load_script("app.py").chosen_port
+    app = load_script("app.py")
+    monkeypatch.setattr(app, "_limit_memory", lambda: None)
+    monkeypatch.setattr(app, "open_editor", lambda: pytest.fail("a model was loaded"))
+    return app
 
 
-def test_a_port_in_use_is_a_sentence_and_zero_takes_the_next_free_one(chosen_port, monkeypatch):
+def test_a_port_in_use_is_a_sentence_and_zero_takes_the_next_free_one(app, monkeypatch):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         used = other.getsockname()[1]
         monkeypatch.setenv("STGAN_PORT", str(used))
-        with pytest.raises(ValueError, match=f"Port {used} is in use.*STGAN_PORT=0 for the next free one"):
-            chosen_port()
-        ended = subprocess.run([sys.executable, "app.py"], cwd=ROOT, capture_output=True, text=True, timeout=120)
-        assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
-        assert ended.stderr.splitlines()[-1].startswith(f"app.py: Port {used} is in use")
-        monkeypatch.setitem(chosen_port.__globals__, "FIRST_PORT", used)
+        with pytest.raises(SystemExit, match=f"^app.py: Port {used} is in use.*STGAN_PORT=0 for the next free one"):
+            app.main()
+        monkeypatch.setattr(app, "FIRST_PORT", used)
         monkeypatch.setenv("STGAN_PORT", "0")
-        assert used < chosen_port() < used + 200
+        assert used < app.chosen_port() < used + 200
     for wrong in ("http", "-1", "70000"):
         monkeypatch.setenv("STGAN_PORT", wrong)
-        with pytest.raises(ValueError, match=f"STGAN_PORT is '{wrong}': give a number"):
-            chosen_port()
+        with pytest.raises(SystemExit, match=f"STGAN_PORT is '{wrong}': give a number"):
+            app.main()
 
 
 def test_a_model_on_another_drive_keeps_its_full_path(tmp_path, monkeypatch):
