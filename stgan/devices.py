@@ -22,21 +22,22 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
     """
     if device is None:
         return next(chosen for chosen in map(torch.device, _available()) if _works(chosen) is None)
+    reason: Exception | None
     try:
-        chosen, reason = torch.device(device), None
+        chosen = torch.device(device)
+        reason = _works(chosen)
+        if reason is None:
+            return chosen
     except RuntimeError as error:
         reason = error
-    reason = reason or _works(chosen)
-    if reason is None:
-        return chosen
     raise ValueError(
         f"The device {device} cannot be used here ({str(reason).splitlines()[0]}). Choose another, such as cpu."
     ) from reason
 
 
 def _available() -> list[str]:
-    found = {"cuda": torch.cuda.is_available, "xpu": torch.xpu.is_available, "mps": torch.backends.mps.is_available}
-    return [*(name for name, is_available in found.items() if is_available()), "cpu"]
+    found = {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.backends.mps}
+    return [*(name for name, module in found.items() if module.is_available()), "cpu"]
 
 
 def _works(device: torch.device) -> Exception | None:

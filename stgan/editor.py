@@ -112,8 +112,7 @@ class FaceEditor:
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> "FaceEditor":
-        """Load a model folder or Hub repository: a generator, its ``classifier/`` and, if present, ``aligner/`` and
-        ``parser/``.
+        """Load a model folder or Hub repository: a generator, its ``classifier/``, ``aligner/`` and ``parser/``.
 
         Args:
             folder_or_hub_id: local folder or ``owner/name``. Only the files needed are downloaded.
@@ -186,17 +185,19 @@ class FaceEditor:
             covered={} if parts is None else covered_shares(parts.classes, self.names),
         )  # fmt: skip
 
-    def _prepare_all(self, photo: Photo) -> tuple[list[PreparedFace], list[str]]:
-        """All editable faces, prepared, and why the others are left as they are."""
+    def _prepare_all(self, photo: Photo) -> tuple[list[PreparedFace], dict[int, str]]:
+        """All editable faces, prepared, and by number why the others are left as they are."""
         faces = self.find_faces(photo)
         choose_face(faces)  # refuses photos without an editable face
-        prepared, skipped = [], []
+        prepared, skipped = [], {}
         for number, face in enumerate(faces):
+            if any(are_same(face, other) for other in faces[:number]):
+                skipped[number] = ""  # found twice
+                continue
             try:
-                if not any(are_same(face, other) for other in faces[:number]):
-                    prepared.append(self.prepare(photo, face=face, others=faces))
+                prepared.append(self.prepare(photo, face=face, others=faces))
             except FaceError as error:
-                skipped.append(f"Face {number} stays as it is. {error}")
+                skipped[number] = str(error)
         return prepared, skipped
 
     def _choose_face(
@@ -253,7 +254,7 @@ class FaceEditor:
             edited = decode_faces(
                 self.generator, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
             )
-        return Edit(*(None if part is None else part.float() for part in edited))
+        return Edit(edited.image.float(), edited.rgb.float(), None if edited.mask is None else edited.mask.float())
 
     def _condition(
         self, prepared: PreparedFace, edits: Sequence[dict[str, bool]], intensity: Intensity, *corrections: Any
@@ -406,19 +407,17 @@ class FaceEditor:
             return 1 - attribute_regions(others, size).amax(dim=0)
         return 1 - prepared.parts.regions[0, [self.names.index(name) for name in others]].amax(dim=0)
 
-    def _people(self, photo: Any, face: FaceChoice, aligned: bool | None) -> tuple[list[PreparedFace], list[str]]:
-        """The faces to edit, prepared, and why others are left as they are."""
+    def _people(self, photo: Any, face: FaceChoice, aligned: bool | None) -> tuple[list[PreparedFace], dict[int, str]]:
+        """The faces to edit, prepared, and by number why others are left as they are."""
         prepared = photo if isinstance(photo, list | tuple) else [photo]
         if prepared and all(isinstance(each, PreparedFace) for each in prepared):
             if face is not None or aligned is not None:
-                raise ValueError(
-                    "A prepared face is chosen already: give face and aligned to prepare, or pass the photo."
-                )
+                raise ValueError("A prepared face is chosen already: give face and aligned to prepare.")
             if any(each.photo is not prepared[0].photo for each in prepared):
                 raise ValueError("These faces are of different photos: edit one photo at a time.")
-            return list(prepared), []
+            return list(prepared), {}
         if not (isinstance(face, str) and face == "all"):
-            return [self.prepare(photo, face=face, aligned=aligned)], []
+            return [self.prepare(photo, face=face, aligned=aligned)], {}
         if aligned:
             raise ValueError("An aligned photo is one face: leave out face='all', or leave out aligned.")
         return self._prepare_all(as_photo(photo))

@@ -46,7 +46,7 @@ class Outcome:
     """What an edit did to a photo. An edited image carries it as ``image.info["stgan"]``."""
 
     faces: Sequence[FaceOutcome]  # those that were to be edited, from left to right
-    skipped: Sequence[str] = ()  # why others were left as they are, a sentence for each
+    skipped: Mapping[int, str] = field(default_factory=dict)  # number of each other face, and why; "" if found twice
     before: str = ""  # description of earlier edits of the same photo
     turn: int = 0  # degrees clockwise that would set the photo upright, where its faces lie on their side
 
@@ -67,15 +67,17 @@ class Outcome:
 
     def notes(self) -> list[str]:
         """Sentences about what was not changed; faces are numbered where there are several."""
-        numbered = len(self.faces) + len(self.skipped) > 1
+        total = len(self.faces) + len(self.skipped)
+        numbers = [number for number in range(total) if number not in self.skipped]
         notes = [
-            f"Face {number}: {note}" if numbered else note
-            for number, face in enumerate(self.faces)
+            f"Face {number}: {note}" if total > 1 else note
+            for number, face in zip(numbers, self.faces, strict=True)
             for note in face.notes()
         ]
+        notes += [f"Face {number} stays as it is: {reason}" for number, reason in self.skipped.items() if reason]
         if self.turn:
             notes.append(f"The photo is not upright and was edited as it is: --turn {self.turn} turns it clockwise")
-        return [*notes, *self.skipped]
+        return notes
 
 
 def earlier_claims(info: Mapping) -> str:

@@ -65,7 +65,13 @@ def test_faces_that_cannot_be_edited_stay_as_they_are_and_are_named(crowd):
     editor._detector = Finds(LEFT, RIGHT, tiny)
     outcome = editor.edit(photo, ["Bald"], face="all", force=True).info["stgan"]
     assert len(outcome.faces) == 2
-    assert outcome.notes()[-1].startswith("Face 2 stays as it is. This face is only 20 pixels wide")
+    assert outcome.notes()[-1].startswith("Face 2 stays as it is: This face is only 20 pixels wide")
+    first = Face((2, 10, 22, 30), None, 0.9)
+    editor._detector = Finds(first, LEFT)
+    name, present = next(iter(editor.prepare(photo, face=1).label_dict().items()))
+    notes = editor.edit(photo, {name: present}, face="all").info["stgan"].notes()
+    assert notes[0].startswith(f"Face 1: {name}: already")
+    assert notes[-1].startswith("Face 0 stays")
     editor._detector = Finds(tiny)
     with pytest.raises(FaceError, match="only 20 pixels"):
         editor.edit(photo, ["Bald"], face="all")

@@ -41,6 +41,7 @@ __all__ = ["FORMATS", "MAX_PIXELS", "Photo", "PhotoError", "PhotoSource", "Photo
 SOFTWARE = "stgan"
 OUTCOME = "stgan"
 """Key of what an edit changed in the ``info`` of the image that it returns, see :mod:`stgan.outcome`."""
+KEPT_INFO = ("icc_profile", "transparency", "dpi", OUTCOME)
 
 Tag = ExifTags.Base
 KEPT_TAGS = (Tag.Artist, Tag.Copyright, Tag.DateTime, Tag.Make, Tag.Model)
@@ -242,8 +243,7 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
 def _kept_info(image: Image.Image) -> dict[str | tuple[int, int], Any]:
     """The metadata that are kept: colour profile, transparency, resolution, and the harmless EXIF tags."""
     info: dict[str | tuple[int, int], Any]  # as Pillow types it
-    kept = ("icc_profile", "transparency", "dpi", OUTCOME)
-    info = {key: image.info[key] for key in kept if image.info.get(key) is not None}
+    info = {key: image.info[key] for key in KEPT_INFO if image.info.get(key) is not None}
     if not _is_resolution(info.get("dpi")):
         info.pop("dpi", None)
     with contextlib.suppress(Exception):  # unreadable EXIF data are dropped

@@ -37,13 +37,14 @@ def faces_any_way_up(detector: Detector, aligner: FaceAligner | None, rgb: np.nd
         3: np.array([[0.0, 1, 0], [-1, 0, height - 1]]),
         2: np.array([[-1.0, 0, width - 1], [0, -1, height - 1]]),
     }
-    best, most = [], 0.0
+    best: list[Face] = []
+    most = 0.0
     for quarters, matrix in back.items():
         pairs = located_faces(detector, aligner, np.ascontiguousarray(np.rot90(rgb, quarters)))
-        pairs = [(face, refined) for face, refined in pairs if refined and refined.confidence > SURE]
-        confidence = sum(refined.confidence for _, refined in pairs)
+        sure = [(face, refined.confidence) for face, refined in pairs if refined and refined.confidence > SURE]
+        confidence = sum(confidence for _, confidence in sure)
         if confidence > most:
-            best, most = [face.transformed(matrix) for face, _ in pairs], confidence
+            best, most = [face.transformed(matrix) for face, _ in sure], confidence
     return sorted(best, key=lambda face: face.centre[0])
 
 

@@ -151,7 +151,7 @@ def _different(saved: dict[str, Any], expected: dict[str, Any]) -> list[str]:
 
 def _same_place(one: str | None, other: str | None) -> bool:
     """Whether two datasets are one folder, however their paths are written."""
-    return bool(one and other) and len({os.path.realpath(os.path.expanduser(path)) for path in (one, other)}) == 1
+    return bool(one and other) and len({Path(path).expanduser().resolve() for path in (one, other) if path}) == 1
 
 
 def _other_settings(

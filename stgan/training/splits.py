@@ -82,13 +82,13 @@ class Splits:
         if options.streaming and self.region_parser:
             raise DataError("--region_parser needs images in memory: leave it out, or leave out --streaming.")
         if options.streaming:
-            batches = StreamBatches(
+            stream = StreamBatches(
                 dataset, "train", self.attributes, options.image_size, self.batch_size, self.seed,
                 crop=options.crop, workers=options.dataloader_num_workers, max_samples=options.max_train_samples,
                 revision=revision, device=device, frames=self.frames, **ranks,
             )  # fmt: skip
-            self.fingerprint = batches.fingerprint()
-            return batches
+            self.fingerprint = stream.fingerprint()
+            return stream
         data = self.load(
             "train", options.attribute_dataset, max_samples=options.max_train_samples, skip_samples=self.held_out
         )
