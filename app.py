@@ -7,6 +7,8 @@ the Space's card names, or else the bundled one. The page and the endpoints are 
 import ctypes
 import importlib.util
 import os
+import socket
+import sys
 from contextlib import suppress
 
 try:
@@ -21,16 +23,25 @@ from stgan.demo.layout import CSS
 from stgan.demo.model import open_editor
 from stgan.demo.page import build_demo
 
+FIRST_PORT = 7860
 M_ARENA_MAX = -8  # of malloc.h
 
 
 def main() -> None:
-    """Load the model, build the demo and serve it until it is stopped."""
+    """Load the model, build the demo and serve it until it is stopped. A mistake ends with one sentence."""
+    try:
+        _serve()
+    except (ValueError, OSError) as error:  # the package's own errors are ValueErrors; OSError: no free port
+        sys.exit(f"app.py: {error}")
+
+
+def _serve() -> None:
     _limit_memory()
+    port = chosen_port()
     credentials = Credentials.from_environment()
     editor, model, notice = open_editor()  # before the launch: ZeroGPU copies this process for each call
     build_demo(editor, model, notice=notice, credentials=credentials).queue(max_size=32).launch(
-        server_port=int(os.environ.get("STGAN_PORT", os.environ.get("GRADIO_SERVER_PORT", 7860))),
+        server_port=port,
         theme=gr.themes.Soft(primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["monospace"]),
         css=CSS,
         max_file_size="50mb",
@@ -38,6 +49,40 @@ def main() -> None:
         mcp_server=importlib.util.find_spec("mcp") is not None,
         show_error=True,
     )
+
+
+def chosen_port() -> int:
+    """The port of ``STGAN_PORT``, else ``GRADIO_SERVER_PORT``, else 7860; 0 takes the next free one from 7860 on.
+
+    Raises:
+        ValueError: it is no port, or another program uses it.
+    """
+    name = next((name for name in ("STGAN_PORT", "GRADIO_SERVER_PORT") if os.environ.get(name)), "STGAN_PORT")
+    wanted = os.environ.get(name) or str(FIRST_PORT)
+    if not wanted.isdecimal() or int(wanted) > 65535:
+        raise ValueError(f"{name} is {wanted!r}: give a number from 1 to 65535, or 0 for the next free port.")
+    if int(wanted):
+        if not _is_free(int(wanted)):
+            raise ValueError(
+                f"Port {wanted} is in use, perhaps by another demo. Choose another with STGAN_PORT, or set "
+                "STGAN_PORT=0 for the next free one."
+            )
+        return int(wanted)
+    free = next((port for port in range(FIRST_PORT, FIRST_PORT + 200) if _is_free(port)), None)
+    if free is None:
+        raise ValueError(f"No port from {FIRST_PORT} to {FIRST_PORT + 199} is free: choose another with STGAN_PORT.")
+    return free
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        if os.name != "nt":  # there the option would let two programs share a port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), port))
+        except OSError:
+            return False
+    return True
 
 
 def _limit_memory() -> None:

@@ -10,7 +10,7 @@ caption. A row adds what is known about it; the rest of the package reads these 
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -225,9 +225,47 @@ def index_of(name: str, attributes: Sequence[str]) -> int:
     if name in attributes:
         return list(attributes).index(name)
     by_lower = {known.lower(): known for known in attributes}
-    nearest = [by_lower[match] for match in difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.4)]
+    matches = difflib.get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.4)
+    nearest = [by_lower[match] for match in matches]
     hint = f"Did you mean {' or '.join(nearest)}?" if nearest else f"Known are: {', '.join(attributes)}."
     raise ValueError(f"Unknown attribute {name!r}. {hint}")
+
+
+def truth_of(value: Any) -> bool | None:
+    """A label given as true or false, 0 or 1, -1 or 1, from Python, NumPy or torch; None for anything else."""
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, bool | int | float) and value in (-1, 0, 1):
+        return value == 1
+    return None
+
+
+def as_labels(values: Any, attributes: Sequence[str]) -> dict[str, bool]:
+    """An edit, or corrections to what a classifier sees, as attribute name to bool.
+
+    Args:
+        values: a mapping of attribute name to label, see :func:`truth_of`; or one name or several, which are then true.
+        attributes: the known names.
+
+    Raises:
+        ValueError: a name is unknown, a value is no label, or it is neither a mapping nor names.
+    """
+    if isinstance(values, str):
+        values = [values]
+    if isinstance(values, Sequence | set | frozenset) and all(isinstance(name, str) for name in values):
+        values = dict.fromkeys(values, True)
+    if not isinstance(values, Mapping):
+        raise ValueError(
+            f"An edit must be attribute names with true or false, such as {{'Eyeglasses': True}}, not {values!r}."
+        )
+    labels = {}
+    for name, value in values.items():
+        index_of(name, attributes)
+        truth = truth_of(value)
+        if truth is None:
+            raise ValueError(f"{name} is {value!r}: give True or False (or 1 and 0, or 1 and -1).")
+        labels[name] = truth
+    return labels
 
 
 def edited_labels(source: Tensor, edit: Mapping[str, bool], attributes: Sequence[str]) -> Tensor:
@@ -236,17 +274,18 @@ def edited_labels(source: Tensor, edit: Mapping[str, bool], attributes: Sequence
 
     Args:
         source: float (A,) labels in {0, 1}.
-        edit: attribute name to wanted value. An attribute named here is never cleared by another one.
+        edit: see :func:`as_labels`. An attribute named here is never cleared by another one.
         attributes: the A names.
 
     Raises:
-        ValueError: a name is unknown, or the edit asks for two attributes that exclude each other.
+        ValueError: see :func:`as_labels`; or the edit asks for two attributes that exclude each other.
     """
+    edit = as_labels(edit, attributes)
     wanted = source.clone()
     named = torch.zeros_like(source, dtype=torch.bool)
     for name, value in edit.items():
         position = index_of(name, attributes)
-        wanted[position], named[position] = float(bool(value)), True
+        wanted[position], named[position] = float(value), True
         clash = [other for other in excluded_by(name) if value and edit.get(other)]
         if clash:
             raise ValueError(f"{name} and {clash[0]} exclude each other: ask for one of them.")

@@ -6,10 +6,12 @@ Each command imports what it needs when it runs, so that ``stgan --help`` answer
 import json
 import shlex
 import sys
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import DisallowNone, Positional, arg
@@ -20,47 +22,123 @@ YuNet = Annotated[Path | None, says_default(help="YuNet detector file. Default: 
 FaceNumber = Annotated[
     int | None, says_default(help="Which face, counted from 0 at the left. Default: the largest that can be edited.")
 ]
-ALIGNED = "Treat the whole photo as an aligned face crop, like CelebA's. Default: only if it has 178x218 pixels."
+FaceOrAll = Annotated[
+    int | Literal["all"] | None,
+    says_default(help="Which face, from 0 at the left, or all. Default: the largest that can be edited."),
+]
+ALIGNED = "Treat the whole photo as an aligned face crop. Default: only if its size and face are those of CelebA's."
 Aligned = Annotated[bool | None, DisallowNone, says_default(help=ALIGNED)]  # a flag: --aligned or --no-aligned
 
 SMALLEST_SIDE = 32  # pixels
 
 
 def edit(
-    photo: Annotated[Positional[Path], arg(help="The photo to edit.")],
+    photos: Annotated[
+        Positional[tuple[Path, ...]], arg(help="Photos to edit: files, folders, or patterns.", metavar="PHOTO...")
+    ],
     add: Annotated[tuple[str, ...], arg(help="Attributes to add, such as Eyeglasses Blond_Hair.")] = (),
     remove: Annotated[tuple[str, ...], arg(help="Attributes to remove, such as Mustache.")] = (),
+    all_edits: Annotated[bool, arg(help="Make every single edit of each photo, a file for each.")] = False,
     out: Annotated[
         Path | None,
-        says_default(help="File to write. Default: beside the photo, with -edited in its name; PNG if that is a BMP."),
+        says_default(
+            help="File to write. Default: beside the photo, with -edited in its name; PNG if it is read only."
+        ),
     ] = None,
+    out_dir: Annotated[
+        Path | None, says_default(help="Folder for the results, under the names of their photos. Default: beside them.")
+    ] = None,
+    overwrite: Annotated[bool, arg(help="Replace results of earlier edits.")] = False,
     intensity: Annotated[float, arg(help="Strength of the edit: 1 is normal, 2 the maximum.")] = 1.0,
+    source: Annotated[
+        tuple[str, ...], arg(help="Corrections to what the model sees, such as Mustache=0 Young=1.", metavar="NAME=0|1")
+    ] = (),
+    force: Annotated[bool, arg(help="Edit even where the model sees the wanted attributes already.")] = False,
     model: Model = None,
-    face: FaceNumber = None,
+    face: FaceOrAll = None,
     aligned: Aligned = None,
+    turn: Annotated[Literal[0, 90, 180, 270], arg(help="Degrees clockwise by which photos are turned first.")] = 0,
     yunet: YuNet = None,
 ) -> None:
-    """Edit the face in a photo. The result is as large as the photo.
+    """Edit the face in each photo. A result is as large as its photo.
 
     Example: stgan edit me.jpg --add Eyeglasses Blond_Hair --remove No_Beard --intensity 1.2
     """
-    from stgan.photo.files import FORMATS, save_photo
+    from tqdm.auto import tqdm
 
+    from stgan.batch import Results, for_each, photos_of, tell
+    from stgan.photo.files import open_photo, save_photo
+
+    changes, corrections = _changes(add, remove, all_edits), _corrections(source)
+    if all_edits and (out or face == "all"):
+        raise ValueError("--all-edits writes several files of one face: use --out-dir, and no --face all.")
+    files = photos_of(photos)
+    results = Results(files, out, out_dir, overwrite)
+    if len(files) == 1 and not all_edits:
+        results.path(files[0])  # says before the work if it cannot be written
+    editor = _editor(model, yunet)
+    _check_request(editor, changes, corrections, intensity)
+    settings = {"intensity": intensity, "source": corrections, "force": force}
+
+    def save(edited: Any, path: Path, name: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replaced = path.exists()
+        save_photo(edited, path)
+        for note in edited.info["stgan"].notes():
+            tell(name, f"{note}.".replace("..", "."))
+        if replaced:
+            tell(name, f"{path} was replaced.")
+        tqdm.write(str(path), file=sys.stdout)
+
+    def work(file: Path) -> None:
+        name = f"{file.name}:" if len(files) > 1 else ""
+        if not all_edits:
+            path = results.path(file)
+            photo = open_photo(file, turn=turn)
+            save(editor.edit(photo, changes, face=face, aligned=aligned, **settings), path, name)
+            return
+        prepared = editor.prepare(open_photo(file, turn=turn), face=face, aligned=aligned)
+        for attribute, wanted in editor.single_edits(prepared).items():
+            path = results.path(file, f"-{'add' if wanted[attribute] else 'remove'}-{attribute}")
+            save(editor.edit(prepared, wanted, **settings), path, name)
+
+    for_each(files, work)
+
+
+def _changes(add: Sequence[str], remove: Sequence[str], all_edits: bool) -> dict[str, bool]:
     both = [name for name in dict.fromkeys(add) if name in remove]
     if both:
         raise ValueError(f"{', '.join(both)}: named with --add and with --remove. Use only one of them.")
     changes = dict.fromkeys(add, True) | dict.fromkeys(remove, False)
-    if not changes:
+    if all_edits and changes:
+        raise ValueError("--all-edits makes every edit: leave out --add and --remove.")
+    if not changes and not all_edits:
         raise ValueError("Nothing to do: name attributes with --add or --remove (stgan attributes PHOTO lists them).")
-    if out is None:
-        out = photo.parent / f"{photo.stem}-edited{photo.suffix if photo.suffix.lower() in FORMATS else '.png'}"
-    else:
-        _check_writable(out)
-    editor = _editor(model, yunet)
-    edited = editor.edit(photo, changes, intensity, face=face, aligned=aligned)
-    summary = " ".join([f"+{name}" for name in add] + [f"-{name}" for name in remove])
-    save_photo(edited, out, description=f"Edited with stgan: {summary}, intensity {intensity:g}")
-    print(out)
+    return changes
+
+
+def _corrections(source: Sequence[str]) -> dict[str, bool]:
+    """What ``--source NAME=0`` says."""
+    words = {"1": True, "true": True, "yes": True, "0": False, "-1": False, "false": False, "no": False}
+    corrections = {}
+    for text in source:
+        name, equals, value = text.partition("=")
+        if not equals or value.lower() not in words:
+            raise ValueError(f"--source {text}: write NAME=1 for what the face has, and NAME=0 for what it lacks.")
+        corrections[name] = words[value.lower()]
+    return corrections
+
+
+def _check_request(editor: Any, changes: dict, corrections: dict, intensity: float) -> None:
+    """Mistakes in an edit show before the first photo is opened."""
+    import torch
+
+    from stgan.attributes import as_labels, edited_labels
+    from stgan.edits import read_intensities
+
+    as_labels(corrections, editor.names)
+    edited_labels(torch.zeros(len(editor.names)), changes, editor.names)
+    read_intensities(intensity, editor.names)
 
 
 def attributes(
@@ -96,18 +174,23 @@ def sheet(
     from PIL import Image
 
     from stgan.attributes import caption
+    from stgan.batch import Results, check_writable, tell
     from stgan.evaluation.figures import contact_sheet
     from stgan.photo.files import save_photo
 
     if columns < 1 or side < SMALLEST_SIDE:
         raise ValueError(f"A sheet needs --columns 1 or more and --side {SMALLEST_SIDE} or more.")
-    _check_writable(out)
+    check_writable(out)
+    Results([photo], out)  # refuses the photo itself
     editor = _editor(model, yunet)
     prepared = editor.prepare(photo, face=face, aligned=aligned).close_up(side)
     edits = editor.single_edits(prepared)
     pictures = [Image.fromarray(prepared.photo.rgb), *editor.edit_each(prepared, list(edits.values()), intensity)]
     captions = ["Photo", *(caption(name, edit[name]) for name, edit in edits.items())]
+    replaced = out.exists()
     save_photo(contact_sheet(pictures, captions, columns, side), out)
+    if replaced:
+        tell(f"{out} was replaced.")
     print(out)
 
 
@@ -166,16 +249,6 @@ def _editor(model: str | None, yunet: Path | None):
     return FaceEditor.from_pretrained(default_model(model), detector=FaceDetector(yunet) if yunet else None)
 
 
-def _check_writable(out: Path) -> None:
-    """Raise a ValueError, before the work, unless a photo can be written to this file."""
-    from stgan.photo.files import FORMATS
-
-    if out.suffix.lower() not in FORMATS:
-        raise ValueError(f"--out {out} ends in none of {', '.join(FORMATS)}: use one of these, such as .png.")
-    if not out.parent.is_dir():
-        raise ValueError(f"There is no folder {out.parent} for --out {out}: create it, or choose another.")
-
-
 COMMANDS = (edit, attributes, sheet, export)
 COMMANDS_WITH_MODULES = (train, evaluate, bundle, publish)  # their options are defined in modules that import torch
 
@@ -183,6 +256,7 @@ COMMANDS_WITH_MODULES = (train, evaluate, bundle, publish)  # their options are 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. A mistake ends with one sentence that says what to do, not with a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    warnings.showwarning = partial(_show_warning, warnings.showwarning)
     try:
         for command in COMMANDS_WITH_MODULES:
             if arguments[:1] == [command.__name__]:
@@ -198,6 +272,13 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"stgan: {error.name} is not installed: pip install -e '.[train]'")
     except (ValueError, OSError) as error:  # the package's own errors are ValueErrors
         sys.exit(f"stgan: {error}")
+
+
+def _show_warning(usual: Any, message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+    if category.__module__.startswith("stgan."):
+        print(f"stgan: {message}", file=sys.stderr)
+    else:
+        usual(message, category, *place, **options)
 
 
 if __name__ == "__main__":

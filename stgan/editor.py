@@ -8,22 +8,29 @@
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from stgan.attributes import HAIR_COLOUR, edited_labels, facts_of, index_of
-from stgan.devices import CHANNELS_LAST, chosen_device
-from stgan.frame import normalise
+from stgan.attributes import as_labels, index_of
+from stgan.devices import CHANNELS_LAST, autocast, chosen_device, chosen_precision, survive_forks
+from stgan.edits import (
+    FaceChoice,
+    Intensity,
+    Labels,
+    face_outcome,
+    read_edits,
+    read_face_number,
+    read_intensities,
+    source_and_target,
+)  # fmt: skip
 from stgan.models import (
-    PARSER_CLASSES,
     AttributeClassifier,
-    Edit,
     FaceAligner,
     FaceParser,
     Generator,
@@ -33,29 +40,24 @@ from stgan.models import (
     load_companion,
     load_generator,
 )  # fmt: skip
-from stgan.models.parsed import FaceParts, decode_faces
-from stgan.models.regions import parsed_regions
-from stgan.photo.align import Alignment, align_face, align_whole, looks_aligned
-from stgan.photo.crop import crop_face, own_pixels
+from stgan.models.covering import covered_shares
+from stgan.outcome import FaceOutcome, Outcome, earlier_claims
+from stgan.painter import FacePainter
+from stgan.photo.align import align_face, align_whole
+from stgan.photo.crop import crop_face
 from stgan.photo.detect import Detector, FaceDetector, yunet_path
-from stgan.photo.face import Face, check_editable, choose_face
-from stgan.photo.files import Photo, open_photo
-from stgan.photo.hair import recolour_hair
+from stgan.photo.face import Face, FaceError, check_editable, choose_face
+from stgan.photo.files import OUTCOME, Photo, PhotoSource, open_photo
 from stgan.photo.light import Light
-from stgan.photo.matte import WIDE, Silhouette, window
-from stgan.photo.paste import paste_edit
-from stgan.photo.refine import located_faces, refined_faces
+from stgan.photo.people import are_same, in_crop, kept_to_own, merged
+from stgan.photo.refine import faces_any_way_up, is_aligned_crop, refined_faces
 from stgan.prepared import PreparedFace
 
-MAX_INTENSITY = 2.0
 BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # only in a checkout and in a Space
 DEFAULT_MODEL_ID = ""  # Hub id of the model for an installed package without a checkout; empty until it is published
 
-PhotoSource = str | os.PathLike | Image.Image | np.ndarray | Photo
-Intensity = float | Mapping[str, float]
 
-
-class FaceEditor:
+class FaceEditor(FacePainter):
     """Edits facial attributes in photographs; no labels and no aligned crops needed.
 
     Args:
@@ -63,10 +65,13 @@ class FaceEditor:
         classifier: knows at least the generator's attributes; tells which of them a face already has.
         detector: finds faces, see :class:`stgan.photo.detect.Detector`. By default YuNet if its file is available, else
             OpenCV's Haar cascades.
-        device: by default the GPU if there is one.
+        device: by default the GPU if there is one (CUDA, XPU or MPS).
         aligner: refines where a face is and confirms that it is one. Without it the detector alone decides.
         parser: sees what pixels show, so that edits change the face's own hair or skin and nothing beside it. Without
             it edits keep to where the mean face has them.
+        dtype: precision of the generator: float32, or bfloat16 or float16 for speed on a GPU.
+
+    An editor can be pickled and copied. Forked processes may use it on one CPU core; on a GPU, ``spawn`` them.
     """
 
     def __init__(
@@ -77,9 +82,11 @@ class FaceEditor:
         device: str | torch.device | None = None,
         aligner: FaceAligner | None = None,
         parser: FaceParser | None = None,
+        dtype: str | torch.dtype | None = None,
     ):
         check_judge(generator, classifier)
-        self.device = chosen_device(device)
+        survive_forks()
+        self.device, self.dtype = chosen_device(device), chosen_precision(dtype)
         self.generator = generator.eval().to(self.device, **CHANNELS_LAST)
         self.classifier = classifier.eval().to(self.device, **CHANNELS_LAST)
         self.aligner = aligner and aligner.eval().to(self.device, **CHANNELS_LAST)
@@ -98,21 +105,21 @@ class FaceEditor:
         cache_dir: str | os.PathLike | None = None,
         detector: Detector | None = None,
         device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
     ) -> "FaceEditor":
-        """Load a model folder or Hub repository: a generator, its ``classifier/`` and, if present, ``aligner/`` and
-        ``parser/``.
+        """Load a model folder or Hub repository: a generator, its ``classifier/``, ``aligner/`` and ``parser/``.
 
         Args:
             folder_or_hub_id: local folder or ``owner/name``. Only the files needed are downloaded.
             revision, token, cache_dir: of the Hub download.
-            detector, device: see the class.
+            detector, device, dtype: see the class.
 
         Raises:
             ModelFolderError: a part is missing, damaged or does not fit; the message names it.
         """
         folder = fetch_model_folder(folder_or_hub_id, revision=revision, token=token, cache_dir=cache_dir)
         classifier, aligner, parser = (load_companion(folder, kind) for kind in ("classifier", "aligner", "parser"))
-        return cls(load_generator(folder), classifier, detector, device, aligner, parser)
+        return cls(load_generator(folder), classifier, detector, device, aligner, parser, dtype)
 
     @property
     def detector(self) -> Detector:
@@ -122,8 +129,12 @@ class FaceEditor:
         return self._detector
 
     def find_faces(self, photo: PhotoSource) -> list[Face]:
-        """All faces of a photo, from left to right."""
-        return [face for face, _ in located_faces(self.detector, self.aligner, as_photo(photo).rgb)]
+        """All faces of a photo, from left to right. Those on their side count where none is upright."""
+        return faces_any_way_up(self.detector, self.aligner, as_photo(photo).rgb)
+
+    def is_aligned(self, photo: PhotoSource) -> bool:
+        """Whether a photo is a face crop like CelebA's: 178x218 pixels with the face where CelebA has it."""
+        return is_aligned_crop(self.detector, self.aligner, as_photo(photo).rgb)
 
     @torch.inference_mode()
     def prepare(
@@ -137,10 +148,10 @@ class FaceEditor:
         """Find, align, label, parse and encode one face, once for all its edits.
 
         Args:
-            photo: path, PIL image, uint8 array (H, W, 3) or Photo.
+            photo: path, bytes, open file, PIL image, array or tensor (H, W, 3), or Photo.
             face: which one, counted from the left, or one that :meth:`find_faces` returned. By default the largest that
                 is editable.
-            aligned: take the whole photo as a crop like CelebA's. By default only a photo of 178x218 pixels.
+            aligned: take the whole photo as a crop like CelebA's. By default only a photo that :meth:`is_aligned`.
             others: the photo's faces if ``face`` is one of them, so that their pixels stay as they are.
 
         Raises:
@@ -148,8 +159,10 @@ class FaceEditor:
         """
         photo = as_photo(photo)
         size = self.generator.image_size
+        if aligned and face is not None:
+            raise ValueError("An aligned photo is one face: leave out face, or leave out aligned.")
         if aligned is None:
-            aligned = looks_aligned(photo.rgb.shape)
+            aligned = face is None and self.is_aligned(photo)
         found, others = (None, ()) if aligned else self._choose_face(photo, face, others)
         alignment = align_whole(photo.rgb.shape, size) if found is None else align_face(found, size)
         crop = crop_face(photo.rgb, alignment, size)
@@ -158,17 +171,31 @@ class FaceEditor:
         image = self._image(crop)
         probabilities = torch.sigmoid(self.classifier(image))[0, self._columns]
         labels = (probabilities > self.classifier.thresholds[self._columns]).float()
-        features = self.generator.encode(image)
-        reconstruction = self.generator.decode(features, self.generator.condition(labels[None], labels[None]))[0]
+        with autocast(self.device, self.dtype):
+            features = self.generator.encode(image)
+            reconstruction = self.generator.decode(features, self.generator.condition(labels[None], labels[None]))[0]
         named = dict(zip(self.names, probabilities.tolist(), strict=True))
         parts, silhouette = self._parse(photo, found, alignment, light, others)
         return PreparedFace(
-            photo, found, alignment, crop, named, labels, features, reconstruction, parts, silhouette, light
-        )
+            photo, found, alignment, crop, named, labels, features, reconstruction.float(), parts, silhouette, light,
+            people=() if found is None else in_crop(found, others, alignment),
+            covered={} if parts is None else covered_shares(parts.classes, self.names),
+        )  # fmt: skip
 
-    def _image(self, crop: np.ndarray) -> Tensor:
-        """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""
-        return normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
+    def _prepare_all(self, photo: Photo) -> tuple[list[PreparedFace], dict[int, str]]:
+        """All editable faces, prepared, and by number why the others are left as they are."""
+        faces = self.find_faces(photo)
+        choose_face(faces)  # refuses photos without an editable face
+        prepared, skipped = [], {}
+        for number, face in enumerate(faces):
+            if any(are_same(face, other) for other in faces[:number]):
+                skipped[number] = ""  # found twice
+                continue
+            try:
+                prepared.append(self.prepare(photo, face=face, others=faces))
+            except FaceError as error:
+                skipped[number] = str(error)
+        return prepared, skipped
 
     def _choose_face(
         self, photo: Photo, face: int | Face | None, others: Sequence[Face]
@@ -177,260 +204,148 @@ class FaceEditor:
         if isinstance(face, Face):
             check_editable(face)
         else:
+            read_face_number(face)
             others = self.find_faces(photo)
             face = others[choose_face(others, face)]
         if self.aligner is None:
             return self.detector.refine(photo.rgb, face), others
         return refined_faces(self.aligner, photo.rgb, [face])[0], others
 
-    def _parse(
-        self, photo: Photo, face: Face | None, alignment: Alignment, light: Light, others: Sequence[Face]
-    ) -> tuple[FaceParts | None, Silhouette | None]:
-        """What the crop and its surroundings show, and where edits may change the crop. None without a parser, or where
-        edits have no regions."""
-        if self.parser is None or self.generator.regions is None:
-            return None, None
-        size = self.generator.image_size
-        close = self._view(photo.rgb, alignment, light)
-        classes = F.interpolate(close, size=(size, size), mode="bilinear", antialias=True)
-        regions = parsed_regions(classes, self.names)
-        silhouette = Silhouette.of(
-            close[0].cpu().numpy(), self._view(photo.rgb, alignment, light, WIDE)[0].cpu().numpy()
-        )
-        if face is not None:
-            regions = regions * torch.from_numpy(own_pixels(alignment, face, others, size)).to(regions)
-            pixels = len(silhouette.hair)
-            silhouette = silhouette.within(own_pixels(window(alignment, size, WIDE, pixels), face, others, pixels))
-        return FaceParts(classes, regions), silhouette
-
-    @torch.inference_mode()
-    def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
-        """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
-        size = self.generator.image_size
-        pixels = reach * max(size, self.parser.image_size)
-        crop = crop_face(rgb, window(alignment, size, reach, pixels), pixels)
-        return self.parser.parse(self._image(light.crop(crop)), reach)
-
     @torch.inference_mode()
     def edit_crops(
         self,
         prepared: PreparedFace,
-        edits: Sequence[Mapping[str, bool]],
+        edits: Sequence[Labels],
         intensity: Intensity = 1.0,
-        source: Mapping[str, bool] | None = None,
+        source: Labels | None = None,
+        *,
+        force: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """Several edits of one face in one pass, as aligned crops. Arguments as in :meth:`edit_each`.
 
         Returns:
             Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None if the model has none.
         """
-        prepared = prepared.to(self.device)
-        edited = self._decode(prepared, self._condition(prepared, edits, intensity, source))
+        condition = self._condition(prepared, read_edits(edits, self.names), intensity, source, force)
+        edited = self._decode(prepared.to(self.device), condition)
         return edited.image, None if edited.mask is None else edited.mask[:, 0]
 
-    @torch.inference_mode()
-    def _decode(self, prepared: PreparedFace, condition: Tensor) -> Edit:
-        return decode_faces(self.generator, prepared.features, condition, prepared.parts, prepared.reconstruction[None])
-
     def _condition(
-        self,
-        prepared: PreparedFace,
-        edits: Sequence[Mapping[str, bool]],
-        intensity: Intensity,
-        source: Mapping[str, bool] | None,
+        self, prepared: PreparedFace, edits: Sequence[dict[str, bool]], intensity: Intensity, *corrections: Any
     ) -> Tensor:
         """The generator's input for K edits, (K, A)."""
-        labels = self._source_labels(prepared, source).to(self.device)
-        targets = torch.stack([edited_labels(labels, edit, self.names) for edit in edits])
-        return self.generator.condition(labels.expand_as(targets), targets, self._intensities(intensity))
-
-    def _source_labels(self, prepared: PreparedFace, source: Mapping[str, bool] | None) -> Tensor:
-        labels = prepared.labels.clone()
-        for name, value in (source or {}).items():
-            labels[index_of(name, self.names)] = float(value)
-        return labels
-
-    def _intensities(self, intensity: Intensity) -> Tensor:
-        by_name = intensity if isinstance(intensity, Mapping) else dict.fromkeys(self.names, intensity)
-        for name in by_name:
-            index_of(name, self.names)
-        values = [float(by_name.get(name, 1.0)) for name in self.names]
-        for value in values:
-            if not 0 <= value <= MAX_INTENSITY:  # as nothing compares with NaN, NaN is refused too
-                raise ValueError(f"Intensity {value:g} is out of range: use values between 0 and {MAX_INTENSITY:g}.")
-        return torch.tensor(values, device=self.device)
+        labels, targets = source_and_target(prepared, edits, *corrections)
+        return self.generator.condition(labels, targets, read_intensities(intensity, self.names)).to(self.device)
 
     def attributes(
         self, photo: PhotoSource | PreparedFace, *, face: int | None = None, aligned: bool | None = None
     ) -> dict[str, float]:
         """Probability of each attribute in the photo's face. Arguments as in :meth:`prepare`."""
-        return dict(self._prepared(photo, face, aligned).probabilities)
+        (prepared,), _ = self._people(photo, read_face_number(face), aligned)
+        return dict(prepared.probabilities)
 
     def edit(
         self,
-        photo: PhotoSource | PreparedFace,
-        edit: Mapping[str, bool],
+        photo: PhotoSource | PreparedFace | Sequence[PreparedFace],
+        edit: Labels,
         intensity: Intensity = 1.0,
         *,
-        face: int | None = None,
+        face: FaceChoice = None,
         aligned: bool | None = None,
-        source: Mapping[str, bool] | None = None,
+        source: Labels | None = None,
+        force: bool = False,
     ) -> Image.Image:
         """The photo with its face edited, at its own size; everything else stays as it was.
 
         Args:
-            photo: path, PIL image, uint8 array (H, W, 3), Photo, or a prepared face.
-            edit: attribute name to wanted value, such as ``{"Eyeglasses": True, "Blond_Hair": True}``. What these
-                exclude (another hair colour) is removed. What the face already has changes nothing.
+            photo: see :meth:`prepare`; or a prepared face, or several of one photo.
+            edit: attribute name to wanted value, such as ``{"Eyeglasses": True, "Blond_Hair": True}``, or names to add.
+                What these exclude (another hair colour) is removed. What the face already has changes nothing.
             intensity: 1 is a plain edit; more is stronger, up to 2. Or a mapping by attribute name.
-            face: which face, counted from the left. By default the largest that is editable.
+            face: which face, counted from the left, or ``"all"``. By default the largest that is editable.
             aligned: see :meth:`prepare`.
             source: corrections to the attributes that the classifier sees in the photo.
+            force: edit as if the classifier saw the opposite of what is asked for.
+
+        Returns:
+            The image. Its ``info["stgan"]`` is an :class:`stgan.outcome.Outcome`: what was really changed, which
+            :func:`stgan.save_photo` writes into the file's metadata.
 
         Raises:
-            ValueError: an attribute is unknown, two exclude each other, or the intensity is out of range.
+            ValueError: an attribute is unknown, a value is not true or false, two attributes exclude each other, or
+                the intensity is out of range.
             FaceError: no such face, or it is not editable.
             stgan.photo.files.PhotoError: the file is no image that can be read.
         """
-        return self.edit_each(self._prepared(photo, face, aligned), [edit], intensity, source=source)[0]
+        edits = [as_labels(edit, self.names)]
+        return self.edit_each(photo, edits, intensity, face=face, aligned=aligned, source=source, force=force)[0]
 
     def edit_each(
         self,
-        photo: PhotoSource | PreparedFace,
-        edits: Sequence[Mapping[str, bool]],
+        photo: PhotoSource | PreparedFace | Sequence[PreparedFace],
+        edits: Sequence[Labels],
         intensity: Intensity = 1.0,
         *,
-        face: int | None = None,
+        face: FaceChoice = None,
         aligned: bool | None = None,
-        source: Mapping[str, bool] | None = None,
+        source: Labels | None = None,
+        force: bool = False,
     ) -> list[Image.Image]:
         """Several edits of one face, from one encoding and one pass of the decoder: one photo for each.
 
         Arguments and errors as for :meth:`edit`.
         """
-        prepared = self._prepared(photo, face, aligned).to(self.device)
-        condition = self._condition(prepared, edits, intensity, source)
-        # Hair takes its new colour last, so that new hair takes it too.
-        colours = torch.zeros_like(condition)
-        if prepared.silhouette is not None:
-            colours[:, [facts_of(name).group == HAIR_COLOUR for name in self.names]] = 1
-        photos, fringes = [prepared.photo.rgb] * len(edits), [None] * len(edits)
-        for change, paste in ((condition * (1 - colours), self.paste), (condition * colours, self.recolour)):
-            rows = [row for row, changes in enumerate((change != 0).any(dim=1).tolist()) if changes]
-            if not rows:
-                continue
-            decoded, region = self._decode(prepared, change[rows]), None
-            if decoded.mask is None and self.generator.regions is not None:
-                region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
-            for index, row in enumerate(rows):
-                mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                strands = self._strands(prepared, change[row]) if paste == self.paste else fringes[row]
-                fringes[row] = self._fringe(prepared, change[row], decoded.image[index])
-                photos[row] = paste(
-                    prepared, decoded.image[index], mask, region=kept_to, strands=strands, rgb=photos[row]
-                )
-        return [prepared.photo.with_rgb(rgb) for rgb in photos]
+        edits, _ = read_edits(edits, self.names), read_intensities(intensity, self.names)  # before the work
+        people, skipped = self._people(photo, face, aligned)
+        if not edits:
+            return []
+        original = people[0].photo
+        batches = [self._edited_face(prepared, edits, intensity, source, force) for prepared in people]
+        images = []
+        for edited in zip(*batches, strict=True):  # of one edit, each face
+            rgb = original.rgb
+            for pixels, _ in edited:
+                rgb = pixels if rgb is original.rgb else merged(original.rgb, rgb, pixels)
+            before, turn = earlier_claims(original.original.info), people[0].turn
+            images.append(original.with_rgb(rgb))
+            images[-1].info[OUTCOME] = Outcome([outcome for _, outcome in edited], skipped, before, turn)
+        return images
 
-    def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
-        """Where an edit (A,) draws hair, (S, S); None where it draws none, or without regions."""
-        if self.generator.regions is None:
-            return None
-        hairy = torch.tensor([facts_of(name).is_hair for name in self.names], device=change.device)
-        regions = self.generator.regions if prepared.parts is None else prepared.parts.regions[0]
-        drawn = change != 0
-        if not (drawn & hairy).any():
-            return None
-        where = regions[drawn & hairy].amax(dim=0)
-        others = regions[drawn & ~hairy]
-        return where * (1 - others.amax(dim=0)) if len(others) else where
-
-    def _fringe(self, prepared: PreparedFace, change: Tensor, edited: Tensor) -> Tensor | None:
-        """Where an edit (A,) drew a fringe (S, S): a parser does not always take it for hair."""
-        parts = prepared.parts
-        if parts is None or "Bangs" not in self.names or change[self.names.index("Bangs")] <= 0:
-            return None
-        hair, skin = (prepared.crop_colour(name) for name in ("hair", "skin"))
-        # 0 for the colour of the skin, 1 for that of the hair.
-        likeness = torch.einsum("chw,c->hw", edited - skin[:, None, None], hair - skin) / (hair - skin).square().sum()
-        shown = [PARSER_CLASSES.index(name) for name in ("eyes", "brows", "eyeglasses")]
-        free = (1 - 2 * parts.classes[0, shown].sum(dim=0)).clamp(min=0)
-        return parts.regions[0, self.names.index("Bangs")] * free * ((likeness - 0.3) / 0.3).clamp(0, 1)
+    def _edited_face(
+        self, prepared: PreparedFace, edits: Sequence[dict[str, bool]], intensity: Intensity, *corrections: Any
+    ) -> Iterator[tuple[np.ndarray, FaceOutcome]]:
+        """For each edit the photo's pixels with this face edited, and what was changed."""
+        condition = self._condition(prepared, edits, intensity, *corrections)
+        labels = source_and_target(prepared, edits, *corrections)
+        pixels = self._pixels(prepared.to(self.device), condition, (labels[0] != labels[1]).tolist())
+        for rgb, edit, source, target in zip(pixels, edits, *labels, strict=True):
+            rgb = kept_to_own(prepared.photo.rgb, rgb, prepared.alignment, prepared.people)
+            outcome = face_outcome(prepared, edit, source, target, intensity)
+            yield rgb, outcome if (rgb != prepared.photo.rgb).any() else outcome.without_effect()
 
     def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:
         """For each attribute the edit that flips it alone: added where the face lacks it, else taken away."""
         return {name: {name: not present} for name, present in prepared.label_dict().items()}
 
-    def paste(
-        self,
-        prepared: PreparedFace,
-        edited: Tensor,
-        mask: Tensor | None = None,
-        *,
-        region: Tensor | None = None,
-        strands: Tensor | None = None,
-        rgb: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3).
-
-        Args:
-            mask: soft mask (S, S) of the edit, if the model has one.
-            region: (S, S) in [0, 1], what the edit of a model without a soft mask was kept to.
-            strands: (S, S) in [0, 1], where new dark structure is hair, such as a beard or a fringe.
-            rgb: the photo with other edits, uint8 (H, W, 3); by default without any.
-        """
-        reconstruction, edited, mask = _levels(prepared, edited, mask, region)
-        rgb = prepared.photo.rgb if rgb is None else rgb
-        return paste_edit(
-            rgb, prepared.alignment, reconstruction, edited, mask,
-            silhouette=prepared.silhouette, strands=None if strands is None else strands.float().cpu().numpy(),
-            light=prepared.light,
-        )  # fmt: skip
-
-    def recolour(
-        self,
-        prepared: PreparedFace,
-        edited: Tensor,
-        mask: Tensor | None = None,
-        *,
-        region: Tensor | None = None,
-        strands: Tensor | None = None,
-        rgb: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """The photo with its hair in the colour of an edited crop. Arguments as for :meth:`paste`.
-
-        The face must be prepared with a parser. ``strands``: where other edits drew hair that takes the colour too.
-        """
-        reconstruction, edited, mask = _levels(prepared, edited, mask, region)
-        silhouette, alignment, light = prepared.silhouette, prepared.alignment, prepared.light
-        if rgb is None or rgb is prepared.photo.rgb:
-            rgb, now = prepared.photo.rgb, silhouette
-        else:  # the other edits may have added hair, or removed it
-            drawn = None if strands is None else strands.float().cpu().numpy()
-            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy(), drawn)
-        return recolour_hair(rgb, alignment, reconstruction, edited, mask, silhouette, now, light=light)
-
-    def _prepared(self, photo: PhotoSource | PreparedFace, face: int | None, aligned: bool | None) -> PreparedFace:
-        return photo if isinstance(photo, PreparedFace) else self.prepare(photo, face=face, aligned=aligned)
+    def _people(self, photo: Any, face: FaceChoice, aligned: bool | None) -> tuple[list[PreparedFace], dict[int, str]]:
+        """The faces to edit, prepared, and by number why others are left as they are."""
+        prepared = photo if isinstance(photo, list | tuple) else [photo]
+        if prepared and all(isinstance(each, PreparedFace) for each in prepared):
+            if face is not None or aligned is not None:
+                raise ValueError("A prepared face is chosen already: give face and aligned to prepare.")
+            if any(each.photo is not prepared[0].photo for each in prepared):
+                raise ValueError("These faces are of different photos: edit one photo at a time.")
+            return list(prepared), {}
+        if not (isinstance(face, str) and face == "all"):
+            return [self.prepare(photo, face=face, aligned=aligned)], {}
+        if aligned:
+            raise ValueError("An aligned photo is one face: leave out face='all', or leave out aligned.")
+        return self._prepare_all(as_photo(photo))
 
 
 def as_photo(photo: PhotoSource) -> Photo:
+    """The photo opened, if it is not yet; a PhotoError says why it cannot be."""
     return photo if isinstance(photo, Photo) else open_photo(photo)
-
-
-def _levels(
-    prepared: PreparedFace, edited: Tensor, mask: Tensor | None, region: Tensor | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Reconstruction and edit, float32 (S, S, 3) in [0, 255], and mask (S, S), as the paste takes them."""
-    reconstruction, edited = (
-        ((image.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
-        for image in (prepared.reconstruction, edited)
-    )
-    if region is not None:
-        # Outside the region the edit is the crop itself. Compared with the reconstruction, what the model cannot
-        # draw would count as a change there.
-        share = region.float().cpu().numpy()[..., None]
-        reconstruction = prepared.crop + share * (reconstruction - prepared.crop)
-    return reconstruction, edited, None if mask is None else mask.float().cpu().numpy()
 
 
 def default_model(chosen: str | None = None) -> str:

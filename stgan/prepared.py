@@ -1,6 +1,8 @@
 """A face of a photo, ready to be edited."""
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -16,6 +18,8 @@ from stgan.photo.face import Face
 from stgan.photo.files import Photo, open_photo
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Silhouette
+
+LYING = 60  # degrees of tilt above which a face counts as lying on its side
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,14 @@ class PreparedFace:
     parts: FaceParts | None = None  # None without a parser, or where the generator's edits have no regions
     silhouette: Silhouette | None = None  # likewise
     light: Light = USUAL_LIGHT  # of the photo
+    people: tuple[Face, ...] = ()  # this face and the photo's others, in the crop's pixels; none where it is aligned
+    covered: Mapping[str, float] = field(default_factory=dict)  # share of each attribute's place, by the parser
+
+    @property
+    def turn(self) -> int:
+        """Degrees clockwise, 0, 90, 180 or 270, by which the photo would be turned to set the face upright."""
+        angle = math.degrees(math.atan2(self.alignment.matrix[1, 0], self.alignment.matrix[0, 0]))
+        return round(angle / 90) * 90 % 360 if abs(angle) > LYING else 0
 
     def label_dict(self) -> dict[str, bool]:
         """The source attributes as ticks."""

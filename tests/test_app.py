@@ -7,6 +7,7 @@ import json
 import os
 import runpy
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,10 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
-from scripts import ROOT
+from scripts import ROOT, load_script
 
 from stgan import FaceEditor
+from stgan.demo.model import short_name_of
 from stgan.demo.request import EditRequest
 
 gradio = pytest.importorskip("gradio")
@@ -123,7 +125,7 @@ def test_the_curl_commands_make_the_same_picture(demo_address, photo, editor):
         ("edit", ({"Young": True}, 9.0), "out of range"),
         ("edit", (["Eyeglasses"], 1.0), "changes must be an object of attribute name"),
         ("edit", ({"Eyeglasses": "false"}, 1.0), 'Eyeglasses is "false": give true or false, without quotes'),
-        ("edit", ({"Young": True, "Male": 0}, 1.0), "Male is 0: give true or false"),
+        ("edit", ({"Young": True, "Male": 0.5}, 1.0), "Male is 0.5: give true or false"),
         ("edit", ({"Male": True}, 1.0, {"Young": "true"}), 'source must be an object .* Young is "true"'),
         ("edit_all", (1.0, 7), "no face number 7"),
         ("attributes", ("1",), 'face must be a whole number, .* not "1"'),
@@ -219,6 +221,61 @@ def test_only_the_documented_endpoints_are_public_and_they_say_what_they_take(cl
     for endpoint in endpoints.values():
         assert endpoint["description"]
         assert all(parameter["type"] for parameter in endpoint["parameters"])
+
+
+def test_labels_may_be_numbers_and_an_edit_that_changes_nothing_claims_nothing(client, photo, editor):
+    present = editor.prepare(photo).label_dict()
+    path = request(client, photo, {"Young": int(not present["Young"]), "Male": present["Male"]}, 1.0, api_name="/edit")
+    assert_same_picture(path, editor.edit(photo, {"Young": not present["Young"]}))
+    described = Image.open(path).text["Description"]
+    assert "Young" in described
+    assert "Male" not in described
+    path = request(client, photo, {"Young": -1 + 2 * present["Young"]}, 1.0, api_name="/edit")
+    assert_same_picture(path, Image.open(photo))
+    assert "Young" not in Image.open(path).text["Description"]
+
+
+def test_a_photo_of_celebas_size_is_searched_for_its_face(client, astronaut, editor, tmp_path):
+    Image.fromarray(astronaut[:436, 40:396]).resize((178, 218)).save(tmp_path / "small.png")
+    answer = request(client, tmp_path / "small.png", api_name="/attributes")
+    assert answer == pytest.approx(editor.attributes(tmp_path / "small.png"), abs=1e-4)
+    assert answer != pytest.approx(editor.attributes(tmp_path / "small.png", aligned=True), abs=1e-4)
+
+
+@pytest.fixture
+def app(monkeypatch):
+    for name in ("STGAN_PORT", "GRADIO_SERVER_PORT", "GRADIO_SERVER_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    app = load_script("app.py")
+    monkeypatch.setattr(app, "_limit_memory", lambda: None)
+    monkeypatch.setattr(app, "open_editor", lambda: pytest.fail("a model was loaded"))
+    return app
+
+
+def test_a_port_in_use_is_a_sentence_and_zero_takes_the_next_free_one(app, monkeypatch):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        used = other.getsockname()[1]
+        monkeypatch.setenv("STGAN_PORT", str(used))
+        with pytest.raises(SystemExit, match=f"^app.py: Port {used} is in use.*STGAN_PORT=0 for the next free one"):
+            app.main()
+        monkeypatch.setattr(app, "FIRST_PORT", used)
+        monkeypatch.setenv("STGAN_PORT", "0")
+        assert used < app.chosen_port() < used + 200
+    for wrong in ("http", "-1", "70000"):
+        monkeypatch.setenv("STGAN_PORT", wrong)
+        with pytest.raises(SystemExit, match=f"STGAN_PORT is '{wrong}': give a number"):
+            app.main()
+
+
+def test_a_model_on_another_drive_keeps_its_full_path(tmp_path, monkeypatch):
+    def relpath(path, start=None):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", relpath)
+    assert short_name_of(str(tmp_path)) == str(tmp_path)
+    assert short_name_of("owner/name") == "owner/name"
 
 
 def test_importing_the_app_loads_no_model(monkeypatch):

@@ -15,6 +15,7 @@ from stgan.attributes import (
     DEFAULT_ATTRIBUTES,
     HAIR_COLOUR,
     Attribute,
+    as_labels,
     caption,
     contradicted_by,
     edited_labels,
@@ -27,6 +28,7 @@ from stgan.attributes import (
     replacement_matrix,
     resolve_ticks,
     short_name,
+    truth_of,
 )
 from stgan.demo.session import grouped
 from stgan.models import load_generator
@@ -216,3 +218,16 @@ def test_a_row_gives_an_attribute_its_place_exclusions_and_captions(monkeypatch)
     assert [name for name, value in after.items() if value] == ["Bald", "Red_Hair"]
     assert resolve_ticks(["Red_Hair", "Male"], ["Red_Hair", "Male", "Black_Hair"]) == ["Male", "Black_Hair"]
     assert any({"Black_Hair", "Red_Hair"} <= set(group) for group in grouped(names).values())
+
+
+def test_labels_are_read_as_data_and_edits_write_them():
+    names = ("Young", "Male")
+    assert as_labels({"Young": -1, "Male": 1}, names) == {"Young": False, "Male": True}
+    assert as_labels("Male", names) == as_labels(["Male"], names) == {"Male": True}
+    assert as_labels({}, names) == as_labels([], names) == {}
+    assert all(truth_of(value) is True for value in (True, 1, 1.0))
+    assert all(truth_of(value) is False for value in (False, 0, -1))
+    assert all(truth_of(value) is None for value in ("1", 2, None, [1]))
+    assert edited_labels(torch.zeros(2), {"Young": -1, "Male": 1}, names).tolist() == [0, 1]
+    with pytest.raises(ValueError, match="Male is 'yes': give True or False"):
+        edited_labels(torch.zeros(2), {"Male": "yes"}, names)

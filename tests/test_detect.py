@@ -1,8 +1,11 @@
 """Faces are found, chosen among several, and refused with advice where they cannot be edited."""
 
+import copy
 import io
+import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -15,7 +18,7 @@ from PIL import Image
 from stgan import FaceEditor
 from stgan.photo import detect
 from stgan.photo.align import align_face
-from stgan.photo.detect import Detector, FaceDetector, yunet_path
+from stgan.photo.detect import OVERLAP, TILE, Detector, FaceDetector, yunet_path
 from stgan.photo.face import Face, FaceError, check_editable, choose_face
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -247,3 +250,41 @@ def _celeba_with_landmarks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             if (name := Path(cell["path"]).stem) in landmarks.index:
                 image = Image.open(io.BytesIO(cell["bytes"])).convert("RGB")
                 yield landmarks.loc[name].to_numpy(float).reshape(5, 2), np.array(image)
+
+
+@both
+@pytest.mark.parametrize("shape", [(1200, 24_000), (9000, 700)], ids=["wide", "tall"])
+def test_a_face_that_vanishes_in_the_shrunk_photo_is_found_in_a_tile(shape, detector, astronaut):
+    portrait = cv2.resize(astronaut, None, fx=1.3, fy=1.3)  # with a face of about 120 pixels
+    left, top = 17_100 % (shape[1] - len(portrait)), 7_300 % (shape[0] - len(portrait))
+    wall = np.full((*shape, 3), 128, np.uint8)
+    wall[top : top + len(portrait), left : left + len(portrait)] = portrait
+    (face,) = detector.detect(wall)  # once, though tiles overlap
+    (alone,) = detector.detect(portrait)
+    assert np.abs(np.array(face.centre) - alone.centre - (left, top)).max() < 0.15 * alone.size
+
+
+@pytest.mark.parametrize("length", [1, TILE, TILE + 1, 9000, 24_000])
+def test_tiles_cover_a_photo_and_overlap(length):
+    starts = detect._starts(length)
+    assert starts[0] == 0
+    assert starts[-1] == max(0, length - TILE)
+    assert all(second - first <= TILE - OVERLAP for first, second in pairwise(starts))
+
+
+def test_stgan_yunet_names_the_detectors_file(monkeypatch, tmp_path, editor):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("STGAN_YUNET", "~/yunet.onnx")
+    assert yunet_path() == str(tmp_path / "yunet.onnx")
+    with pytest.raises(FaceError, match="no YuNet file at .*yunet.onnx. Correct --yunet or STGAN_YUNET"):
+        FaceEditor(editor.generator, editor.classifier).detector  # noqa: B018
+    if YUNET.is_file():
+        monkeypatch.setenv("STGAN_YUNET", str(YUNET))
+        assert FaceEditor(editor.generator, editor.classifier).detector.yunet == str(YUNET)
+
+
+@both
+def test_a_copied_detector_finds_the_same(detector, astronaut):
+    (face,) = detector.detect(astronaut)
+    for same in (pickle.loads(pickle.dumps(detector)), copy.deepcopy(detector)):
+        assert [found.box for found in same.detect(astronaut)] == [face.box]

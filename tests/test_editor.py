@@ -1,6 +1,11 @@
 """The editor: photo in, photo out."""
 
+import copy
 import json
+import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,11 +16,15 @@ from editors import Finds
 from PIL import Image
 
 import stgan.cli
-from stgan import FaceEditor
+from stgan import FaceEditor, save_photo
+from stgan.attributes import excluded_by
+from stgan.frame import CELEBA_SIZE
 from stgan.models import STGAN, ModelFolderError
 from stgan.models.regions import attribute_regions
+from stgan.photo.align import frame_similarity
 from stgan.photo.detect import FaceDetector
 from stgan.photo.face import Face, FaceError
+from stgan.photo.files import open_photo
 
 YUNET = Path(__file__).resolve().parents[2] / "shared" / "face_detection_yunet_2026may.onnx"
 
@@ -132,18 +141,159 @@ def test_the_editor_sees_what_the_classifier_says_of_its_crop(editor, prepared):
     torch.testing.assert_close(torch.tensor(list(prepared.probabilities.values())), probabilities, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("no", [False, 0, -1, np.bool_(False), np.int64(-1), 0.0, torch.tensor(-1)])
+@pytest.mark.parametrize("yes", [True, 1, np.True_, 1.0])
+def test_true_and_false_may_be_written_as_labels_are(yes, no, editor, prepared):
+    for value, plain in ((yes, True), (no, False)):
+        expected, _ = editor.edit_crops(prepared, [{"Eyeglasses": plain}], source={"Eyeglasses": not plain})
+        given, _ = editor.edit_crops(
+            prepared, [{"Eyeglasses": value}], source={"Eyeglasses": no if value is yes else yes}
+        )
+        assert torch.equal(given, expected)
+
+
+@pytest.mark.parametrize("value", [0.5, "no", "False", "true", None, 2, float("nan"), [True], np.array([1, 0])])
+def test_what_is_neither_true_nor_false_is_refused_by_name(value, editor, prepared):
+    for arguments, options in ((({"Eyeglasses": value},), {}), (({"Male": True},), {"source": {"Eyeglasses": value}})):
+        with pytest.raises(ValueError, match="Eyeglasses is .*: give True or False"):
+            editor.edit(prepared, *arguments, **options)
+
+
+def test_names_alone_are_added(editor, prepared):
+    expected = np.asarray(editor.edit(prepared, {"Eyeglasses": True, "Bangs": True}))
+    for names in (["Eyeglasses", "Bangs"], ("Eyeglasses", "Bangs"), {"Eyeglasses", "Bangs"}):
+        assert np.array_equal(np.asarray(editor.edit(prepared, names)), expected)
+    one = np.asarray(editor.edit(prepared, {"Bangs": True}))
+    assert np.array_equal(np.asarray(editor.edit(prepared, "Bangs")), one)
+    assert np.array_equal(np.asarray(editor.edit_each(prepared, ["Bangs", "Eyeglasses"])[0]), one)
+    assert editor.edit_each(prepared, []) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda editor, face: editor.edit(face, None), "An edit must be attribute names"),
+        (lambda editor, face: editor.edit(face, 3), "An edit must be attribute names"),
+        (lambda editor, face: editor.edit(face, ["Glasses"]), "Did you mean Eyeglasses"),
+        (lambda editor, face: editor.edit_each(face, {"Male": True}), "Several edits must be a list"),
+        (lambda editor, face: editor.edit_each(face, "Male"), "Several edits must be a list"),
+        (lambda editor, face: editor.edit(face, {"Male": True}, face=3), "A prepared face is chosen already"),
+        (lambda editor, face: editor.edit(face, {"Male": True}, aligned=True), "A prepared face is chosen already"),
+        (lambda editor, face: editor.attributes(face, face=0), "A prepared face is chosen already"),
+        (lambda editor, face: editor.edit(face.photo, {"Male": True}, face="1"), "face must be a whole number"),
+        (lambda editor, face: editor.edit(face.photo, {"Male": True}, face=1.5), "face must be a whole number"),
+        (lambda editor, face: editor.edit(face.photo, {"Male": True}, face=True), "face must be a whole number"),
+        (lambda editor, face: editor.attributes(face.photo, face="all"), "To edit everyone use face='all'"),
+        (lambda editor, face: editor.prepare(face.photo, face=0, aligned=True), "leave out face"),
+        (lambda editor, face: editor.edit(face.photo, {"Male": True}, face="all", aligned=True), "leave out face"),
+        (lambda editor, face: editor.edit([face.photo], {"Male": True}), "one photo at a time"),
+        (lambda editor, face: editor.edit([], {"Male": True}), "one photo at a time"),
+        (lambda editor, face: editor.edit(face, {"Male": True}, "1.2"), "Intensity must be a number"),
+        (lambda editor, face: editor.edit(face, {"Male": True}, {"Male": None}), "Intensity must be a number"),
+    ],
+)
+def test_other_arguments_are_refused_in_words(call, message, editor, prepared):
+    with pytest.raises(ValueError, match=message):
+        call(editor, prepared)
+
+
+def test_an_edit_says_what_it_really_changed(editor, prepared, tmp_path):
+    present = prepared.label_dict()
+    free = [name for name in editor.names if not excluded_by(name)]
+    has, lacks = (next(name for name in free if present[name] is value) for value in (True, False))
+    p = prepared.probabilities[has]
+    edited = editor.edit(prepared, {has: True, lacks: True}, 1.5)
+    assert edited.info["stgan"].changed == {lacks: True}
+    assert edited.info["stgan"].notes() == [f"{has}: already present (p = {p:.2f}), nothing changed"]
+    save_photo(edited, tmp_path / "edited.png")
+    assert Image.open(tmp_path / "edited.png").text["Description"] == f"Edited with stgan: +{lacks} 1.5"
+    same = editor.edit(prepared, {lacks: False})
+    absent = 1 - prepared.probabilities[lacks]
+    assert same.info["stgan"].notes() == [f"{lacks}: already absent (p = {absent:.2f}), nothing changed"]
+    assert same.info["stgan"].description is None
+    save_photo(same, tmp_path / "same.png")
+    assert "Description" not in Image.open(tmp_path / "same.png").text
+    twice = editor.edit(edited, {has: False}, face=0)
+    assert twice.info["stgan"].description.startswith(f"Edited with stgan: +{lacks} 1.5")
+    forced = editor.edit(prepared, {has: True}, force=True)
+    assert np.array_equal(np.asarray(forced), np.asarray(editor.edit(prepared, {has: True}, source={has: False})))
+    assert forced.info["stgan"].changed == {has: True}
+    faint = editor.edit(prepared, {lacks: True}, 0.0).info["stgan"]
+    assert (faint.changed, faint.description) == ({}, None)
+
+
+def test_an_editor_can_be_pickled_and_copied_after_use(editor, prepared, astronaut):
+    expected = np.asarray(editor.edit(astronaut, change(prepared)))
+    for same in (pickle.loads(pickle.dumps(editor)), copy.deepcopy(editor)):
+        assert np.array_equal(np.asarray(same.edit(astronaut, change(prepared))), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_forked_process_edits_as_its_parent(model_folder):
+    """In a process of its own, with the threads that would keep the child waiting."""
+    code = f"""
+import multiprocessing, numpy as np, torch
+from skimage import data
+from stgan import FaceEditor
+from stgan.photo.detect import FaceDetector
+torch.set_num_threads(2)
+editor = FaceEditor.from_pretrained({str(model_folder)!r}, detector=FaceDetector())
+edit = lambda: np.asarray(editor.edit(data.astronaut(), ["Bangs"], force=True)).astype(int)
+before, (end, other) = edit(), multiprocessing.Pipe()
+child = multiprocessing.get_context("fork").Process(target=lambda: other.send(edit()))
+child.start()
+print("close" if end.poll(60) and np.abs(end.recv() - before).max() <= 1 else "hangs")
+child.kill()
+"""
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert ran.stdout == "close\n", ran.stderr
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", torch.float16])
+def test_reduced_precision_edits_within_a_few_levels_of_full(dtype, bundled, astronaut):
+    reduced = FaceEditor(
+        bundled.generator, bundled.classifier, bundled.detector, "cpu", bundled.aligner, bundled.parser, dtype
+    )
+    face = bundled.prepare(astronaut)
+    one, other = (np.asarray(each.edit(astronaut, ["Eyeglasses"])).astype(int) for each in (bundled, reduced))
+    assert (one != astronaut).any()
+    assert np.abs(one - other).max() <= 4
+    assert reduced.attributes(astronaut) == bundled.attributes(astronaut)  # the classifier stays in float32
+    assert all(part.dtype == torch.float32 for part in reduced.edit_crops(face, ["Bangs"]))
+    with pytest.raises(ValueError, match="precision int8 is not known: use float32, bfloat16 or float16"):
+        FaceEditor(bundled.generator, bundled.classifier, dtype="int8")
+
+
 def test_an_intensity_per_attribute_equals_one_for_all(editor, prepared):
     for_all, _ = editor.edit_crops(prepared, [change(prepared)], 0.7)
     by_name, _ = editor.edit_crops(prepared, [change(prepared)], {"Eyeglasses": 0.7})
     assert torch.equal(for_all, by_name)
 
 
-def test_an_aligned_image_is_taken_as_it_is(editor):
-    aligned = Image.fromarray(np.random.default_rng(0).integers(0, 255, (218, 178, 3), dtype=np.uint8))
-    prepared = editor.prepare(aligned)
+def framed(rgb, detector):
+    """The face of a photo as CelebA has it, uint8 (218, 178, 3)."""
+    (face,) = detector.detect(rgb)
+    return cv2.warpAffine(rgb, frame_similarity(face), CELEBA_SIZE, borderMode=cv2.BORDER_REPLICATE)
+
+
+@pytest.mark.parametrize("judge", ["aligner", "detector"])
+def test_an_aligned_image_is_taken_as_it_is_and_any_other_photo_of_its_size_is_not(judge, editor, bundled, astronaut):
+    by = bundled if judge == "aligner" else editor
+    aligned, portrait = framed(astronaut, by.detector), cv2.resize(astronaut[:436, 40:396], CELEBA_SIZE)
+    assert by.is_aligned(aligned)
+    assert not by.is_aligned(portrait)
+    assert not by.is_aligned(np.full_like(aligned, 128))
+    assert not by.is_aligned(aligned[:-1])
+    prepared = by.prepare(aligned)
     assert prepared.face is None
-    crop = np.asarray(aligned.crop((3, 26, 173, 196)).resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
-    assert np.abs(prepared.crop.astype(int) - crop).max() <= 2
+    size = by.generator.image_size
+    crop = Image.fromarray(aligned).crop((3, 26, 173, 196)).resize((size, size), Image.Resampling.BICUBIC)
+    assert np.abs(prepared.crop.astype(int) - np.asarray(crop).astype(int)).max() <= 2
+    found = by.prepare(portrait)
+    eyes = found.face.landmarks[:2].mean(axis=0)
+    assert np.linalg.norm(eyes - np.array([225 - 40, 111]) / 2) < 6  # not where CelebA has them, (88, 111)
+    assert by.prepare(portrait, aligned=True).face is None
 
 
 @pytest.mark.parametrize("intensity", [float("nan"), 5.0, -0.5, {"Male": -9.0}, {"Male": float("nan")}])
@@ -160,19 +310,31 @@ TURNED = {  # what YuNet finds in the astronaut's portrait turned by so many deg
 }
 
 
-@pytest.mark.parametrize("detector", ["finds", "yunet", "cascades"])
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_a_photo_that_is_not_upright_is_refused_with_advice(degrees, detector, editor, bundled, astronaut):
-    if detector == "yunet" and not YUNET.is_file():
-        pytest.skip(f"needs {YUNET.name} in ../shared")
-    looks_for = {
-        "finds": lambda: Finds(TURNED[degrees]),
-        "yunet": lambda: FaceDetector(YUNET),
-        "cascades": FaceDetector,
-    }
-    confirming = FaceEditor(editor.generator, editor.classifier, looks_for[detector](), "cpu", bundled.aligner)
+def test_what_a_detector_finds_in_a_photo_that_is_not_upright_is_refused_with_advice(
+    degrees, editor, bundled, astronaut
+):
+    confirming = FaceEditor(editor.generator, editor.classifier, Finds(TURNED[degrees]), "cpu", bundled.aligner)
     with pytest.raises(FaceError, match="upright: turn it"):
         confirming.prepare(np.rot90(astronaut, degrees // 90))
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+@pytest.mark.parametrize("detector", ["yunet", "cascades"])
+def test_a_photo_that_lies_on_its_side_is_edited_as_it_lies(degrees, detector, editor, bundled, astronaut):
+    if detector == "yunet" and not YUNET.is_file():
+        pytest.skip(f"needs {YUNET.name} in ../shared")
+    finds = FaceDetector(YUNET if detector == "yunet" else None)
+    any_way_up = FaceEditor(editor.generator, editor.classifier, finds, "cpu", bundled.aligner)
+    upright, turned = (any_way_up.prepare(np.rot90(astronaut, k)) for k in (0, degrees // 90))
+    assert np.abs(turned.crop.astype(int) - upright.crop).mean() < 2
+    assert (upright.turn, turned.turn) == (0, degrees)  # NumPy turns the other way round
+    one, other = (any_way_up.edit(each, change(upright), force=True) for each in (upright, turned))
+    back = np.rot90(np.asarray(other), -(degrees // 90)).astype(int)
+    assert np.abs(back - np.asarray(one)).mean() < 0.5
+    assert other.info["stgan"].notes()[-1].endswith(f"--turn {degrees} turns it clockwise")
+    set_upright = open_photo(np.rot90(astronaut, degrees // 90), turn=degrees)
+    assert np.array_equal(set_upright.rgb, astronaut)
 
 
 def test_a_confirmed_face_keeps_the_landmarks_that_show_a_profile(editor, bundled, astronaut):

@@ -10,10 +10,19 @@ import pytest
 import torch
 from hub_server import Hub, Repository, StoredFile
 from numbered_data import BITS, numbered_dataset, numbers
+from PIL import Image
 
 from stgan.attributes import CELEBA_ATTRIBUTES
-from stgan.data import DataError, Preprocess, SkippedImages, StreamBatches, load_into_memory, open_split
-from stgan.data.errors import UNDECODABLE, Skipped
+from stgan.data import (
+    DataError,
+    MissingSplitError,
+    Preprocess,
+    SkippedImages,
+    StreamBatches,
+    load_into_memory,
+    open_split,
+)
+from stgan.data.errors import MISSING, UNDECODABLE, Skipped
 
 ATTRIBUTES = ("Black_Hair", "Eyeglasses", "Male")
 LAYOUTS = ("celeba", "celeba_signed", "celeba_numbered", "celeba_download")
@@ -198,5 +207,71 @@ def test_images_missing_from_a_download_are_skipped_by_name(celeba_download, fac
     for number in range(1, 49):
         if number != 7:
             (tmp_path / "img_align_celeba" / f"{number:06}.jpg").write_bytes(faces["train"].images[number - 1])
-    with pytest.raises(DataError, match="1 of 48 images could not be decoded.*000007.jpg"):
+    with pytest.raises(DataError, match="1 of 48 images were not found.*000007.jpg"):
         load_into_memory(tmp_path, "train", ATTRIBUTES, 16, workers=0)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """Writes a small picture of one grey."""
+
+    def picture(name, grey):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (grey,) * 3).save(tmp_path / name)
+
+    return picture
+
+
+def test_a_folder_for_each_class_gives_a_column_for_each_class(picture, tmp_path):
+    for number in range(4):
+        picture(f"Sad/{number}.png", number)
+        picture(f"Smiling/{number}.png", 100 + number)
+    data = load_into_memory(tmp_path, "train", ("Smiling", "Sad"), 8, workers=0)
+    assert data.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 100, 101, 102, 103]
+    assert data.labels.tolist() == [[0, 1]] * 4 + [[1, 0]] * 4
+    stream = StreamBatches(tmp_path, "train", ("Smiling", "Sad"), 8, 8, seed=0, workers=0)
+    images, labels = stream.draw(0)
+    assert torch.equal(labels[:, 0], (images[:, 0, 0, 0] >= 100).float())
+    with pytest.raises(MissingSplitError, match="the dataset has train"):
+        open_split(tmp_path, "validation")
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["memory", "stream"])
+def test_a_folder_with_metadata_is_read_by_its_columns_and_splits(streaming, picture, tmp_path):
+    for split, first in (("train", 0), ("validation", 100)):
+        for number in range(4):
+            picture(f"{split}/{number}.png", first + number)
+        rows = [f"{number}.png,{number % 2},{number > 1}" for number in range(4)]
+        (tmp_path / split / "metadata.csv").write_text("\n".join(["file_name,Smiling,Hat", *rows]))
+    rows = list(open_split(tmp_path, "valid", streaming=streaming))
+    assert [row["Smiling"] for row in rows] == [0, 1, 0, 1]
+    data = load_into_memory(tmp_path, "valid", ("Smiling", "Hat"), 8, workers=0)
+    assert data.images[:, 0, 0, 0].tolist() == [100, 101, 102, 103]
+    assert data.labels.tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]]
+
+
+def test_a_folder_of_images_without_labels_says_what_to_add(picture, tmp_path):
+    picture("plain/1.png", 1)
+    with pytest.raises(DataError, match="images but no labels.*metadata.csv"):
+        load_into_memory(tmp_path / "plain", "train", ("Smiling",), 8, workers=0)
+    picture("odd/1.png", 1)
+    (tmp_path / "odd" / "metadata.csv").write_text("image,Smiling\n1.png,1\n")
+    with pytest.raises(DataError, match="could not be read as a folder of images .*file_name"):
+        load_into_memory(tmp_path / "odd", "train", ("Smiling",), 8, workers=0)
+    (tmp_path / "zipped").mkdir()
+    (tmp_path / "zipped" / "img_align_celeba.zip").write_bytes(b"")
+    with pytest.raises(DataError, match="no images.*Unpack .*img_align_celeba.zip first"):
+        open_split(tmp_path / "zipped", "train")
+
+
+def test_images_that_labels_name_but_that_are_not_there_are_not_called_broken(picture, tmp_path):
+    for number in range(4):
+        picture(f"{number}.png", number)
+    rows = [f"{number}.png,{number % 2}" for number in range(6)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,Smiling", *rows]))
+    with pytest.raises(DataError, match=r"2 of 6 images were not found.*4\.png.*5\.png.*remove their rows"):
+        load_into_memory(tmp_path, "train", ("Smiling",), 8, workers=0)
+    few = SkippedImages()
+    few.add(1000, [Skipped("a.png", MISSING)])
+    few.check()
+    assert "1 images rejected: 1 not found (first: a.png)" in str(few)

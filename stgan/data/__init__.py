@@ -3,7 +3,7 @@
 Any dataset with an image column and binary columns works. Images come out as uint8 (3, S, S), labels as 0 or 1.
 """
 
-from stgan.data.errors import DataError, MissingSplitError, SkippedImages
+from stgan.data.errors import DataError, DataWarning, MissingSplitError, SkippedImages
 from stgan.data.faces import FaceFrames, FaceLocator
 from stgan.data.memory import MemoryBatches, MemoryDataset, PairedBatches, load_into_memory
 from stgan.data.preprocess import Batch, Preprocess, label_value, random_flip
@@ -11,7 +11,7 @@ from stgan.data.sources import Source, open_split
 from stgan.data.stream import StreamBatches
 
 __all__ = [
-    "Batch", "DataError", "FaceFrames", "FaceLocator", "MemoryBatches", "MemoryDataset", "MissingSplitError",
-    "PairedBatches", "Preprocess", "SkippedImages", "Source", "StreamBatches", "label_value", "load_into_memory",
-    "open_split", "random_flip",
+    "Batch", "DataError", "DataWarning", "FaceFrames", "FaceLocator", "MemoryBatches", "MemoryDataset",
+    "MissingSplitError", "PairedBatches", "Preprocess", "SkippedImages", "Source", "StreamBatches", "label_value",
+    "load_into_memory", "open_split", "random_flip",
 ]  # fmt: skip

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-UNDECODABLE = "undecodable"
+UNDECODABLE, MISSING = "undecodable", "not found"
 UNDECODABLE_LIMIT = 0.01
-"""Largest share of undecodable images that a run accepts."""
+"""Largest share of images that a run accepts to be undecodable, and of those that are not there."""
 REJECTED_LIMIT = 0.5
 """Largest share of images rejected for other reasons."""
 GRACE = 1_000
@@ -16,6 +16,10 @@ EXAMPLES = 5
 
 class DataError(ValueError):
     """A dataset cannot be used as it is. The message says what was found and what to do."""
+
+
+class DataWarning(UserWarning):
+    """A dataset can be used, but hardly as it was meant."""
 
 
 class MissingSplitError(DataError):
@@ -46,8 +50,8 @@ class SkippedImages:
         """Count ``seen`` images, among them those in ``skipped``.
 
         Raises:
-            DataError: of the images so far, or of the first 1,000, more than 1 % are undecodable or more than half are
-                rejected.
+            DataError: of the images so far, or of the first 1,000, more than 1 % are undecodable or not there, or more
+                than half are rejected.
         """
         self.seen += seen
         for name, reason in skipped:
@@ -68,6 +72,12 @@ class SkippedImages:
             raise DataError(
                 f"{len(self.names)} of {self.seen} images could not be decoded, more than {UNDECODABLE_LIMIT:.0%}. "
                 f"The first: {', '.join(self.names[:EXAMPLES])}. Repair or remove them, or download the dataset again."
+            )
+        if self.rejected.get(MISSING, 0) > UNDECODABLE_LIMIT * images:
+            raise DataError(
+                f"{self.rejected[MISSING]} of {self.seen} images were not found, more than {UNDECODABLE_LIMIT:.0%}. "
+                f"The first: {', '.join(self.examples[MISSING])}. The labels name them: put the images there, or "
+                "remove their rows."
             )
         if sum(self.rejected.values()) > REJECTED_LIMIT * images:
             raise DataError(

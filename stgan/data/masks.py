@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from stgan.data.errors import UNDECODABLE, DataError, RejectedImage, Skipped, SkippedImages
+from stgan.data.errors import MISSING, UNDECODABLE, DataError, RejectedImage, Skipped, SkippedImages
 from stgan.data.frames import celebahq_frame, to_crop
 from stgan.data.memory import MemoryDataset
 from stgan.data.preprocess import DecodedRows, Preprocess
@@ -135,6 +135,8 @@ def _decode_row(
         return preprocess.from_image(image), _cropped(mask, preprocess)
     except RejectedImage as rejection:
         return Skipped(name, str(rejection))
+    except FileNotFoundError:
+        return Skipped(name, MISSING)
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, Image.DecompressionBombError):
         return Skipped(name, UNDECODABLE)
 

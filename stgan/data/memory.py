@@ -1,5 +1,6 @@
 """A dataset decoded once and held in memory, and its batches."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,9 +39,36 @@ class MemoryDataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def fingerprint(self, samples: int = 64) -> str:
+        """Count and content as text: the same for another copy of the same data, whatever its place.
+
+        It covers all labels and some of the images, evenly spread.
+        """
+        digest = hashlib.blake2b(self.labels.cpu().contiguous().numpy().tobytes(), digest_size=8)
+        rows = torch.linspace(0, len(self) - 1, min(samples, len(self))).long().unique()
+        digest.update(self.images[rows.to(self.images.device)].cpu().contiguous().numpy().tobytes())
+        return f"{len(self)} images, {digest.hexdigest()}"
+
     def to(self, device: torch.device | str) -> "MemoryDataset":
         """The same dataset on a device. Batches then need no copy from the host."""
         return MemoryDataset(self.images.to(device), self.labels.to(device), self.skipped, self.sharp.to(device))
+
+
+def constant_labels(shares: Sequence[float], attributes: Sequence[str], images: int) -> str:
+    """A sentence about attributes that are true or false in every row; empty if there are none.
+
+    Args:
+        shares: share of the rows in which each attribute is true.
+        images: number of rows.
+    """
+    never, always = ([name for name, share in zip(attributes, shares, strict=True) if share == x] for x in (0, 1))
+    found = [f"{', '.join(names)} {what}" for names, what in ((never, "false"), (always, "true")) if names]
+    if not found:
+        return ""
+    return (
+        f"Warning: in all of the {images} training images, {' and '.join(found)}: nothing can be learned about that. "
+        "Leave it out of --attributes, or check the labels."
+    )
 
 
 def load_into_memory(

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stgan.data.errors import UNDECODABLE, DataError, RejectedImage, Skipped
+from stgan.attributes import truth_of
+from stgan.data.errors import MISSING, UNDECODABLE, DataError, RejectedImage, Skipped
 from stgan.data.faces import FaceFrames
 from stgan.data.frames import celebahq_frame, enlargement, frame_crop
 from stgan.frame import CELEBA_CROP, CELEBA_SIZE
@@ -125,6 +126,8 @@ def decode_row(
         image, scale = preprocess.with_enlargement(encoded)
     except RejectedImage as rejection:
         return Skipped(cell.get("path") or name, str(rejection))
+    except FileNotFoundError:
+        return Skipped(cell.get("path") or name, MISSING)
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, Image.DecompressionBombError):
         return Skipped(cell.get("path") or name, UNDECODABLE)
     labels = [label_value(row[attribute], attribute) for attribute in attributes]
@@ -133,11 +136,10 @@ def decode_row(
 
 def label_value(value: Any, column: str) -> float:
     """One label as 0.0 or 1.0, from a bool, 0/1 or -1/1; anything else is a DataError."""
-    if value == 1:
-        return 1.0
-    if value in (0, -1):
-        return 0.0
-    raise DataError(f"Column {column!r} holds {value!r}. Labels must be true/false, 0/1 or -1/1.")
+    truth = truth_of(value)
+    if truth is None:
+        raise DataError(f"Column {column!r} holds {value!r}. Labels must be true/false, 0/1 or -1/1.")
+    return float(truth)
 
 
 class DecodedRows(torch.utils.data.Dataset):

@@ -1,4 +1,4 @@
-"""Where labelled images come from: the Hub, a folder of Parquet files or the original CelebA download."""
+"""Where labelled images come from: the Hub, a folder of Parquet files or images, or the original CelebA download."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import pandas as pd
 
 from stgan.attributes import index_of
+from stgan.data.celeba import SPLITS, image_folder, open_celeba
 from stgan.data.errors import DataError, MissingSplitError
 from stgan.data.preprocess import label_value
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 SPLIT_ALIASES = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
@@ -47,7 +48,9 @@ def open_split(
     """Open one split of a dataset. Its images stay encoded.
 
     Args:
-        source: a Hub id (``owner/name``), a folder of Parquet files, or the folder of the original CelebA download.
+        source: a Hub id (``owner/name``), a folder of Parquet files, a folder of images with ``metadata.csv`` or with
+            one folder for each class, or the folder of the original CelebA download. Classes become columns: true in
+            the rows of their images.
         split: ``train``, ``validation`` (also found as ``valid``, ``val`` or ``dev``) or ``test``.
         streaming: read rows when they are needed; nothing is copied to disk first.
         revision: branch, tag or commit of a Hub dataset.
@@ -56,20 +59,25 @@ def open_split(
         DataError: there is no such source or no image column.
         MissingSplitError: there is no such split.
     """
-    folder = Path(source)
-    if (folder / "img_align_celeba").is_dir():
-        dataset = _open_celeba(folder, split)
+    folder = Path(source).expanduser()
+    images = image_folder(folder) if folder.is_dir() else None
+    if images is not None and not _parquet_files(folder):
+        dataset = open_celeba(folder, images, _find_split(split, SPLITS))
         dataset = dataset.to_iterable_dataset(num_shards=min(64, len(dataset))) if streaming else dataset
-    elif folder.is_dir():
+    elif folder.is_dir() and _parquet_files(folder):
         dataset = _open_parquet(folder, split, streaming)
+    elif folder.is_dir():
+        dataset = _open_images(folder, split, streaming)
     elif folder.exists() or str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
         raise DataError(
             f"No dataset at {source}. Give a Hub id (owner/name), a folder with train-*.parquet and "
-            "validation-*.parquet, or a folder with img_align_celeba/ and list_attr_celeba.txt."
+            "validation-*.parquet, a folder of images with metadata.csv or one folder for each class, or a folder with "
+            "img_align_celeba/ and list_attr_celeba.txt."
         )
     else:
         dataset = _open_hub(str(source), split, streaming, revision)
-    return dataset.cast_column(image_column(dataset), datasets.Image(decode=False))
+    dataset = dataset.cast_column(image_column(dataset), datasets.Image(decode=False))
+    return _with_class_columns(dataset)
 
 
 def _open_hub(source: str, split: str, streaming: bool, revision: str | None) -> Any:
@@ -90,13 +98,60 @@ def _open_hub(source: str, split: str, streaming: bool, revision: str | None) ->
         ) from error
 
 
-def _open_parquet(folder: Path, split: str, streaming: bool) -> Any:
+def _parquet_files(folder: Path) -> list[Path]:
     files = sorted(folder.glob("*.parquet")) or sorted(folder.glob("*/*.parquet"))
+    return [file for file in files if file.name != "metadata.parquet"]  # of a folder of images
+
+
+def _open_images(folder: Path, split: str, streaming: bool) -> Any:
+    """A folder of images as the datasets library reads it: with ``metadata.csv`` or ``.jsonl``, or a folder a class."""
+    if not any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.rglob("*") if "." in file.name):
+        zipped = next(iter([*folder.rglob("*.zip"), *folder.rglob("*.7z.001")]), None)
+        raise DataError(
+            f"{folder} has no Parquet files and no images, nor an img_align_celeba folder."
+            + (f" Unpack {zipped} first." if zipped else "")
+        )
+    try:
+        builder = datasets.load_dataset_builder("imagefolder", data_dir=str(folder))
+        name = _find_split(split, list(map(str, builder.config.data_files)))
+        return datasets.load_dataset("imagefolder", data_dir=str(folder), split=name, streaming=streaming)
+    except DataError:
+        raise
+    except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise DataError(
+            f"{folder} could not be read as a folder of images ({cause}). Give it a metadata.csv with a column "
+            "file_name and one column for each attribute, or one folder for each class."
+        ) from error
+
+
+def _with_class_columns(dataset: Any) -> Any:
+    """The dataset with a column for each class of a label of classes, true where a row is of that class."""
+    features = dataset.features or {}
+    for column, feature in list(features.items()):
+        new = [name for name in getattr(feature, "names", None) or [] if name not in features]
+        if not isinstance(feature, datasets.ClassLabel) or not new or new == list(map(str, range(len(new)))):
+            continue
+        numbers = {name: feature.str2int(name) for name in new}
+        if isinstance(dataset, datasets.Dataset):  # nothing is copied
+            for name, values in _classes(dataset[column], numbers).items():
+                dataset = dataset.add_column(name, values)
+            continue
+        dataset = dataset.map(
+            _classes, batched=True, input_columns=[column], fn_kwargs={"numbers": numbers},
+            features=datasets.Features(dataset.features | dict.fromkeys(new, datasets.Value("bool"))),
+        )  # fmt: skip
+    return dataset
+
+
+def _classes(labels: Sequence[int], numbers: dict[str, int]) -> dict[str, list[bool]]:
+    return {name: [label == number for label in labels] for name, number in numbers.items()}
+
+
+def _open_parquet(folder: Path, split: str, streaming: bool) -> Any:
     by_split: dict[str, list[str]] = {}
-    for file in files:
+    for file in _parquet_files(folder):
         by_split.setdefault(file.name.removesuffix(".parquet").split("-")[0], []).append(str(file))
-    if not by_split:
-        raise DataError(f"{folder} has no Parquet files, nor an img_align_celeba folder.")
     name = _find_split(split, list(by_split))
     return datasets.load_dataset("parquet", data_files={name: by_split[name]}, split=name, streaming=streaming)
 
@@ -107,33 +162,6 @@ def _find_split(wanted: str, names: Sequence[str]) -> str:
         if name == wanted or SPLIT_ALIASES.get(name, name) == canonical:
             return name
     raise MissingSplitError(f"There is no split {wanted!r}; the dataset has {', '.join(names)}.")
-
-
-def _open_celeba(folder: Path, split: str) -> datasets.Dataset:
-    """The original download: a folder of JPEG files, and two text files (CSV from Kaggle) beside it or below it."""
-    labels = _read_celeba_table(folder, "list_attr_celeba", skip_count_line=True)
-    partition = _read_celeba_table(folder, "list_eval_partition", header=None).iloc[:, 0]
-    name = _find_split(split, ["train", "validation", "test"])
-    labels = labels.loc[partition.index[partition == ["train", "validation", "test"].index(name)]]
-    nested = folder / "img_align_celeba" / "img_align_celeba"  # as some archives unpack
-    images = nested if nested.is_dir() else folder / "img_align_celeba"
-    columns: dict[str, list] = {"image": [str(images / file) for file in labels.index]}
-    columns |= {column: (labels[column] > 0).tolist() for column in labels.columns}
-    return datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
-
-
-def _read_celeba_table(
-    folder: Path, name: str, *, skip_count_line: bool = False, header: int | None = 0
-) -> pd.DataFrame:
-    found = sorted([*folder.glob(f"{name}.*"), *folder.glob(f"*/{name}.*")])
-    if not found:
-        raise DataError(f"{folder} has img_align_celeba but no {name}.txt: it comes with the CelebA download.")
-    if found[0].suffix == ".csv":
-        return pd.read_csv(found[0], index_col=0)
-    return pd.read_csv(
-        found[0], sep=r"\s+", skiprows=1 if skip_count_line else 0, header=header,
-        index_col=None if skip_count_line else 0,
-    )  # fmt: skip
 
 
 def image_column(dataset: datasets.Dataset | datasets.IterableDataset) -> str:
@@ -150,6 +178,11 @@ def image_column(dataset: datasets.Dataset | datasets.IterableDataset) -> str:
 def check_attributes(dataset: datasets.Dataset | datasets.IterableDataset, attributes: Sequence[str]) -> None:
     """Raise a DataError that suggests the nearest columns if an attribute is not a column of the dataset."""
     columns = [name for name in (dataset.features or {}) if name != image_column(dataset)]
+    if not columns:
+        raise DataError(
+            "The dataset has images but no labels. Give a folder of images a metadata.csv with a column file_name and "
+            "one column for each attribute, or one folder for each class."
+        )
     for name in attributes:
         try:
             index_of(name, columns)

@@ -1,6 +1,8 @@
 """Batches of a dataset that is read during training: nothing is copied to disk or held in memory."""
 
+import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
@@ -9,9 +11,11 @@ from typing import Any
 
 import torch
 from datasets.distributed import split_dataset_by_node
+from torch import Tensor
 
-from stgan.data.errors import DataError, Skipped, SkippedImages
+from stgan.data.errors import GRACE, DataError, DataWarning, Skipped, SkippedImages
 from stgan.data.faces import FaceFrames, opencv_without_threads
+from stgan.data.memory import constant_labels
 from stgan.data.preprocess import Batch, DecodedBatch, Preprocess, Sample, collate, decode_row
 from stgan.data.sources import check_attributes, image_column, open_split
 
@@ -64,11 +68,13 @@ class StreamBatches:
             dataset = dataset.reshard()  # by row group, so that every worker of every rank has rows to read
         if max_samples is not None:
             dataset = dataset.take(max_samples)  # before the shuffle, or every epoch would take different ones
+        self._unshuffled, self._column = dataset, column
         dataset = dataset.shuffle(seed=seed, buffer_size=shuffle_buffer)
         if world_size > 1:  # by shards, even if uneven: split by examples, every rank would read all of them
             by = "shards" if dataset.num_shards >= world_size else "auto"
             dataset = split_dataset_by_node(dataset, rank, world_size, strategy=by)
-        self.stream, self.batch_size = dataset, batch_size
+        self.stream, self.batch_size, self.attributes = dataset, batch_size, tuple(attributes)
+        self._true, self._counted = torch.zeros(len(attributes)), 0  # labels of the first images
         self.device, self.skipped = torch.device(device), SkippedImages()
         self.epoch, self.batch = 0, 0
         self._iterator: Iterator[DecodedBatch | DataError] | None = None
@@ -104,7 +110,29 @@ class StreamBatches:
             batch = self._next_full_batch()
         self.batch += 1
         images, labels = batch
+        self._count(labels)
         return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+    def _count(self, labels: Tensor) -> None:
+        """Warn once, after the first :data:`GRACE` images or the first epoch, of labels that are always the same."""
+        if self._counted < 0:
+            return
+        if self._counted < GRACE and self.epoch == 0:
+            self._true, self._counted = self._true + labels.sum(dim=0), self._counted + len(labels)
+            return
+        shares = (self._true / max(1, self._counted)).tolist()
+        if message := constant_labels(shares, self.attributes, self._counted):
+            warnings.warn(message.replace("in all of the", "in each of the first"), DataWarning, stacklevel=3)
+        self._counted = -1
+
+    def fingerprint(self, samples: int = 8) -> str:
+        """Content of the first images and labels as text: the same for another copy of the same data."""
+        digest = hashlib.blake2b(digest_size=8)
+        for row in self._unshuffled.take(samples):
+            cell = row[self._column] or {}
+            encoded = cell["bytes"] if cell.get("bytes") is not None else Path(cell["path"]).read_bytes()
+            digest.update(encoded + str([row[name] for name in self.attributes]).encode())
+        return f"a stream, {digest.hexdigest()}"
 
     def _open_epoch(self) -> None:
         self.stream.set_epoch(self.epoch)

@@ -14,10 +14,10 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from stgan.attributes import truth_of
 from stgan.demo.request import EditRequest
 from stgan.demo.studio import Studio
 from stgan.editor import PreparedFace
-from stgan.photo.align import looks_aligned
 from stgan.photo.files import open_photo
 
 MOST_FOR_ALL = 25_000_000  # pixels of a photo for `edit_all`, which keeps other visitors waiting
@@ -59,14 +59,15 @@ class Endpoints:
             face: number of the face, counted from 0 at the left. Default: the largest that can be edited.
             aligned: treat the whole photo as a face crop like CelebA's, without detecting a face.
         """
-        _check_labels("changes", changes)
-        _check_labels("source", source or {})
+        changes, source = _labels("changes", changes), _labels("source", source or {})
         _check_intensity(intensity)
-        request = EditRequest(changes, intensity, source or {})
+        request = EditRequest(changes, intensity, source)
         prepared = self._prepared(photo, face, aligned)
         with _shown_to_caller():
             (edited,) = self.studio.edit(prepared, request)
-        return self._answer(edited, request, "edited.png")
+        changed = edited.info["stgan"].changed
+        done = {name: value for name, value in changes.items() if name in changed}  # it claims no more than that
+        return self._answer(edited, EditRequest(done, intensity, source), "edited.png")
 
     def edit_all(
         self, photo: gr.FileData, intensity: float = 1.0, face: int | None = None, aligned: bool = False
@@ -101,7 +102,7 @@ class Endpoints:
                     f"Editing every attribute of a photo of {width}x{height} pixels would take minutes. Request single "
                     f"edits from /edit, or send a photo of at most {most_pixels // 1_000_000} megapixels."
                 )
-            return self.studio.prepare(source, face, aligned or looks_aligned(source.rgb.shape))
+            return self.studio.prepare(source, face, aligned or None)
 
     def _answer(self, edited: Image.Image, request: EditRequest, name: str) -> Any:
         return {
@@ -121,14 +122,15 @@ def _shown_to_caller() -> Iterator[None]:
         raise gr.Error(str(error)) from error
 
 
-def _check_labels(argument: str, labels: object) -> None:
-    """Refuse everything but an object of true and false: the text "false" would count as true."""
+def _labels(argument: str, labels: object) -> dict[str, bool]:
+    """An object of true and false; everything else is refused: the text "false" would count as true."""
     rule = f'{argument} must be an object of attribute name to true or false, such as {{"Eyeglasses": true}}'
     if not isinstance(labels, dict):
         raise gr.Error(f"{rule}.")
     for attribute, value in labels.items():
-        if not isinstance(value, bool):
+        if truth_of(value) is None:
             raise gr.Error(f"{rule}; {attribute} is {json.dumps(value)}: give true or false, without quotes.")
+    return {attribute: bool(truth_of(value)) for attribute, value in labels.items()}
 
 
 def _check_intensity(intensity: object) -> None:

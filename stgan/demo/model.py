@@ -36,6 +36,16 @@ def open_editor() -> tuple[FaceEditor, str, str]:
     return FaceEditor.from_pretrained(BUNDLED), str(BUNDLED), notice
 
 
+def short_name_of(model: str) -> str:
+    """A Hub id as it is, a folder as seen from the current one where that is possible: Windows has several drives."""
+    if not Path(model).is_dir():
+        return model
+    try:
+        return os.path.relpath(model)
+    except ValueError:
+        return os.path.abspath(model)
+
+
 def datasets_of(model: str) -> list[str]:
     """Names of the datasets that a model was trained on, from its training record; none if there is no record."""
     try:

@@ -1,8 +1,6 @@
 """The demo as one Gradio app: the layout, the listeners of its components, and the endpoints for programs."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,7 +11,7 @@ from stgan.demo.credentials import Credentials
 from stgan.demo.files import DemoFiles
 from stgan.demo.layout import Layout
 from stgan.demo.listeners import Listeners
-from stgan.demo.model import datasets_of
+from stgan.demo.model import datasets_of, short_name_of
 from stgan.demo.studio import EXAMPLE, Example, Studio
 from stgan.editor import FaceEditor
 
@@ -36,8 +34,7 @@ def build_demo(
         credentials: sign downloads; None if no certificate is configured.
     """
     with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600)) as blocks:
-        name = os.path.relpath(model) if Path(model).is_dir() else model
-        studio = Studio(editor, name, DemoFiles(blocks), credentials)
+        studio = Studio(editor, short_name_of(model), DemoFiles(blocks), credentials)
         layout = Layout(editor.names, datasets_of(model), notice, credentials is not None)
         _connect(blocks, Listeners(studio, layout, Example(studio)))
         endpoints = Endpoints(studio)

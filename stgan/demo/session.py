@@ -15,7 +15,6 @@ from stgan.attributes import caption, exclusive_groups, facts_of, resolve_ticks,
 from stgan.demo.pictures import framed_faces, save_for_page, surroundings
 from stgan.demo.request import EditRequest
 from stgan.editor import FaceEditor, PreparedFace
-from stgan.photo.align import looks_aligned
 from stgan.photo.face import Face, choose_face
 from stgan.photo.files import Photo, open_photo
 
@@ -189,7 +188,7 @@ def faces_to_edit(editor: FaceEditor, photo: Photo, aligned: bool) -> tuple[list
 
     There are none if the whole photo is an aligned crop. A FaceError says if no face is found or can be edited.
     """
-    if aligned or looks_aligned(photo.rgb.shape):
+    if aligned or editor.is_aligned(photo):
         return [], 0
     faces = editor.find_faces(photo)
     return faces, choose_face(faces)

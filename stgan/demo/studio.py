@@ -44,7 +44,7 @@ class Studio:
         return faces_to_edit(self.editor, photo, aligned)  # the aligner is a network too
 
     def _prepare(
-        self, photo: Photo, face: int | Face | None, aligned: bool, others: Sequence[Face] = ()
+        self, photo: Photo, face: int | Face | None, aligned: bool | None, others: Sequence[Face] = ()
     ) -> PreparedFace:
         prepared = self.editor.prepare(photo, face=face, others=others, aligned=aligned)
         return prepared.to("cpu")  # an idle visit holds no GPU memory

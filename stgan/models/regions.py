@@ -45,19 +45,19 @@ def parsed_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor:
         probabilities: (N, 10, S, S) from :class:`stgan.models.FaceParser`, or classes as zeros and ones.
     """
     size = probabilities.shape[-1]
-    hair, face = _shown(probabilities, "hair"), _shown(probabilities, *FACE)
+    hair, face = shown(probabilities, "hair"), shown(probabilities, *FACE)
     head = torch.maximum(hair, face)
-    person = _around(torch.maximum(head, _shown(probabilities, "neck")), 8, 6)
+    person = around(torch.maximum(head, shown(probabilities, "neck")), 8, 6)
     surfaces = {
         "person": lambda ellipses: ellipses * person,
-        "hair": lambda ellipses: _around(hair, 4, 3),
-        "scalp": lambda ellipses: torch.maximum(_around(hair, 8, 5), ellipses * _around(head, 8, 5)),
+        "hair": lambda ellipses: around(hair, 4, 3),
+        "scalp": lambda ellipses: torch.maximum(around(hair, 8, 5), ellipses * around(head, 8, 5)),
         "skin": lambda ellipses: (
-            _around(_shown(probabilities, "skin", "brows", "mouth", "neck"), 1, 2)
-            * (1 - _around(_shown(probabilities, "eyes", "eyeglasses"), 0, 1))
+            around(shown(probabilities, "skin", "brows", "mouth", "neck"), 1, 2)
+            * (1 - around(shown(probabilities, "eyes", "eyeglasses"), 0, 1))
         ),
     }
-    bare = 1 - _around(_shown(probabilities, "hat"), 0, 1)
+    bare = 1 - around(shown(probabilities, "hat"), 0, 1)
     regions = []
     for name in attributes:
         place = facts_of(name).place
@@ -91,7 +91,7 @@ def hold_skin(edited: Tensor, source: Tensor, probabilities: Tensor, share: Tens
         medians = values.float().masked_fill(~cheeks, torch.nan).flatten(2).nanmedian(dim=2).values
         return torch.where(enough[:, None], medians, 0)[:, :, None, None]
 
-    held = _around(_shown(probabilities, *HELD), 1, 2)[:, None]
+    held = around(shown(probabilities, *HELD), 1, 2)[:, None]
     held = held * (share / on_the_cheeks(share).clamp(min=1e-3)).clamp(max=1)
     return (edited - (on_the_cheeks(edited - source) * held).to(edited.dtype)).clamp(-1, 1)
 
@@ -103,14 +103,17 @@ def cheek_pixels(probabilities: Tensor) -> Tensor:
     return (probabilities[:, PARSER_CLASSES.index("skin")] > 0.5) & (ellipses > 0.99)
 
 
-def _shown(probabilities: Tensor, *classes: str) -> Tensor:
-    """(N, S, S): how certain it is that a pixel shows one of these, 0 for doubt and 1 for likely."""
-    share = probabilities[:, [PARSER_CLASSES.index(name) for name in classes]].sum(dim=1)
+def shown(probabilities: Tensor, *classes: str, more: Tensor | float = 0.0) -> Tensor:
+    """(N, S, S): how certain it is that a pixel shows one of these, 0 for doubt and 1 for likely.
+
+    ``more``, (N, S, S), counts as another of these classes.
+    """
+    share = probabilities[:, [PARSER_CLASSES.index(name) for name in classes]].sum(dim=1) + more
     low, high = DOUBT
     return ((share - low) / (high - low)).clamp(0, 1)
 
 
-def _around(area: Tensor, wider: int, softer: int) -> Tensor:
+def around(area: Tensor, wider: int, softer: int) -> Tensor:
     """Areas (N, S, S) grown by some pixels in every direction, then blurred over others."""
     scale = area.shape[-1] / REFERENCE_SIZE
     area = area[:, None]

@@ -29,11 +29,21 @@ def deep_grey(image: Image.Image) -> tuple[np.ndarray, float]:
     """Float64 (H, W) values of an image in one of :data:`DEEP_GREY`, and the value of white."""
     values = np.asarray(image).astype(np.float64)
     if image.mode.startswith("I;16"):
-        return values, 65535.0
+        bits = assumed_bits(image)
+        return values, 2.0**bits - 1 if bits else 65535.0
     values = np.nan_to_num(values)
     brightest = values.max()
     whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
     return values, next((white for white in whites if brightest <= white), brightest)
+
+
+def assumed_bits(image: Image.Image) -> int:
+    """Bits of a greyscale image that uses no more than a sixteenth of its 16 bits, as scanners and scientific cameras
+    write them: 8, 10 or 12; 0 for all others."""
+    if not image.mode.startswith("I;16"):
+        return 0
+    brightest = int(np.asarray(image).max())
+    return next((bits for bits in (8, 10, 12) if 0 < brightest < 2**bits), 0)
 
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

@@ -5,11 +5,13 @@ Coordinates are (x, y) in pixels with pixel centres at whole numbers, so the lef
 
 import logging
 import math
+import os
 import socket
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -61,8 +63,13 @@ def distinct_faces(faces: Sequence[Face], overlap: float = 0.3) -> list[Face]:
     return sorted((faces[int(index)] for index in np.ravel(kept)), key=lambda face: face.centre[0])
 
 
+TILE, OVERLAP = 4096, 1024
+"""Side of the tiles in which larger photos are searched, and what two of them share, in pixels. A face of 32 pixels has
+about 10 in a shrunk tile, and one that is wider than the overlap shows in the shrunk photo."""
+
+
 class FaceDetector:
-    """OpenCV's detectors: YuNet, or the Haar cascades. Threads may share it.
+    """OpenCV's detectors: YuNet, or the Haar cascades. Threads may share it, and it can be pickled and copied.
 
     Args:
         yunet: path of a YuNet ONNX file (https://huggingface.co/opencv/face_detection_yunet). None: the Haar cascades,
@@ -73,17 +80,43 @@ class FaceDetector:
     """
 
     def __init__(self, yunet: str | Path | None = None):
+        self.yunet = yunet
+        self._load()
+
+    def _load(self) -> None:
         self._lock = threading.Lock()  # OpenCV's detectors keep their input size and buffers between calls
-        self._backend: Detector = _HaarCascades() if yunet is None else _YuNet(yunet)
+        self._process = os.getpid()
+        self._backend: Detector = _HaarCascades() if self.yunet is None else _YuNet(self.yunet)
+
+    def __getstate__(self) -> dict:
+        return {"yunet": self.yunet}
+
+    def __setstate__(self, state: dict) -> None:
+        self.yunet = state["yunet"]
+        self._load()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self._process != os.getpid():  # after a fork, a lock may be held by a thread that is not there
+            self._load()
+        with self._lock:
+            yield
 
     def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
         """All faces of uint8 (H, W, 3) from left to right, each once, tiny ones included.
 
-        With ``confirm`` the cascades search less strictly and find more. YuNet does not call it.
+        Photos of more than :data:`TILE` pixels on a side are searched as a whole and in overlapping tiles, since small
+        faces vanish when such a photo is shrunk. With ``confirm`` the cascades search less strictly and find more.
+        YuNet does not call it.
         """
         check_photo(rgb)
-        with self._lock:
-            return distinct_faces(self._backend.detect(rgb, confirm))
+        with self._locked():
+            faces = self._backend.detect(rgb, confirm)
+            for left, top, tile in _tiles(rgb):
+                shift = np.array([[1.0, 0, left], [0, 1, top]])
+                found = [face.transformed(shift) for face in self._backend.detect(tile, confirm)]
+                faces += [face for face in found if not _is_cut(face, left, top, tile.shape, rgb.shape)]
+            return distinct_faces(faces)
 
     def refine(self, rgb: np.ndarray, face: Face) -> Face:
         """The same face with better landmarks, detected again in an upright close-up; the cascades return it unchanged.
@@ -92,15 +125,44 @@ class FaceDetector:
         close-up turned back by that angle little tilt is left, which halves the error of the alignment.
         """
         check_photo(rgb)
-        with self._lock:
+        with self._locked():
             return self._backend.refine(rgb, face)
 
 
+def _tiles(rgb: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Left, top and pixels of overlapping tiles; none of a photo that fits into one."""
+    height, width = rgb.shape[:2]
+    if max(height, width) <= TILE:
+        return
+    for top in _starts(height):
+        for left in _starts(width):
+            yield left, top, rgb[top : top + TILE, left : left + TILE]
+
+
+def _starts(length: int) -> list[int]:
+    """Evenly spread starts of tiles that cover a length."""
+    count = 1 + math.ceil(max(0, length - TILE) / (TILE - OVERLAP))
+    return [round(number * (length - TILE) / max(1, count - 1)) for number in range(count)] if count > 1 else [0]
+
+
+def _is_cut(face: Face, left: int, top: int, tile: Sequence[int], photo: Sequence[int]) -> bool:
+    """Whether a face reaches a side of its tile beyond which the photo goes on: the next tile shows all of it."""
+    x0, y0, x1, y1 = face.box
+    right, bottom = left + tile[1], top + tile[0]
+    return (
+        (left > 0 and x0 < left) or (top > 0 and y0 < top)
+        or (right < photo[1] and x1 > right - 1) or (bottom < photo[0] and y1 > bottom - 1)
+    )  # fmt: skip
+
+
 def yunet_path() -> str | None:
-    """Path of the YuNet file (MIT, 0.2 MB), downloaded from the Hub on first use; None where that is not possible.
+    """Path of the YuNet file (MIT, 0.2 MB): the one that ``STGAN_YUNET`` names, or one downloaded from the Hub on first
+    use; None where that is not possible.
 
     Importing the package never calls it. ``FaceDetector(yunet_path())`` is the best detector that is available.
     """
+    if chosen := os.environ.get("STGAN_YUNET"):
+        return os.path.expanduser(chosen)
     from huggingface_hub import hf_hub_download
 
     try:  # a cached file needs no network, which may be slow or absent
@@ -144,7 +206,10 @@ class _YuNet(Detector):
 
     def __init__(self, path: str | Path):
         if not Path(path).is_file():
-            raise FaceError(f"There is no YuNet file at {path}. Leave it out to use OpenCV's Haar cascades.")
+            raise FaceError(
+                f"There is no YuNet file at {path}. Correct --yunet or STGAN_YUNET, or leave it out: OpenCV's Haar "
+                "cascades are used where YuNet cannot be downloaded."
+            )
         try:
             self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self.SMALLEST_CONFIDENCE, 0.3, 5000)
         except cv2.error as error:

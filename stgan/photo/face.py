@@ -82,11 +82,14 @@ class Face:
         return landmarks
 
     def transformed(self, matrix: np.ndarray) -> "Face":
-        """The face under a similarity (2, 3). The box stays upright and keeps its centre and relative size."""
+        """The face under a similarity (2, 3). The box stays upright and keeps its centre and relative size; a quarter
+        turn swaps its sides."""
         left, top, right, bottom = self.box
         x, y = transform(np.array([self.centre]), matrix)[0].tolist()
         scale = math.hypot(matrix[0, 0], matrix[1, 0])
         width, height = scale * (right - left) / 2, scale * (bottom - top) / 2
+        if abs(matrix[1, 0]) > abs(matrix[0, 0]):
+            width, height = height, width
         landmarks = None if self.landmarks is None else transform(self.landmarks, matrix)
         return Face((x - width, y - height, x + width, y + height), landmarks, self.confidence)
 

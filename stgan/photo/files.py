@@ -13,18 +13,35 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+import torch
 from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from stgan.photo.colour import DEEP_GREY, deep_grey, to_srgb, with_change
+from stgan.photo.colour import DEEP_GREY, assumed_bits, deep_grey, to_srgb, with_change
+from stgan.photo.kinds import unreadable
+from stgan.photo.pictures import (
+    MAX_PIXELS,
+    PhotoError,
+    PhotoWarning,
+    check_depth,
+    from_array,
+    from_tensor,
+    lost_bits,
+    too_large,
+    warn,
+)  # fmt: skip
 
-MAX_PIXELS = 100_000_000
-"""Larger pictures are rejected before they are decoded: a file of a few kilobytes can claim terabytes of pixels."""
+__all__ = ["FORMATS", "MAX_PIXELS", "Photo", "PhotoError", "PhotoSource", "PhotoWarning", "open_photo", "save_photo"]
+
 SOFTWARE = "stgan"
+OUTCOME = "stgan"
+"""Key of what an edit changed in the ``info`` of the image that it returns, see :mod:`stgan.outcome`."""
+KEPT_INFO = ("icc_profile", "transparency", "dpi", OUTCOME)
 
 Tag = ExifTags.Base
 KEPT_TAGS = (Tag.Artist, Tag.Copyright, Tag.DateTime, Tag.Make, Tag.Model)
@@ -34,10 +51,6 @@ KEPT_CAMERA_TAGS = (
 )  # fmt: skip
 """EXIF tags that are kept: author, date and camera. All others are dropped, among them the place (GPS, also hidden in
 makers' notes), the preview (it shows the face before the edit) and the orientation (it is applied)."""
-
-
-class PhotoError(ValueError):
-    """A picture that cannot be read or written. The message says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,58 +93,139 @@ class Photo:
         return with_change(self.original, self.rgb, edited)
 
 
-def open_photo(source: str | os.PathLike | Image.Image | np.ndarray) -> Photo:
+PhotoSource = str | os.PathLike | bytes | BinaryIO | Image.Image | np.ndarray | torch.Tensor | Photo
+TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}  # clockwise
+
+
+def open_photo(source: PhotoSource, *, turn: int = 0) -> Photo:
     """Read a photograph of any kind and turn it upright.
 
     Args:
-        source: a path; a Pillow image; or an array (H, W) or (H, W, 1 to 4) of uint8, uint16, bool or float in [0, 1].
-            An animation gives its first frame. Pillow reads colour files of 16 bits per channel at 8.
+        source: a path; the content of a file as bytes, or a file opened for reading them; a Pillow image; an array or
+            tensor (H, W) or (H, W, 1 to 4), or with the channels first, of uint8, uint16, bool or float in [0, 1].
+        turn: degrees clockwise, 90, 180 or 270, by which to turn a photo that lies on its side without saying so.
+
+    Warns:
+        PhotoWarning: an animation gives its first frame; colours of more than 8 bits are read with 8; greyscale of at
+            most 12 bits in 16 is taken as such.
 
     Raises:
-        PhotoError: there is no such file, it is not a picture, it is broken, or it has more than 100 megapixels.
+        PhotoError: there is no such file, it is not a picture, it is broken, its depth cannot be read, or it has more
+            than 100 megapixels.
     """
+    if isinstance(source, Photo):
+        source = source.original
+    name = "This picture"
     if isinstance(source, np.ndarray):
-        image = _from_array(source)
+        image = from_array(source)
+    elif isinstance(source, torch.Tensor):
+        image = from_tensor(source)
     elif isinstance(source, Image.Image):
-        image = _upright(source, "This picture")
+        image = _upright(source, name)
     else:
-        image = _read(Path(source))
+        content, name = _content(source)
+        image = _read(content, name)
+    check_depth(image, name)
+    if bits := assumed_bits(image):
+        warn(f"{name} holds {bits} bits in 16: its brightest value counts as one of {bits} bits.")
+    if turn not in (0, *TURNS):
+        raise PhotoError(f"A photo can be turned by 90, 180 or 270 degrees clockwise, not by {turn}.")
+    if turn:
+        info = image.info
+        image = image.transpose(TURNS[turn])
+        image.info = info
     rgb = np.array(to_srgb(image))
     rgb.flags.writeable = False  # with_rgb compares with it
     return Photo(rgb, image)
 
 
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
-"""Pillow's names of the formats that are read, where Pillow supports them; HEIF needs a plugin. Pillow's other, rarer
-readers stay closed to files from strangers; one of them (EPS) runs programs."""
+"""Pillow's names of the formats that are read, where Pillow supports them; HEIF needs the package pillow-heif. Pillow's
+other, rarer readers stay closed to files from strangers; one of them (EPS) runs programs."""
+STILL = ("MPO", "TIFF")  # formats whose further frames are no animation: previews, depths, pages
+READABLE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif",
+)  # fmt: skip
 
 
-def _read(path: Path) -> Image.Image:
-    Image.init()  # registers all readers; before, Image.OPEN has only a few
+@cache
+def _register_readers() -> None:
+    """All readers of Pillow, and that of HEIC where it is installed."""
+    Image.init()  # before, Image.OPEN has only a few
+    with contextlib.suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+
+
+def _content(source: Any) -> tuple[Path | io.BytesIO, str]:
+    """What to open, and its name for messages."""
+    if isinstance(source, str | os.PathLike):
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            raise PhotoError(f"{source} is an address: download the photo and give its path or its bytes.")
+        return Path(source), Path(source).name or str(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source), "This picture"
+    if hasattr(source, "read"):
+        content = source.read()
+        if not content and getattr(source, "seekable", bool)():  # just written, or read before
+            source.seek(0)
+            content = source.read()
+        if not isinstance(content, bytes):
+            raise PhotoError('A photo must be opened as bytes: use open(path, "rb").')
+        named = getattr(source, "name", None)
+        return io.BytesIO(content), Path(named).name if isinstance(named, str) and named else "This picture"
+    if isinstance(source, list | tuple):
+        raise PhotoError("These are several photos, or none: edit one photo at a time.")
+    raise PhotoError(
+        f"A photo cannot be a {type(source).__name__}: give a path, bytes, an open file, a Pillow image, an array or a "
+        "tensor."
+    )
+
+
+def _read(content: Path | io.BytesIO, name: str) -> Image.Image:
+    _register_readers()
     try:
-        image = Image.open(path, formats=[name for name in READABLE if name in Image.OPEN])
+        image = Image.open(content, formats=[name for name in READABLE if name in Image.OPEN])
     except FileNotFoundError as error:
-        raise PhotoError(f"There is no file {path}.") from error
+        raise PhotoError(f"There is no file {content}.") from error
     except Image.DecompressionBombError as error:
-        raise _too_large(path.name) from error
+        raise too_large(name) from error
     except Image.UnidentifiedImageError as error:
-        raise PhotoError(
-            f"{path.name} is not a picture that can be read. Use a JPEG, PNG, WebP, TIFF or BMP file; "
-            "export a phone's HEIC photo as JPEG first."
-        ) from error
+        raise PhotoError(unreadable(_head(content), name)) from error
     except Exception as error:
         if isinstance(error, OSError) and error.strerror:  # from the operating system: a folder, or no permission
-            raise PhotoError(f"{path.name or path} cannot be read: {error.strerror}.") from error
-        raise _broken(path.name, error) from error
+            raise PhotoError(f"{name or content} cannot be read: {error.strerror}.") from error
+        raise _broken(name, error) from error
     with image:
-        return _upright(image, path.name)
+        _warn_of_losses(image, name)
+        return _upright(image, name)
+
+
+def _head(content: Path | io.BytesIO, size: int = 1 << 20) -> bytes:
+    """The beginning of a file; of a TIFF, whose tags may be anywhere, up to a megabyte."""
+    if isinstance(content, io.BytesIO):
+        return content.getvalue()[:size]
+    with content.open("rb") as file:
+        return file.read(size)
+
+
+def _warn_of_losses(image: Image.Image, name: str) -> None:
+    with contextlib.suppress(Exception):  # a broken file is refused when it is loaded
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format not in STILL:
+            warn(f"{name} is an animation of {frames} frames: only the first one is read.")
+        elif frames > 1 and image.format == "TIFF":
+            warn(f"{name} has {frames} pages: only the first one is read.")
+        if bits := lost_bits(image):
+            warn(f"{name} has {bits} bits per colour and is read with 8: only greyscale keeps more.")
 
 
 def _upright(image: Image.Image, name: str) -> Image.Image:
     """The image in memory, turned upright by its EXIF tag, with only the metadata that are kept."""
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise _too_large(f"{name}, {width}x{height} pixels,")
+        raise too_large(f"{name}, {width}x{height} pixels,")
     if width * height == 0:
         raise PhotoError(f"{name} has no pixels.")
     try:
@@ -149,7 +243,7 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
 def _kept_info(image: Image.Image) -> dict[str | tuple[int, int], Any]:
     """The metadata that are kept: colour profile, transparency, resolution, and the harmless EXIF tags."""
     info: dict[str | tuple[int, int], Any]  # as Pillow types it
-    info = {key: image.info[key] for key in ("icc_profile", "transparency", "dpi") if image.info.get(key) is not None}
+    info = {key: image.info[key] for key in KEPT_INFO if image.info.get(key) is not None}
     if not _is_resolution(info.get("dpi")):
         info.pop("dpi", None)
     with contextlib.suppress(Exception):  # unreadable EXIF data are dropped
@@ -174,34 +268,6 @@ def _is_resolution(dpi: Any) -> bool:
 
 def _broken(name: str, error: Exception) -> PhotoError:
     return PhotoError(f"{name} is broken ({error}). Copy it again, or open it in another program and save it again.")
-
-
-def _too_large(name: str) -> PhotoError:
-    return PhotoError(f"{name} is larger than {MAX_PIXELS // 1_000_000} megapixels. Scale it down or crop it first.")
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (2, 3, 4)):
-        raise PhotoError(f"A picture cannot have shape {array.shape}: use (H, W), or (H, W, C) with up to 4 channels.")
-    if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise _too_large(f"An array of shape {array.shape}")
-    if array.size == 0:
-        raise PhotoError("This array has no pixels. Use an array of at least one row and one column.")
-    if array.dtype == np.uint16 and array.ndim == 2:
-        return Image.fromarray(array)  # Pillow supports 16 bits for greyscale only
-    if array.dtype == np.uint16:
-        array = np.round(array / 257)
-    elif np.issubdtype(array.dtype, np.floating):
-        if not (array.min() >= 0 and array.max() <= 1):  # false for NaN too
-            raise PhotoError("A picture of floats must hold values from 0 to 1. For values from 0 to 255 use uint8.")
-        array = np.round(array * 255)
-    elif array.dtype == bool:
-        array = array * 255
-    elif array.dtype != np.uint8:
-        raise PhotoError(f"A picture cannot have dtype {array.dtype}: use uint8, uint16, bool, or floats from 0 to 1.")
-    return Image.fromarray(np.ascontiguousarray(array, dtype=np.uint8))
 
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -231,7 +297,7 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
             CMYK becomes sRGB in a PNG, 16 bits become 8 in a JPEG or WebP.
         path: ends in .jpg, .jpeg, .png, .webp, .tif or .tiff.
         description: stored in the file's metadata (PNG text, else EXIF ImageDescription) with the name of this
-            software.
+            software. By default what an edit by :class:`stgan.FaceEditor` really changed.
 
     Raises:
         PhotoError: the suffix is another, the format cannot hold the picture, or the file cannot be written.
@@ -242,6 +308,8 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
         raise PhotoError(f"{path.name} ends in none of {', '.join(FORMATS)}: use one of them, such as .png.")
     clean = _fitting(image, file_format)
     info = _kept_info(clean)
+    if description is None:
+        description = getattr(info.get(OUTCOME), "description", None)
     arguments: dict[str, Any] = {key: info[key] for key in ("icc_profile", "dpi") if key in info}
     arguments |= _described(info, file_format, description)
     # Pillow would write other entries of info too.

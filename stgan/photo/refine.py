@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 import torch
 
-from stgan.frame import normalise
+from stgan.frame import CELEBA_SIZE, MEAN_LANDMARKS, normalise
 from stgan.models import FaceAligner
 from stgan.models.aligner import VIEW_CENTRE, VIEW_SHARE
-from stgan.photo.align import Alignment, align_face, landmarks_in
+from stgan.photo.align import Alignment, align_face, landmarks_in, looks_aligned
 from stgan.photo.crop import crop_face
 from stgan.photo.detect import Detector, distinct_faces
 from stgan.photo.face import Face
@@ -20,6 +20,49 @@ CROP = 170  # side in pixels of the crop that alignments lead to here; the value
 LEAST_CONFIDENCE = 0.1
 """The aligner's confidence below which no find is a face. In photos that lie on their side or upside down YuNet finds
 faces, wrongly placed: for those it is below .003, for the faces of upright photos above .57."""
+SURE = 0.5  # confidence of the aligner above which a find is a face for certain
+ALIGNED = 0.2
+"""Largest mean distance of landmarks from CelebA's, in distances of the eyes, at which an image counts as aligned."""
+
+
+def faces_any_way_up(detector: Detector, aligner: FaceAligner | None, rgb: np.ndarray) -> list[Face]:
+    """The faces of a photo from left to right, as detected. If none is upright, those of the photo turned by 90, 180
+    or 270 degrees, whichever shows the most; the aligner decides, so without it only upright faces are found."""
+    upright = [face for face, _ in located_faces(detector, aligner, rgb)]
+    if upright or aligner is None:
+        return upright
+    height, width = rgb.shape[:2]
+    back = {  # quarters by which NumPy turns the photo, and the way back to its pixels
+        1: np.array([[0.0, -1, width - 1], [1, 0, 0]]),
+        3: np.array([[0.0, 1, 0], [-1, 0, height - 1]]),
+        2: np.array([[-1.0, 0, width - 1], [0, -1, height - 1]]),
+    }
+    best: list[Face] = []
+    most = 0.0
+    for quarters, matrix in back.items():
+        pairs = located_faces(detector, aligner, np.ascontiguousarray(np.rot90(rgb, quarters)))
+        sure = [(face, refined.confidence) for face, refined in pairs if refined and refined.confidence > SURE]
+        confidence = sum(confidence for _, confidence in sure)
+        if confidence > most:
+            best, most = [face.transformed(matrix) for face, _ in sure], confidence
+    return sorted(best, key=lambda face: face.centre[0])
+
+
+def is_aligned_crop(detector: Detector, aligner: FaceAligner | None, rgb: np.ndarray) -> bool:
+    """Whether a photo has the size of CelebA's aligned images and its face lies where theirs does.
+
+    The aligner decides, or without one the detector.
+    """
+    if not looks_aligned(rgb.shape):
+        return False
+    if aligner is None:
+        faces = [face for face, _ in located_faces(detector, None, rgb)]
+    else:
+        mean_face = Face((0.0, 0.0, *CELEBA_SIZE), MEAN_LANDMARKS, 1.0)
+        faces = [face for face in refined_faces(aligner, rgb, [mean_face]) if face.confidence > SURE]
+    eyes = np.linalg.norm(MEAN_LANDMARKS[1] - MEAN_LANDMARKS[0])
+    found = [landmarks_in(align_face(face, CROP), CROP) for face in faces]
+    return any(np.linalg.norm(points - MEAN_LANDMARKS, axis=1).mean() < ALIGNED * eyes for points in found)
 
 
 def located_faces(detector: Detector, aligner: FaceAligner | None, rgb: np.ndarray) -> list[tuple[Face, Face | None]]:
@@ -36,7 +79,7 @@ def located_faces(detector: Detector, aligner: FaceAligner | None, rgb: np.ndarr
 
 def confirmed_faces(aligner: FaceAligner, rgb: np.ndarray, candidates: Sequence[Face]) -> list[Face]:
     """Those of a detector's doubtful candidates that the aligner takes for faces, with its landmarks."""
-    return [face for face in refined_faces(aligner, rgb, candidates) if face.confidence > 0.5]
+    return [face for face in refined_faces(aligner, rgb, candidates) if face.confidence > SURE]
 
 
 @torch.inference_mode()

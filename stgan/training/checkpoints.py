@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ RESUME_SETTINGS = (
 EDITOR_RESUME_SETTINGS = (
     "layers", "stu_layers", "stu_state", "label_mode", "soft_mask", "discriminator_width", "critic_steps",
 )  # fmt: skip
+PLACES = ("dataset", "attribute_dataset")  # of these, another place of the same data will do
 KEPT = 2  # checkpoints of a run: the newest, and the one before it
 PREFIX = "checkpoint-"
 PARTIAL_PREFIX = "partial-"
@@ -117,17 +119,49 @@ def read_progress(checkpoint: Path, expected: dict[str, Any]) -> dict[str, Any]:
     """
     progress = json.loads((checkpoint / PROGRESS_FILE).read_text(encoding="utf-8"))
     saved = current_names(progress["config"])
-    different = [
-        f"{name}: {saved.get(name)!r} there, {value!r} now"
-        for name, value in expected.items()
-        if saved.get(name, value) != value  # a setting newer than the checkpoint is not compared
-    ]
+    different = [name for name in _different(saved, expected) if name not in PLACES or "data" not in progress]
     if different:
-        raise CheckpointError(
-            f"{checkpoint} was made with other settings ({'; '.join(different)}). Use the same settings, or another "
-            "--output_dir for a new run."
-        )
+        raise _other_settings(checkpoint, saved, expected, different)
     return progress
+
+
+def check_data(checkpoint: Path, progress: dict[str, Any], expected: dict[str, Any], fingerprint: str) -> None:
+    """Raise a CheckpointError if a run's data lie elsewhere than the checkpoint's and are not the same.
+
+    Args:
+        progress, expected: see :func:`read_progress`.
+        fingerprint: of the run's training data; the checkpoint's is in ``progress["data"]``.
+    """
+    saved = current_names(progress["config"])
+    different = [name for name in _different(saved, expected) if name in PLACES]
+    if different and progress.get("data") != fingerprint:
+        raise _other_settings(
+            checkpoint, saved | {"data": progress["data"]}, expected | {"data": fingerprint}, [*different, "data"]
+        )
+
+
+def _different(saved: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Names of settings that differ. One that is newer than the checkpoint is not compared."""
+    return [
+        name
+        for name, value in expected.items()
+        if saved.get(name, value) != value and not (name in PLACES and _same_place(saved[name], value))
+    ]
+
+
+def _same_place(one: str | None, other: str | None) -> bool:
+    """Whether two datasets are one folder, however their paths are written."""
+    return bool(one and other) and len({Path(path).expanduser().resolve() for path in (one, other) if path}) == 1
+
+
+def _other_settings(
+    checkpoint: Path, saved: dict[str, Any], expected: dict[str, Any], different: Sequence[str]
+) -> CheckpointError:
+    both = "; ".join(f"{name}: {saved.get(name)!r} there, {expected[name]!r} now" for name in different)
+    return CheckpointError(
+        f"{checkpoint} was made with other settings ({both}). Use the same settings, or another --output_dir for a new "
+        "run."
+    )
 
 
 def resume_settings(config: TrainingConfig, processes: int) -> dict[str, Any]:

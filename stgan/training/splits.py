@@ -22,6 +22,7 @@ from stgan.data import (
     open_split,
 )
 from stgan.data.masks import load_masks, rare_class_weights
+from stgan.data.memory import constant_labels
 from stgan.data.parsed import with_classes
 from stgan.editor import default_model
 from stgan.models import FaceParser
@@ -46,6 +47,7 @@ class Splits:
         self.cache = Path(config.run.output_dir)
         self.held_out = 0  # images at the start of the training split that are used for validation
         self.training_images: int | None = None  # unknown for a stream
+        self.fingerprint = ""  # of the training data, wherever they lie
 
     def load_validation(self) -> MemoryDataset:
         """The validation split, or the first images of train, which are then held out of training.
@@ -80,16 +82,22 @@ class Splits:
         if options.streaming and self.region_parser:
             raise DataError("--region_parser needs images in memory: leave it out, or leave out --streaming.")
         if options.streaming:
-            return StreamBatches(
+            stream = StreamBatches(
                 dataset, "train", self.attributes, options.image_size, self.batch_size, self.seed,
                 crop=options.crop, workers=options.dataloader_num_workers, max_samples=options.max_train_samples,
                 revision=revision, device=device, frames=self.frames, **ranks,
             )  # fmt: skip
+            self.fingerprint = stream.fingerprint()
+            return stream
         data = self.load(
             "train", options.attribute_dataset, max_samples=options.max_train_samples, skip_samples=self.held_out
         )
         accelerator.print(f"Data: {len(data)} images in memory; {data.skipped}.")
-        self.training_images = len(data)
+        self.training_images, self.fingerprint = len(data), data.fingerprint()
+        if not self.labels_are_masks and self.attributes:
+            shares = data.labels.mean(dim=0).tolist()
+            if warning := constant_labels(shares, self.attributes, len(data)):
+                accelerator.print(warning)
         if self.region_parser:
             data = self._with_classes(data, load_companion_or_own(self.region_parser, FaceParser, "region_parser"))
         count_labels(data.labels)

@@ -22,6 +22,7 @@ from stgan.models.registry import trainable
 from stgan.training.checkpoints import (
     PARTIAL_PREFIX,
     CheckpointError,
+    check_data,
     find_checkpoint,
     read_progress,
     resume_settings,
@@ -113,6 +114,9 @@ class Trainer:
                 f"hold out {self.splits.held_out}: use its --max_validation_samples."
             )
         self.batches = self.splits.open_batches(self.objective.count_labels)
+        if checkpoint:
+            settings = resume_settings(self.config, self.accelerator.num_processes)
+            check_data(checkpoint, progress, settings, self.splits.fingerprint)
         if progress:
             self.batches.load_state_dict(progress["batches"][str(self.accelerator.process_index)])
         settings = {name: value for name, value in config.record().items() if isinstance(value, int | float | str)}
@@ -287,6 +291,7 @@ class Trainer:
             **self.history.progress(),
             "best_snapshot": self.selection.best if self.selection else None,
             "held_out": self.splits.held_out,
+            "data": self.splits.fingerprint,
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
             "config": self.config.record() | {"processes": self.accelerator.num_processes},
         }

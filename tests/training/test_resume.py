@@ -101,3 +101,31 @@ def test_a_checkpoint_of_an_earlier_version_resumes_with_its_own_networks(celeba
     trained(celeba, tmp_path / "resumed", steps=4, checkpointing_steps=2, resume_from_checkpoint="latest")
     assert_same_state(tmp_path / "resumed" / "checkpoint-4", tmp_path / "whole" / "checkpoint-4")
     trained(celeba, tmp_path / "further", steps=1, initial_model=tmp_path / "whole" / "model")
+
+
+def test_another_path_to_the_same_data_resumes_and_other_data_do_not(celeba, tmp_path, monkeypatch):
+    settings = {"checkpointing_steps": 2, "resume_from_checkpoint": "latest"}
+    trained(celeba, tmp_path / "run", steps=2, **settings)
+    monkeypatch.chdir(celeba.parent)
+    trained(f"{celeba.name}/", tmp_path / "run", steps=3, **settings)  # the same folder
+    moved = shutil.copytree(celeba, tmp_path / "moved")
+    assert trained(moved, tmp_path / "run", steps=4, **settings).step == 4
+    changed = shutil.copytree(celeba, tmp_path / "changed")
+    sorted((changed / "img_align+identity+attr").glob("train-*"))[0].unlink()
+    with pytest.raises(CheckpointError, match=r"dataset: .*data: '48 images, \w+' there, '24 images, \w+' now"):
+        trained(changed, tmp_path / "run", steps=6, **settings)
+    file = tmp_path / "run" / "checkpoint-4" / "progress.json"
+    progress = json.loads(file.read_text(encoding="utf-8"))
+    del progress["data"]  # of an earlier version: nobody knows what it was trained on
+    file.write_text(json.dumps(progress), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="dataset: "):
+        trained(celeba, tmp_path / "run", steps=6, **settings)
+
+
+def test_a_stream_of_the_same_data_elsewhere_resumes_too(celeba, celeba_signed, tmp_path):
+    settings = {"streaming": True, "checkpointing_steps": 2, "resume_from_checkpoint": "latest"}
+    trained(celeba, tmp_path / "run", steps=2, **settings)
+    moved = shutil.copytree(celeba, tmp_path / "moved")
+    assert trained(moved, tmp_path / "run", steps=4, **settings).step == 4
+    with pytest.raises(CheckpointError, match=r"dataset: .*data: 'a stream, \w+' there"):
+        trained(celeba_signed, tmp_path / "run", steps=6, **settings)

@@ -5,9 +5,10 @@ from dataclasses import fields
 
 import pytest
 import torch
+from numbered_data import numbered_dataset
 from runs import NAMES, only_train, trained
 
-from stgan.data import DataError, load_into_memory
+from stgan.data import DataError, DataWarning, StreamBatches, load_into_memory
 from stgan.training.checkpoints import CheckpointError
 from stgan.training.edits import LabelRules
 from stgan.training.splits import rare_attribute_weights
@@ -66,3 +67,16 @@ def test_the_validation_set_has_the_requested_images(celeba, tmp_path):
     run = trained(celeba, tmp_path, steps=1)
     expected = load_into_memory(celeba, "valid", NAMES, 32, max_samples=6, workers=0)
     assert torch.equal(run.validation_data.images, expected.images)
+
+
+def test_an_attribute_that_never_varies_is_told(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    numbered_dataset(tmp_path / "data", 48, shards=1, chewing=[True] * 48, flying=[0] * 48)
+    trained(tmp_path / "data", tmp_path / "run", "classifier-fast", steps=1, attributes=("bit_0", "chewing", "flying"))
+    printed = capsys.readouterr().out
+    assert "in all of the 43 training images, flying false and chewing true: nothing can be learned" in printed
+    stream = StreamBatches(tmp_path / "data", "train", ("bit_0", "flying"), 16, 12, seed=0, workers=0)
+    for number in range(4):
+        stream.draw(number)
+    with pytest.warns(DataWarning, match="in each of the first 48 training images, flying false"):
+        stream.draw(4)

@@ -1,0 +1,100 @@
+"""What a caller asks an editor for, checked before the work starts: edits, corrections, intensities, a face."""
+
+from collections.abc import Collection, Mapping, Sequence
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stgan.attributes import as_labels, edited_labels, index_of
+from stgan.outcome import COVERED, FaceOutcome
+from stgan.prepared import PreparedFace
+
+MAX_INTENSITY = 2.0
+
+Intensity = float | Mapping[str, float]
+Labels = Mapping[str, bool] | Collection[str] | str
+"""Attribute name to wanted value, or names that are all to be added. See :func:`stgan.attributes.as_labels`."""
+FaceChoice = int | Literal["all"] | None
+
+
+def read_edits(edits: Any, names: Sequence[str]) -> list[dict[str, bool]]:
+    """Several edits as :func:`stgan.attributes.as_labels` reads each.
+
+    Raises:
+        ValueError: they are no list of edits, or one asks for attributes that exclude each other.
+    """
+    if isinstance(edits, str | Mapping) or not isinstance(edits, Sequence):
+        raise ValueError(f"Several edits must be a list, such as [{{'Eyeglasses': True}}], not {edits!r}.")
+    edits = [as_labels(edit, names) for edit in edits]
+    for edit in edits:
+        edited_labels(torch.zeros(len(names)), edit, names)  # refuses what excludes itself
+    return edits
+
+
+def read_intensities(intensity: Intensity, names: Sequence[str]) -> Tensor:
+    """The intensity of each attribute, float (A,).
+
+    Raises:
+        ValueError: it is no number or mapping of names to numbers, or lies outside of 0 to :data:`MAX_INTENSITY`.
+    """
+    by_name = intensity if isinstance(intensity, Mapping) else dict.fromkeys(names, intensity)
+    for name, value in by_name.items():
+        index_of(name, names)
+        if isinstance(value, bool) or not isinstance(value, Real | np.generic | Tensor):
+            raise ValueError(f"Intensity must be a number, or a mapping of attribute name to number, not {value!r}.")
+    values = [float(by_name.get(name, 1.0)) for name in names]
+    for value in values:
+        if not 0 <= value <= MAX_INTENSITY:  # as nothing compares with NaN, NaN is refused too
+            raise ValueError(f"Intensity {value:g} is out of range: use values between 0 and {MAX_INTENSITY:g}.")
+    return torch.tensor(values)
+
+
+def read_face_number(face: Any) -> Any:
+    """The number of one face, or None; a ValueError if it is neither."""
+    if face is not None and (isinstance(face, bool) or not hasattr(face, "__index__")):
+        raise ValueError(
+            f"face must be a whole number, counted from 0 at the left, not {face!r}. To edit everyone use face='all' "
+            "with edit or edit_each."
+        )
+    return face
+
+
+def source_and_target(
+    prepared: PreparedFace, edits: Sequence[Mapping[str, bool]], source: Labels | None = None, force: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Labels that the face counts as having and labels that K edits ask for: float (K, A) each, on the CPU.
+
+    Args:
+        source: corrections to what the classifier sees.
+        force: the face counts as having the opposite of what each edit asks for.
+    """
+    names = list(prepared.probabilities)
+    labels, targets = prepared.labels.cpu().repeat(len(edits), 1), []
+    for name, value in ({} if source is None else as_labels(source, names)).items():
+        labels[:, names.index(name)] = float(value)
+    for row, edit in zip(labels, edits, strict=True):
+        for name, value in edit.items() if force else ():
+            row[names.index(name)] = float(not value)
+        targets.append(edited_labels(row, edit, names))
+    return labels, torch.stack(targets) if targets else labels
+
+
+def face_outcome(
+    prepared: PreparedFace, edit: Mapping[str, bool], labels: Tensor, target: Tensor, intensity: Intensity
+) -> FaceOutcome:
+    """What an edit from labels to a target, float (A,), changes."""
+    names = list(prepared.probabilities)
+    strengths = dict(zip(names, read_intensities(intensity, names).tolist(), strict=True))
+    wanted = dict(zip(names, (target > 0.5).tolist(), strict=True))
+    differs = [name for name, differ in zip(names, (labels != target).tolist(), strict=True) if differ]
+    changed = sorted((name for name in differs if strengths[name]), key=lambda name: (name not in edit, name))
+    seen = {name: prepared.probabilities[name] for name in edit if name not in differs}
+    return FaceOutcome(
+        changed={name: wanted[name] for name in changed},
+        already={name: (edit[name], share if edit[name] else 1 - share) for name, share in seen.items()},
+        held_back={name: prepared.covered[name] for name in changed if prepared.covered.get(name, 0) > COVERED},
+        intensity=strengths,
+    )

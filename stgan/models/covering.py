@@ -1,0 +1,57 @@
+"""What lies in front of a head: a hat, or a hand, sticker or microphone. Edits leave it as it is."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from stgan.attributes import EYES, Ellipse, facts_of
+from stgan.models.parser import PARSER_CLASSES
+from stgan.models.regions import around, shown, squared_radius
+
+BARE_FACE = Ellipse(0.0, 0.45, 0.9, 1.35)  # from the brows to the chin: here a bare head shows nothing but itself
+FEWEST_PIXELS = 8
+
+
+def uncovered(regions: Tensor, probabilities: Tensor) -> Tensor:
+    """Regions (N, A, S, S) in [0, 1] without what covers the head, given the parser's probabilities (N, 10, S, S)."""
+    return regions * (1 - around(_cover(probabilities), 2, 2))[:, None]
+
+
+def covered_shares(probabilities: Tensor, attributes: Sequence[str]) -> dict[str, float]:
+    """Share in [0, 1] of each attribute's place that something covers.
+
+    For the hair and the scalp that is a hat; for places in the face everything that is no part of a head.
+
+    Args:
+        probabilities: (1, 10, S, S) from :class:`stgan.models.FaceParser`.
+        attributes: names; those without a known place count as uncovered.
+    """
+    size, cover = probabilities.shape[-1], _cover(probabilities)[0]
+    hat, hair = (float(shown(probabilities, name).sum()) for name in ("hat", "hair"))
+    face, shares = _inside(BARE_FACE, size).to(cover.device), {}
+    for name in attributes:
+        place = facts_of(name).place
+        if place is None:
+            shares[name] = 0.0
+        elif place.surface in ("hair", "scalp"):
+            shares[name] = hat / max(hat + hair, FEWEST_PIXELS)
+        else:
+            inside = torch.stack([_inside(each, size) for each in place.ellipses]).any(dim=0).to(cover.device)
+            inside_face = max(int((inside & face).sum()), FEWEST_PIXELS)
+            shares[name] = min(1.0, float(cover[inside].sum()) / inside_face)
+    return shares
+
+
+def _cover(probabilities: Tensor) -> Tensor:
+    """(N, S, S) in [0, 1]: hats, and within the face all that is no part of it. A parser may take a microphone for
+    eyeglasses, which have no place below the eyes."""
+    size = probabilities.shape[-1]
+    face, eyes = (_inside(each, size).to(probabilities) for each in (BARE_FACE, EYES))
+    glasses = probabilities[:, PARSER_CLASSES.index("eyeglasses")]
+    foreign = shown(probabilities, "background", "clothes", "hat", more=glasses * (1 - eyes))
+    return torch.maximum(shown(probabilities, "hat"), face * foreign)
+
+
+def _inside(ellipse: Ellipse, size: int) -> Tensor:
+    return squared_radius(ellipse, size) < 1

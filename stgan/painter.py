@@ -1,0 +1,191 @@
+"""What an editor's networks make of a prepared face, at the photo's own size."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stgan.attributes import HAIR_COLOUR, facts_of
+from stgan.devices import autocast
+from stgan.frame import normalise
+from stgan.models import PARSER_CLASSES, Edit, FaceParser, Generator
+from stgan.models.covering import uncovered
+from stgan.models.parsed import FaceParts, decode_faces
+from stgan.models.regions import parsed_regions
+from stgan.photo.align import Alignment
+from stgan.photo.crop import crop_face, own_pixels
+from stgan.photo.face import Face
+from stgan.photo.files import Photo
+from stgan.photo.hair import recolour_hair
+from stgan.photo.light import Light
+from stgan.photo.matte import WIDE, Silhouette, window
+from stgan.photo.paste import paste_edit
+from stgan.prepared import PreparedFace
+
+
+class FacePainter:
+    """Parses a face, decodes its edits and puts them into the photo. :class:`stgan.editor.FaceEditor` is one."""
+
+    generator: Generator
+    parser: FaceParser | None
+    device: torch.device
+    dtype: torch.dtype
+    names: tuple[str, ...]
+
+    def paste(
+        self,
+        prepared: PreparedFace,
+        edited: Tensor,
+        mask: Tensor | None = None,
+        *,
+        region: Tensor | None = None,
+        strands: Tensor | None = None,
+        rgb: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3).
+
+        Args:
+            mask: soft mask (S, S) of the edit, if the model has one.
+            region: (S, S) in [0, 1], what the edit of a model without a soft mask was kept to.
+            strands: (S, S) in [0, 1], where new dark structure is hair, such as a beard or a fringe.
+            rgb: the photo with other edits, uint8 (H, W, 3); by default without any.
+        """
+        reconstruction, edited, mask = _levels(prepared, edited, mask, region)
+        rgb = prepared.photo.rgb if rgb is None else rgb
+        return paste_edit(
+            rgb, prepared.alignment, reconstruction, edited, mask,
+            silhouette=prepared.silhouette, strands=None if strands is None else strands.float().cpu().numpy(),
+            light=prepared.light,
+        )  # fmt: skip
+
+    def recolour(
+        self,
+        prepared: PreparedFace,
+        edited: Tensor,
+        mask: Tensor | None = None,
+        *,
+        region: Tensor | None = None,
+        strands: Tensor | None = None,
+        rgb: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The photo with its hair in the colour of an edited crop. Arguments as for :meth:`paste`.
+
+        The face must be prepared with a parser. ``strands``: where other edits drew hair that takes the colour too.
+        """
+        reconstruction, edited, mask = _levels(prepared, edited, mask, region)
+        silhouette, alignment, light = prepared.silhouette, prepared.alignment, prepared.light
+        if rgb is None or rgb is prepared.photo.rgb:
+            rgb, now = prepared.photo.rgb, silhouette
+        else:  # the other edits may have added hair, or removed it
+            drawn = None if strands is None else strands.float().cpu().numpy()
+            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy(), drawn)
+        return recolour_hair(rgb, alignment, reconstruction, edited, mask, silhouette, now, light=light)
+
+    def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
+        """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ.
+
+        Hair takes its new colour last, so that new hair takes it too.
+        """
+        colours = torch.zeros_like(condition)
+        if prepared.silhouette is not None:
+            colours[:, [facts_of(name).group == HAIR_COLOUR for name in self.names]] = 1
+        photos = [prepared.photo.rgb] * len(condition)
+        fringes: list[Tensor | None] = [None] * len(condition)
+        for change, paste in ((condition * (1 - colours), self.paste), (condition * colours, self.recolour)):
+            rows = [row for row, differ in enumerate(differs) if any(differ) and (change[row] != 0).any()]
+            if not rows:
+                continue
+            decoded, region = self._decode(prepared, change[rows]), None
+            if decoded.mask is None and self.generator.regions is not None:
+                region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
+            for index, row in enumerate(rows):
+                mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
+                strands = self._strands(prepared, change[row]) if paste == self.paste else fringes[row]
+                fringes[row] = self._fringe(prepared, change[row], decoded.image[index])
+                photos[row] = paste(
+                    prepared, decoded.image[index], mask, region=kept_to, strands=strands, rgb=photos[row]
+                )
+        return photos
+
+    def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
+        """Where an edit (A,) draws hair, (S, S); None where it draws none, or without regions."""
+        if self.generator.regions is None:
+            return None
+        hairy = torch.tensor([facts_of(name).is_hair for name in self.names], device=change.device)
+        regions = self.generator.regions if prepared.parts is None else prepared.parts.regions[0]
+        drawn = change != 0
+        if not (drawn & hairy).any():
+            return None
+        where = regions[drawn & hairy].amax(dim=0)
+        others = regions[drawn & ~hairy]
+        return where * (1 - others.amax(dim=0)) if len(others) else where
+
+    def _fringe(self, prepared: PreparedFace, change: Tensor, edited: Tensor) -> Tensor | None:
+        """Where an edit (A,) drew a fringe (S, S): a parser does not always take it for hair."""
+        parts = prepared.parts
+        if parts is None or "Bangs" not in self.names or change[self.names.index("Bangs")] <= 0:
+            return None
+        hair, skin = (prepared.crop_colour(name) for name in ("hair", "skin"))
+        # 0 for the colour of the skin, 1 for that of the hair.
+        likeness = torch.einsum("chw,c->hw", edited - skin[:, None, None], hair - skin) / (hair - skin).square().sum()
+        shown = [PARSER_CLASSES.index(name) for name in ("eyes", "brows", "eyeglasses")]
+        free = (1 - 2 * parts.classes[0, shown].sum(dim=0)).clamp(min=0)
+        return parts.regions[0, self.names.index("Bangs")] * free * ((likeness - 0.3) / 0.3).clamp(0, 1)
+
+    @torch.inference_mode()
+    def _decode(self, prepared: PreparedFace, condition: Tensor) -> Edit:
+        with autocast(self.device, self.dtype):
+            edited = decode_faces(
+                self.generator, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
+            )
+        return Edit(edited.image.float(), edited.rgb.float(), None if edited.mask is None else edited.mask.float())
+
+    def _parse(
+        self, photo: Photo, face: Face | None, alignment: Alignment, light: Light, others: Sequence[Face]
+    ) -> tuple[FaceParts | None, Silhouette | None]:
+        """What the crop and its surroundings show, and where edits may change the crop. None without a parser, or where
+        edits have no regions."""
+        if self.parser is None or self.generator.regions is None:
+            return None, None
+        size = self.generator.image_size
+        close = self._view(photo.rgb, alignment, light)
+        classes = F.interpolate(close, size=(size, size), mode="bilinear", antialias=True)
+        regions = uncovered(parsed_regions(classes, self.names), classes)
+        silhouette = Silhouette.of(
+            close[0].cpu().numpy(), self._view(photo.rgb, alignment, light, WIDE)[0].cpu().numpy()
+        )
+        if face is not None:
+            regions = regions * torch.from_numpy(own_pixels(alignment, face, others, size)).to(regions)
+            pixels = len(silhouette.hair)
+            silhouette = silhouette.within(own_pixels(window(alignment, size, WIDE, pixels), face, others, pixels))
+        return FaceParts(classes, regions), silhouette
+
+    @torch.inference_mode()
+    def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
+        """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
+        size = self.generator.image_size
+        pixels = reach * max(size, self.parser.image_size)
+        crop = crop_face(rgb, window(alignment, size, reach, pixels), pixels)
+        return self.parser.parse(self._image(light.crop(crop)), reach)
+
+    def _image(self, crop: np.ndarray) -> Tensor:
+        """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""
+        return normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
+
+
+def _levels(
+    prepared: PreparedFace, edited: Tensor, mask: Tensor | None, region: Tensor | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Reconstruction and edit, float32 (S, S, 3) in [0, 255], and mask (S, S), as the paste takes them."""
+    reconstruction, edited = (
+        ((image.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
+        for image in (prepared.reconstruction, edited)
+    )
+    if region is not None:
+        # Outside the region the edit is the crop itself. Compared with the reconstruction, what the model cannot
+        # draw would count as a change there.
+        share = region.float().cpu().numpy()[..., None]
+        reconstruction = prepared.crop + share * (reconstruction - prepared.crop)
+    return reconstruction, edited, None if mask is None else mask.float().cpu().numpy()

@@ -1,0 +1,63 @@
+"""What covers a face or its hair is left alone by edits, which say that they were held back."""
+
+import numpy as np
+import pytest
+import torch
+
+from stgan.attributes import DEFAULT_ATTRIBUTES
+from stgan.models.covering import covered_shares, uncovered
+from stgan.models.parser import PARSER_CLASSES
+
+ROWS, COLUMNS = np.mgrid[:512, :512]
+MICROPHONE = ((COLUMNS - 222) / 22) ** 2 + ((ROWS - 152) / 18) ** 2 < 1
+STICKER = (COLUMNS - 205) ** 2 + (ROWS - 135) ** 2 < 16**2
+HAT = (np.abs(COLUMNS - 222) < 70) & (ROWS < 85) & (ROWS > 20)
+
+
+def inner(cover):
+    """A cover without its rim of four pixels, where the network's own pixels end."""
+    near = [np.roll(cover, shift, axis) for axis in (0, 1) for shift in (-4, 4)]
+    return cover & np.all(near, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("cover", "colour", "edits", "held"),
+    [
+        (MICROPHONE, (30, 30, 34), [["Mustache"], {"No_Beard": False}], ["Mustache"]),
+        (STICKER, (240, 220, 20), [{"Young": False}, ["Eyeglasses"]], []),
+        (HAT, (20, 40, 140), [["Bald"], ["Blond_Hair"], ["Bangs"]], ["Bald", "Blond_Hair", "Bangs"]),
+    ],
+    ids=["microphone", "sticker", "hat"],
+)
+def test_edits_leave_what_covers_a_face_and_say_so(cover, colour, edits, held, bundled, astronaut):
+    photo = np.where(cover[..., None], np.array(colour, np.uint8), astronaut)
+    edited = bundled.edit_each(photo, edits, force=True)
+    told = set()
+    for image in edited:
+        change = np.abs(np.asarray(image).astype(int) - photo).max(axis=2)
+        assert change.max() > 30
+        assert change[inner(cover)].mean() < 1
+        told |= {note.partition(":")[0] for note in image.info["stgan"].notes() if "held back" in note}
+    assert told >= set(held)
+
+
+def test_a_bare_head_is_not_covered(bundled, astronaut):
+    prepared = bundled.prepare(astronaut)
+    assert max(prepared.covered.values()) < 0.1
+    assert not any("held back" in note for note in bundled.edit(prepared, ["Bangs"], force=True).info["stgan"].notes())
+
+
+def test_only_hats_and_what_is_foreign_to_a_face_cover_it():
+    names = (*DEFAULT_ATTRIBUTES, "Wearing_Earrings")
+    shares = {}
+    for shown in PARSER_CLASSES:
+        probabilities = torch.zeros(1, len(PARSER_CLASSES), 64, 64)
+        probabilities[:, PARSER_CLASSES.index(shown)] = 1
+        shares[shown] = covered_shares(probabilities, names)
+        left = uncovered(torch.ones(1, 1, 64, 64), probabilities)[0, 0]
+        assert left[0, 0] == (0 if shown == "hat" else 1)
+        assert (left[46, 32] == 0) == (shown in ("hat", "background", "clothes", "eyeglasses"))
+    assert shares["hat"]["Bald"] == shares["hat"]["Bangs"] == shares["clothes"]["Mustache"] == 1
+    assert shares["skin"] == shares["hair"] == dict.fromkeys(names, 0.0)
+    assert shares["eyeglasses"]["Eyeglasses"] < 0.2 < shares["eyeglasses"]["Mustache"]
+    assert shares["hat"]["Wearing_Earrings"] == 0
