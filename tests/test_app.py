@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
-from scripts import ROOT
+from scripts import ROOT, running_app
 
 from stgan import FaceEditor
 from stgan.demo.request import EditRequest
@@ -219,6 +219,31 @@ def test_only_the_documented_endpoints_are_public_and_they_say_what_they_take(cl
     for endpoint in endpoints.values():
         assert endpoint["description"]
         assert all(parameter["type"] for parameter in endpoint["parameters"])
+        assert all(parameter["python_type"]["description"] for parameter in endpoint["parameters"])
+    edit = {parameter["parameter_name"]: parameter for parameter in endpoints["/edit"]["parameters"]}
+    intensity = (
+        "1 is normal, 2 the maximum; above 1.5 faces look distorted. Or an object of attribute name to intensity."
+    )
+    assert edit["intensity"]["python_type"]["description"] == intensity
+    assert edit["changes"]["example_input"] == {"Eyeglasses": True, "Young": False}
+
+
+def test_a_post_with_fewer_arguments_uses_the_defaults(demo_address, photo):
+    file = {"path": str(upload(demo_address, photo))}
+    few, all_of_them = ((file, {"Young": True}), (file, {"Young": True}, 1.0, None, None, False))
+    answers = [json.loads(call(demo_address, "edit", *each).partition("data: ")[2]) for each in (few, all_of_them)]
+    pictures = [httpx.get(f"{demo_address}/gradio_api/file={each[0]['path']}").content for each in answers]
+    assert pictures[0] == pictures[1]
+    assert "event: complete" in call(demo_address, "attributes", file)
+    assert "changes is missing" in call(demo_address, "edit", file)
+
+
+def test_an_error_of_the_caller_is_one_line_in_the_log(tmp_path, model_folder):
+    with running_app(ROOT, "STGAN_PORT", tmp_path, STGAN_MODEL=str(model_folder)) as address:
+        call(address, "attributes", {"path": "nothing.png"})
+    log = (tmp_path / "log.txt").read_text()
+    assert log.count("Refused: photo must be a file uploaded") == 1
+    assert "Traceback" not in log
 
 
 def test_importing_the_app_loads_no_model(monkeypatch):
