@@ -38,6 +38,7 @@ def opened(browser, demo_address):
     playwright.expect.set_options(timeout=PATIENCE)
     errors, strangers = [], []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 400 else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: strangers.append(request.url) if not is_local(request.url) else None)
     page.goto(demo_address)
@@ -320,7 +321,8 @@ def test_nothing_serious_is_in_the_way_of_anyone(page, theme):
 def test_a_reload_keeps_the_work_and_a_link_brings_an_edit(page, portrait, demo_address):
     upload(page, portrait)
     move(page, "Mustache", 0.8, "photo with: mustache")
-    page.wait_for_timeout(1500)  # until the browser remembers it
+    playwright.expect(page.get_by_role("button", name="Download the edited photo")).to_be_enabled()
+    page.wait_for_timeout(1000)  # the browser remembers the work when it offers the file
     page.reload()
     playwright.expect(result(page)).to_have_attribute("alt", "photo with: mustache")
     assert number(page, "Mustache").input_value() == "0.8"

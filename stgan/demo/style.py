@@ -9,6 +9,10 @@ THEME = gr.themes.Soft(primary_hue="indigo", font=["system-ui", "sans-serif"], f
     block_title_text_color="*neutral_700", block_title_text_color_dark="*neutral_200",
     button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700",
     button_primary_background_fill_dark="*primary_600", button_primary_text_color="white",
+    button_secondary_text_color_dark="white", button_secondary_background_fill_dark="*neutral_700",
+    button_secondary_background_fill_hover_dark="*neutral_600", button_secondary_text_color_hover_dark="white",
+    checkbox_label_background_fill_selected="*primary_600", checkbox_label_background_fill_selected_dark="*primary_600",
+    checkbox_background_color_selected="*primary_700", checkbox_background_color_selected_dark="*primary_700",
     slider_color="*primary_600", slider_color_dark="*primary_400",
 )  # fmt: skip
 
