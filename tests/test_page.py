@@ -302,8 +302,8 @@ def test_the_stored_work_opens_again_and_a_link_outweighs_older_work(demo, photo
     upload.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(photo, upload)
     visit = demo.visit("open_photo", str(upload), False, False, WEB)
-    edited = demo.show(visit, {"Young": -0.5})[demo.layout.visit]
-    stored = demo.call("offer", edited, "JPEG", WEB)[demo.layout.stored]
+    answer = demo.show(visit, {"Young": -0.5})
+    edited, stored = answer[demo.layout.visit], answer[demo.layout.stored]
     again = demo.visit("load", stored, False, WEB)
     assert (again.subject.path, again.edits) == (str(upload), edited.edits)
     linked = SimpleNamespace(headers={}, query_params={"edit": "Eyeglasses:0.5"})

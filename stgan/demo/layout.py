@@ -76,7 +76,7 @@ class Layout:
                     self._add_share_tab()
                     self._add_more_tab()
         self._add_notes(datasets, signed)
-        self.after_edit = [self.visit, self.state_key, self.result, self.versions, *self.shared]
+        self.after_edit = [self.visit, self.state_key, self.stored, self.result, self.versions, *self.shared]
         """What follows every edit."""
         self.page = [*self.after_edit, self.page_key, self.face_key, self.people, *self.shifts]
         """Everything that an opened photo or an edit may set."""
@@ -200,7 +200,7 @@ class Layout:
         rows = [Tile(*each, number == pressed) for number, each in enumerate(visit.thumbnails())]
         return {
             self.visit: visit, self.state_key: visit.state_key, self.result: picture_of(visit, whole),
-            self.versions: tiles(rows), self.preview: "",
+            self.versions: tiles(rows), self.stored: visit.remembered(), self.preview: "",
             self.share_file: gr.DownloadButton(value=None, interactive=False),
         }  # fmt: skip
 

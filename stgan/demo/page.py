@@ -103,7 +103,7 @@ def _connect_galleries(listeners: Listeners) -> None:
 def _connect_sharing(layout: Layout, sharing: Sharing) -> None:
     gr.on(
         [layout.state_key.change, layout.file_format.input], sharing.offer, [layout.visit, layout.file_format],
-        [layout.download, layout.link, layout.code, layout.stored, layout.is_edited],
+        [layout.download, layout.link, layout.code, layout.is_edited],
         **LATEST | {"show_progress": "hidden"},
     )  # fmt: skip
     layout.is_edited.change(sharing.enable, layout.is_edited, list(layout.share_buttons.values()), **AT_ONCE)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from PIL import Image
@@ -180,6 +181,13 @@ class Visit:
         """This edit as a page address's query; of several people, that of the chosen one."""
         shifts = self.shifts or next(iter(self.edits.values()), {})
         return urlencode({"edit": ",".join(f"{name}:{value:g}" for name, value in shifts.items())}, safe=":,")
+
+    def remembered(self) -> dict[str, Any]:
+        """What the browser stores, so that a reload keeps the work: no picture, only where it was and its edits."""
+        return {
+            "path": self.subject.path, "aligned": self.aligned, "chosen": self.chosen, "link": self.link,
+            "edits": {str(number): dict(shifts) for number, shifts in self.edits.items()},
+        }  # fmt: skip
 
     def after(self, edits: Edits, edited: Image.Image, note: str, new_file: NewFile) -> "Visit":
         """The visit with a version of these edits on the page; ``edited`` is the photo after them."""

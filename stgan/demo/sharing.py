@@ -35,7 +35,7 @@ class Sharing:
     layout: Layout
 
     def offer(self, visit: Visit | None, file_format: str, request: gr.Request) -> Values:
-        """What follows every edit: the edited photo as a file, the link, the code, and what the browser remembers."""
+        """What follows every edit: the edited photo as a file, the link and the code."""
         layout, studio = self.layout, self.studio
         if visit is None:
             return gr.skip()
@@ -45,14 +45,10 @@ class Sharing:
             path = studio.save(studio.edited_photo(subject, edits), Path(path).with_suffix(".png").name, note)
         path = studio.signed(path, note) if edits else None
         url = _address_of(request)
-        stored = {
-            "path": subject.path, "aligned": visit.aligned, "chosen": visit.chosen, "link": visit.link,
-            "edits": {str(number): dict(shifts) for number, shifts in edits.items()},
-        }  # fmt: skip
         return {
             layout.download: gr.DownloadButton(value=path, interactive=bool(edits)),
             layout.link: f"{url}/?{visit.query()}" if edits else "",
-            layout.code: self._code(visit, url), layout.stored: stored, layout.is_edited: bool(edits),
+            layout.code: self._code(visit, url), layout.is_edited: bool(edits),
         }  # fmt: skip
 
     def enable(self, is_edited: bool) -> list[dict[str, Any]]:
