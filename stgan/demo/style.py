@@ -94,14 +94,14 @@ footer a, footer button { min-height: 24px; color: var(--body-text-color-subdued
 #sliders .reset-button { min-width: 26px; height: 26px; padding: 0; }
 #sliders input[type=range]::-webkit-slider-runnable-track {
     background: linear-gradient(
-        to right, var(--neutral-300) min(50%, var(--range_progress)),
+        to right, var(--border-color-primary) min(50%, var(--range_progress)),
         var(--slider-color) min(50%, var(--range_progress)), var(--slider-color) max(50%, var(--range_progress)),
-        var(--neutral-300) max(50%, var(--range_progress))
+        var(--border-color-primary) max(50%, var(--range_progress))
     ) !important;
 }
 #sliders .min_value, #sliders .max_value { display: none; }
 #photo .upload-container .wrap { padding: 0; font-size: 14px; line-height: 1.2; }
-#photo { border-width: 2px; }
+#photo { border-width: 2px; } #photo .icon-button-wrapper { display: none; }
 #take { align-items: center; flex-wrap: nowrap; } #take > * { min-width: 0 !important; }
 #take .wrap { flex-wrap: nowrap; }
 #shared img, #shared video { max-width: 100%; max-height: 380px; border-radius: 10px; margin: 0 auto; display: block; }
