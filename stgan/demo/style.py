@@ -25,6 +25,7 @@ CSS = """
 footer a, footer button { min-height: 24px; color: var(--body-text-color-subdued) !important; }
 #title h1 { margin: 10px 0 0; font-size: 26px; } #intro p { margin: 0; }
 :focus-visible { outline: 3px solid var(--primary-500) !important; outline-offset: 2px; }
+.label-wrap { min-height: 24px; }
 .source-selection button { min-width: 24px; min-height: 24px; color: var(--body-text-color-subdued); }
 .hint p { margin: 0; font-size: 13px; color: var(--body-text-color-subdued); }
 
