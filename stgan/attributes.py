@@ -93,11 +93,6 @@ class Attribute:
     name: str
     caption: str = ""  # by default the name in words: "Black hair" for Black_Hair
     opposite: str = ""  # caption of its absence; by default "No black hair"
-    # What an edit makes of a face, where the captions would state what the face is: a comparison with the photo.
-    more: str = ""  # by default the caption
-    less: str = ""  # by default the opposite
-    scale: str = ""  # name of a scale from less to more; by default the caption
-    denies: bool = False  # its name denies something, so that people are shown the opposite: a beard, not "no beard"
     place: Place | None = None  # by default anywhere
     group: Group | None = None
     # Attributes that setting this one clears. Source: the conflict handling of the official code, in which Mustache and
@@ -109,6 +104,11 @@ class Attribute:
     contradicts: tuple[str | Group, ...] = ()
     # Attributes that can take its place when an edit removes it, the nearest first: hair always has some colour.
     replacements: tuple[str, ...] = ()
+    # What an edit makes of a face, where the captions would state what the face is: a comparison with the photo.
+    more: str = ""  # by default the caption
+    less: str = ""  # by default the opposite
+    scale: str = ""  # name of a scale from less to more; by default the caption
+    denies: bool = False  # its name denies something, so that people are shown the opposite: a beard, not "no beard"
 
 
 _HAIR, _FOREHEAD = Place((HAIR,), INNER_FACE, surface="hair"), Place((FOREHEAD,))

@@ -78,7 +78,8 @@ def test_the_same_edits_again_are_the_same_version(visit, after):
     assert [heading for _, heading in visit.thumbnails()] == ["Original", "Older"]
 
 
-def test_versions_are_named_by_what_changed_since_the_one_before(visit, after):
+def test_versions_are_named_by_what_changed_since_the_one_before(visit, after, monkeypatch):
+    monkeypatch.setattr("stgan.demo.session.SAME_GESTURE", 0.0)
     glasses = {"Eyeglasses": 1.0}
     visit = after(
         visit, {0: glasses}, {0: {**glasses, "No_Beard": -0.6, "Male": 0.5}}, {0: {"Male": 0.5}}, {0: {"Male": 1.0}}
