@@ -1,4 +1,4 @@
-"""The demo: upload a photo, tick attributes, and get the same photo back with the face changed.
+"""The demo: open a photo, change one thing about a face, and get the same photo back with only that changed.
 
 Run it with ``python app.py``. It shows the model that ``STGAN_MODEL`` names (a folder or Hub id), or else the one that
 the Space's card names, or else the bundled one. The page and the endpoints are in :mod:`stgan.demo`.
@@ -16,12 +16,11 @@ try:
 except ImportError:
     spaces = None
 
-import gradio as gr
-
 from stgan.demo.credentials import Credentials
-from stgan.demo.layout import CSS
 from stgan.demo.model import open_editor
 from stgan.demo.page import build_demo
+from stgan.demo.style import CSS, THEME
+from stgan.demo.words import I18N
 
 FIRST_PORT = 7860
 M_ARENA_MAX = -8  # of malloc.h
@@ -42,8 +41,10 @@ def _serve() -> None:
     editor, model, notice = open_editor()  # before the launch: ZeroGPU copies this process for each call
     build_demo(editor, model, notice=notice, credentials=credentials).queue(max_size=32).launch(
         server_port=port,
-        theme=gr.themes.Soft(primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+        theme=THEME,
         css=CSS,
+        i18n=I18N,
+        pwa=True,  # can be installed
         max_file_size="50mb",
         state_session_capacity=64,  # visitors whose photos are kept in memory, about 10 MB per megapixel each
         mcp_server=importlib.util.find_spec("mcp") is not None,

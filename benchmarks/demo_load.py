@@ -1,4 +1,4 @@
-"""The demo under load: how soon it is ready, how soon a tick is a picture, and whether its memory stays flat.
+"""The demo under load: how soon it is ready, how soon a moved slider is a picture, and whether its memory stays flat.
 
 python benchmarks/demo_load.py [--edits 200] [--visitors 8] [--photo me.jpg]
 
@@ -9,6 +9,7 @@ they answer with. What a browser itself needs (to draw, to run the page's script
 import json
 import os
 import random
+import re
 import socket
 import statistics
 import subprocess
@@ -54,14 +55,9 @@ class Visitor:
         self.http.get("/").raise_for_status()
         page = self.http.get("/config").json()
         self.values = {part["id"]: part["props"].get("value") for part in page["components"]}
-        self.named = {(part["type"], part["props"].get("label")): part["id"] for part in page["components"]}
         self.events = {event["id"]: event for event in page["dependencies"]}
-        self.boxes = {
-            choice[1]: part["id"]
-            for part in page["components"]
-            if part["type"] == "checkboxgroup"
-            for choice in part["props"]["choices"]
-        }
+        self.sliders = [part["id"] for part in page["components"] if part["type"] == "slider"]
+        self.places = {part["props"].get("elem_id"): part["id"] for part in page["components"]}
         beats = self.http.build_request("GET", f"/gradio_api/heartbeat/{self.session}")
         self.heartbeat = self.http.send(beats, stream=True)  # the demo notices when it is closed
 
@@ -71,20 +67,18 @@ class Visitor:
         if photo:
             with photo.open("rb") as file:
                 (path,) = self.http.post("/gradio_api/upload", files={"files": (photo.name, file)}).json()
-            place = self.named["image", "Photo"]
+            place = self.places["photo"]
             self.values[place] = {"path": path, "orig_name": photo.name, "meta": {"_type": "gradio.FileData"}}
             self._happens("input", place)
 
-    def tick(self, name: str) -> float:
-        """Tick or untick a box, and wait for the picture and for what follows it.
+    def move(self, slider: int, value: float) -> float:
+        """Move a slider, and wait for the picture and for what follows it.
 
         Returns:
             Seconds until the picture was there.
         """
-        box = self.boxes[name]
-        ticked = self.values[box] or []
-        self.values[box] = [each for each in ticked if each != name] if name in ticked else [*ticked, name]
-        return self._happens("change", box)
+        self.values[slider] = value
+        return self._happens("input", slider)
 
     def leave(self) -> None:
         """Close the page."""
@@ -102,9 +96,9 @@ class Visitor:
         while waiting:
             event = waiting.pop(0)
             self._run(event)
-            picture = self.values[self.named["imageslider", "Before and after"]]
+            picture = re.search(r'class="after" src="([^"]+)"', self.values[self.places["result"]] or "")
             if not until_picture and picture:
-                self.http.get(f"/gradio_api/file={picture[1]['path']}").raise_for_status()
+                self.http.get(f"/{picture[1]}").raise_for_status()
                 until_picture = time.perf_counter() - started
             waiting += [
                 after
@@ -180,6 +174,11 @@ class Memory:
         print(f"  {when}: {size:.0f} MiB ({size - self.first:+.1f})", flush=True)
 
 
+def gesture(visitor: Visitor, chosen: random.Random) -> tuple[int, float]:
+    """One of a visitor's sliders and where it is moved to."""
+    return chosen.choice(visitor.sliders), chosen.choice((-1.0, -0.5, 0.5, 1.0))
+
+
 def print_times(name: str, seconds: list[float]) -> None:
     """Median and 95th percentile."""
     slowest = statistics.quantiles(seconds, n=20)[-1]
@@ -195,34 +194,33 @@ def main(settings: Settings) -> None:
 
         visitor = Visitor(address)
         visitor.open(settings.photo)
-        names = list(visitor.boxes)
         for _ in range(WARM_UP):
-            visitor.tick(chosen.choice(names))
+            visitor.move(*gesture(visitor, chosen))
         print("memory, one session")
         memory.report("after the warm-up")
         seconds = []
         for edit in range(1, settings.edits + 1):
-            seconds.append(visitor.tick(chosen.choice(names)))
+            seconds.append(visitor.move(*gesture(visitor, chosen)))
             if edit % 50 == 0:
                 memory.report(f"after {edit} edits")
         visitor.leave()
-        print_times("tick to picture, one visitor", seconds)
+        print_times("slider to picture, one visitor", seconds)
 
         visitors = [Visitor(address) for _ in range(settings.visitors)]
-        ticks = [[chosen.choice(names) for _ in range(settings.edits_each)] for _ in visitors]
+        moves = [[gesture(each, chosen) for _ in range(settings.edits_each)] for each in visitors]
         with ThreadPoolExecutor(len(visitors)) as at_once:
             list(at_once.map(lambda each: each.open(settings.photo), visitors))
-            times = list(at_once.map(lambda each, its: [each.tick(name) for name in its], visitors, ticks))
+            times = list(at_once.map(lambda each, its: [each.move(*one) for one in its], visitors, moves))
         for each in visitors:
             each.leave()
-        print_times(f"tick to picture, {len(visitors)} visitors at once", [s for each in times for s in each])
+        print_times(f"slider to picture, {len(visitors)} visitors at once", [s for each in times for s in each])
 
         print("memory, each edit in a new session")
         memory.report("after those visitors")
         for edit in range(1, settings.edits + 1):
             visitor = Visitor(address)
             visitor.open(settings.photo)
-            visitor.tick(chosen.choice(names))
+            visitor.move(*gesture(visitor, chosen))
             visitor.leave()
             if edit % 50 == 0:
                 memory.report(f"after {edit} sessions")

@@ -106,6 +106,12 @@ class Attribute:
     replacements: tuple[str, ...] = ()
     draws_hair: bool = False  # what an edit of it draws, if that is darker than what was there
 
+    # What an edit makes of a face, where the captions would state what the face is: a comparison with the photo.
+    more: str = ""  # by default the caption
+    less: str = ""  # by default the opposite
+    scale: str = ""  # name of a scale from less to more; by default the caption
+    denies: bool = False  # its name denies something, so that people are shown the opposite: a beard, not "no beard"
+
     @property
     def is_hair(self) -> bool:
         """Whether what an edit of it draws is hair."""
@@ -132,12 +138,18 @@ ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in (
     Attribute("Eyeglasses", place=_EYES),
     Attribute("Goatee", place=_BEARD, group=BEARD_STYLE),
     Attribute("Gray_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Black_Hair", "Brown_Hair", "Blond_Hair")),
-    Attribute("Male", opposite="Female", place=_HEAD),
+    Attribute(
+        "Male", opposite="Female", more="More masculine", less="More feminine", scale="Feminine – masculine",
+        place=_HEAD,
+    ),
     Attribute("Mouth_Slightly_Open", "Mouth open", "Mouth closed", place=_MOUTH),
     Attribute("Mustache", place=Place((UPPER_LIP,)), group=BEARD_STYLE),
     Attribute("Narrow_Eyes", place=_EYES),
-    Attribute("No_Beard", opposite="Beard", place=_BEARD, draws_hair=True, contradicts=(BEARD_STYLE,)),
-    Attribute("Pale_Skin", place=Place((FACE, NECK), surface="skin")),
+    Attribute("No_Beard", opposite="Beard", denies=True, place=_BEARD, draws_hair=True, contradicts=(BEARD_STYLE,)),
+    Attribute(
+        "Pale_Skin", more="Paler skin", less="Darker skin", scale="Darker – paler skin",
+        place=Place((FACE, NECK), surface="skin"),
+    ),
     Attribute("Pointy_Nose", place=_NOSE),
     Attribute("Receding_Hairline", place=_FOREHEAD),
     Attribute("Rosy_Cheeks", place=Place((CHEEKS,))),
@@ -150,7 +162,7 @@ ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in (
     Attribute("Wearing_Lipstick", "Lipstick", place=_MOUTH),
     Attribute("Wearing_Necklace", "Necklace"),
     Attribute("Wearing_Necktie", "Necktie"),
-    Attribute("Young", opposite="Older", place=_HEAD),
+    Attribute("Young", opposite="Older", more="Younger", less="Older", scale="Older – younger", place=_HEAD),
 )}  # fmt: skip
 """The table, by name."""
 
@@ -169,6 +181,20 @@ def caption(name: str, present: bool) -> str:
     """What an edit does, in words: ("Eyeglasses", False) is "No eyeglasses", ("Young", False) "Older"."""
     words = short_name(name)
     return words if present else facts_of(name).opposite or f"No {words[0].lower()}{words[1:]}"
+
+
+def change_in_words(name: str, increase: bool) -> str:
+    """What more or less of an attribute makes of a face, without a verdict on the photo: ("Male", True) is "More
+    masculine", ("Eyeglasses", False) "No eyeglasses"."""
+    facts = facts_of(name)
+    return (facts.more if increase else facts.less) or caption(name, increase)
+
+
+def scale_in_words(name: str) -> str:
+    """Name of a scale from less to more: "Eyeglasses", "Older – younger", and "Beard" for No_Beard, whose scale runs
+    the other way."""
+    facts = facts_of(name)
+    return facts.opposite if facts.denies else facts.scale or short_name(name)
 
 
 def excluded_by(name: str) -> tuple[str, ...]:
@@ -311,19 +337,6 @@ def _with_exclusions(source: Tensor, wanted: Tensor, named: Tensor, exclusions: 
     added = named & (wanted > source)
     excluded = added.to(source.dtype) @ exclusions.to(source) > 0
     return torch.where(named, wanted, source.masked_fill(excluded, 0))
-
-
-def resolve_ticks(previous: Collection[str], ticked: Collection[str]) -> list[str]:
-    """Ticked names after clicks: a newly ticked attribute clears the ticks that it excludes.
-
-    ``ticked`` is in the order of the clicks; the later of two new ones wins.
-    """
-    names = tuple(ticked)
-    labels = torch.tensor([float(name in previous) for name in names])
-    for name in names:
-        if name not in previous:
-            labels = edited_labels(labels, {name: True}, names)
-    return [name for name, label in zip(names, labels.tolist(), strict=True) if label]
 
 
 def labels_to_difference(source: Tensor, target: Tensor, intensity: float | Tensor = 1.0) -> Tensor:

@@ -100,8 +100,8 @@ def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:
     (output / RECORD_FILE).unlink(missing_ok=True)  # of earlier graphs
     (output / PARSER_GRAPH).unlink(missing_ok=True)
     paths = [output / name for name in GRAPHS]
-    _write_editor(generator, *paths)
-    error = largest_difference(generator, *paths)
+    _write_editor(generator, paths[0], paths[1])
+    error = largest_difference(generator, paths[0], paths[1])
     if parser is not None:
         paths.append(output / PARSER_GRAPH)
         image, outputs = _random(2, 3, parser.image_size, parser.image_size), ["probabilities", "regions"]

@@ -31,7 +31,7 @@ class FacePainter:
     generator: Generator
     parser: FaceParser | None
     device: torch.device
-    dtype: torch.dtype
+    dtype: torch.dtype | None
     names: tuple[str, ...]
 
     def paste(
@@ -52,10 +52,10 @@ class FacePainter:
             strands: (S, S) in [0, 1], where new dark structure is hair, such as a beard or a fringe.
             rgb: the photo with other edits, uint8 (H, W, 3); by default without any.
         """
-        reconstruction, edited, mask = _levels(prepared, edited, mask, region)
+        before, after, share = _levels(prepared, edited, mask, region)
         rgb = prepared.photo.rgb if rgb is None else rgb
         return paste_edit(
-            rgb, prepared.alignment, reconstruction, edited, mask,
+            rgb, prepared.alignment, before, after, share,
             silhouette=prepared.silhouette, strands=None if strands is None else strands.float().cpu().numpy(),
             light=prepared.light,
         )  # fmt: skip
@@ -74,14 +74,14 @@ class FacePainter:
 
         The face must be prepared with a parser. ``strands``: where other edits drew hair that takes the colour too.
         """
-        reconstruction, edited, mask = _levels(prepared, edited, mask, region)
+        before, after, share = _levels(prepared, edited, mask, region)
         silhouette, alignment, light = prepared.silhouette, prepared.alignment, prepared.light
         if rgb is None or rgb is prepared.photo.rgb:
             rgb, now = prepared.photo.rgb, silhouette
         else:  # the other edits may have added hair, or removed it
             drawn = None if strands is None else strands.float().cpu().numpy()
-            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy(), drawn)
-        return recolour_hair(rgb, alignment, reconstruction, edited, mask, silhouette, now, light=light)
+            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy(), drawn)  # type: ignore[union-attr]
+        return recolour_hair(rgb, alignment, before, after, share, silhouette, now, light=light)  # type: ignore[arg-type]
 
     def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
         """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ.
@@ -166,9 +166,9 @@ class FacePainter:
     def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
         """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
         size = self.generator.image_size
-        pixels = reach * max(size, self.parser.image_size)
+        pixels = reach * max(size, self.parser.image_size)  # type: ignore[union-attr]
         crop = crop_face(rgb, window(alignment, size, reach, pixels), pixels)
-        return self.parser.parse(self._image(light.crop(crop)), reach)
+        return self.parser.parse(self._image(light.crop(crop)), reach)  # type: ignore[union-attr]
 
     def _image(self, crop: np.ndarray) -> Tensor:
         """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""
@@ -179,7 +179,7 @@ def _levels(
     prepared: PreparedFace, edited: Tensor, mask: Tensor | None, region: Tensor | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Reconstruction and edit, float32 (S, S, 3) in [0, 255], and mask (S, S), as the paste takes them."""
-    reconstruction, edited = (
+    reconstruction, edited = (  # type: ignore[assignment]
         ((image.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
         for image in (prepared.reconstruction, edited)
     )
@@ -188,4 +188,4 @@ def _levels(
         # draw would count as a change there.
         share = region.float().cpu().numpy()[..., None]
         reconstruction = prepared.crop + share * (reconstruction - prepared.crop)
-    return reconstruction, edited, None if mask is None else mask.float().cpu().numpy()
+    return reconstruction, edited, None if mask is None else mask.float().cpu().numpy()  # type: ignore[return-value]

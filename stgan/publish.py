@@ -229,7 +229,7 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
     preloaded = [f"{YUNET_REPO} {YUNET_FILE}"]
     preloaded += [f"{model} {','.join(editor_files())}"] if model else []
     data = SpaceCardData(
-        title="Edit a face, tick a box", emoji="🙂", colorFrom="indigo", colorTo="gray",
+        title="Edit a face", emoji="🙂", colorFrom="indigo", colorTo="gray",
         sdk="gradio", sdk_version=pins["gradio"], python_version=PYTHON_VERSIONS[zero_gpu], app_file="app.py",
         suggested_hardware="zero-a10g" if zero_gpu else "cpu-basic",
         short_description="Edit the attributes of a face in a photo",
@@ -241,7 +241,7 @@ def space_card(repo: str, model: str | None, requirements: str, zero_gpu: bool) 
     )  # fmt: skip
     terms = f" The terms of [{model}](https://huggingface.co/{model}) are on its own card." if model else ""
     text = (
-        "# Edit a face, tick a box\n\nUpload a photo, tick *Eyeglasses*, and get the same photo back with eyeglasses. "
+        "# Edit a face\n\nOpen a photo, move *Eyeglasses*, and get the same photo back with eyeglasses. "
         "The code is MIT; the weights in this repository were trained on CelebA and are for non-commercial research "
         f"only.{terms}\n\n"
         "**Please edit only people who agree to it.**\n"

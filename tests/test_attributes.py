@@ -17,6 +17,7 @@ from stgan.attributes import (
     Attribute,
     as_labels,
     caption,
+    change_in_words,
     contradicted_by,
     edited_labels,
     excluded_by,
@@ -26,11 +27,11 @@ from stgan.attributes import (
     index_of,
     labels_to_difference,
     replacement_matrix,
-    resolve_ticks,
+    scale_in_words,
     short_name,
     truth_of,
 )
-from stgan.demo.session import grouped
+from stgan.demo.session import changed, in_order
 from stgan.models import load_generator
 from stgan.models.regions import attribute_regions
 from stgan.photo.detect import FaceDetector
@@ -132,12 +133,6 @@ def test_an_edit_that_contradicts_itself_is_refused(clash):
     edited_labels(torch.zeros(13), {first: True, second: False}, DEFAULT_ATTRIBUTES)  # no contradiction
 
 
-def test_a_new_tick_takes_the_ticks_that_it_excludes_and_of_two_new_ones_the_later_holds():
-    assert resolve_ticks(["Black_Hair", "Male"], ["Black_Hair", "Male", "Blond_Hair"]) == ["Male", "Blond_Hair"]
-    assert resolve_ticks(["Black_Hair", "Male"], ["Black_Hair"]) == ["Black_Hair"]
-    assert resolve_ticks(["Black_Hair"], ["Black_Hair", "Blond_Hair", "Male", "Brown_Hair"]) == ["Male", "Brown_Hair"]
-
-
 def test_captions_are_readable_and_all_different():
     assert short_name("Mouth_Slightly_Open") == "Mouth open"
     assert short_name("Black_Hair") == "Black hair"
@@ -157,6 +152,26 @@ def test_captions_are_readable_and_all_different():
 )  # fmt: skip
 def test_a_caption_says_what_an_edit_does(attribute, present, words):
     assert caption(attribute, present) == words
+
+
+@pytest.mark.parametrize(
+    ("attribute", "increase", "words"),
+    [
+        ("Eyeglasses", True, "Eyeglasses"), ("Eyeglasses", False, "No eyeglasses"), ("No_Beard", False, "Beard"),
+        ("Male", True, "More masculine"), ("Male", False, "More feminine"), ("Young", True, "Younger"),
+        ("Young", False, "Older"), ("Pale_Skin", False, "Darker skin"),
+    ],
+)  # fmt: skip
+def test_a_change_is_told_without_a_verdict(attribute, increase, words):
+    assert change_in_words(attribute, increase) == words
+
+
+def test_scales_have_names_of_their_own_and_a_denied_one_runs_the_other_way():
+    names = [scale_in_words(name) for name in CELEBA_ATTRIBUTES]
+    assert len(set(names)) == len(names)
+    assert scale_in_words("No_Beard") == "Beard"
+    assert scale_in_words("Male") == "Feminine – masculine"
+    assert scale_in_words("Young") == "Older – younger"
 
 
 def test_every_row_is_one_of_celebas_attributes_and_names_only_such():
@@ -196,7 +211,7 @@ def test_an_attribute_without_a_row_trains_edits_and_has_a_caption(faces, astron
     edited = editor.edit(face, {"Freckles": not face.label_dict()["Freckles"]}, 2.0)
     assert (np.asarray(edited) != astronaut).any()
     assert (caption("Freckles", True), caption("Freckles", False)) == ("Freckles", "No freckles")
-    assert grouped(names) == {"Face": ["Eyeglasses", "Freckles"]}
+    assert in_order(names) == ["Eyeglasses", "Freckles"]
 
 
 def test_a_row_gives_an_attribute_its_place_exclusions_and_captions(monkeypatch):
@@ -216,8 +231,9 @@ def test_a_row_gives_an_attribute_its_place_exclusions_and_captions(monkeypatch)
     before = edited_labels(torch.zeros(14), {"Black_Hair": True, "Mustache": True, "Bald": True}, names)
     after = dict(zip(names, edited_labels(before, {"Red_Hair": True}, names).tolist(), strict=True))
     assert [name for name, value in after.items() if value] == ["Bald", "Red_Hair"]
-    assert resolve_ticks(["Red_Hair", "Male"], ["Red_Hair", "Male", "Black_Hair"]) == ["Male", "Black_Hair"]
-    assert any({"Black_Hair", "Red_Hair"} <= set(group) for group in grouped(names).values())
+    assert changed({"Red_Hair": 1.0, "Male": 1.0}, {"Black_Hair": 0.5}) == {"Male": 1.0, "Black_Hair": 0.5}
+    assert any({"Black_Hair", "Red_Hair"} <= set(group) for group in exclusive_groups(names))
+    assert in_order(names).index("Red_Hair") < in_order(names).index("Male")
 
 
 def test_labels_are_read_as_data_and_edits_write_them():

@@ -1,8 +1,11 @@
 """The demo as a visitor uses it, in a real browser; skipped where playwright or a Chromium is not installed."""
 
 import io
+import os
 import re
 import shutil
+import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from PIL import Image
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENCE = 60_000  # milliseconds
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -26,54 +30,77 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def page(browser, demo_address):
-    """The demo, opened on its example. Afterwards nothing has failed, and no other host was asked for anything."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+@pytest.fixture(scope="module")
+def opened(browser, demo_address):
+    """One page for all tests. At the end nothing has failed in it, and no other host was asked for anything."""
+    page = browser.new_page(viewport=DESKTOP, accept_downloads=True)
     page.set_default_timeout(PATIENCE)
+    playwright.expect.set_options(timeout=PATIENCE)
     errors, strangers = [], []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("request", lambda request: strangers.append(request.url) if not is_local(request.url) else None)
-    page.errors = errors
     page.goto(demo_address)
-    page.wait_for_selector("#result img")
-    page.wait_for_selector("#all-edits img")
+    page.locator("#looks img").first.wait_for()
     yield page
+    expected = (
+        "AbortError|Connection errored out|Failed to load resource|^Response$"  # a reload, a file that is too large
+    )
+    errors = [error for error in errors if not re.search(expected, error)]
     page.close()
     assert errors == []
     assert strangers == []
+
+
+@pytest.fixture
+def page(opened):
+    """The page on a computer's screen, on its first tab and on the example."""
+    opened.set_viewport_size(DESKTOP)
+    opened.get_by_role("tab", name="Edit").click()
+    before = result(opened).get_attribute("src")
+    opened.get_by_role("button", name="Open the example").click()
+    playwright.expect(result(opened)).not_to_have_attribute("src", before)
+    playwright.expect(opened.locator("#versions button")).to_have_count(2)
+    playwright.expect(result(opened)).to_have_attribute("alt", "photo with: eyeglasses")
+    return opened
 
 
 def is_local(url: str) -> bool:
     return url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:"))
 
 
-def addresses(page) -> tuple[str, str]:
-    pictures = page.locator("#result img")
-    return pictures.first.get_attribute("src"), pictures.last.get_attribute("src")
+def result(page):
+    return page.locator("#result img.after")
 
 
-def wait_for_another(page, before):
-    for _ in range(PATIENCE // 50):
-        if page.locator("#result img").count() and addresses(page)[1] != before[1]:
-            return addresses(page)
-        page.wait_for_timeout(50)
-    return pytest.fail("the picture did not change")
+def picture(page, which="after") -> np.ndarray:
+    return np.asarray(read(page, page.locator(f"#result img.{which}").evaluate("each => each.src"))).astype(int)
+
+
+def read(page, address) -> Image.Image:
+    return Image.open(io.BytesIO(page.request.get(address).body()))
+
+
+def number(page, name):
+    return page.get_by_label(f"number input for {name}", exact=True)
+
+
+def move(page, name, value, alt):
+    number(page, name).fill(str(value))
+    number(page, name).press("Enter")
+    playwright.expect(result(page)).to_have_attribute("alt", alt)
 
 
 def upload(page, path):
-    remove = page.get_by_role("button", name="Remove Image")
-    remove.click()
-    remove.wait_for(state="detached")
-    page.locator("#result img").first.wait_for(state="detached")
     page.locator("#photo input[type=file]").set_input_files(str(path))
-    page.wait_for_selector("#result img")
+    playwright.expect(result(page)).to_have_attribute("alt", "photo without edits")
 
 
-def download(page):
+def download(page, title):
+    button = page.get_by_role("button", name=title)
+    playwright.expect(button).to_be_enabled()
     with page.expect_download() as event:
-        page.get_by_text("Download the edited photo").click()
+        button.click()
     return event.value
 
 
@@ -87,41 +114,49 @@ def portrait(tmp_path):
     return path
 
 
-def test_the_page_opens_with_an_edited_example(page):
-    before, after = (np.asarray(read(page, address)).astype(int) for address in addresses(page))
-    assert before.shape == after.shape
-    assert np.abs(before - after).max() > 20
-    assert page.locator("#versions button").count() == 2
-    assert page.locator("#all-edits button").count() == 13
-    assert page.get_by_label("Brown hair", exact=False).first.is_checked()
+def test_the_page_opens_with_an_edit_and_others_one_click_away(page):
+    assert np.abs(picture(page, "before") - picture(page)).max() > 10
+    assert number(page, "Eyeglasses").input_value() == "1"
+    assert page.locator("#looks button").count() == 7
+    page.locator("#looks button").filter(has_text="Movie star").click()
+    playwright.expect(result(page)).to_have_attribute("alt", "photo with: no bangs, younger, bushy eyebrows")
+    assert [number(page, name).input_value() for name in ("Eyeglasses", "Bangs", "Older – younger")] == [
+        "0",
+        "-0.7",
+        "0.5",
+    ]
 
 
-def read(page, address) -> Image.Image:
-    return Image.open(io.BytesIO(page.request.get(address).body()))
-
-
-def test_from_upload_to_download(page, portrait, editor):
+def test_no_verdict_on_gender_is_on_the_page(page, portrait):
     upload(page, portrait)
-    unedited = addresses(page)
-    glasses = page.get_by_role("checkbox", name=re.compile("^Eyeglasses"))
-    had_glasses = glasses.is_checked()
-    glasses.click()
-    ticked = wait_for_another(page, unedited)
-    page.get_by_label("number input for Intensity").fill("1.5")
-    page.get_by_label("number input for Intensity").press("Enter")
-    stronger = wait_for_another(page, ticked)
-    page.locator("#all-edits button").last.click()  # Young
-    wait_for_another(page, stronger)
-    page.wait_for_timeout(1000)  # the file follows the picture
-    page.get_by_label("PNG").check()
-    page.wait_for_timeout(3000)
-    file = download(page)
-    assert file.suggested_filename == "portrait-edited.png"
-    edited = Image.open(file.path())
+    page.get_by_role("tab", name="Every change").click()
+    page.locator("#all-edits img").first.wait_for()
+    page.get_by_text("What the model sees").click()
+    playwright.expect(page.locator("#seen td").first).to_be_visible()
+    words = page.locator("body").inner_text()
+    assert re.search(r"\b(fe)?male\b|\bwoman\b|\bman\b", words, re.IGNORECASE) is None
+    assert "More masculine" in words
+    assert "No beard" not in words or "Beard" in words
+    page.get_by_text("What the model sees").click()
 
+
+def test_a_newcomer_downloads_an_edit_in_half_a_minute(page, portrait, editor):
+    started = time.monotonic()
+    upload(page, portrait)
+    move(page, "Eyeglasses", 1.2, "photo with: eyeglasses")
+    file = download(page, "Download the edited photo")
+    if os.getloadavg()[0] < (os.cpu_count() or 1):  # else the machine is busy with something else
+        assert time.monotonic() - started < 30
+    assert file.suggested_filename == "portrait-edited.jpg"
+    page.get_by_label("PNG").check()
+    page.wait_for_timeout(1500)
+    edited = Image.open(download(page, "Download the edited photo").path())
+    page.get_by_label("JPEG").check()
     face = editor.prepare(portrait)
-    changes = {"Eyeglasses": not had_glasses, "Young": not face.label_dict()["Young"]}
-    difference = np.abs(np.asarray(edited).astype(int) - np.asarray(editor.edit(face, changes, 1.5)))
+    source = {"Eyeglasses": False}
+    difference = np.abs(
+        np.asarray(edited).astype(int) - np.asarray(editor.edit(face, {"Eyeglasses": True}, 1.2, source=source))
+    )
     assert difference.max() <= 1
     changed = np.abs(np.asarray(edited).astype(int) - face.photo.rgb).max(axis=2) > 0
     left, top, right, bottom = face.window()
@@ -131,127 +166,182 @@ def test_from_upload_to_download(page, portrait, editor):
     assert "edited" in edited.text["Description"]
 
 
-def test_a_hair_colour_replaces_another_and_versions_lead_back(page):
-    first = addresses(page)
-    page.get_by_role("checkbox", name=re.compile("^Blond hair")).check()
-    second = wait_for_another(page, first)
-    playwright.expect(page.get_by_role("checkbox", name=re.compile("^Brown hair"))).not_to_be_checked()
-    playwright.expect(page.get_by_text("cannot be combined")).to_be_visible()
-    page.locator("#versions button").nth(1).click()
-    wait_for_another(page, second)
-    playwright.expect(page.get_by_role("checkbox", name=re.compile("^Brown hair"))).to_be_checked()
-    playwright.expect(page.locator("#versions button")).to_have_count(3)
-    third = addresses(page)
-    page.get_by_role("button", name="Reset to the original").click()
-    before, after = wait_for_another(page, third)
-    difference = np.asarray(read(page, before)).astype(int) - np.asarray(read(page, after)).astype(int)
-    assert np.abs(difference).max() == 0
-
-
-def test_of_quick_clicks_the_last_one_holds(page):
-    boxes = page.get_by_role("checkbox", name=re.compile("^(Eyeglasses|Male|Mustache|Pale skin|Young) "))
-    wanted = []
-    for number in range(boxes.count()):
-        boxes.nth(number).click(no_wait_after=True)
-        wanted.append(boxes.nth(number).is_checked())
-    assert len(wanted) == 5
-    page.wait_for_timeout(500)
-    page.locator("#result .generating, #result .eta-bar").first.wait_for(state="detached")
-    page.get_by_role("tab", name="In code").click()
-    for name, value in zip(("Eyeglasses", "Male", "Mustache", "Pale_Skin", "Young"), wanted, strict=True):
-        code = page.locator(".cm-content").first
-        playwright.expect(code).to_contain_text(f"'{name}': {value}", timeout=PATIENCE)
-        assert boxes.nth(("Eyeglasses", "Male", "Mustache", "Pale_Skin", "Young").index(name)).is_hidden() is False
-
-
-def test_a_click_while_another_photo_opens_edits_neither(page, portrait):
-    upload(page, portrait)
-    unedited = addresses(page)
-    page.get_by_role("checkbox", name=re.compile("^Eyeglasses")).click()
-    wait_for_another(page, unedited)
-    playwright.expect(page.locator("#versions button")).to_have_count(2)
-    page.wait_for_timeout(2000)  # for all that follows
-    page.evaluate(
-        """() => {
-            const box = (name) => [...document.querySelectorAll("label")].find((each) => each.innerText.includes(name));
-            box("Already aligned").querySelector("input").click();
-            box("Mustache").querySelector("input").click();
-        }"""
-    )
-    playwright.expect(page.locator("#versions button")).to_have_count(1)
-    page.wait_for_timeout(3000)
-    playwright.expect(page.locator("#versions button")).to_have_count(1)
-    before, after = (np.asarray(read(page, address)).astype(int) for address in addresses(page))
-    assert np.abs(before - after).max() == 0
-
-
-def test_files_without_a_face_are_refused_once_and_in_plain_words_and_the_page_goes_on(page, tmp_path, portrait):
+def test_errors_leave_everything_as_it_was_and_go(page, tmp_path):
     Image.new("RGB", (300, 300), "grey").save(tmp_path / "grey.png")
-    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    remove, toast = page.get_by_role("button", name="Remove Image"), page.locator(".toast-body")
-    remove.click()
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(60_000_000)
+    before, toast = result(page).get_attribute("src"), page.locator(".toast-body")
     for name, message in (
         ("grey.png", "No face was found"),
-        ("phone.heic", r"phone\.heic is not a picture that can be read.* export a phone's HEIC photo as JPEG first"),
         ("broken.jpg", r"broken\.jpg is not a picture that can be read.* export a phone's HEIC photo as JPEG first"),
+        ("huge.png", "maximum|size|large"),
     ):
         page.locator("#photo input[type=file]").set_input_files(str(tmp_path / name))
-        playwright.expect(toast.first).to_contain_text(re.compile(message), timeout=PATIENCE)
-        page.wait_for_timeout(1000)
+        playwright.expect(toast.first).to_contain_text(re.compile(message))
         assert toast.count() == 1
-        assert "/" not in toast.inner_text()
-        remove.wait_for(state="detached")  # it is taken off the page again
+        assert "/tmp" not in toast.inner_text()
         page.get_by_test_id("toast-close").click()
         toast.wait_for(state="detached")
-    page.locator("#photo input[type=file]").set_input_files(str(portrait))
-    page.wait_for_selector("#result img")
+        playwright.expect(page.locator("#photo input[type=file]")).to_have_count(1)  # empty, ready for the next
+        assert result(page).get_attribute("src") == before
+        assert number(page, "Eyeglasses").input_value() == "1"
 
 
-def test_a_picture_by_degrees_sets_its_slider_and_nothing_of_the_photo_before_stays_on_the_page(page, portrait):
-    first = addresses(page)
-    page.get_by_role("tab", name="One attribute in steps").click()
-    pictures = page.locator("#degrees img")
-    pictures.first.wait_for()
-    assert page.locator("#degrees button").count() == 7
-    page.locator("#degrees button").first.click()
-    wait_for_another(page, first)
-    page.get_by_text("One slider per attribute").click()
-    playwright.expect(page.get_by_label("number input for Young")).to_have_value("-1.5")
-    page.get_by_role("tab", name="Animation").click()
-    page.get_by_role("button", name="Animate this edit").click()
-    page.wait_for_selector("#animation img")
-    page.get_by_role("tab", name="One attribute in steps").click()
-    before = pictures.first.get_attribute("src")
-    upload(page, portrait)
-    playwright.expect(pictures).to_have_count(7, timeout=PATIENCE)
-    playwright.expect(pictures.first).not_to_have_attribute("src", before, timeout=PATIENCE)
-    page.get_by_role("tab", name="Animation").click()
-    playwright.expect(page.locator("#animation img")).to_have_count(0)
-    page.get_by_role("tab", name="One attribute in steps").click()
-    page.get_by_role("button", name="Remove Image").click()
-    playwright.expect(pictures).to_have_count(0, timeout=PATIENCE)
+def test_the_picture_is_in_view_of_every_control(page):
+    controls = "#sliders input[type=range], #looks button, #photo button, [role=tab]"
+    for screen in (DESKTOP, PHONE):
+        page.set_viewport_size(screen)
+        assert page.evaluate("document.documentElement.scrollWidth") <= screen["width"]
+        for place in (0, -1):
+            page.locator(controls).nth(place).scroll_into_view_if_needed()
+            playwright.expect(page.locator("#result figure")).to_be_in_viewport(ratio=0.9)
 
 
-def test_a_photo_saved_from_the_page_opens_again_and_a_removed_one_does_not_come_back(page, tmp_path):
-    saved = tmp_path / "stgan-framed-faces.jpg"
-    saved.write_bytes(page.request.get(page.locator("#photo img").get_attribute("src")).body())
-    upload(page, saved)
-    playwright.expect(page.locator("#versions button")).to_have_count(1)
-    page.get_by_role("button", name="Remove Image").click()
-    page.locator("#result img").first.wait_for(state="detached")
-    page.get_by_label("Already aligned").check()
-    page.wait_for_timeout(3000)
-    assert page.locator("#result img, #photo img").count() == 0
+def test_several_people_are_chosen_by_their_faces_and_their_edits_add_up(page, tmp_path):
+    astronaut = Image.fromarray(skimage.data.astronaut())
+    two = Image.new("RGB", (900, 512), "grey")
+    two.paste(astronaut.resize((384, 384)).crop((60, 0, 300, 384)), (0, 64))
+    two.paste(astronaut, (388, 0))
+    two.save(tmp_path / "two.png")
+    upload(page, tmp_path / "two.png")
+    people = page.locator("#people button")
+    assert [text.split(" (")[0] for text in people.all_inner_texts()] == ["Everyone", "Person 1", "Person 2"]
+    move(page, "Eyeglasses", 1, "photo with: eyeglasses")
+    people.nth(1).click()
+    playwright.expect(people.nth(1)).to_have_attribute("aria-pressed", "true")
+    playwright.expect(number(page, "Eyeglasses")).to_have_value("0")
+    move(page, "Older – younger", -1, "photo with: older, eyeglasses")
+    people.nth(2).click()
+    playwright.expect(number(page, "Eyeglasses")).to_have_value("1")
+
+
+def test_one_control_an_attribute_in_step_with_the_picture(page):
+    move(page, "Black hair", 1, "photo with: eyeglasses, black hair")
+    number(page, "Blond hair").fill("0.5")
+    number(page, "Blond hair").press("Enter")
+    playwright.expect(page.get_by_text("gives way")).to_be_visible()
+    playwright.expect(number(page, "Black hair")).to_have_value("0")
+    page.get_by_role("tab", name="Every change").click()
+    change = page.locator("#all-edits button").filter(has_text="Beard").first
+    change.click()
+    playwright.expect(result(page)).to_have_attribute("alt", re.compile("beard"))
+    captions = page.locator(".tiles button[title]").evaluate_all("all => all.map(each => [each.title, each.innerText])")
+    assert all(title.split("(")[0].strip() in text.replace("\n", " ") for title, text in captions if text)
+    page.get_by_text("Compare strengths").click()
+    page.get_by_role("button", name="Show").click()
+    page.locator("#strengths button").nth(0).click()
+    page.get_by_role("tab", name="Edit").click()
+    playwright.expect(number(page, "Older – younger")).to_have_value("-1.5")
+    page.locator("#versions button").nth(1).click()
+    playwright.expect(result(page)).to_have_attribute("alt", "photo with: eyeglasses")
+    playwright.expect(number(page, "Older – younger")).to_have_value("0")
+    page.get_by_role("button", name="Undo all edits").click()
+    playwright.expect(result(page)).to_have_attribute("alt", "photo without edits")
+    assert np.abs(picture(page, "before") - picture(page)).max() == 0
+    playwright.expect(page.get_by_role("button", name="Download the edited photo")).to_be_disabled()
+
+
+def test_of_quick_moves_the_last_one_holds(page):
+    names = ("Eyeglasses", "Mustache", "Bushy eyebrows", "Older – younger")
+    for value in (0.3, -0.4, 0.8):
+        for name in names:
+            number(page, name).fill(str(value))
+            number(page, name).press("Enter", no_wait_after=True)
+    playwright.expect(result(page)).to_have_attribute(
+        "alt", re.compile("eyeglasses, mustache, bushy eyebrows, younger")
+    )
+    assert {number(page, name).input_value() for name in names} == {"0.8"}
+
+
+def test_what_is_shared_is_of_this_edit(page):
+    page.get_by_role("tab", name="Share").click()
+    for title, kind in (
+        ("Before and after", "image/jpeg"),
+        ("Animation (GIF)", "image/gif"),
+        ("Video (MP4)", "video/mp4"),
+    ):
+        page.get_by_role("button", name=title, exact=True).click()
+        shown = page.locator("#shared video" if kind == "video/mp4" else "#shared img")
+        shown.wait_for()
+        suffix = {"image/jpeg": "tile.jpg", "image/gif": ".gif", "video/mp4": ".mp4"}[kind]
+        playwright.expect(shown).to_have_attribute("src", re.compile(f"{re.escape(suffix)}$"))
+        assert page.request.get(shown.evaluate("each => each.src")).headers["content-type"] == kind
+    assert (
+        shown.evaluate(
+            "each => new Promise(done => each.readyState >= 2 ? done(each.videoWidth) : "
+            "each.addEventListener('loadeddata', () => done(each.videoWidth)))"
+        )
+        > 100
+    )  # it plays
+    link = page.locator("#link textarea, #link input").input_value()
+    page.locator("#versions button").first.click()
+    playwright.expect(page.locator("#shared img, #shared video")).to_have_count(0)
+    playwright.expect(page.get_by_role("button", name="Video (MP4)")).to_be_disabled()
+    assert link.endswith("/?edit=Eyeglasses:1")
+
+
+def test_several_photos_come_back_as_a_zip(page, portrait):
+    page.get_by_role("tab", name="More").click()
+    page.get_by_role("button", name="Several photos").click()
+    page.locator("#photos input[type=file]").set_input_files([str(portrait)])
+    playwright.expect(page.locator("#photos")).to_contain_text("portrait")
+    page.get_by_role("button", name="Edit them all").click()
+    with zipfile.ZipFile(download(page, "Edited photos (ZIP)").path()) as archive:
+        assert archive.namelist() == ["01-portrait-edited.jpg"]
+
+
+def test_the_divider_moves_by_keyboard_and_stays(page):
+    divider = page.get_by_role("slider", name="Before and after: position of the divider")
+    divider.focus()
+    for _ in range(10):
+        divider.press("ArrowLeft")
+    at = "getComputedStyle(document.querySelector('#result i')).left"
+    assert page.locator("#result").evaluate("each => getComputedStyle(each.querySelector('i')).insetInlineStart") != ""
+    left = float(page.evaluate(at).removesuffix("px")) / page.locator("#result figure").bounding_box()["width"]
+    assert left == pytest.approx(0.4, abs=0.02)
+    page.locator("#looks button").nth(1).click()
+    playwright.expect(result(page)).to_have_attribute("alt", "photo with: no bangs")
+    left = float(page.evaluate(at).removesuffix("px")) / page.locator("#result figure").bounding_box()["width"]
+    assert left == pytest.approx(0.4, abs=0.02)
+    assert divider.input_value() == "40"
+    assert page.evaluate("document.activeElement.dataset.index") == "1"  # the keyboard stays where it was
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_is_wider_than_a_phone(browser, demo_address, theme):
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    page.goto(f"{demo_address}?__theme={theme}")
-    page.wait_for_selector("#all-edits img", timeout=PATIENCE)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.locator("#result").bounding_box()["width"] <= 390
-    page.get_by_role("button", name="Reset to the original").scroll_into_view_if_needed()
-    playwright.expect(page.locator("#result")).to_be_in_viewport(ratio=0.9)  # beside the boxes that change it
+def test_nothing_serious_is_in_the_way_of_anyone(page, theme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
+    page.evaluate(f"document.body.classList.toggle('dark', {str(theme == 'dark').lower()})")
+    page.wait_for_timeout(300)
+    findings = axe.Axe().run(page).response["violations"]
+    page.evaluate("document.body.classList.remove('dark')")
+    serious = [each for each in findings if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], [node["html"][:160] for node in each["nodes"]]) for each in serious] == []
+    sizes = "all => all.map(each => [Math.min(each.offsetWidth, each.offsetHeight), each.outerHTML.slice(0, 120)])"
+    small = [
+        html for size, html in page.locator("button:visible:not([tabindex='-1'])").evaluate_all(sizes) if size < 24
+    ]
+    assert small == []
+
+
+def test_a_reload_keeps_the_work_and_a_link_brings_an_edit(page, portrait, demo_address):
+    upload(page, portrait)
+    move(page, "Mustache", 0.8, "photo with: mustache")
+    page.wait_for_timeout(500)  # the browser stores the work with the picture
+    page.reload()
+    playwright.expect(result(page)).to_have_attribute("alt", "photo with: mustache")
+    assert number(page, "Mustache").input_value() == "0.8"
+    page.goto(f"{demo_address}/?edit=Young:-1,No_Beard:-0.5")
+    playwright.expect(result(page)).to_have_attribute("alt", "photo with: older, beard")
+    assert number(page, "Beard").input_value() == "0.5"
+    page.goto(demo_address)
+
+
+def test_a_german_browser_reads_german_and_the_page_can_be_installed(browser, demo_address):
+    page = browser.new_page(viewport=PHONE, locale="de-DE")
+    page.goto(demo_address)
+    playwright.expect(result(page)).to_have_attribute("alt", "Foto mit: Brille")
+    playwright.expect(page.get_by_role("button", name="Überrasch mich")).to_be_visible()
+    assert page.get_by_text("Regler").count() > 0
+    assert page.request.get(f"{demo_address}/manifest.json").json()["display"] == "standalone"
     page.close()

@@ -13,28 +13,27 @@ from stgan.demo.request import EditRequest
 
 NAMES = ("Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Eyeglasses", "Young")
 LABELS = {name: name in ("Bangs", "Brown_Hair", "Young") for name in NAMES}
-OWN = [name for name, present in LABELS.items() if present]
 
 
 @pytest.mark.parametrize(
-    ("ticks", "shifts", "expected"),
+    ("shifts", "expected"),
     [
-        (["Bangs", "Brown_Hair", "Eyeglasses"], {}, EditRequest({"Eyeglasses": True, "Young": False}, 1.25)),
-        (OWN, {"Blond_Hair": 0.4}, EditRequest({"Blond_Hair": True}, 0.4)),  # the editor clears Brown_Hair alike
-        (OWN, {"Blond_Hair": 0.4, "Black_Hair": 0.9}, EditRequest({"Black_Hair": True}, 0.9)),
-        (["Bangs", "Black_Hair", "Young"], {"Blond_Hair": 0.5}, EditRequest({"Blond_Hair": True}, 0.5)),
+        ({"Eyeglasses": 1.25, "Young": -1.25}, EditRequest({"Eyeglasses": True, "Young": False}, 1.25)),
+        ({"Blond_Hair": 0.4}, EditRequest({"Blond_Hair": True}, 0.4)),  # the editor clears Brown_Hair alike
+        ({"Blond_Hair": 0.4, "Black_Hair": 0.9}, EditRequest({"Black_Hair": True}, 0.9)),
+        ({"Eyeglasses": 0.0}, EditRequest()),
+        ({}, EditRequest()),
     ],
 )
-def test_controls_ask_for_what_differs_and_the_larger_shift_outweighs_what_it_excludes(ticks, shifts, expected):
-    assert EditRequest.from_controls(LABELS, ticks, 1.25, shifts) == expected
+def test_the_larger_shift_outweighs_what_it_excludes(shifts, expected):
+    assert EditRequest.from_shifts(LABELS, shifts) == expected
 
 
 def test_a_shift_moves_att_diff_by_its_value_whatever_the_face_has(editor, prepared):
     for name in ("Eyeglasses", "Young"):
         for shift in (-0.7, 0.4, 1.5):
             labels = prepared.label_dict()
-            own = [attribute for attribute, present in labels.items() if present]
-            request = EditRequest.from_controls(labels, own, 1.0, {name: shift})
+            request = EditRequest.from_shifts(labels, {name: shift})
             source = torch.tensor([float((labels | request.source)[each]) for each in editor.names])
             target = torch.tensor([float((labels | request.changes)[each]) for each in editor.names])
             expected = torch.zeros(len(editor.names))
@@ -56,19 +55,29 @@ def test_scaled_to_nothing_the_photo_stays(editor, prepared):
 
 def test_the_python_code_makes_the_same_picture(editor, prepared, model_folder, photo, monkeypatch):
     monkeypatch.chdir(photo.parent)
-    own = [name for name, present in prepared.label_dict().items() if present]
-    ticks = own[1:] if "Eyeglasses" in own else [*own[1:], "Eyeglasses"]
-    request = EditRequest.from_controls(prepared.label_dict(), ticks, 1.25, {"Young": -0.6, "Male": 0.8})
-    exec(compile(request.as_python(str(model_folder), photo.name), "snippet", "exec"), {})
+    shifts = {"Eyeglasses": 1.25, "Young": -0.6, "Male": 0.8}
+    request = EditRequest.from_shifts(prepared.label_dict(), shifts)
+    exec(compile(EditRequest.as_python({0: request}, str(model_folder), photo.name), "snippet", "exec"), {})
     edited = Image.open("edited.png")
     assert np.array_equal(np.asarray(edited), np.asarray(request.edit(editor, prepared)))
     assert "Young 0.6" in edited.text["Description"]
 
 
+def test_the_code_edits_one_person_after_the_other():
+    requests = {0: EditRequest({"Young": True}), 2: EditRequest({"Eyeglasses": True})}
+    code = EditRequest.as_python(requests, "model", "me.png", many=True)
+    calls = [line for line in code.splitlines() if "editor.edit(" in line]
+    assert calls == [
+        """edited = editor.edit("me.png", {'Young': True}, intensity=1.0, face=0)""",
+        """edited = editor.edit(edited, {'Eyeglasses': True}, intensity=1.0, face=2)""",
+    ]
+    assert "+Young 1; +Eyeglasses 1" in code
+
+
 def test_the_code_names_the_face_where_it_is_not_left_to_the_editor():
     request = EditRequest({"Young": True})
-    assert "face" not in request.as_python("model", "me.png").split("editor.edit(")[1]
-    assert "face=0" in request.as_python("model", "me.png", 0)
+    assert "face" not in EditRequest.as_python({0: request}, "model", "me.png").split("editor.edit(")[1]
+    assert "face=0" in EditRequest.as_python({0: request}, "model", "me.png", many=True)
     assert "null, false]" in request.as_curl("http://127.0.0.1", "me.png")
     assert "0, false]" in request.as_curl("http://127.0.0.1", "me.png", 0)
 

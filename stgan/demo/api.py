@@ -3,10 +3,11 @@
 No schema is enforced on what arrives, so each endpoint checks its arguments before the work starts.
 """
 
+import inspect
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,62 @@ import gradio as gr
 from PIL import Image
 
 from stgan.attributes import truth_of
+from stgan.demo.errors import RefusedError, log
 from stgan.demo.request import EditRequest
 from stgan.demo.studio import Studio
 from stgan.editor import PreparedFace
 from stgan.photo.files import open_photo
 
 MOST_FOR_ALL = 25_000_000  # pixels of a photo for `edit_all`, which keeps other visitors waiting
+EXAMPLES = {
+    "photo": {"path": "me.jpg", "url": "me.jpg", "meta": {"_type": "gradio.FileData"}},
+    "changes": {"Eyeglasses": True, "Young": False}, "intensity": 1.0, "source": None, "face": None, "aligned": False,
+}  # fmt: skip
+"""What the API page shows for each argument."""
+
+
+class DemoBlocks(gr.Blocks):
+    """Blocks whose public endpoints take fewer than all arguments, and which log errors in one line."""
+
+    async def process_api(self, *arguments: Any, **named: Any) -> dict[str, Any]:
+        """As in Gradio; an error of the caller is logged before it is answered."""
+        try:
+            return await super().process_api(*arguments, **named)
+        except RefusedError as error:
+            log(error)
+            raise
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """Append the defaults of missing arguments to ``inputs`` before Gradio counts them."""
+        if block_fn.api_visibility == "public":
+            parameters = [*inspect.signature(block_fn.fn).parameters.values()][len(inputs) :]
+            missing = [each.name for each in parameters if each.default is inspect.Parameter.empty]
+            if missing:
+                raise RefusedError(f"{missing[0]} is missing. The API page lists the arguments.")
+            inputs += [each.default for each in parameters]
+        super().validate_inputs(block_fn, inputs)
+
+
+def add_endpoint(blocks: gr.Blocks, function: Callable, **options: Any) -> None:
+    """Make a public endpoint of a function; the API page describes each argument and gives a real example."""
+    gr.api(function, **options)
+    components = [*blocks.fns.values()][-1].inputs
+    for component, (name, text) in zip(components, argument_descriptions(function).items(), strict=True):
+        component._api_info = component._api_info | {"additional_description": text}  # type: ignore[union-attr]
+        component.example_payload = lambda example=EXAMPLES[name]: example  # type: ignore[method-assign, union-attr]
+
+
+def argument_descriptions(function: Callable) -> dict[str, str]:
+    """Argument to its description in the docstring's section "Args", which Gradio reads only to the end of a line."""
+    lines = (inspect.getdoc(function) or "").partition("Args:\n")[2].splitlines()
+    descriptions: dict[str, str] = {}
+    for line in lines:
+        if line.startswith(" " * 8):  # goes on
+            descriptions[[*descriptions][-1]] += f" {line.strip()}"
+        elif line.strip():
+            name, _, text = line.strip().partition(": ")
+            descriptions[name] = text
+    return descriptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,23 +141,26 @@ class Endpoints:
 
     def _prepared(self, photo: object, face: object, aligned: object, most_pixels: int | None = None) -> PreparedFace:
         if isinstance(face, bool) or not isinstance(face, int | None):
-            raise gr.Error(f"face must be a whole number, counted from 0 at the left, or null; not {json.dumps(face)}.")
+            raise RefusedError(
+                f"face must be a whole number, counted from 0 at the left, or null; not {json.dumps(face)}."
+            )
         if not isinstance(aligned, bool):
-            raise gr.Error(f"aligned must be true or false, without quotes; not {json.dumps(aligned)}.")
+            raise RefusedError(f"aligned must be true or false, without quotes; not {json.dumps(aligned)}.")
         path = self.studio.files.uploaded_path(photo)
         with _shown_to_caller():
             source = open_photo(path)
             height, width = source.rgb.shape[:2]
             if most_pixels is not None and height * width > most_pixels:
-                raise gr.Error(
+                raise RefusedError(
                     f"Editing every attribute of a photo of {width}x{height} pixels would take minutes. Request single "
                     f"edits from /edit, or send a photo of at most {most_pixels // 1_000_000} megapixels."
                 )
             return self.studio.prepare(source, face, aligned or None)
 
     def _answer(self, edited: Image.Image, request: EditRequest, name: str) -> Any:
+        note = request.note(self.studio.model)
         return {
-            "path": self.studio.signed(self.studio.save(edited, name, request), request),
+            "path": self.studio.signed(self.studio.save(edited, name, note), note),
             "orig_name": name,
             "mime_type": "image/png",
             "meta": {"_type": "gradio.FileData"},
@@ -119,17 +173,17 @@ def _shown_to_caller() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise gr.Error(str(error)) from error
+        raise RefusedError(str(error)) from error
 
 
 def _labels(argument: str, labels: object) -> dict[str, bool]:
     """An object of true and false; everything else is refused: the text "false" would count as true."""
     rule = f'{argument} must be an object of attribute name to true or false, such as {{"Eyeglasses": true}}'
     if not isinstance(labels, dict):
-        raise gr.Error(f"{rule}.")
+        raise RefusedError(f"{rule}.")
     for attribute, value in labels.items():
         if truth_of(value) is None:
-            raise gr.Error(f"{rule}; {attribute} is {json.dumps(value)}: give true or false, without quotes.")
+            raise RefusedError(f"{rule}; {attribute} is {json.dumps(value)}: give true or false, without quotes.")
     return {attribute: bool(truth_of(value)) for attribute, value in labels.items()}
 
 
@@ -140,4 +194,4 @@ def _check_intensity(intensity: object) -> None:
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
         if not abs(number) <= sys.float_info.max:  # no number, NaN, or a whole number too large for a float
             what = f"{attribute} is" if isinstance(intensity, dict) else "not"
-            raise gr.Error(f"{rule}; {what} {json.dumps(value)}.")
+            raise RefusedError(f"{rule}; {what} {json.dumps(value)}.")

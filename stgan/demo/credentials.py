@@ -38,6 +38,11 @@ class Credentials:
         credentials._signer().close()
         return credentials
 
+    @staticmethod
+    def can_sign(path: str | Path) -> bool:
+        """Whether files of this kind can carry a record: JPEG, PNG and WebP."""
+        return Path(path).suffix in MEDIA_TYPES
+
     def sign(self, source: str | Path, target: str | Path, note: str) -> None:
         """Write a picture with a signed record that a model made part of it. No network is used.
 

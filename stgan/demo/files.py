@@ -7,8 +7,9 @@ from pathlib import Path
 
 import gradio as gr
 
+from stgan.demo.errors import RefusedError
+
 PREFIX = "stgan-"  # of the folder of each file that the demo writes; the folder of an upload is hexadecimal
-FRAMED = "stgan-framed-faces.jpg"  # name of the file that the page shows as the photo
 DELETED = "This photo is no longer here: photos are deleted after about an hour. Please open it again."
 NOT_UPLOADED = "photo must be a file uploaded to this demo: open it on the page, or upload it and give its path."
 
@@ -31,16 +32,6 @@ class DemoFiles:
         self.blocks.upload_file_set.add(path)  # so that `delete_cache` deletes it, even if no page ever shows it
         return path
 
-    def new_photo(self, file: dict | None) -> str | None:
-        """Path of a photo that was just put on the page; None where it was taken off.
-
-        A click on the cross may still send the file that it takes away: the framed photo that the demo wrote. A copy
-        of it that a visitor saved and uploads again is a photo like any other.
-        """
-        path = None if file is None else Path(self.uploaded_path(file))
-        framed = path is not None and path.name == FRAMED and path.parent.name.startswith(PREFIX)
-        return None if path is None or framed else str(path)
-
     def uploaded_path(self, file: object) -> str:
         """Path of what a visitor uploaded, given what arrived: a ``gr.FileData`` has a ``path``.
 
@@ -48,13 +39,13 @@ class DemoFiles:
         visitor could read any picture on the server. The answer is the same whether a file elsewhere exists or not.
 
         Raises:
-            gr.Error: it names no file, one outside the uploads, or one that has been deleted.
+            RefusedError: it names no file, one outside the uploads, or one that has been deleted.
         """
         path = file.get("path") if isinstance(file, dict) else None
         with suppress(ValueError):  # a string that cannot be a path, such as one with a null byte
             path = Path(os.path.realpath(path)) if isinstance(path, str) else None
         if not isinstance(path, Path) or not path.is_relative_to(os.path.realpath(self.folder)):
-            raise gr.Error(NOT_UPLOADED)
+            raise RefusedError(NOT_UPLOADED)
         if not path.is_file():
-            raise gr.Error(DELETED)
+            raise RefusedError(DELETED)
         return str(path)

@@ -1,29 +1,30 @@
 """The page: its texts and components, and the values that they show."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
-from stgan.attributes import short_name
+from stgan.attributes import facts_of, scale_in_words
 from stgan.card import is_celeba
-from stgan.demo.session import INTENSITY, Controls, History, Subject, grouped
-from stgan.demo.studio import EXAMPLE
+from stgan.demo.markup import COMPARE_JS, TILES_JS, Tile, compare, tiles
+from stgan.demo.pictures import data_uri, face_thumbnail
+from stgan.demo.session import EVERYONE, MOST_PEOPLE, STRONGEST, THUMBNAIL, Shifts, Visit, in_order
+from stgan.demo.words import I18N as t
 
-FACE_VIEW, PHOTO_VIEW = "Face", "Whole photo"
+INTRODUCTION = "Open a photo, then pick a look or move a slider. Only that part of the photo changes, at full size."
+SCALE = "From less on the left to more on the right. 0: as it is, 1: normal, 1.5: strong (may look unnatural)."
+MOST_PHOTOS = 20  # edited at once; the hint beside them says so too
 
-INTRODUCTION = """
-# Edit a face, tick a box
-
-Drop in a photo. The boxes show what the model sees in the face. Tick or untick one to change only that part of the
-photo, at full size.
-"""
+CONSENT = (
+    "**Please edit only people who agree to it.** Photos are processed on this server and deleted after about an hour."
+)
 
 NOTES = """
-**Please edit only people who agree to it.** Where you show an edited picture, say that it is edited; its file says so
-too.
-
-- **Privacy:** uploads and results stay on this machine and are deleted after about an hour. Nothing is logged.
+- **Honesty:** where you show an edited picture, say that it is edited; its file says so too.
+- **Privacy:** photos are not logged. Your browser remembers the last edit, so that a reload keeps it.
+- **Limits:** files up to 50 MB and 100 megapixels; {photos} photos at once; the {people} largest faces together.
 """
 
 OF_CELEBA = """
@@ -39,28 +40,11 @@ OF_OTHERS = """
 - **Biased and licensed:** like {data}, on which the weights were trained. The model's card says more; the code is MIT.
 """
 
-CSS = """
-.gradio-container { width: 100%; max-width: 1240px !important; margin: auto; }
-.gradio-container { overflow: clip !important; }  /* Gradio hides it, which would keep the picture from sticking */
-#editor { display: grid; grid-template: "pick see" auto "say see" auto "say more" 1fr / 2fr 3fr; align-items: start; }
-#pick { grid-area: pick; } #see { grid-area: see; } #say { grid-area: say; } #more { grid-area: more; }
-#see { background: var(--body-background-fill); }
-@media (max-width: 720px) {  /* one column, and the picture stays in sight of the boxes that change it */
-  #editor { display: flex; flex-direction: column; flex-wrap: nowrap; align-items: stretch; }
-  #see { position: sticky; top: 0; z-index: 100; padding-bottom: 6px; }
-  #result { height: 36vh !important; }
-}
-.thumbnails .grid-wrap { max-height: none; min-height: 0; }
-.thumbnails .grid-container { grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)) !important; }
-.thumbnails .caption-label { font-size: var(--text-xs); padding: 1px 5px; right: 4px; bottom: 4px; }
-.thumbnails .caption-label { max-width: calc(100% - 8px); }
-#take { align-items: center; }
-"""
-
-THUMBNAILS: dict[str, Any] = {
-    "elem_classes": "thumbnails", "show_label": False, "allow_preview": False, "interactive": False, "buttons": [],
-    "object_fit": "cover", "fit_columns": False, "height": "auto", "format": "jpeg",
+SHARE_KINDS = {
+    "tile": "Before and after", "grid": "Grid of versions", "webp": "Animation (WebP)", "gif": "Animation (GIF)",
+    "mp4": "Video (MP4)",
 }  # fmt: skip
+"""Button to the word on it."""
 
 Values = dict[Any, Any]
 """Component to its new value; a listener leaves alone what it does not name."""
@@ -77,151 +61,187 @@ class Layout:
 
     def __init__(self, names: Sequence[str], datasets: Sequence[str], notice: str = "", signed: bool = False):
         self._add_states()
-        gr.Markdown(INTRODUCTION)
+        gr.Markdown(t("# Edit a face"), elem_id="title")
+        gr.Markdown(t(INTRODUCTION), elem_id="intro")
         if notice:
             gr.Markdown(f"**{notice}**")
         with gr.Row(elem_id="editor"):
-            with gr.Column(elem_id="pick", min_width=0):
-                self._add_photo()
-            with gr.Column(elem_id="see", min_width=0):
+            with gr.Column(elem_id="left"):
                 self._add_result()
-            with gr.Column(elem_id="say", min_width=0):
-                self._add_controls(names)
-            with gr.Column(elem_id="more", min_width=0):
-                self._add_versions()
+            with gr.Column(elem_id="say"):
+                self._add_photo()
                 with gr.Tabs():
-                    self._add_tabs(names)
-        about_data = OF_CELEBA if any(map(is_celeba, datasets)) else OF_OTHERS
-        data = " and ".join(datasets) or "the data that its card names"
-        gr.Markdown(NOTES + about_data.format(data=data).lstrip("\n"))
-        if signed:
-            gr.Markdown("Downloads carry signed content credentials (C2PA).")
-        self.controls: list[gr.Slider | gr.CheckboxGroup] = [self.intensity, *self.boxes, *self.shifts]
-        self.pictures = [self.result, self.history, self.versions]
-        self.visit = [self.subject, self.page_key, self.photo, self.face_choice, *self.controls, *self.pictures]
+                    self._add_edit_tab(names)
+                    self._add_changes_tab(names)
+                    self._add_share_tab()
+                    self._add_more_tab()
+        self._add_notes(datasets, signed)
+        self.after_edit = [self.visit, self.state_key, self.stored, self.result, self.versions, *self.shared]
+        """What follows every edit."""
+        self.page = [*self.after_edit, self.page_key, self.face_key, self.people, *self.shifts]
+        """Everything that an opened photo or an edit may set."""
 
     def _add_states(self) -> None:
-        self.subject, self.history = gr.State(time_to_live=3600), gr.State(time_to_live=3600)
-        # Ticks without those that a click excluded. `show` does not return the boxes themselves: Gradio keeps a copy of
-        # a component each time it is skipped.
-        self.resolved_ticks = gr.State()
-        self.page_key = gr.Textbox(visible=False)  # `Subject.key` of what the page shows
-        self.newest_path = gr.State(str(EXAMPLE))  # of the newest upload, even if it did not open; None: taken off
-        self.strip_wanted = gr.State(False)  # whether the visitor has opened that tab: only then is it kept up to date
-
-    def _add_photo(self) -> None:
-        self.photo = gr.Image(
-            label="Photo", show_label=False, type="filepath", image_mode=None, height=280, format="jpeg",
-            sources=["upload", "webcam", "clipboard"], buttons=["fullscreen"], elem_id="photo",
-        )  # fmt: skip
-        self.example_button = gr.Button("Open the example", size="sm")
-        self.face_choice = gr.Radio([], label="Which face", info="Or click it in the photo.", visible=False)
+        self.visit = gr.State(time_to_live=3600)
+        self.page_key = gr.Textbox(visible=False)  # `Visit.page_key` of what the page shows
+        # The galleries, the files and the stored work follow these keys, and only when they change.
+        self.face_key, self.state_key = gr.State(), gr.State()
+        # Shifts after some gave way. `show` does not return the sliders themselves: Gradio keeps a copy of a component
+        # each time it is skipped.
+        self.resolved = gr.State()
+        self.newest_path = gr.State()  # of the newest upload
+        self.is_edited = gr.State(False)
+        self.changes_wanted = gr.State(False)  # whether the visitor has opened that tab: only then is it filled
+        self.stored = gr.BrowserState(None, storage_key="stgan-work")
 
     def _add_result(self) -> None:
-        self.result = gr.ImageSlider(
-            label="Before and after", type="filepath", interactive=False, height=520, max_height=520,
-            buttons=["fullscreen"], elem_id="result",
-        )  # fmt: skip
-        self.view = gr.Radio([FACE_VIEW, PHOTO_VIEW], value=FACE_VIEW, label="View", show_label=False, container=False)
+        with gr.Column(elem_id="see"):
+            self.result = gr.HTML(elem_id="result", js_on_load=COMPARE_JS)
+            self.whole = gr.Checkbox(label=t("Show the whole photo"), container=False)
+        with gr.Column(elem_id="keep"):
+            gr.Markdown(t("Versions: click one to return to it."), elem_classes="hint")
+            self.versions = gr.HTML(elem_id="versions", elem_classes=["tiles", "strip"], js_on_load=TILES_JS)
+            with gr.Row(elem_id="take"):
+                title = t("Download the edited photo")
+                self.download = gr.DownloadButton(title, interactive=False, variant="primary", scale=3)  # type: ignore[arg-type]
+                self.file_format = gr.Radio(
+                    ["JPEG", "PNG"], value="JPEG", label=t("File"), show_label=False, container=False, scale=1
+                )
 
-    def _add_controls(self, names: Sequence[str]) -> None:
-        gr.Markdown(
-            "The percentages show how sure the model is that the photo has an attribute. Editing does not change them."
-        )
-        self.boxes = {
-            gr.CheckboxGroup(_choices(group), label=heading, interactive=False): group
-            for heading, group in grouped(names).items()
-        }
-        info = "1 is normal, 1.5 is strong."
-        self.intensity = gr.Slider(0.0, 1.5, value=INTENSITY, step=0.05, label="Intensity", info=info)
-        self.reset_button = gr.Button("Reset to the original", size="sm")
-        with gr.Accordion("One slider per attribute", open=False):
-            gr.Markdown("At 0 the box decides. Above 0 the face gets more of the attribute, below 0 less.")
-            sliders = [gr.Slider(-1.5, 1.5, value=0.0, step=0.05, label=short_name(name)) for name in names]
-            self.shifts = dict(zip(sliders, names, strict=True))
-        info = "Treat the whole photo as a face crop like CelebA's, without detecting a face."
-        self.aligned = gr.Checkbox(label="Already aligned", info=info)
-
-    def _add_versions(self) -> None:
-        gr.Markdown("Versions: click one to return to it.")
-        self.versions = gr.Gallery(label="Versions", elem_id="versions", **THUMBNAILS)
-        with gr.Row(elem_id="take"):
-            look: dict[str, Any] = {"show_label": False, "container": False, "min_width": 190}
-            title = "Download the edited photo"
-            self.download = gr.DownloadButton(title, interactive=False, variant="primary", scale=3)
-            self.file_format = gr.Radio(["PNG", "JPEG"], value="JPEG", label="File", **look)
-
-    def _add_tabs(self, names: Sequence[str]) -> None:
-        with gr.Tab("All edits at a glance"):
-            gr.Markdown("Each picture changes one attribute. Click one to apply the change, and again to undo it.")
-            self.gallery = gr.Gallery(label="All edits", elem_id="all-edits", **THUMBNAILS)
-        with gr.Tab("One attribute in steps") as self.strip_tab:
-            self.attribute = gr.Dropdown(
-                _choices(names), value=names[-1], label="Attribute",
-                info="Less on the left, more on the right. Click a picture to apply it.",
+    def _add_photo(self) -> None:
+        with gr.Row(elem_id="start"):
+            self.photo = gr.Image(
+                label=t("Open a photo"), show_label=False, type="filepath", image_mode=None, height=104, format="jpeg",
+                sources=["upload", "webcam", "clipboard"], buttons=[], elem_id="photo",
             )  # fmt: skip
-            self.strip = gr.Gallery(label="Steps", elem_id="degrees", **THUMBNAILS)
-        with gr.Tab("Animation"):
-            self.animate_button = gr.Button("Animate this edit", size="sm")
-            self.animation = gr.Image(
-                label="From the photo to the edit and back (WebP)", type="filepath", interactive=False, height=400,
-                buttons=["download"], format="webp", elem_id="animation",
-            )  # fmt: skip
-        with gr.Tab("In code"):
-            self.python_code = gr.Code(label="This edit in Python", language="python", interactive=False)
-            self.curl_code = gr.Code(label="This edit with curl, using this demo", language="shell", interactive=False)
+        self.people = gr.HTML(elem_id="people", elem_classes=["tiles", "strip"], js_on_load=TILES_JS)
 
-    def ticks_of(self, values: Values) -> list[str]:
-        """Attributes whose boxes are ticked, in each group in the order of the clicks."""
-        return [name for box in self.boxes for name in values[box]]
+    def _add_edit_tab(self, names: Sequence[str]) -> None:
+        with gr.Tab(t("Edit")):
+            gr.Markdown(t("Looks: several edits with one click."), elem_classes="hint")
+            self.looks = gr.HTML(elem_id="looks", elem_classes=["tiles", "strip"], js_on_load=TILES_JS)
+            with gr.Row():
+                self.surprise_button = gr.Button(t("Surprise me"), size="sm", variant="primary", min_width=100)
+                self.undo_button = gr.Button(t("Undo all edits"), size="sm", min_width=100)
+                self.example_button = gr.Button(t("Open the example"), size="sm", min_width=100)
+            gr.Markdown(t(SCALE), elem_classes="hint")
+            with gr.Group(elem_id="sliders"):
+                self.shifts = {
+                    gr.Slider(-STRONGEST, STRONGEST, value=0.0, step=0.05, label=t(scale_in_words(name))): name
+                    for name in in_order(names)
+                }
+
+    def _add_changes_tab(self, names: Sequence[str]) -> None:
+        with gr.Tab(t("Every change")) as self.changes_tab:
+            hint = "Each picture changes one thing. Click one to apply the change, and again to undo it."
+            gr.Markdown(t(hint), elem_classes="hint")
+            self.changes = gr.HTML(elem_id="all-edits", elem_classes="tiles", js_on_load=TILES_JS)
+            with gr.Accordion(t("Compare strengths"), open=False):
+                choices = [(scale_in_words(name), name) for name in in_order(names)]
+                self.attribute = gr.Dropdown(choices, value=names[-1], label=t("Attribute"), filterable=False)
+                self.compare_button = gr.Button(t("Show"), size="sm")
+                self.strengths = gr.HTML(elem_id="strengths", elem_classes="tiles", js_on_load=TILES_JS)
+            with gr.Accordion(t("What the model sees"), open=False):
+                self.seen = gr.HTML(elem_id="seen")
+
+    def _add_share_tab(self) -> None:
+        with gr.Tab(t("Share")):
+            gr.Markdown(t("A picture or a clip to send, with what was changed."), elem_classes="hint")
+            with gr.Row():
+                self.share_buttons = {
+                    kind: gr.Button(t(word), size="sm", interactive=False, min_width=100)
+                    for kind, word in SHARE_KINDS.items()
+                }
+            self.preview = gr.HTML(elem_id="shared")
+            self.share_file = gr.DownloadButton(t("Download the file"), interactive=False, variant="primary")  # type: ignore[arg-type]
+            self.link = gr.Textbox(
+                label=t("Link to this edit (without the photo)"), interactive=False, buttons=["copy"], elem_id="link"
+            )
+        self.shared = [self.preview, self.share_file]
+
+    def _add_more_tab(self) -> None:
+        with gr.Tab(t("More")):
+            with gr.Accordion(t("Several photos"), open=False):
+                hint = f"Up to {MOST_PHOTOS} photos get the edit that is on the page, on the largest face of each."
+                gr.Markdown(t(hint), elem_classes="hint")
+                self.photos = gr.File(
+                    label=t("Photos"), file_count="multiple", file_types=["image"], height=140, elem_id="photos"
+                )
+                self.batch_button = gr.Button(t("Edit them all"), size="sm")
+                self.batch = gr.DownloadButton(t("Edited photos (ZIP)"), interactive=False, variant="primary")  # type: ignore[arg-type]
+            with gr.Accordion(t("In code"), open=False):
+                self.code = gr.Markdown(elem_id="code")
+            with gr.Accordion(t("Advanced"), open=False):
+                label = "Skip face detection (the photo is already a tight face crop)"
+                self.aligned = gr.Checkbox(label=t(label), container=False)
+
+    def _add_notes(self, datasets: Sequence[str], signed: bool) -> None:
+        gr.Markdown(t(CONSENT), elem_classes="hint")
+        with gr.Accordion(t("About"), open=False):
+            about_data = OF_CELEBA if any(map(is_celeba, datasets)) else OF_OTHERS
+            data = " and ".join(datasets) or "the data that its card names"
+            gr.Markdown(
+                NOTES.format(photos=MOST_PHOTOS, people=MOST_PEOPLE) + about_data.format(data=data).lstrip("\n")
+            )
+            if signed:
+                gr.Markdown("Downloads carry signed content credentials (C2PA).")
 
     def shifts_of(self, values: Values) -> dict[str, float]:
-        """Attribute to the value of its own slider, where that is not 0."""
-        return {name: values[slider] for slider, name in self.shifts.items() if values[slider]}
+        """Attribute to the shift that its slider asks for, where that is not 0."""
+        return {name: _sign(name) * values[slider] for slider, name in self.shifts.items() if values[slider]}
 
-    def control_values(self, controls: Controls) -> Values:
-        sliders = {slider: controls.shifts.get(name, 0.0) for slider, name in self.shifts.items()}
-        return {self.intensity: controls.intensity} | self.box_values(controls.ticks) | sliders
+    def slider_values(self, shifts: Shifts) -> Values:
+        """Values of the sliders that show these shifts."""
+        return {slider: _sign(name) * shifts.get(name, 0.0) + 0.0 for slider, name in self.shifts.items()}
 
-    def box_values(self, ticks: Collection[str]) -> Values:
-        return {box: [name for name in group if name in ticks] for box, group in self.boxes.items()}
-
-    def picture_values(self, subject: Subject, history: History, view: str) -> Values:
-        versions = gr.Gallery(value=history.thumbnails(), selected_index=history.current)
-        return {self.result: before_and_after(subject, history, view), self.history: history, self.versions: versions}
-
-    def visit_values(self, subject: Subject, framed: str, history: History, view: str) -> Values:
-        """Values of :attr:`visit` for a photo that was just opened; ``framed`` is its file with the faces framed."""
-        faces = [(f"Face {number + 1}", number) for number in range(len(subject.faces))]
-        ticks, probabilities = self.box_values(history.now.controls.ticks), subject.prepared.probabilities
-        boxes = {
-            box: gr.CheckboxGroup(choices=_choices(group, probabilities), value=ticks[box], interactive=True)
-            for box, group in self.boxes.items()
-        }
+    def picture_values(self, visit: Visit, whole: bool) -> Values:
+        """Values that follow every edit."""
+        pressed = visit.current
+        rows = [Tile(*each, number == pressed) for number, each in enumerate(visit.thumbnails())]
         return {
-            self.subject: subject, self.page_key: subject.key, self.photo: framed,
-            self.face_choice: gr.Radio(choices=faces, value=subject.chosen, visible=len(faces) > 1),
-            **self.control_values(history.now.controls), **boxes, **self.picture_values(subject, history, view),
+            self.visit: visit, self.state_key: visit.state_key, self.result: picture_of(visit, whole),
+            self.versions: tiles(rows), self.stored: visit.remembered(), self.preview: "",
+            self.share_file: gr.DownloadButton(value=None, interactive=False),
         }  # fmt: skip
 
-    def empty_values(self) -> Values:
-        """Values of :attr:`visit` without a photo. The photo's own component stays: it may hold the next one."""
-        emptied: dict[str, Any] = {"value": [], "interactive": False}
-        boxes = {box: gr.CheckboxGroup(choices=_choices(group), **emptied) for box, group in self.boxes.items()}
-        return {
-            self.subject: None, self.page_key: "", self.face_choice: gr.Radio(visible=False),
-            **self.control_values(Controls(frozenset(), INTENSITY, {})), **boxes,
-            self.result: (None, None), self.history: None, self.versions: gr.Gallery(value=[]),
+    def visit_values(self, visit: Visit, whole: bool) -> Values:
+        """Values that follow an opened photo, another face, and an edit by anything but a slider."""
+        return self.picture_values(visit, whole) | self.slider_values(visit.shifts) | {
+            self.page_key: visit.page_key, self.face_key: f"{visit.subject.key} {visit.chosen}",
+            self.people: people_of(visit),
         }  # fmt: skip
 
 
-def before_and_after(subject: Subject, history: History, view: str) -> tuple[str, str]:
-    """Files of the unedited and the edited picture, of the face or of the whole photo."""
-    if view == FACE_VIEW:
-        return subject.close_before, history.close_file
-    return subject.before, history.file
+def picture_of(visit: Visit, whole: bool) -> str:
+    """The picture before and after, of the chosen face or of the whole photo."""
+    language, close = visit.language, not (whole or visit.chosen == EVERYONE)
+    before = visit.subject.close_before[visit.face] if close else visit.subject.before
+    after = visit.close_file if close else visit.file
+    divider = language("Before and after: position of the divider")
+    return compare(before, after, language("Before"), visit.alt(), divider, language("Full screen"))
 
 
-def _choices(names: Sequence[str], probabilities: dict[str, float] | None = None) -> list[tuple[str, str]]:
-    confidence = {name: f"  {value:.0%}" for name, value in (probabilities or {}).items()}
-    return [(short_name(name) + confidence.get(name, ""), name) for name in names]
+def people_of(visit: Visit) -> str:
+    """The faces to choose from, where there are several; the first button is for everyone."""
+    subject, language = visit.subject, visit.language
+    if len(subject.people) < 2:
+        return ""
+    rgb, together = subject.photo.rgb, subject.together
+    group = Image.fromarray(rgb)
+    group.thumbnail((THUMBNAIL, THUMBNAIL))
+    rows = [Tile(data_uri(group), f"{language('Everyone')} ({len(together)})", visit.chosen == EVERYONE)]
+    for place, number in enumerate(subject.people, 1):
+        edited = " ✓" if visit.edits.get(number) else ""
+        picture = data_uri(face_thumbnail(rgb, subject.faces[number], THUMBNAIL))
+        caption = language("Person {number}", number=place) + edited
+        rows.append(Tile(picture, caption, number in visit.numbers and visit.chosen != EVERYONE))
+    return tiles(rows)
+
+
+def numbers_of_people(visit: Visit) -> list[int]:
+    """What the buttons of :func:`people_of` choose."""
+    return [EVERYONE, *visit.subject.people]
+
+
+def _sign(name: str) -> int:
+    return -1 if facts_of(name).denies else 1

@@ -1,31 +1,46 @@
-"""What happens when a visitor opens a photo, sets a control, or asks for a gallery, an animation or a file.
+"""What happens when a visitor opens a photo, chooses a person, moves a slider, or clicks a picture.
 
-The tick boxes and sliders say everything about an edit. A click on a gallery or an earlier version sets only them, and
-:meth:`Listeners.show` alone makes the picture.
+The visit on the server says everything about the work. A slider sends what it asks for; every other gesture changes
+the visit, and the sliders follow. What goes wrong is told in a message and leaves the page as it was.
 """
 
+import functools
+import random
 import time
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
-from stgan.attributes import caption, short_name
-from stgan.demo.files import DELETED, FRAMED
-from stgan.demo.layout import Layout, Values, before_and_after
-from stgan.demo.pictures import save_animation, save_for_page
-from stgan.demo.session import INTENSITY, History, Subject, is_current
+from stgan.attributes import change_in_words, facts_of, scale_in_words
+from stgan.demo.errors import RefusedError, log
+from stgan.demo.files import DELETED
+from stgan.demo.layout import Layout, Values, numbers_of_people, people_of, picture_of
+from stgan.demo.looks import Look, looks_for, surprise
+from stgan.demo.markup import Tile, tiles
+from stgan.demo.pictures import data_uri
+from stgan.demo.session import EVERYONE, MOST_PEOPLE, Edits, Shifts, Visit, changed, in_order, parse_edit, tidy
 from stgan.demo.studio import Example, Studio
+from stgan.demo.words import Language
 from stgan.photo.files import open_photo
 
-DEGREES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # of one attribute, in the strip
-ANIMATION_SIDE = 400  # pixels
-ANIMATION_FRAMES = 12
+DEGREES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # of one attribute, compared
 
-Captioned = list[tuple[Image.Image, str]]
+
+def with_toasts(listener: Callable) -> Callable:
+    """Tell a visitor's error in a message of one line, and change nothing on the page."""
+
+    @functools.wraps(listener)
+    def told(*arguments: Any) -> Any:
+        try:
+            return listener(*arguments)
+        except (ValueError, RefusedError) as error:
+            gr.Warning(log(error), title="", duration=10)
+            return gr.skip()
+
+    return told
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,157 +51,220 @@ class Listeners:
     layout: Layout
     example: Example
 
-    def open_photo(self, path: str | None, aligned: bool, view: str) -> Values:
-        """A new photo: find its faces, choose the largest, tick what it has, and show it unedited."""
-        if path is None:
-            return self.layout.empty_values()
-        if not Path(path).exists():
-            raise gr.Error(DELETED)
-        try:
-            photo = open_photo(path)
-            subject = self.studio.subject(Path(path).name, photo, *self.studio.find_faces(photo, aligned))
-            return self._unedited(subject, view)
-        except ValueError as error:  # no usable face, or a broken or huge file: the message is for the visitor
-            raise gr.Error(str(error), title="This photo cannot be edited") from error
-
-    def choose_face(self, page_key: str, subject: Subject | None, number: int, view: str) -> Values:
-        """Another face of the photo."""
-        if not is_current(subject, page_key) or number == subject.chosen or number not in range(len(subject.faces)):
-            return gr.skip()
-        try:
-            return self._unedited(self.studio.subject(subject.name, subject.photo, subject.faces, number), view)
-        except ValueError as error:
-            raise gr.Error(str(error), title="This face cannot be edited") from error
-
-    def click_face(self, page_key: str, subject: Subject | None, event: gr.SelectData) -> int | dict[str, Any]:
-        """Number of the face under the pointer, or of the face being edited if there is none."""
-        return subject.face_at(*event.index) if is_current(subject, page_key) else gr.skip()
-
-    def restore_photo(self, subject: Subject | None) -> Values:
-        """After a photo or face that did not open: the one that the page still holds."""
-        if subject is None:
-            return {self.layout.photo: None}
-        return {self.layout.photo: self._framed(subject), self.layout.face_choice: subject.chosen}
-
-    def open_example(self, view: str) -> Values:
-        """The first thing a visitor sees: a portrait, already edited."""
-        subject, history = self.example.open()
-        return self.layout.visit_values(subject, self._framed(subject), history, view)
-
-    def _unedited(self, subject: Subject, view: str) -> Values:
-        history = self.studio.next_history(subject, None, subject.untouched(INTENSITY))
-        return self.layout.visit_values(subject, self._framed(subject), history, view)
-
-    def _framed(self, subject: Subject) -> str:
-        return save_for_page(subject.framed(), self.studio.files.new(FRAMED))
-
-    def show(self, values: Values) -> Values:
-        """The picture after a change of the controls; a new tick clears what it excludes."""
-        layout = self.layout
-        subject, history, ticks = values[layout.subject], values[layout.history], layout.ticks_of(values)
-        if subject is not None and not is_current(subject, values[layout.page_key]):
-            return gr.skip()  # a click on the boxes of the photo before this one
-        if subject is None or history is None:
-            if ticks:
-                raise gr.Error(DELETED)
-            return gr.skip()
-        current = history.now.controls
-        sliders = {"intensity": values[layout.intensity], "shifts": layout.shifts_of(values)}
-        controls = replace(current.with_ticks(ticks), **sliders)
-        answer: Values = {}
-        cleared = [short_name(name) for name in ticks if name not in controls.ticks]
-        if cleared:
-            gr.Info(f"Unticked {' and '.join(cleared)}: it cannot be combined with your choice.", duration=4)
-            answer[layout.resolved_ticks] = (time.monotonic(), controls.ticks)  # the time makes each a new value
-        if controls != current:
-            history = self.studio.next_history(subject, history, controls)
-            answer |= layout.picture_values(subject, history, values[layout.view])
-        return answer or gr.skip()
-
-    def untick(self, resolved_ticks: tuple[float, Collection[str]]) -> Values:
-        """The boxes without what gave way."""
-        return self.layout.box_values(resolved_ticks[1])
-
-    def look(self, subject: Subject | None, history: History | None, view: str) -> tuple[str, str] | dict[str, Any]:
-        """Before and after, in another view."""
-        return gr.skip() if subject is None or history is None else before_and_after(subject, history, view)
-
-    def apply_single(
-        self, page_key: str, subject: Subject | None, history: History | None, event: gr.SelectData
-    ) -> Values:
-        """A click in the gallery: change its attribute, or change it back if it is changed already."""
-        if history is None or not is_current(subject, page_key):
-            return gr.skip()
-        name = self.studio.names[event.index]
-        present = name not in history.unedited.controls.ticks
-        return self.layout.box_values(history.now.controls.toggled(name, present).ticks)
-
-    def apply_degree(self, values: Values, event: gr.SelectData) -> Values:
-        """A click in the strip: set its attribute's own slider."""
-        chosen = values[self.layout.attribute]
-        shifts = self.layout.shifts.items()
-        return {slider: DEGREES[event.index] if name == chosen else values[slider] for slider, name in shifts}
-
-    def go_back(self, page_key: str, subject: Subject | None, history: History | None, event: gr.SelectData) -> Values:
-        """A click on a version: set every control as it was."""
-        if history is None or not is_current(subject, page_key):  # the photo before this one may have had more versions
-            return gr.skip()
-        return self.layout.control_values(history.versions[event.index].controls)
-
-    def reset(self, page_key: str, subject: Subject | None, history: History | None) -> Values:
-        """Set every control as in the photo."""
-        if history is None or not is_current(subject, page_key):
-            return gr.skip()
-        return self.layout.control_values(history.unedited.controls)
-
-    def all_edits(self, subject: Subject | None) -> Captioned:
-        """Every single edit of this face, from one encoding."""
-        if subject is None:
-            return []
-        is_example = self.example.is_subject(subject)
-        edits = self.example.single_edits if is_example else self.studio.single_edits(subject.small, INTENSITY)
-        return [(picture, caption(name, not subject.labels[name])) for name, picture in edits.items()]
-
-    def by_degrees(self, subject: Subject | None, attribute: str) -> Captioned:
-        """One attribute from less to more."""
-        if subject is None:
-            return []
-        untouched = subject.untouched(1.0)
-        requests = [subject.request(replace(untouched, shifts={attribute: degree})) for degree in DEGREES]
-        pictures = self.studio.edit(subject.small, *requests)
-        return [(picture, f"{degree:+g}" if degree else "0") for degree, picture in zip(DEGREES, pictures, strict=True)]
-
-    def replace_previous(self, subject: Subject | None, attribute: str, strip_wanted: bool) -> Values:
-        """The strip and the animation of a new subject: neither shows the one before."""
-        strip = self.by_degrees(subject, attribute) if strip_wanted else []
-        return {self.layout.strip: strip, self.layout.animation: None}
-
-    def animate(self, subject: Subject | None, history: History | None) -> str:
-        """An animation from the photo to the edit and back."""
-        if subject is None or history is None:
-            raise gr.Error("Upload a photo first.")
-        edit = history.now.request
-        if not edit.changes:
-            raise gr.Error("There is no edit to animate yet: tick a box first.")
-        steps = [edit.scaled(number / (ANIMATION_FRAMES - 1)) for number in range(ANIMATION_FRAMES)]
-        path = self.studio.files.new("edit.webp")
-        frames = self.studio.edit(subject.prepared.close_up(ANIMATION_SIDE), *steps)
-        save_animation(frames, path, edit.note(self.studio.model))
-        return self.studio.signed(path, edit)
-
-    def offer(self, subject: Subject | None, history: History | None, file_format: str, request: gr.Request) -> Values:
-        """The edited photo as a file, and the code that makes it again."""
-        layout, studio = self.layout, self.studio
-        if subject is None or history is None:
-            return {layout.download: gr.DownloadButton(interactive=False), layout.python_code: "", layout.curl_code: ""}
-        edit, path = history.now.request, history.file
-        if file_format == "PNG":
-            edited = studio.edited_photo(subject.prepared, edit)
-            path = studio.save(edited, Path(path).with_suffix(".png").name, edit)
-        url = request.headers.get("origin") or f"http://{request.headers.get('host', '127.0.0.1:7860')}"
-        place = subject.chosen if len(subject.faces) > 1 else None, not subject.faces
-        return {
-            layout.download: gr.DownloadButton(value=studio.signed(path, edit), interactive=True),
-            layout.python_code: edit.as_python(studio.model, subject.name, *place),
-            layout.curl_code: edit.as_curl(url, subject.name, *place),
+    def load(self, stored: dict | None, whole: bool, request: gr.Request) -> Values:
+        """The page as it opens: the stored work, or the example with the edit of the page's address."""
+        language, link = Language.of(request), request.query_params.get("edit", "")
+        attribute = gr.Dropdown(
+            choices=[(language(scale_in_words(name)), name) for name in in_order(self.studio.names)]
+        )
+        return self.layout.visit_values(self._first_visit(stored, link, language), whole) | {
+            self.layout.attribute: attribute
         }
+
+    def _first_visit(self, stored: dict | None, link: str, language: Language) -> Visit:
+        try:
+            if stored and stored["link"] == link:
+                return self._restored(stored, language)
+            if link:
+                shifts = parse_edit(link, language, self.studio.names)
+                visit = self.example.open(language, link=link)
+                return self.studio.with_edits(visit, visit.with_shifts(shifts))
+        except (ValueError, RefusedError) as error:
+            gr.Info(log(error), duration=8)
+        return self.example.edited(self.example.open(language, link=link))
+
+    def _restored(self, stored: dict, language: Language) -> Visit:
+        """The work that the browser remembers, if its photo is still here."""
+        if stored["path"] is None:
+            visit = self.example.open(language, link=stored["link"])
+        else:
+            path = self.studio.files.uploaded_path({"path": stored["path"]})
+            visit = self._opened(path, stored["aligned"], language, stored["link"])
+        names, people = self.studio.names, {*visit.subject.people}
+        edits = {int(number): each for number, each in stored["edits"].items() if int(number) in people}
+        edits = {number: {name: each[name] for name in each if name in names} for number, each in edits.items()}
+        chosen = stored["chosen"] if stored["chosen"] in (EVERYONE, *people) else visit.chosen
+        self.studio.add_faces(visit.subject, [chosen] if chosen != EVERYONE else [])
+        return self.studio.with_edits(replace(visit, chosen=chosen), tidy(edits))
+
+    def take_photo(self, file: dict | None) -> str | None:
+        """Path of a photo that was just put into the box."""
+        return None if file is None else self.studio.files.uploaded_path(file)
+
+    def open_photo(self, path: str | None, aligned: bool, whole: bool, request: gr.Request) -> Values:
+        """A new photo, shown unedited with its largest face chosen. The box to drop photos into becomes empty."""
+        opened = gr.skip() if path is None else self._open_photo(path, aligned, whole, Language.of(request))
+        return {self.layout.photo: None} | ({} if opened == gr.skip() else opened)
+
+    @with_toasts
+    def _open_photo(self, path: str, aligned: bool, whole: bool, language: Language) -> Values:
+        return self.layout.visit_values(self._opened(path, aligned, language, ""), whole)
+
+    def _opened(self, path: str, aligned: bool, language: Language, link: str) -> Visit:
+        if not Path(path).exists():
+            raise RefusedError(DELETED)
+        photo = open_photo(path)
+        subject = self.studio.open(Path(path).name, path, photo, *self.studio.find_faces(photo, aligned))
+        return self.studio.visit(subject, language, aligned=aligned, link=link)
+
+    @with_toasts
+    def reopen(self, visit: Visit | None, aligned: bool, whole: bool) -> Values:
+        """The same photo with or without face detection."""
+        if visit is None or visit.subject.path is None:
+            return gr.skip()
+        return self.layout.visit_values(self._opened(visit.subject.path, aligned, visit.language, visit.link), whole)
+
+    def open_example(self, whole: bool, request: gr.Request) -> Values:
+        """The first thing a visitor sees: a portrait, already edited."""
+        return self.layout.visit_values(self.example.edited(self.example.open(Language.of(request))), whole)
+
+    @with_toasts
+    def choose_person(self, page_key: str, visit: Visit | None, whole: bool, event: gr.EventData) -> Values:
+        """Another person of the photo, or everyone; all edits stay."""
+        if visit is None or not visit.is_of(page_key):
+            return gr.skip()
+        chosen = numbers_of_people(visit)[event.index]
+        if chosen == EVERYONE and len(visit.subject.people) > MOST_PEOPLE:
+            gr.Info(visit.language("Only the {number} largest faces are edited together.", number=MOST_PEOPLE))
+        chosen_visit = replace(visit, chosen=chosen, revision=visit.revision + 1)
+        self.studio.add_faces(visit.subject, [chosen_visit.face])
+        return self.layout.visit_values(chosen_visit.closer(self.studio.files.new), whole)
+
+    @with_toasts
+    def show(self, values: Values) -> Values:
+        """The picture after sliders were moved; what a raised attribute excludes gives way."""
+        layout = self.layout
+        visit: Visit | None = values[layout.visit]
+        if visit is None or not visit.is_of(values[layout.page_key]):
+            return gr.skip()
+        if values[layout.page_key] != visit.page_key:  # the sliders were set by another gesture in the meantime
+            return {layout.resolved: (time.monotonic(), visit.shifts)}
+        old, wanted = visit.shifts, layout.shifts_of(values)
+        changes = {name: wanted.get(name, 0.0) for name in {*old, *wanted} if wanted.get(name, 0) != old.get(name, 0)}
+        if not changes:
+            return gr.skip()
+        after = self.studio.with_edits(visit, visit.with_change(changes))
+        answer = layout.picture_values(after, values[layout.whole])
+        if after.edits.keys() != visit.edits.keys():
+            answer[layout.people] = people_of(after)
+        gone = [visit.language(scale_in_words(name)) for name in wanted if name not in after.shifts]
+        if gone:
+            text = "{one} gives way: it cannot be combined with your choice."
+            gr.Info(visit.language(text, one=", ".join(gone)), duration=4)
+            answer[layout.resolved] = (time.monotonic(), after.shifts)  # the time makes each a new value
+        return answer
+
+    def resolve(self, resolved: tuple[float, Shifts]) -> Values:
+        """The sliders without what gave way."""
+        return self.layout.slider_values(resolved[1])
+
+    def look(self, visit: Visit | None, whole: bool) -> str | dict[str, Any]:
+        """Before and after, in another view."""
+        return gr.skip() if visit is None else picture_of(visit, whole)
+
+    def apply_look(self, page_key: str, visit: Visit | None, whole: bool, event: gr.EventData) -> Values:
+        """A click on a look: it takes the place of the chosen people's edits."""
+        return self._edit(page_key, visit, whole, lambda: visit.with_shifts(self._looks(visit)[event.index].shifts))  # type: ignore[arg-type, union-attr]
+
+    def surprise(self, page_key: str, visit: Visit | None, whole: bool) -> Values:
+        """Random edits of the chosen people."""
+        return self._edit(
+            page_key,
+            visit,
+            whole,
+            lambda: visit.with_shifts(surprise(self.studio.names, random.Random())),  # type: ignore[union-attr]
+        )
+
+    def apply_change(self, page_key: str, visit: Visit | None, whole: bool, event: gr.EventData) -> Values:
+        """A click on one change: apply it, or undo it if it is applied already."""
+
+        def edits() -> Edits:
+            name, shift = self._single_changes(visit)[event.index]  # type: ignore[arg-type]
+            return visit.with_change({name: 0.0 if visit.shifts.get(name, 0) * shift > 0 else shift})  # type: ignore[union-attr]
+
+        return self._edit(page_key, visit, whole, edits)
+
+    def apply_strength(
+        self, page_key: str, visit: Visit | None, whole: bool, attribute: str, event: gr.EventData
+    ) -> Values:
+        """A click on a strength: set that attribute's slider to it."""
+        return self._edit(
+            page_key,
+            visit,
+            whole,
+            lambda: visit.with_change({attribute: self._degrees(attribute)[event.index]}),  # type: ignore[union-attr]
+        )
+
+    def go_back(self, page_key: str, visit: Visit | None, whole: bool, event: gr.EventData) -> Values:
+        """A click on a version: everything as it was."""
+        return self._edit(page_key, visit, whole, lambda: visit.versions[event.index].edits)  # type: ignore[union-attr]
+
+    def undo(self, page_key: str, visit: Visit | None, whole: bool) -> Values:
+        """Everybody as in the photo."""
+        return self._edit(page_key, visit, whole, dict)
+
+    @with_toasts
+    def _edit(self, page_key: str, visit: Visit | None, whole: bool, edits: Callable[[], Edits]) -> Values:
+        if visit is None or not visit.is_of(page_key):
+            return gr.skip()
+        after = self.studio.with_edits(visit, edits())
+        return self.layout.visit_values(replace(after, revision=visit.revision + 1), whole)
+
+    def show_looks(self, visit: Visit | None) -> Values:
+        """The looks on the chosen face; nothing of the face before stays on the page."""
+        if visit is None:
+            return gr.skip()
+        looks = self._looks(visit)
+        titles = [visit.language(look.title) for look in looks]
+        percent = visit.subject.prepared[visit.face].probabilities
+        rows = [(name, 1 - value if facts_of(name).denies else value) for name, value in percent.items()]
+        lines = [
+            f"<tr><td>{visit.language(scale_in_words(name))}</td><td>{value:.0%}</td></tr>"
+            for name, value in rows
+            if not facts_of(name).less  # such as gender: no verdict
+        ]
+        return {
+            self.layout.looks: self._thumbnails(visit, [look.shifts for look in looks], titles),
+            self.layout.strengths: "", self.layout.seen: f"<table>{''.join(lines)}</table>",
+        }  # fmt: skip
+
+    def show_changes(self, visit: Visit | None, wanted: bool) -> str:
+        """Each change alone on the chosen face, from one encoding, if the visitor has opened their tab."""
+        if visit is None or not wanted:
+            return ""
+        changes = self._single_changes(visit)
+        captions = [visit.language(change_in_words(name, shift > 0)) for name, shift in changes]
+        return self._thumbnails(visit, [{name: shift} for name, shift in changes], captions)
+
+    def show_strengths(self, visit: Visit | None, attribute: str) -> str:
+        """One attribute from less to more."""
+        if visit is None:
+            return ""
+        degrees = self._degrees(attribute)
+        captions = [f"{degree:+g}" if degree else "0" for degree in DEGREES]
+        return self._thumbnails(visit, [{attribute: degree} for degree in degrees], captions)
+
+    def _degrees(self, attribute: str) -> list[float]:
+        return [-degree if facts_of(attribute).denies else degree for degree in DEGREES]
+
+    def _looks(self, visit: Visit) -> list[Look]:
+        return looks_for(self.studio.names, visit.subject.path is None)
+
+    def _single_changes(self, visit: Visit) -> list[tuple[str, float]]:
+        """Each attribute with its shift: the other way than the face is, or both ways where one would be a verdict."""
+        labels = visit.subject.prepared[visit.face].label_dict()
+        return [
+            (name, shift)
+            for name in in_order(self.studio.names)
+            for shift in ((1.0, -1.0) if facts_of(name).less else (-1.0 if labels[name] else 1.0,))
+        ]
+
+    def _thumbnails(self, visit: Visit, edits: list[Shifts], captions: list[str]) -> str:
+        """Small pictures of the chosen face with each of the edits; those of the example are made once."""
+        subject, face = visit.subject, visit.face
+        requests = [subject.request(face, changed({}, shifts)) for shifts in edits]
+        known = self.example.thumbnails if subject.path is None else {}
+        new = {repr(request): request for request in requests if repr(request) not in known}
+        pictures = self.studio.edit(subject.small[face], *new.values()) if new else []
+        known |= {key: data_uri(picture) for key, picture in zip(new, pictures, strict=True)}
+        return tiles(Tile(known[repr(request)], text) for request, text in zip(requests, captions, strict=True))

@@ -1,18 +1,17 @@
 """The demo as one Gradio app: the layout, the listeners of its components, and the endpoints for programs."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from gradio.events import Dependency
 
-from stgan.demo.api import Endpoints
+from stgan.demo.api import DemoBlocks, Endpoints, add_endpoint
 from stgan.demo.credentials import Credentials
 from stgan.demo.files import DemoFiles
 from stgan.demo.layout import Layout
 from stgan.demo.listeners import Listeners
 from stgan.demo.model import datasets_of, short_name_of
-from stgan.demo.studio import EXAMPLE, Example, Studio
+from stgan.demo.sharing import Sharing
+from stgan.demo.studio import Example, Studio
 from stgan.editor import FaceEditor
 
 # One edit at a time, first come, first served: on 2 cores with 8 visitors a picture takes 1.7 s, and 2.2 s with two.
@@ -33,74 +32,86 @@ def build_demo(
         notice: sentence for the top of the page, or "".
         credentials: sign downloads; None if no certificate is configured.
     """
-    with gr.Blocks(title="STGAN: edit a face, tick a box", delete_cache=(600, 3600)) as blocks:
+    with DemoBlocks(title="STGAN: edit a face", delete_cache=(600, 3600)) as blocks:
         studio = Studio(editor, short_name_of(model), DemoFiles(blocks), credentials)
         layout = Layout(editor.names, datasets_of(model), notice, credentials is not None)
-        _connect(blocks, Listeners(studio, layout, Example(studio)))
+        listeners = Listeners(studio, layout, Example(studio))
+        _connect_openings(blocks, listeners)
+        _connect_edits(listeners)
+        _connect_galleries(listeners)
+        _connect_sharing(layout, Sharing(studio, layout))
         endpoints = Endpoints(studio)
         for endpoint in (endpoints.attributes, endpoints.edit, endpoints.edit_all):
-            gr.api(endpoint, **MODEL_QUEUE)
+            add_endpoint(blocks, endpoint, **MODEL_QUEUE)
     return blocks
 
 
-def _connect(blocks: gr.Blocks, listeners: Listeners) -> None:
-    layout = listeners.layout
-    editing, openings = _connect_controls(listeners), _connect_openings(blocks, listeners)
-    subject, history = layout.subject, layout.history
-    for opening in openings:
-        opening.success(listeners.all_edits, subject, layout.gallery, **LATEST)
-        opening.success(
-            listeners.replace_previous, [subject, layout.attribute, layout.strip_wanted],
-            [layout.strip, layout.animation], **LATEST,
-        )  # fmt: skip
-    changes_offer: list[Callable[..., Dependency]] = [event.success for event in (*openings, editing)]
-    for listen in [*changes_offer, layout.file_format.change]:
-        listen(
-            listeners.offer, [subject, history, layout.file_format],
-            [layout.download, layout.python_code, layout.curl_code], **LATEST,
-        )  # fmt: skip
-    changes_strip = [layout.strip_tab.select, layout.attribute.change]
-    gr.on(changes_strip, listeners.by_degrees, [subject, layout.attribute], layout.strip, **LATEST)
-    layout.strip_tab.select(lambda: True, None, layout.strip_wanted, **AT_ONCE)
-    layout.animate_button.click(listeners.animate, [subject, history], layout.animation, **BY_MODEL)
-
-
-def _connect_openings(blocks: gr.Blocks, listeners: Listeners) -> list[Dependency]:
-    layout = listeners.layout
-    photo_inputs = [layout.newest_path, layout.aligned, layout.view]
-    face_inputs = [layout.page_key, layout.subject, layout.face_choice, layout.view]
-    progress: dict[str, Any] = {"show_progress_on": layout.result}
-    openings = [
-        blocks.load(listeners.open_example, layout.view, layout.visit, **progress, **BY_MODEL),
-        # Without preprocessing, in which Gradio would open the file and answer a bad one in its own words.
-        layout.photo.input(
-            listeners.studio.files.new_photo, layout.photo, layout.newest_path, preprocess=False, **AT_ONCE
-        ).success(listeners.open_photo, photo_inputs, layout.visit, **progress, **LATEST),
-        layout.example_button.click(listeners.open_example, layout.view, layout.visit, **progress, **BY_MODEL),
-        layout.aligned.input(listeners.open_photo, photo_inputs, layout.visit, **progress, **BY_MODEL),
-        layout.face_choice.input(listeners.choose_face, face_inputs, layout.visit, **BY_MODEL),
-        layout.photo.select(
-            listeners.click_face, [layout.page_key, layout.subject], layout.face_choice, **AT_ONCE
-        ).success(listeners.choose_face, face_inputs, layout.visit, **BY_MODEL),
-    ]
-    for each in openings:
-        each.failure(listeners.restore_photo, layout.subject, [layout.photo, layout.face_choice], **AT_ONCE)
-    layout.example_button.click(lambda: (str(EXAMPLE), False), None, [layout.newest_path, layout.aligned], **AT_ONCE)
-    return openings
-
-
-def _connect_controls(listeners: Listeners) -> Dependency:
-    layout = listeners.layout
-    show = gr.on(
-        [control.change for control in layout.controls], listeners.show,
-        {layout.page_key, layout.subject, layout.history, layout.view, *layout.controls},
-        [layout.resolved_ticks, *layout.pictures], show_progress="minimal", show_progress_on=layout.result, **LATEST,
+def _connect_openings(blocks: gr.Blocks, listeners: Listeners) -> None:
+    layout, shown = listeners.layout, _shown_on(listeners.layout)
+    blocks.load(listeners.load, [layout.stored, layout.whole], [*layout.page, layout.attribute], **shown, **BY_MODEL)
+    # Without preprocessing, in which Gradio would open the file and answer a bad one in its own words.
+    taken = layout.photo.input(
+        listeners.take_photo, layout.photo, layout.newest_path, preprocess=False, **AT_ONCE
     )  # fmt: skip
-    layout.resolved_ticks.change(listeners.untick, layout.resolved_ticks, list(layout.boxes), **AT_ONCE)
-    layout.view.change(listeners.look, [layout.subject, layout.history, layout.view], layout.result, **AT_ONCE)
-    click_inputs = [layout.page_key, layout.subject, layout.history]
-    layout.gallery.select(listeners.apply_single, click_inputs, list(layout.boxes), **AT_ONCE)
-    layout.strip.select(listeners.apply_degree, {layout.attribute, *layout.shifts}, list(layout.shifts), **AT_ONCE)
-    layout.versions.select(listeners.go_back, click_inputs, layout.controls, **AT_ONCE)
-    layout.reset_button.click(listeners.reset, click_inputs, layout.controls, **AT_ONCE)
-    return show
+    taken.success(
+        listeners.open_photo, [layout.newest_path, layout.aligned, layout.whole], [*layout.page, layout.photo],
+        **shown, **LATEST,
+    )  # fmt: skip
+    taken.failure(lambda: None, None, layout.photo, **AT_ONCE)
+    layout.aligned.input(
+        listeners.reopen, [layout.visit, layout.aligned, layout.whole], layout.page, **shown, **BY_MODEL
+    )
+    layout.example_button.click(listeners.open_example, layout.whole, layout.page, **shown, **BY_MODEL)
+
+
+def _connect_edits(listeners: Listeners) -> None:
+    layout, shown = listeners.layout, _shown_on(listeners.layout)
+    gr.on(
+        [slider.input for slider in layout.shifts], listeners.show,
+        {layout.page_key, layout.visit, layout.whole, *layout.shifts},
+        [*layout.after_edit, layout.people, layout.resolved], **shown, **LATEST,
+    )  # fmt: skip
+    layout.resolved.change(listeners.resolve, layout.resolved, list(layout.shifts), **AT_ONCE)
+    layout.whole.input(listeners.look, [layout.visit, layout.whole], layout.result, **AT_ONCE)
+    inputs: list[Any] = [layout.page_key, layout.visit, layout.whole]
+    each = {"trigger_mode": "multiple", **shown, **BY_MODEL}
+    layout.people.select(listeners.choose_person, inputs, layout.page, **each)
+    layout.looks.select(listeners.apply_look, inputs, layout.page, **each)
+    layout.changes.select(listeners.apply_change, inputs, layout.page, **each)
+    layout.strengths.select(listeners.apply_strength, [*inputs, layout.attribute], layout.page, **each)
+    layout.versions.select(listeners.go_back, inputs, layout.page, **each)
+    layout.surprise_button.click(listeners.surprise, inputs, layout.page, **each)
+    layout.undo_button.click(listeners.undo, inputs, layout.page, **each)
+
+
+def _connect_galleries(listeners: Listeners) -> None:
+    layout, hidden = listeners.layout, LATEST | {"show_progress": "hidden"}
+    changes_inputs = [layout.visit, layout.changes_wanted]
+    layout.face_key.change(
+        listeners.show_looks, layout.visit, [layout.looks, layout.strengths, layout.seen], **hidden
+    ).then(listeners.show_changes, changes_inputs, layout.changes, **hidden)
+    layout.changes_tab.select(lambda: True, None, layout.changes_wanted, **AT_ONCE).then(
+        listeners.show_changes, changes_inputs, layout.changes, **LATEST
+    )
+    layout.compare_button.click(listeners.show_strengths, [layout.visit, layout.attribute], layout.strengths, **LATEST)
+    layout.attribute.input(lambda: "", None, layout.strengths, **AT_ONCE)
+
+
+def _connect_sharing(layout: Layout, sharing: Sharing) -> None:
+    gr.on(
+        [layout.state_key.change, layout.file_format.input], sharing.offer, [layout.visit, layout.file_format],
+        [layout.download, layout.link, layout.code, layout.is_edited],
+        **LATEST | {"show_progress": "hidden"},
+    )  # fmt: skip
+    layout.is_edited.change(sharing.enable, layout.is_edited, list(layout.share_buttons.values()), **AT_ONCE)
+    for kind, button in layout.share_buttons.items():
+        button.click(sharing.share, [layout.visit, gr.State(kind)], layout.shared, **BY_MODEL)
+    layout.batch_button.click(
+        sharing.edit_photos, [layout.visit, layout.photos], layout.batch, preprocess=False, concurrency_id="batch",
+        concurrency_limit=1, api_visibility="private",
+    )  # fmt: skip
+
+
+def _shown_on(layout: Layout) -> dict[str, Any]:
+    """Progress is shown on the picture alone."""
+    return {"show_progress": "minimal", "show_progress_on": layout.result}

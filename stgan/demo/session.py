@@ -1,72 +1,56 @@
-"""What the demo keeps of a visit: a photo and its face, the controls, and the versions made with them.
+"""What the demo keeps of a visit: a photo and its people, the edits of each, and the versions made with them.
 
 Nothing here draws the page or runs the generator.
 """
 
+import json
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any
+from urllib.parse import urlencode
 
 from PIL import Image
 
-from stgan.attributes import caption, exclusive_groups, facts_of, resolve_ticks, short_name
-from stgan.demo.pictures import framed_faces, save_for_page, surroundings
+from stgan.attributes import change_in_words, excluded_by, exclusive_groups
+from stgan.demo.pictures import data_uri, save_for_page, surroundings
 from stgan.demo.request import EditRequest
+from stgan.demo.words import Language
 from stgan.editor import FaceEditor, PreparedFace
 from stgan.photo.face import Face, choose_face
 from stgan.photo.files import Photo, open_photo
 
-INTENSITY = 1.0  # at which the bundled weights balance the strength of an edit against unwanted changes
 THUMBNAIL = 160  # pixels
-FRAMED_SIDE = 1024  # pixels, of the photo with its faces framed
+VERSION_SIDE = 320  # pixels, of a version as the grid of versions shows it
+STRONGEST = 1.5  # of a slider, either way
 MOST_VERSIONS = 24
+MOST_PEOPLE = 12  # that are edited together
 SAME_GESTURE = 3.0  # seconds: the drag of a slider is one version, not twenty
+EVERYONE = -1  # in place of a face's number
 
+Shifts = Mapping[str, float]
+"""Attribute to att_diff as its slider sets it; 0 and a missing name leave it as it is in the photo."""
+Edits = Mapping[int, Shifts]
+"""Number of a face to its shifts."""
 NewFile = Callable[[str], str]
 """Name to the path of a new file that the page can show."""
 
 
-@dataclass(frozen=True)
-class Controls:
-    """What the tick boxes and sliders are set to. They describe an edit completely."""
-
-    ticks: frozenset[str]  # attributes that the face is to have
-    intensity: float  # of every change that a tick asks for
-    shifts: dict[str, float]  # attribute to att_diff, where its own slider is not at 0; as in EditRequest.from_controls
-
-    def with_ticks(self, ticked: Collection[str]) -> "Controls":
-        """The same after clicks, in their order: whatever a newly ticked attribute excludes loses its tick."""
-        return Controls(frozenset(resolve_ticks(self.ticks, ticked)), self.intensity, self.shifts)
-
-    def toggled(self, name: str, present: bool) -> "Controls":
-        """The same with one attribute ticked or not."""
-        return self.with_ticks([*(self.ticks - {name}), *([name] if present else [])])
-
-
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """The photo on the page and its face that is edited."""
+    """The photo on the page and its people."""
 
     name: str  # of the file
+    path: str | None  # of the upload; None for the example
     photo: Photo
     faces: list[Face]  # from left to right; empty where the photo is taken as aligned
-    chosen: int
-    prepared: PreparedFace
-    small: PreparedFace  # for thumbnails
+    largest: int  # number of the largest face that is editable
     before: str  # file of the unedited photo that the browser can show
-    close_before: str  # the same of the face's surroundings only
-
-    @classmethod
-    def with_files(
-        cls, name: str, photo: Photo, faces: list[Face], chosen: int, prepared: PreparedFace, new_file: NewFile
-    ) -> "Subject":
-        """A photo whose chosen face is prepared, with the files that show it unedited."""
-        picture = photo.original  # as after an edit, so that colours and transparency are converted in the same way
-        close_before = save_for_page(picture.crop(surroundings(prepared)), new_file("before-face.jpg"))
-        before = save_for_page(picture, new_file("before.jpg"))
-        return cls(name, photo, faces, chosen, prepared, prepared.close_up(THUMBNAIL), before, close_before)
+    # Filled as faces are chosen: what their edits share, the same for thumbnails, and the file of their surroundings.
+    prepared: dict[int, PreparedFace] = field(default_factory=dict)
+    small: dict[int, PreparedFace] = field(default_factory=dict)
+    close_before: dict[int, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -74,113 +58,190 @@ class Subject:
         return Path(self.before).parent.name
 
     @property
-    def labels(self) -> dict[str, bool]:
-        """Whether the face has each attribute, as the model sees it."""
-        return self.prepared.label_dict()
+    def people(self) -> list[int]:
+        """Numbers of the faces that can be edited."""
+        return [number for number, face in enumerate(self.faces) if face.is_editable] or [self.largest]
 
-    def untouched(self, intensity: float) -> Controls:
-        """The controls at which the photo stays as it is."""
-        return Controls(frozenset(name for name, present in self.labels.items() if present), intensity, {})
+    @property
+    def together(self) -> list[int]:
+        """Those of them that are edited together: the :data:`MOST_PEOPLE` largest."""
+        largest_first = sorted(self.people, key=lambda number: -self.faces[number].size) if self.faces else self.people
+        return sorted(largest_first[:MOST_PEOPLE])
 
-    def request(self, controls: Controls) -> EditRequest:
-        """The edit that the controls ask for."""
-        return EditRequest.from_controls(self.labels, controls.ticks, controls.intensity, controls.shifts)
+    def add(self, number: int, prepared: PreparedFace, new_file: NewFile) -> None:
+        """Keep a prepared face, with the file that shows it unedited."""
+        picture = self.photo.original.crop(surroundings(prepared))
+        self.close_before[number] = save_for_page(picture, new_file("before-face.jpg"))
+        self.prepared[number], self.small[number] = prepared, prepared.close_up(THUMBNAIL)
 
-    def framed(self) -> Image.Image:
-        """The photo with its faces framed, no longer than :data:`FRAMED_SIDE`."""
-        return framed_faces(self.photo.rgb, self.faces, self.chosen, FRAMED_SIDE)
-
-    def face_at(self, x: float, y: float) -> int:
-        """Number of the face at a point, in pixels of :meth:`framed`, or of the one being edited if none is there."""
-        scale = max(1.0, max(self.photo.rgb.shape[:2]) / FRAMED_SIDE)
-        for number, face in enumerate(self.faces):
-            left, top, right, bottom = face.box
-            if left <= scale * x <= right and top <= scale * y <= bottom:
-                return number
-        return self.chosen
+    def request(self, number: int, shifts: Shifts) -> EditRequest:
+        """The edit of one prepared face."""
+        return EditRequest.from_shifts(self.prepared[number].label_dict(), shifts)
 
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """A setting of the controls and a thumbnail of its result."""
+    """The edits of everyone in the photo, and a thumbnail of the result."""
 
-    controls: Controls
-    request: EditRequest
+    edits: Edits
     thumbnail: Image.Image
     made: float  # seconds
 
-    def same_controls(self, other: "Version") -> bool:
-        if not (self.request.changes or other.request.changes):
-            return True  # without a change the intensity does not matter
-        return (self.controls.ticks, self.request) == (other.controls.ticks, other.request)
-
-    def heading(self, before: EditRequest) -> str:
+    def heading(self, before: "Version | None", language: Language) -> str:
         """What changed since the version before."""
-        changes = self.request.changes
-        if not changes:
-            return "Original"
-        new = [caption(name, wanted) for name, wanted in changes.items() if before.changes.get(name) != wanted]
-        undone = [caption(name, not wanted) for name, wanted in before.changes.items() if name not in changes]
-        return ", ".join([*new, *undone]) or "Another intensity"
+        if not self.edits:
+            return language("Original")
+        old = {} if before is None else before.edits
+        new = {
+            change_in_words(name, shift > 0): None
+            for number, shifts in self.edits.items()
+            for name, shift in shifts.items()
+            if shift * old.get(number, {}).get(name, 0) <= 0
+        }
+        undone = {
+            change_in_words(name, shift < 0): None
+            for number, shifts in old.items()
+            for name, shift in shifts.items()
+            if not self.edits.get(number, {}).get(name)
+        }
+        return ", ".join(map(language, [*new] or [*undone])) or language("Another strength")
 
 
 @dataclass(frozen=True, eq=False)
-class History:
-    """Every version of a subject, the first one unedited, and which one is on the page."""
+class Visit:
+    """A photo, who of it is edited, and every version; the first one is unedited."""
 
-    versions: list[Version]
+    subject: Subject
+    chosen: int  # number of a face, or EVERYONE
+    versions: Sequence[Version]
     current: int
     file: str  # the edited photo as the page shows it
-    close_file: str  # the same of the face's surroundings only
+    close_file: str  # the same of the chosen face's surroundings only
+    revision: int = 0  # rises when the sliders are set by anything but themselves
+    language: Language = Language()
+    aligned: bool = False
+    link: str = ""  # the edit in the page's address when the visit began
 
-    @classmethod
-    def after(
-        cls, history: "History | None", subject: Subject, controls: Controls, edited: Image.Image, model: str,
-        new_file: NewFile,
-    ) -> "History":  # fmt: skip
-        """The history after an edit, or a new one; ``edited`` is the photo after ``subject.request(controls)``."""
-        request = subject.request(controls)
-        file = save_for_page(edited, new_file(f"{Path(subject.name).stem}-edited.jpg"), request.note(model))
-        close_file = save_for_page(edited.crop(surroundings(subject.prepared)), new_file("edited-face.jpg"))
+    @property
+    def edits(self) -> Edits:
+        """Those of the version on the page."""
+        return self.versions[self.current].edits
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the faces that the sliders edit."""
+        return self.subject.together if self.chosen == EVERYONE else [self.chosen]
+
+    @property
+    def face(self) -> int:
+        """The face of the galleries: the chosen one, or the largest of everyone."""
+        return self.subject.largest if self.chosen == EVERYONE else self.chosen
+
+    @property
+    def shifts(self) -> dict[str, float]:
+        """What the sliders show: the shifts that all the chosen faces share."""
+        first, *others = (self.edits.get(number, {}) for number in self.numbers)
+        return {name: value for name, value in first.items() if all(each.get(name) == value for each in others)}
+
+    @property
+    def page_key(self) -> str:
+        """What the page sends with a gesture, so that a late one does not reach another photo or state."""
+        return f"{self.subject.key} {self.revision}"
+
+    @property
+    def state_key(self) -> str:
+        """What tells one state of the work from another."""
+        return json.dumps([self.subject.key, self.chosen, {key: dict(value) for key, value in self.edits.items()}])
+
+    def is_of(self, page_key: str) -> bool:
+        """Whether a click was made on the page of this photo."""
+        return page_key.split(" ")[0] == self.subject.key
+
+    def with_shifts(self, shifts: Shifts) -> dict[int, Shifts]:
+        """The edits after the chosen faces get exactly these shifts."""
+        return tidy({**self.edits, **dict.fromkeys(self.numbers, shifts)})
+
+    def with_change(self, changes: Shifts) -> dict[int, Shifts]:
+        """The edits after some shifts of the chosen faces; whatever a raised attribute excludes gives way."""
+        return tidy({**self.edits, **{number: changed(self.edits.get(number, {}), changes) for number in self.numbers}})
+
+    def words(self) -> list[str]:
+        """What is changed, once for everybody."""
+        by_person = (change_in_words(name, value > 0) for each in self.edits.values() for name, value in each.items())
+        return [self.language(text) for text in dict.fromkeys(by_person)]
+
+    def alt(self) -> str:
+        """The picture in words: "photo with: blond hair, eyeglasses"."""
+        words = ", ".join(self.words())
+        words = words.lower() if self.language.code == "en" else words
+        return self.language("photo with: {words}", words=words) if words else self.language("photo without edits")
+
+    def query(self) -> str:
+        """This edit as a page address's query; of several people, that of the chosen one."""
+        shifts = self.shifts or next(iter(self.edits.values()), {})  # type: ignore[arg-type]
+        return urlencode({"edit": ",".join(f"{name}:{value:g}" for name, value in shifts.items())}, safe=":,")
+
+    def remembered(self) -> dict[str, Any]:
+        """What the browser stores, so that a reload keeps the work: no picture, only where it was and its edits."""
+        return {
+            "path": self.subject.path, "aligned": self.aligned, "chosen": self.chosen, "link": self.link,
+            "edits": {str(number): dict(shifts) for number, shifts in self.edits.items()},
+        }  # fmt: skip
+
+    def after(self, edits: Edits, edited: Image.Image, note: str, new_file: NewFile) -> "Visit":
+        """The visit with a version of these edits on the page; ``edited`` is the photo after them."""
+        file = save_for_page(edited, new_file(f"{Path(self.subject.name).stem}-edited.jpg"), note)
+        box = surroundings(self.subject.prepared[self.face])
+        close_file = save_for_page(edited.crop(box), new_file("edited-face.jpg"))
         thumbnail = Image.fromarray(open_photo(close_file).rgb)  # in sRGB, since it goes without its colour profile
-        thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
-        version = Version(controls, request, thumbnail, time.monotonic())
-        versions, current = ([version], 0) if history is None else history._with(version)
-        return cls(versions, current, file, close_file)
+        thumbnail.thumbnail((VERSION_SIDE, VERSION_SIDE))
+        versions, current = _with_version(self.versions, Version(edits, thumbnail, time.monotonic()))
+        return replace(self, versions=versions, current=current, file=file, close_file=close_file)
 
-    @property
-    def now(self) -> Version:
-        """The version on the page."""
-        return self.versions[self.current]
+    def closer(self, new_file: NewFile) -> "Visit":
+        """The visit with the surroundings of another chosen face."""
+        with Image.open(self.file) as edited:
+            box = surroundings(self.subject.prepared[self.face])
+            return replace(self, close_file=save_for_page(edited.crop(box), new_file("edited-face.jpg")))
 
-    @property
-    def unedited(self) -> Version:
-        """As in the photo."""
-        return self.versions[0]
-
-    def thumbnails(self) -> list[tuple[Image.Image, str]]:
-        """Each version's picture and heading."""
-        before = [EditRequest(), *(version.request for version in self.versions)]
-        return [(each.thumbnail, each.heading(last)) for each, last in zip(self.versions, before, strict=False)]
-
-    def _with(self, version: Version) -> tuple[list[Version], int]:
-        for position, known in enumerate(self.versions):
-            if known.same_controls(version):
-                return [*self.versions[:position], version, *self.versions[position + 1 :]], position
-        kept, last = list(self.versions), self.versions[-1].controls
-        moved = last.ticks == version.controls.ticks and last.shifts.keys() == version.controls.shifts.keys()
-        if len(kept) > 1 and moved and version.made - kept[-1].made < SAME_GESTURE:
-            kept.pop()
-        kept = [*kept[:1], *kept[1:][-(MOST_VERSIONS - 2) :], version]
-        return kept, len(kept) - 1
+    def thumbnails(self) -> list[tuple[str, str]]:
+        """Each version's picture, as an address, and heading."""
+        before = [None, *self.versions]
+        return [
+            (data_uri(each.thumbnail), each.heading(last, self.language))
+            for each, last in zip(self.versions, before, strict=False)
+        ]
 
 
-def is_current(subject: Subject | None, page_key: str) -> TypeGuard[Subject]:
-    """Whether a click was made on the page of this subject: ``page_key`` is the page's key at the click.
+def tidy(edits: Edits) -> dict[int, Shifts]:
+    """The edits without what changes nothing."""
+    shifts = {number: {name: value for name, value in each.items() if value} for number, each in edits.items()}
+    return {number: shifts[number] for number in sorted(shifts) if shifts[number]}
 
-    ``gr.State`` holds the subject from when the job's turn comes.
+
+def changed(shifts: Shifts, changes: Shifts) -> dict[str, float]:
+    """Shifts after changes: whatever a raised attribute excludes gives way, unless it is changed too."""
+    raised = {name for name, value in changes.items() if value > shifts.get(name, 0) and value > 0}
+    gone = {other for name in raised for other in excluded_by(name) if shifts.get(other, 0) > 0} - changes.keys()
+    return {name: value for name, value in {**shifts, **changes}.items() if value and name not in gone}
+
+
+def parse_edit(text: str, language: Language, names: Sequence[str]) -> dict[str, float]:
+    """The shifts of a page address, such as ``Eyeglasses:1,Young:-0.5``.
+
+    Raises:
+        ValueError: it names an attribute that the model cannot edit, or no number.
     """
-    return subject is not None and page_key == subject.key
+    shifts = {}
+    for part in filter(None, text.split(",")):
+        name, _, number = part.partition(":")
+        if name not in names:
+            raise ValueError(language("The link asks for {name}, which this model cannot edit.", name=name))
+        value = float(number or 1)
+        if not abs(value) <= STRONGEST:  # NaN too
+            raise ValueError(f"{name}:{number} is out of range: use values between -{STRONGEST} and {STRONGEST}.")
+        shifts[name] = value
+    return changed({}, shifts)
 
 
 def faces_to_edit(editor: FaceEditor, photo: Photo, aligned: bool) -> tuple[list[Face], int]:
@@ -194,14 +255,25 @@ def faces_to_edit(editor: FaceEditor, photo: Photo, aligned: bool) -> tuple[list
     return faces, choose_face(faces)
 
 
-def grouped(names: Sequence[str]) -> dict[str, list[str]]:
-    """Heading to attributes: groups of one kind, then others that exclude one another, then the rest."""
-    groups, others = {}, {}
-    for rivals in exclusive_groups(names):
-        kind = facts_of(rivals[0]).group
-        if kind is not None and all(facts_of(name).group == kind for name in rivals):
-            groups[f"{kind.title}, one at a time"] = rivals
-        else:
-            others[" or ".join(map(short_name, rivals)).capitalize()] = rivals
-    groups |= others
-    return groups | {"Face": [name for name in names if not any(name in group for group in groups.values())]}
+def in_order(names: Sequence[str]) -> list[str]:
+    """Attributes as the page lists them: those that exclude one another first and together, then the rest."""
+    together = [name for group in exclusive_groups(names) for name in group]
+    return [*together, *(name for name in names if name not in together)]
+
+
+def _with_version(versions: Sequence[Version], version: Version) -> tuple[list[Version], int]:
+    """The versions with one more, or with it in place of one of the same edits; and its position."""
+    for position, known in enumerate(versions):
+        if known.edits == version.edits:
+            return [*versions[:position], version, *versions[position + 1 :]], position
+    kept = list(versions)
+    if len(kept) > 1 and _same_gesture(kept[-1], version):
+        kept.pop()
+    kept = [*kept[:1], *kept[1:][-(MOST_VERSIONS - 2) :], version]
+    return kept, len(kept) - 1
+
+
+def _same_gesture(one: Version, other: Version) -> bool:
+    """Whether two versions differ only in strength and followed each other at once."""
+    signs = [{(key, name) for key, each in version.edits.items() for name in each} for version in (one, other)]
+    return signs[0] == signs[1] and other.made - one.made < SAME_GESTURE

@@ -1,6 +1,7 @@
 """What all visits share: the editor, run where the GPU is, its model's name, the demo's files, and the example."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -9,14 +10,16 @@ from PIL import Image
 
 from stgan.demo.credentials import Credentials
 from stgan.demo.files import DemoFiles
+from stgan.demo.looks import EXAMPLE_LOOKS
+from stgan.demo.pictures import save_for_page
 from stgan.demo.request import EditRequest
-from stgan.demo.session import INTENSITY, THUMBNAIL, Controls, History, Subject, faces_to_edit
+from stgan.demo.session import Edits, Subject, Visit, faces_to_edit, tidy
+from stgan.demo.words import Language
 from stgan.editor import FaceEditor, PreparedFace
 from stgan.photo.face import Face
 from stgan.photo.files import Photo, open_photo, save_photo
 
 EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain; ships with scikit-image
-EXAMPLE_EDIT = {"Brown_Hair": True, "Bushy_Eyebrows": True}
 
 
 class Studio:
@@ -38,7 +41,7 @@ class Studio:
         self.prepare = on_gpu(self._prepare)
         self.edit = on_gpu(self._edit)
         self.edit_one_by_one = on_gpu(self._edit_one_by_one)
-        self.single_edits = on_gpu(self._single_edits)
+        self.edit_people = on_gpu(self._edit_people)
 
     def _find_faces(self, photo: Photo, aligned: bool) -> tuple[list[Face], int]:
         return faces_to_edit(self.editor, photo, aligned)  # the aligner is a network too
@@ -56,40 +59,65 @@ class Studio:
         for request in requests:
             yield request.edit(self.editor, face)
 
-    def _single_edits(self, face: PreparedFace, intensity: float) -> dict[str, Image.Image]:
-        edits = self.editor.single_edits(face)
-        return dict(zip(edits, self.editor.edit_each(face, list(edits.values()), intensity), strict=True))
+    def _edit_people(self, *people: tuple[PreparedFace, EditRequest]) -> Image.Image:
+        """One photo with all its people edited: each edit starts from the picture that the one before made."""
+        (prepared, request), *others = people
+        picture = request.edit(self.editor, prepared)
+        for prepared, request in others:
+            picture = request.edit(self.editor, replace(prepared, photo=open_photo(picture)))
+        return picture
 
-    def edited_photo(self, face: PreparedFace, request: EditRequest) -> Image.Image:
-        """The photo after one edit. The model is not run if nothing changes."""
-        return self.edit(face, request)[0] if request.changes else face.photo.original
-
-    def subject(self, name: str, photo: Photo, faces: list[Face], chosen: int) -> Subject:
-        """A photo with its chosen face prepared.
+    def add_faces(self, subject: Subject, numbers: Sequence[int]) -> None:
+        """Prepare those of the faces that are not yet prepared.
 
         Raises:
-            ValueError: that face cannot be edited.
+            ValueError: one cannot be edited.
         """
-        prepared = self.prepare(photo, faces[chosen] if faces else None, not faces, faces)
-        return Subject.with_files(name, photo, faces, chosen, prepared, self.files.new)
+        for number in numbers:
+            if number not in subject.prepared:
+                face = subject.faces[number] if subject.faces else None
+                prepared = self.prepare(subject.photo, face, face is None, subject.faces)
+                subject.add(number, prepared, self.files.new)
 
-    def next_history(self, subject: Subject, history: History | None, controls: Controls) -> History:
-        """The history with the edit that the controls ask for; None starts one."""
-        edited = self.edited_photo(subject.prepared, subject.request(controls))
-        return History.after(history, subject, controls, edited, self.model, self.files.new)
+    def edited_photo(self, subject: Subject, edits: Edits) -> Image.Image:
+        """The photo after the edits of everyone. The model is not run if nothing changes."""
+        people = [(subject.prepared[number], subject.request(number, shifts)) for number, shifts in edits.items()]
+        return self.edit_people(*people) if people else subject.photo.original
 
-    def save(self, picture: Image.Image, name: str, request: EditRequest) -> str:
+    def note(self, subject: Subject, edits: Edits) -> str:
+        """The description in the file of an edited photo."""
+        return EditRequest.joint_note(self.model, [subject.request(key, each) for key, each in edits.items()])
+
+    def visit(self, subject: Subject, language: Language, **more: object) -> Visit:
+        """A new visit to a photo, whose largest face is prepared and not edited."""
+        self.add_faces(subject, [subject.largest])
+        begun = Visit(subject, subject.largest, (), 0, "", "", language=language, **more)  # type: ignore[arg-type]
+        return self.with_edits(begun, {})
+
+    def with_edits(self, visit: Visit, edits: Edits, edited: Image.Image | None = None) -> Visit:
+        """The visit after new edits; ``edited`` is their picture where it is known."""
+        subject = visit.subject
+        self.add_faces(subject, [*edits, visit.face])
+        edited = edited or self.edited_photo(subject, edits)
+        return visit.after(edits, edited, self.note(subject, edits), self.files.new)
+
+    def open(self, name: str, path: str | None, photo: Photo, faces: list[Face], largest: int) -> Subject:
+        """A photo as the subject of a new visit."""
+        before = save_for_page(photo.original, self.files.new("before.jpg"))  # converted as an edited photo is
+        return Subject(name, path, photo, faces, largest, before)
+
+    def save(self, picture: Image.Image, name: str, note: str) -> str:
         """Write an edited picture whose metadata say so, and return its path."""
         path = self.files.new(name)
-        save_photo(picture, path, description=request.note(self.model))
+        save_photo(picture, path, description=note)
         return path
 
-    def signed(self, path: str, request: EditRequest) -> str:
+    def signed(self, path: str, note: str) -> str:
         """Path of the same picture as it goes out: with content credentials, where a certificate is configured."""
-        if self.credentials is None:
+        if self.credentials is None or not self.credentials.can_sign(path):
             return path
         target = self.files.new(Path(path).name)
-        self.credentials.sign(path, target, request.note(self.model))
+        self.credentials.sign(path, target, note)
         return target
 
 
@@ -103,7 +131,7 @@ def on_gpu(function: Callable) -> Callable:
 
 
 class Example:
-    """The portrait that a visitor sees first: edited once, and kept for every visitor.
+    """The portrait that a visitor sees first: prepared and edited once, and kept for every visitor.
 
     Each visit writes its own files, since Gradio deletes files when they are old.
     """
@@ -111,31 +139,28 @@ class Example:
     def __init__(self, studio: Studio):
         self.studio = studio
         self._edited: Image.Image | None = None
+        self.thumbnails: dict[str, str] = {}  # of its galleries, filled by the listeners
 
-    def open(self) -> tuple[Subject, History]:
-        """The example as the subject of a new visit, already edited."""
-        photo, faces, chosen, prepared = self._face
-        studio = self.studio
-        subject = Subject.with_files(EXAMPLE.name, photo, faces, chosen, prepared, studio.files.new)
-        controls = subject.untouched(INTENSITY)
-        history = studio.next_history(subject, None, controls)
-        for name, present in EXAMPLE_EDIT.items():
-            if name in studio.names:
-                controls = controls.toggled(name, present)
-        self._edited = self._edited or studio.edited_photo(prepared, subject.request(controls))
-        return subject, History.after(history, subject, controls, self._edited, studio.model, studio.files.new)
+    @property
+    def edits(self) -> Edits:
+        """The first of its looks, as far as the model can do it."""
+        shifts = EXAMPLE_LOOKS[0].shifts
+        return tidy({self._face[2]: {name: value for name, value in shifts.items() if name in self.studio.names}})
 
-    def is_subject(self, subject: Subject) -> bool:
-        """Whether this is the example, and not a photo that was uploaded under its name."""
-        return subject.name == EXAMPLE.name and subject.prepared is self._face[-1]
+    def open(self, language: Language, **more: object) -> Visit:
+        """A new visit to the example, not edited."""
+        photo, faces, largest, prepared = self._face
+        subject = self.studio.open(EXAMPLE.name, None, photo, faces, largest)
+        subject.add(largest, prepared, self.studio.files.new)
+        return self.studio.visit(subject, language, **more)
 
-    @cached_property
-    def single_edits(self) -> dict[str, Image.Image]:
-        """Attribute name to a thumbnail with that attribute flipped."""
-        return self.studio.single_edits(self._face[-1].close_up(THUMBNAIL), INTENSITY)
+    def edited(self, visit: Visit) -> Visit:
+        """The visit with the example's first look."""
+        self._edited = self._edited or self.studio.edited_photo(visit.subject, self.edits)
+        return self.studio.with_edits(visit, self.edits, self._edited)
 
     @cached_property
     def _face(self) -> tuple[Photo, list[Face], int, PreparedFace]:
         photo = open_photo(EXAMPLE)
-        faces, chosen = self.studio.find_faces(photo, False)
-        return photo, faces, chosen, self.studio.prepare(photo, faces[chosen], False, faces)
+        faces, largest = self.studio.find_faces(photo, False)
+        return photo, faces, largest, self.studio.prepare(photo, faces[largest], False, faces)

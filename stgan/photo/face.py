@@ -22,7 +22,7 @@ class FaceError(ValueError):
 
 NO_FACE = (
     "No face was found. The photo must be upright: turn it if it lies on its side or upside down. Otherwise use a "
-    "photo where the face is larger and looks at the camera, or crop the face yourself and tick 'Already aligned'."
+    "photo where the face is larger and looks at the camera, or crop the face yourself and skip the face detection."
 )
 
 
@@ -104,7 +104,7 @@ def check_editable(face: Face) -> Face:
     if face.is_profile:
         raise FaceError(
             "This face is seen from the side, and the model only knows faces from the front. Use a photo where both "
-            "eyes are visible, or crop the face yourself and tick 'Already aligned'."
+            "eyes are visible, or crop the face yourself and skip the face detection."
         )
     return face
 

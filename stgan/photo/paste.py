@@ -185,7 +185,7 @@ class _Change:
         hairy = np.zeros((grid, grid), np.float32)
         if strands is not None and detail > 1:
             darker = np.maximum(0, -cv2.cvtColor(delta, cv2.COLOR_RGB2GRAY))
-            new = _smoothstep(cv2.GaussianBlur(darker, (0, 0), grid / 64), *DARKER)
+            new = _smoothstep(cv2.GaussianBlur(darker, (0, 0), grid / 64), *DARKER)  # type: ignore[assignment]
             # The finer the photo, the more of its strands the network cannot draw.
             hairy = new * np.clip(_resized(strands, grid), 0, 1) * _smoothstep(np.float32(detail), 1.0, 3.0)
         grain = float(_smoothstep(np.float32(detail), 1.0, 2.0))

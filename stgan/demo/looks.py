@@ -1,0 +1,56 @@
+"""Edits to start from: looks of several changes, and a random one.
+
+The values were chosen by looking at what the bundled model does well on many portraits. They are shifts as of
+:meth:`stgan.demo.request.EditRequest.from_shifts`: above 0 more of an attribute, below 0 less.
+"""
+
+import random
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from stgan.attributes import excluded_by
+
+
+@dataclass(frozen=True)
+class Look:
+    """Several edits under one name."""
+
+    title: str  # a key of :mod:`stgan.demo.words`
+    shifts: Mapping[str, float]
+
+
+LOOKS = (
+    Look("Movie star", {"Bangs": -0.7, "Young": 0.5, "Bushy_Eyebrows": 0.3}),
+    Look("Grandparent", {"Young": -0.8, "Eyeglasses": 1.0, "Bangs": -0.3}),
+    Look("Rock star", {"Black_Hair": 0.8, "Bushy_Eyebrows": 0.4, "No_Beard": -0.6}),
+    Look("Professor", {"Eyeglasses": 1.0, "Bangs": -0.5, "Bushy_Eyebrows": 0.2, "Young": -0.3}),
+)
+EXAMPLE_LOOKS = (  # flawless on the example's face
+    Look("New glasses", {"Eyeglasses": 1.0}),
+    Look("Swept back", {"Bangs": -1.0}),
+    Look("Chestnut hair", {"Brown_Hair": 0.7, "Bangs": -0.8}),
+)
+SURPRISES = {
+    "Bangs": (-1.0, 0.7), "Black_Hair": (0.6, 0.9), "Blond_Hair": (0.3, 0.6), "Brown_Hair": (0.6, 0.9),
+    "Bushy_Eyebrows": (0.3, 0.5), "Eyeglasses": (0.9, 1.2), "Mouth_Slightly_Open": (-0.7, 0.7),
+    "No_Beard": (-0.8, -0.4), "Young": (-0.7, 0.6),
+}  # fmt: skip
+"""Attribute to the range of its shift in a surprise."""
+
+
+def looks_for(names: Collection[str], is_example: bool) -> list[Look]:
+    """The looks that a model of these attributes can do; on the example first those made for it."""
+    looks = (*EXAMPLE_LOOKS, *LOOKS) if is_example else LOOKS
+    return [look for look in looks if look.shifts.keys() <= set(names)]
+
+
+def surprise(names: Collection[str], chance: random.Random) -> dict[str, float]:
+    """Three random edits, or fewer of a model of few attributes, that do not exclude one another."""
+    shifts: dict[str, float] = {}
+    for name in chance.sample(sorted(SURPRISES.keys() & set(names)), k=len(SURPRISES.keys() & set(names))):
+        if len(shifts) < 3 and not shifts.keys() & set(excluded_by(name)):
+            low, high = SURPRISES[name]
+            strength = round(chance.uniform(low, high), 2)
+            if abs(strength) >= 0.3:  # less would not show
+                shifts[name] = strength
+    return shifts

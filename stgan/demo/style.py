@@ -1,0 +1,120 @@
+"""How the page looks: its theme and style sheet."""
+
+import gradio as gr
+
+THEME = gr.themes.Soft(primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["monospace"]).set(
+    body_text_color_subdued="*neutral_600", body_text_color_subdued_dark="*neutral_300",
+    block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300",
+    block_label_text_color="*neutral_700", block_label_text_color_dark="*neutral_200",
+    block_title_text_color="*neutral_700", block_title_text_color_dark="*neutral_200",
+    button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700",
+    button_primary_background_fill_dark="*primary_600", button_primary_text_color="white",
+    button_secondary_text_color_dark="white", button_secondary_background_fill_dark="*neutral_700",
+    button_secondary_background_fill_hover_dark="*neutral_600", button_secondary_text_color_hover_dark="white",
+    checkbox_label_background_fill_selected="*primary_600", checkbox_label_background_fill_selected_dark="*primary_600",
+    checkbox_background_color_selected="*primary_700", checkbox_background_color_selected_dark="*primary_700",
+    slider_color="*primary_600", slider_color_dark="*primary_400",
+)  # fmt: skip
+
+CSS = """
+.gradio-container { width: 100%; max-width: 1480px !important; margin: auto; }
+.gradio-container { overflow: clip !important; }  /* Gradio hides it, which would keep the picture from sticking */
+.gradio-container > .main { max-width: 100% !important; padding: 0 20px 12px !important; }
+.gradio-container main.contain { padding: 0 !important; }
+.gradio-container main.contain > .column { gap: 10px; }
+footer a, footer button { min-height: 24px; color: var(--body-text-color-subdued) !important; }
+#title h1 { margin: 10px 0 0; font-size: 26px; } #intro p { margin: 0; }
+:focus-visible { outline: 3px solid var(--primary-500) !important; outline-offset: 2px; }
+.label-wrap { min-height: 24px; }
+.source-selection button { min-width: 24px; min-height: 24px; color: var(--body-text-color-subdued); }
+.hint p { margin: 0; font-size: 13px; color: var(--body-text-color-subdued); }
+
+/* The picture on the left stays in view of every control on the right. */
+#editor {
+    display: grid; grid-template-columns: minmax(0, 7fr) minmax(0, 6fr); gap: 24px; align-items: start;
+}
+#left { position: sticky; top: 8px; gap: 8px; } #say { gap: 8px; } #see, #keep { gap: 6px; }
+#left, #say, #see, #keep { min-width: 0 !important; }
+#result { --tall: calc(100vh - 350px); min-height: 240px; }
+#result .prose { max-width: none; } #result .html-container { padding: 0; }
+#result figure {
+    position: relative; width: min(100%, calc(var(--tall) * var(--ratio))); aspect-ratio: var(--ratio);
+    margin: 0 auto; background: #8883 0 0 / 100% 100%; border-radius: 14px; overflow: hidden;
+}
+#result img { position: absolute; inset: 0; width: 100%; height: 100%; max-width: none; margin: 0; }
+#result img { object-fit: contain; }
+#result img.before { clip-path: inset(0 calc(100% - var(--at, 50%)) 0 0); }
+#result input {
+    position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0; cursor: ew-resize;
+    touch-action: pan-y;
+}
+#result i {
+    position: absolute; inset: 0 auto 0 var(--at, 50%); width: 3px; margin-left: -1.5px; background: white;
+    pointer-events: none; box-shadow: 0 0 3px #000a;
+}
+#result i::after {
+    content: "\\2039\\2009\\203a"; position: absolute; top: 50%; left: 50%; width: 36px; height: 36px;
+    translate: -50% -50%; border-radius: 50%; background: white; color: #222; text-align: center;
+    font: bold 20px/32px system-ui, sans-serif; box-shadow: 0 1px 4px #0008;
+}
+#result input:focus-visible ~ i::after { outline: 4px solid var(--primary-500); outline-offset: 2px; }
+#result .full {
+    position: absolute; right: 8px; top: 8px; width: 32px; height: 32px; padding: 7px; border: none; margin: 0;
+    border-radius: 8px; background: #000c; color: white !important; cursor: pointer; box-shadow: none;
+}
+#result .full svg { width: 18px; height: 18px; display: block; stroke: white; }
+#result figure:fullscreen { border-radius: 0; aspect-ratio: auto; background: black; }
+
+.tiles .prose { max-width: none; } .tiles .html-container { padding: 0; }
+.tiles ul {
+    display: grid; grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); gap: 8px; margin: 0; padding: 3px;
+}
+.tiles li { list-style: none; margin: 0; padding: 0; }
+.tiles button {
+    width: 100%; height: 100%; display: flex; flex-direction: column; padding: 0; margin: 0; border-radius: 10px;
+    overflow: hidden; cursor: pointer; background: var(--block-background-fill); color: var(--body-text-color);
+    border: 2px solid var(--border-color-primary); box-shadow: none; font-weight: normal;
+}
+.tiles button:hover { border-color: var(--primary-400); background: var(--block-background-fill); }
+.tiles button[aria-pressed="true"] { border-color: var(--primary-500); box-shadow: 0 0 0 1px var(--primary-500); }
+.tiles img { width: 100%; aspect-ratio: 1; object-fit: cover; margin: 0; border-radius: 0; }
+.tiles span { width: 100%; padding: 3px 4px 4px; font-size: 12px; line-height: 1.25; text-align: center; }
+.strip ul { display: flex; overflow-x: auto; padding-bottom: 6px; } .strip li { flex: 0 0 88px; }
+#versions span {
+    flex: none; height: 37px; overflow: hidden;
+    display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical;
+}
+
+#sliders .form { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 16px; padding: 4px 10px; }
+#sliders, #sliders .styler, #sliders .form { background: var(--block-background-fill); border: none; }
+#sliders .block { padding: 5px 0 !important; min-width: 0 !important; overflow: visible !important; }
+#sliders .head { margin-bottom: 2px; align-items: center; flex-wrap: nowrap; }
+#sliders .head span { margin: 0; padding: 0; font-size: 13px; background: none; font-weight: 600; }
+#sliders .tab-like-container { margin-left: auto; }
+#sliders input[type=number] { width: 52px; height: 26px; padding: 2px; font-size: 13px; text-align: center; }
+#sliders .reset-button { min-width: 26px; height: 26px; padding: 0; }
+#sliders input[type=range]::-webkit-slider-runnable-track {
+    background: linear-gradient(
+        to right, var(--border-color-primary) min(50%, var(--range_progress)),
+        var(--slider-color) min(50%, var(--range_progress)), var(--slider-color) max(50%, var(--range_progress)),
+        var(--border-color-primary) max(50%, var(--range_progress))
+    ) !important;
+}
+#sliders .min_value, #sliders .max_value { display: none; }
+#photo .upload-container .wrap { padding: 0; font-size: 14px; line-height: 1.2; }
+#photo { border-width: 2px; } #photo .icon-button-wrapper { display: none; }
+#take { align-items: center; flex-wrap: nowrap; } #take > * { min-width: 0 !important; }
+#take .wrap { flex-wrap: nowrap; }
+#shared img, #shared video { max-width: 100%; max-height: 380px; border-radius: 10px; margin: 0 auto; display: block; }
+
+@media (max-width: 800px) {  /* one column, and the picture stays in sight of the controls that change it */
+  .gradio-container > .main { padding: 0 12px 12px !important; }
+  #editor { display: flex; flex-direction: column; flex-wrap: nowrap; align-items: stretch; gap: 10px; }
+  #left { display: contents; }
+  #see { position: sticky; top: 0; z-index: 100; padding: 4px 0; background: var(--body-background-fill); }
+  #result { --tall: 38vh; min-height: 0; }
+  #say { order: 1; } #keep { order: 2; }
+  #sliders .form { grid-template-columns: minmax(0, 1fr); }
+  #take { flex-direction: column; align-items: stretch; }
+}
+"""
