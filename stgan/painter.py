@@ -76,12 +76,13 @@ class FacePainter:
         """
         before, after, share = _levels(prepared, edited, mask, region)
         silhouette, alignment, light = prepared.silhouette, prepared.alignment, prepared.light
+        assert silhouette is not None
         if rgb is None or rgb is prepared.photo.rgb:
             rgb, now = prepared.photo.rgb, silhouette
         else:  # the other edits may have added hair, or removed it
             drawn = None if strands is None else strands.float().cpu().numpy()
-            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy(), drawn)  # type: ignore[union-attr]
-        return recolour_hair(rgb, alignment, before, after, share, silhouette, now, light=light)  # type: ignore[arg-type]
+            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy(), drawn)
+        return recolour_hair(rgb, alignment, before, after, share, silhouette, now, light=light)
 
     def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
         """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ.
@@ -165,10 +166,11 @@ class FacePainter:
     @torch.inference_mode()
     def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
         """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
+        assert self.parser is not None
         size = self.generator.image_size
-        pixels = reach * max(size, self.parser.image_size)  # type: ignore[union-attr]
+        pixels = reach * max(size, self.parser.image_size)
         crop = crop_face(rgb, window(alignment, size, reach, pixels), pixels)
-        return self.parser.parse(self._image(light.crop(crop)), reach)  # type: ignore[union-attr]
+        return self.parser.parse(self._image(light.crop(crop)), reach)
 
     def _image(self, crop: np.ndarray) -> Tensor:
         """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""
@@ -179,7 +181,7 @@ def _levels(
     prepared: PreparedFace, edited: Tensor, mask: Tensor | None, region: Tensor | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Reconstruction and edit, float32 (S, S, 3) in [0, 255], and mask (S, S), as the paste takes them."""
-    reconstruction, edited = (  # type: ignore[assignment]
+    before, after = (
         ((image.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
         for image in (prepared.reconstruction, edited)
     )
@@ -187,5 +189,5 @@ def _levels(
         # Outside the region the edit is the crop itself. Compared with the reconstruction, what the model cannot
         # draw would count as a change there.
         share = region.float().cpu().numpy()[..., None]
-        reconstruction = prepared.crop + share * (reconstruction - prepared.crop)
-    return reconstruction, edited, None if mask is None else mask.float().cpu().numpy()  # type: ignore[return-value]
+        before = prepared.crop + share * (before - prepared.crop)
+    return before, after, None if mask is None else mask.float().cpu().numpy()

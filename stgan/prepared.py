@@ -56,7 +56,8 @@ class PreparedFace:
 
     def crop_colour(self, name: str) -> Tensor:
         """Mean colour (3,), in [-1, 1], of what the parser takes for one of its classes. The face must be parsed."""
-        share = self.parts.classes[0, PARSER_CLASSES.index(name)] ** 2  # type: ignore[union-attr]
+        assert self.parts is not None
+        share = self.parts.classes[0, PARSER_CLASSES.index(name)] ** 2
         return (self.reconstruction * share).sum(dim=(1, 2)) / share.sum().clamp(min=1e-6)
 
     def window(self) -> tuple[int, int, int, int]:

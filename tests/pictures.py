@@ -18,6 +18,15 @@ def small_portrait() -> np.ndarray:
     return np.array(Image.fromarray(data.astronaut()[:384, 80:368]).resize((48, 64), Image.Resampling.BICUBIC))
 
 
+def two_people() -> Image.Image:
+    """A photograph, 900x512 pixels, of two faces; the right one is the larger."""
+    astronaut = Image.fromarray(data.astronaut())
+    two = Image.new("RGB", (900, 512), "grey")
+    two.paste(astronaut.resize((384, 384)).crop((60, 0, 300, 384)), (0, 64))
+    two.paste(astronaut, (388, 0))
+    return two
+
+
 @functools.cache
 def faceless() -> list[np.ndarray]:
     """Photographs, noise, clouds and black without a face: uint8 (H, W, 3)."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
+from pictures import two_people
 from PIL import Image
 from scripts import ROOT, load_script, running_app
 
@@ -96,11 +96,7 @@ def test_edit_all_answers_what_the_library_answers(client, photo, editor):
 
 
 def test_without_a_number_the_largest_face_is_meant(client, tmp_path, editor):
-    astronaut = Image.fromarray(skimage.data.astronaut())
-    two = Image.new("RGB", (900, 512), "grey")
-    two.paste(astronaut.resize((384, 384)).crop((60, 0, 300, 384)), (0, 64))
-    two.paste(astronaut, (388, 0))
-    two.save(tmp_path / "two.png")
+    two_people().save(tmp_path / "two.png")
     answers = [request(client, tmp_path / "two.png", *face, api_name="/attributes") for face in ((), (0,), (1,))]
     assert answers[0] == pytest.approx(editor.attributes(tmp_path / "two.png"), abs=1e-4)
     assert answers[0] == answers[2] != answers[1]

@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 import skimage.data
+from pictures import two_people
 from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -199,11 +200,7 @@ def test_the_picture_is_in_view_of_every_control(page):
 
 
 def test_several_people_are_chosen_by_their_faces_and_their_edits_add_up(page, tmp_path):
-    astronaut = Image.fromarray(skimage.data.astronaut())
-    two = Image.new("RGB", (900, 512), "grey")
-    two.paste(astronaut.resize((384, 384)).crop((60, 0, 300, 384)), (0, 64))
-    two.paste(astronaut, (388, 0))
-    two.save(tmp_path / "two.png")
+    two_people().save(tmp_path / "two.png")
     upload(page, tmp_path / "two.png")
     people = page.locator("#people button")
     assert [text.split(" (")[0] for text in people.all_inner_texts()] == ["Everyone", "Person 1", "Person 2"]

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from pictures import two_people
 from PIL import Image
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -268,10 +269,7 @@ def test_every_click_sets_the_sliders_to_what_the_picture_shows(demo, photo):
 
 
 def test_edits_of_two_people_add_up_in_one_picture(demo, editor, tmp_path):
-    astronaut = Image.fromarray(skimage.data.astronaut())
-    two = Image.new("RGB", (900, 512), "grey")
-    two.paste(astronaut.resize((384, 384)).crop((60, 0, 300, 384)), (0, 64))
-    two.paste(astronaut, (388, 0))
+    two = two_people()
     two.save(tmp_path / "two.png")
     visit = demo.visit("open_photo", str(tmp_path / "two.png"), False, False, WEB)
     assert visit.chosen == 1  # the larger

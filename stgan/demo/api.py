@@ -7,7 +7,7 @@ import inspect
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -55,10 +55,10 @@ class DemoBlocks(gr.Blocks):
 def add_endpoint(blocks: gr.Blocks, function: Callable, **options: Any) -> None:
     """Make a public endpoint of a function; the API page describes each argument and gives a real example."""
     gr.api(function, **options)
-    components = [*blocks.fns.values()][-1].inputs
+    components: Sequence[Any] = [*blocks.fns.values()][-1].inputs
     for component, (name, text) in zip(components, argument_descriptions(function).items(), strict=True):
-        component._api_info = component._api_info | {"additional_description": text}  # type: ignore[union-attr]
-        component.example_payload = lambda example=EXAMPLES[name]: example  # type: ignore[method-assign, union-attr]
+        component._api_info = component._api_info | {"additional_description": text}
+        component.example_payload = lambda example=EXAMPLES[name]: example
 
 
 def argument_descriptions(function: Callable) -> dict[str, str]:

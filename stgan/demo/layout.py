@@ -103,7 +103,7 @@ class Layout:
             self.versions = gr.HTML(elem_id="versions", elem_classes=["tiles", "strip"], js_on_load=TILES_JS)
             with gr.Row(elem_id="take"):
                 title = t("Download the edited photo")
-                self.download = gr.DownloadButton(title, interactive=False, variant="primary", scale=3)  # type: ignore[arg-type]
+                self.download = _download_button(title, scale=3)
                 self.file_format = gr.Radio(
                     ["JPEG", "PNG"], value="JPEG", label=t("File"), show_label=False, container=False, scale=1
                 )
@@ -153,7 +153,7 @@ class Layout:
                     for kind, word in SHARE_KINDS.items()
                 }
             self.preview = gr.HTML(elem_id="shared")
-            self.share_file = gr.DownloadButton(t("Download the file"), interactive=False, variant="primary")  # type: ignore[arg-type]
+            self.share_file = _download_button(t("Download the file"))
             self.link = gr.Textbox(
                 label=t("Link to this edit (without the photo)"), interactive=False, buttons=["copy"], elem_id="link"
             )
@@ -168,7 +168,7 @@ class Layout:
                     label=t("Photos"), file_count="multiple", file_types=["image"], height=140, elem_id="photos"
                 )
                 self.batch_button = gr.Button(t("Edit them all"), size="sm")
-                self.batch = gr.DownloadButton(t("Edited photos (ZIP)"), interactive=False, variant="primary")  # type: ignore[arg-type]
+                self.batch = _download_button(t("Edited photos (ZIP)"))
             with gr.Accordion(t("In code"), open=False):
                 self.code = gr.Markdown(elem_id="code")
             with gr.Accordion(t("Advanced"), open=False):
@@ -245,3 +245,8 @@ def numbers_of_people(visit: Visit) -> list[int]:
 
 def _sign(name: str) -> int:
     return -1 if facts_of(name).denies else 1
+
+
+def _download_button(title: Any, scale: int | None = None) -> gr.DownloadButton:
+    """One that offers nothing yet. Gradio's types know only plain text as its title."""
+    return gr.DownloadButton(title, interactive=False, variant="primary", scale=scale)

@@ -164,23 +164,22 @@ class Listeners:
 
     def apply_look(self, page_key: str, visit: Visit | None, whole: bool, event: gr.EventData) -> Values:
         """A click on a look: it takes the place of the chosen people's edits."""
-        return self._edit(page_key, visit, whole, lambda: visit.with_shifts(self._looks(visit)[event.index].shifts))  # type: ignore[arg-type, union-attr]
+        return self._edit(
+            page_key, visit, whole, lambda visit: visit.with_shifts(self._looks(visit)[event.index].shifts)
+        )
 
     def surprise(self, page_key: str, visit: Visit | None, whole: bool) -> Values:
         """Random edits of the chosen people."""
         return self._edit(
-            page_key,
-            visit,
-            whole,
-            lambda: visit.with_shifts(surprise(self.studio.names, random.Random())),  # type: ignore[union-attr]
+            page_key, visit, whole, lambda visit: visit.with_shifts(surprise(self.studio.names, random.Random()))
         )
 
     def apply_change(self, page_key: str, visit: Visit | None, whole: bool, event: gr.EventData) -> Values:
         """A click on one change: apply it, or undo it if it is applied already."""
 
-        def edits() -> Edits:
-            name, shift = self._single_changes(visit)[event.index]  # type: ignore[arg-type]
-            return visit.with_change({name: 0.0 if visit.shifts.get(name, 0) * shift > 0 else shift})  # type: ignore[union-attr]
+        def edits(visit: Visit) -> Edits:
+            name, shift = self._single_changes(visit)[event.index]
+            return visit.with_change({name: 0.0 if visit.shifts.get(name, 0) * shift > 0 else shift})
 
         return self._edit(page_key, visit, whole, edits)
 
@@ -189,25 +188,22 @@ class Listeners:
     ) -> Values:
         """A click on a strength: set that attribute's slider to it."""
         return self._edit(
-            page_key,
-            visit,
-            whole,
-            lambda: visit.with_change({attribute: self._degrees(attribute)[event.index]}),  # type: ignore[union-attr]
+            page_key, visit, whole, lambda visit: visit.with_change({attribute: self._degrees(attribute)[event.index]})
         )
 
     def go_back(self, page_key: str, visit: Visit | None, whole: bool, event: gr.EventData) -> Values:
         """A click on a version: everything as it was."""
-        return self._edit(page_key, visit, whole, lambda: visit.versions[event.index].edits)  # type: ignore[union-attr]
+        return self._edit(page_key, visit, whole, lambda visit: visit.versions[event.index].edits)
 
     def undo(self, page_key: str, visit: Visit | None, whole: bool) -> Values:
         """Everybody as in the photo."""
-        return self._edit(page_key, visit, whole, dict)
+        return self._edit(page_key, visit, whole, lambda _: {})
 
     @with_toasts
-    def _edit(self, page_key: str, visit: Visit | None, whole: bool, edits: Callable[[], Edits]) -> Values:
+    def _edit(self, page_key: str, visit: Visit | None, whole: bool, edits: Callable[[Visit], Edits]) -> Values:
         if visit is None or not visit.is_of(page_key):
             return gr.skip()
-        after = self.studio.with_edits(visit, edits())
+        after = self.studio.with_edits(visit, edits(visit))
         return self.layout.visit_values(replace(after, revision=visit.revision + 1), whole)
 
     def show_looks(self, visit: Visit | None) -> Values:

@@ -58,13 +58,13 @@ def tile(pictures: Sequence[Image.Image], captions: Sequence[str], footer: str, 
     tall = max(picture.height for picture in shown)
     rows, columns = -(-len(shown) // columns), min(columns, len(shown))
     width = columns * (side + GAP) + GAP
-    words = _wrapped(footer, font, width - 2 * GAP)  # type: ignore[arg-type]
+    words = _wrapped(footer, font, width - 2 * GAP)
     paper = Image.new("RGB", (width, rows * (tall + line + GAP) + len(words) * line + GAP), PAPER)
     pen = ImageDraw.Draw(paper)
     for number, (picture, caption) in enumerate(zip(shown, captions, strict=True)):
         left, top = GAP + number % columns * (side + GAP), GAP + number // columns * (tall + line + GAP)
         paper.paste(picture, (left + (side - picture.width) // 2, top))
-        pen.text((left + side / 2, top + tall + line / 2), _wrapped(caption, font, side)[0], INK, font, anchor="mm")  # type: ignore[arg-type]
+        pen.text((left + side / 2, top + tall + line / 2), _wrapped(caption, font, side)[0], INK, font, anchor="mm")
     for number, text in enumerate(words, 1):
         pen.text(
             (width / 2, paper.height - GAP / 2 - (len(words) - number + 0.5) * line), text, FAINT, font, anchor="mm"
@@ -72,7 +72,7 @@ def tile(pictures: Sequence[Image.Image], captions: Sequence[str], footer: str, 
     return paper
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
     """The text in lines no wider than ``width`` pixels."""
     lines = [""]
     for word in text.split(" "):

@@ -178,7 +178,7 @@ class Visit:
 
     def query(self) -> str:
         """This edit as a page address's query; of several people, that of the chosen one."""
-        shifts = self.shifts or next(iter(self.edits.values()), {})  # type: ignore[arg-type]
+        shifts: Shifts = self.shifts or next(iter(self.edits.values()), {})
         return urlencode({"edit": ",".join(f"{name}:{value:g}" for name, value in shifts.items())}, safe=":,")
 
     def remembered(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What a visitor takes away: the edited photo, pictures and clips to share, several edited photos, and code."""
 
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,7 +15,7 @@ from stgan.demo.listeners import with_toasts
 from stgan.demo.markup import address
 from stgan.demo.pictures import save_animation, save_for_page, tile
 from stgan.demo.request import EditRequest
-from stgan.demo.session import EVERYONE, Visit
+from stgan.demo.session import EVERYONE, Shifts, Visit
 from stgan.demo.studio import Studio
 from stgan.photo.files import open_photo
 
@@ -43,10 +42,9 @@ class Sharing:
         note, path = studio.note(subject, edits), visit.file
         if file_format == "PNG" and edits:
             path = studio.save(studio.edited_photo(subject, edits), Path(path).with_suffix(".png").name, note)
-        path = studio.signed(path, note) if edits else None  # type: ignore[assignment]
-        url = _address_of(request)
+        url, ready = _address_of(request), studio.signed(path, note) if edits else None
         return {
-            layout.download: gr.DownloadButton(value=path, interactive=bool(edits)),
+            layout.download: gr.DownloadButton(value=ready, interactive=bool(edits)),
             layout.link: f"{url}/?{visit.query()}" if edits else "",
             layout.code: self._code(visit, url), layout.is_edited: bool(edits),
         }  # fmt: skip
@@ -80,7 +78,7 @@ class Sharing:
             (visit.subject.close_before[visit.face], visit.close_file) if close else (visit.subject.before, visit.file)
         )
         captions = [visit.language("Before"), visit.language("After")]
-        return tile(_opened(*files), captions, " · ".join(visit.words()), columns=2, side=TILE_SIDE)  # type: ignore[arg-type]
+        return tile(_opened(*files), captions, " · ".join(visit.words()), columns=2, side=TILE_SIDE)
 
     def _grid(self, visit: Visit) -> Image.Image:
         captions = [caption for _, caption in visit.thumbnails()]
@@ -98,12 +96,15 @@ class Sharing:
     @with_toasts
     def edit_photos(self, visit: Visit | None, files: list[dict] | None, progress: gr.Progress = PROGRESS) -> Values:
         """The edit on the page for several photos, as a ZIP."""
-        language = visit.language if visit else str
-        if visit is None or not visit.edits or not files:
-            raise RefusedError(language("Choose photos first.") if visit and visit.edits else language(UNEDITED))
+        if visit is None:
+            raise RefusedError(UNEDITED)
+        language = visit.language
+        if not visit.edits or not files:
+            raise RefusedError(language("Choose photos first." if visit.edits else UNEDITED))
         if len(files) > MOST_PHOTOS:
-            gr.Info(language("Only the first {number} photos are edited.", number=MOST_PHOTOS))  # type: ignore[call-overload]
-        shifts, problems = visit.shifts or next(iter(visit.edits.values())), []  # type: ignore[arg-type]
+            gr.Info(language("Only the first {number} photos are edited.", number=MOST_PHOTOS))
+        shifts: Shifts = visit.shifts or next(iter(visit.edits.values()))
+        problems: list[str] = []
         archive = self.studio.files.new("edited-photos.zip")
         with zipfile.ZipFile(archive, "w") as target:  # pictures are compressed already
             for number, file in enumerate(progress.tqdm(files[:MOST_PHOTOS]), 1):
@@ -119,7 +120,7 @@ class Sharing:
             raise RefusedError(f"{language('No photo could be edited.')} {problems[0]}")
         if problems:
             text = "{number} photos could not be edited; problems.txt in the ZIP says why."
-            gr.Warning(language(text, number=len(problems)), title="")  # type: ignore[call-overload]
+            gr.Warning(language(text, number=len(problems)), title="")
         return {self.layout.batch: gr.DownloadButton(value=archive, interactive=True)}
 
     def _edit_photo(self, path: str, shifts, visit: Visit) -> str:
@@ -149,6 +150,6 @@ def _address_of(request: gr.Request) -> str:
     return request.headers.get("origin") or f"http://{request.headers.get('host', '127.0.0.1:7860')}"
 
 
-def _opened(*files: str) -> Iterator[Image.Image]:
+def _opened(*files: str) -> list[Image.Image]:
     """Pictures as sRGB."""
-    return (Image.fromarray(open_photo(file).rgb) for file in files)
+    return [Image.fromarray(open_photo(file).rgb) for file in files]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import skimage.data
 from PIL import Image
@@ -88,10 +89,10 @@ class Studio:
         """The description in the file of an edited photo."""
         return EditRequest.joint_note(self.model, [subject.request(key, each) for key, each in edits.items()])
 
-    def visit(self, subject: Subject, language: Language, **more: object) -> Visit:
+    def visit(self, subject: Subject, language: Language, **more: Any) -> Visit:
         """A new visit to a photo, whose largest face is prepared and not edited."""
         self.add_faces(subject, [subject.largest])
-        begun = Visit(subject, subject.largest, (), 0, "", "", language=language, **more)  # type: ignore[arg-type]
+        begun = Visit(subject, subject.largest, (), 0, "", "", language=language, **more)
         return self.with_edits(begun, {})
 
     def with_edits(self, visit: Visit, edits: Edits, edited: Image.Image | None = None) -> Visit:
@@ -147,7 +148,7 @@ class Example:
         shifts = EXAMPLE_LOOKS[0].shifts
         return tidy({self._face[2]: {name: value for name, value in shifts.items() if name in self.studio.names}})
 
-    def open(self, language: Language, **more: object) -> Visit:
+    def open(self, language: Language, **more: Any) -> Visit:
         """A new visit to the example, not edited."""
         photo, faces, largest, prepared = self._face
         subject = self.studio.open(EXAMPLE.name, None, photo, faces, largest)

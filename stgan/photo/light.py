@@ -42,11 +42,11 @@ class Light:
     def normalised(self, image: np.ndarray) -> np.ndarray:
         """Float (..., 3) in the light that the networks know, of levels (..., 3) of the photo. It may exceed 255."""
         image = image.astype(np.float32)
-        return image if self.is_usual else image * np.float32(self.gains)  # type: ignore[arg-type, operator]
+        return image if self.is_usual else image * np.array(self.gains, np.float32)
 
     def restored(self, change: np.ndarray) -> np.ndarray:
         """A change (..., 3) of levels in the networks' light, as levels of the photo."""
-        return change if self.is_usual else change / np.float32(self.gains)  # type: ignore[arg-type]
+        return change if self.is_usual else change / np.array(self.gains, np.float32)
 
     def crop(self, crop: np.ndarray) -> np.ndarray:
         """A crop uint8 (S, S, 3) in the light that the networks know, uint8."""

@@ -178,14 +178,14 @@ class _Change:
         target = _resized(edited + slow_error, grid)
         rows, columns = (np.nonzero((replaced > 0.05).any(axis=axis))[0] for axis in (1, 0))
         if len(rows):
-            new = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            target[new] = sharpened(target[new], detail)
+            part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            target[part] = sharpened(target[part], detail)
         gain *= 1 - replaced[..., None]
         offset += replaced[..., None] * (target - offset)
         hairy = np.zeros((grid, grid), np.float32)
         if strands is not None and detail > 1:
             darker = np.maximum(0, -cv2.cvtColor(delta, cv2.COLOR_RGB2GRAY))
-            new = _smoothstep(cv2.GaussianBlur(darker, (0, 0), grid / 64), *DARKER)  # type: ignore[assignment]
+            new = _smoothstep(cv2.GaussianBlur(darker, (0, 0), grid / 64), *DARKER)
             # The finer the photo, the more of its strands the network cannot draw.
             hairy = new * np.clip(_resized(strands, grid), 0, 1) * _smoothstep(np.float32(detail), 1.0, 3.0)
         grain = float(_smoothstep(np.float32(detail), 1.0, 2.0))
