@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from stgan.models import FaceParser, Generator, fetch_model_folder, load_companion, load_generator
-from stgan.models.regions import parsed_regions
+from stgan.models.covering import editable_regions
 
 TOLERANCE = 1e-4  # of values in [-1, 1]
 RECORD_FILE = "export.json"  # beside the graphs: names the weights they were exported from
@@ -78,7 +78,7 @@ class Parse(nn.Module):
         if self.generator.regions is None:
             return (classes,)
         smaller = F.interpolate(classes, (size, size), mode="bilinear", antialias=True)
-        return classes, parsed_regions(smaller, self.generator.attributes)
+        return classes, editable_regions(smaller, self.generator.attributes)
 
 
 def export_onnx(folder_or_hub_id: str | Path, output: Path) -> list[Path]:

@@ -11,9 +11,8 @@ from stgan.attributes import HAIR_COLOUR, facts_of
 from stgan.devices import autocast
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, Edit, FaceParser, Generator
-from stgan.models.covering import uncovered
+from stgan.models.covering import editable_regions
 from stgan.models.parsed import FaceParts, decode_faces
-from stgan.models.regions import parsed_regions
 from stgan.photo.align import Alignment
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
@@ -153,7 +152,7 @@ class FacePainter:
         size = self.generator.image_size
         close = self._view(photo.rgb, alignment, light)
         classes = F.interpolate(close, size=(size, size), mode="bilinear", antialias=True)
-        regions = uncovered(parsed_regions(classes, self.names), classes)
+        regions = editable_regions(classes, self.names)
         silhouette = Silhouette.of(
             close[0].cpu().numpy(), self._view(photo.rgb, alignment, light, WIDE)[0].cpu().numpy()
         )

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from stgan import cli, export
 from stgan.models import STGAN, AttGAN, FaceParser, StarGAN, load_companion, load_generator
-from stgan.models.regions import parsed_regions
+from stgan.models.covering import editable_regions
 from stgan.publish import check_model
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -62,7 +62,7 @@ def test_a_parser_is_exported_beside_its_editor(exported):
         expected = load_companion(folder, "parser").parse(image)
         smaller = F.interpolate(expected, (32, 32), mode="bilinear", antialias=True)
     np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-4)
-    np.testing.assert_allclose(regions, parsed_regions(smaller, load_generator(folder).attributes).numpy(), atol=1e-4)
+    np.testing.assert_allclose(regions, editable_regions(smaller, load_generator(folder).attributes).numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize(

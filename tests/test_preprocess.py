@@ -9,7 +9,7 @@ from numbered_data import encoded
 from PIL import Image
 
 from stgan.data import DataError, Preprocess, label_value, random_flip
-from stgan.data.errors import UNDECODABLE, Skipped
+from stgan.data.errors import MISSING, UNDECODABLE, Skipped
 from stgan.data.preprocess import decode_row
 
 
@@ -102,4 +102,4 @@ def test_damaged_images_are_skipped_and_never_stop_a_run(kind):
 @pytest.mark.parametrize("cell", [None, {}, {"bytes": None, "path": None}, {"bytes": None, "path": "/nowhere.jpg"}])
 def test_an_empty_cell_is_skipped(cell):
     skipped = decode_row({"image": cell, "a": 1}, "row 3", column="image", attributes=("a",), preprocess=Preprocess(8))
-    assert skipped == ("/nowhere.jpg" if cell and cell.get("path") else "row 3", UNDECODABLE)
+    assert skipped == (("/nowhere.jpg", MISSING) if cell and cell.get("path") else ("row 3", UNDECODABLE))

@@ -94,15 +94,15 @@ def test_the_trainer_builds_it(tint):
 
 def test_face_editor_edits_with_it(tint):
     editor = FaceEditor.from_pretrained(tint)
-    photo = np.random.default_rng(0).integers(0, 256, (218, 178, 3), dtype=np.uint8)  # the size of an aligned crop
-    face = editor.prepare(photo)
+    photo = np.random.default_rng(0).integers(0, 256, (218, 178, 3), dtype=np.uint8)
+    face = editor.prepare(photo, aligned=True)
     wanted = not face.label_dict()["Eyeglasses"]
     (edited,), _ = editor.edit_crops(face, [{"Eyeglasses": wanted}])
     image = torch.from_numpy(face.crop).permute(2, 0, 1) / 127.5 - 1
     colour = (1 if wanted else -1) * editor.generator.colours[0].detach()
     expected = torch.tanh(torch.atanh(image.clamp(-0.99, 0.99)) + colour[:, None, None])
     torch.testing.assert_close(edited, expected, atol=1e-4, rtol=0)
-    assert not np.array_equal(np.asarray(editor.edit(photo, {"Eyeglasses": wanted})), photo)
+    assert not np.array_equal(np.asarray(editor.edit(face, {"Eyeglasses": wanted})), photo)
 
 
 def test_a_new_companion_is_loaded_downloaded_published_and_described(tint, hub, tmp_path, monkeypatch):

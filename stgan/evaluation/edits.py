@@ -8,8 +8,8 @@ from torch import Tensor
 
 from stgan.frame import normalise, quantise
 from stgan.models import Edit, FaceParser, Generator
+from stgan.models.covering import editable_regions
 from stgan.models.parsed import FaceParts, decode_faces
-from stgan.models.regions import parsed_regions
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Editing:
         reconstruction = self.generator.decode_parts(features, self.generator.condition(labels, labels))
         if self.parser is not None and self.generator.regions is not None:
             classes = self.parser.parse(view)
-            parts = FaceParts(classes, parsed_regions(classes, self.attributes))
+            parts = FaceParts(classes, editable_regions(classes, self.attributes))
         return Encoding(features, reconstruction, parts)
 
     def decode(self, encoding: Encoding, condition: Tensor) -> Tensor:

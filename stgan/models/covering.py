@@ -7,10 +7,15 @@ from torch import Tensor
 
 from stgan.attributes import EYES, Ellipse, facts_of
 from stgan.models.parser import PARSER_CLASSES
-from stgan.models.regions import around, shown, squared_radius
+from stgan.models.regions import around, parsed_regions, shown, squared_radius
 
 BARE_FACE = Ellipse(0.0, 0.45, 0.9, 1.35)  # from the brows to the chin: here a bare head shows nothing but itself
 FEWEST_PIXELS = 8
+
+
+def editable_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor:
+    """As :func:`stgan.models.regions.parsed_regions`, without what covers the head: float (N, A, S, S) in [0, 1]."""
+    return uncovered(parsed_regions(probabilities, attributes), probabilities)
 
 
 def uncovered(regions: Tensor, probabilities: Tensor) -> Tensor:

@@ -129,12 +129,12 @@ class Trainer:
         config, total_steps = self.config, self.schedule.total_steps
         means = RunningMeans()
         self.history.started = time.monotonic()
-        with self._progress_bar() as bar:
+        with self._progress_bar() as self.bar:
             while self.step < total_steps and not self.stop.must_stop(self.accelerator, self.step):
                 means.add(self._train_step())
-                bar.update(self.schedule.images_per_step)
+                self.bar.update(self.schedule.images_per_step)
                 if self.step % config.reports.logging_steps == 0:
-                    self._log(means.take(), bar)
+                    self._log(means.take())
                 if self.step % config.reports.validation_steps == 0 and self.step < total_steps:
                     self._validate()
                 if self.step % config.checkpoints.checkpointing_steps == 0:
@@ -236,12 +236,18 @@ class Trainer:
             file=sys.stdout,
         )  # fmt: skip
 
-    def _log(self, losses: dict[str, float], bar: tqdm) -> None:
+    def _log(self, losses: dict[str, float]) -> None:
         check_finite(self.step, losses, [])
         self.losses = losses
         learning_rate = self.rate_factor * self.config.schedule.learning_rate
         self.accelerator.log(losses | {"learning_rate": learning_rate}, step=self.step)
-        bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()}, refresh=False)
+        self.bar.set_postfix({name: f"{value:.3g}" for name, value in losses.items()}, refresh=False)
+
+    def _print(self, line: str) -> None:
+        """Print a line above the bar. ``tqdm.write`` goes through all bars, whose set an upload in the background
+        changes meanwhile."""
+        self.bar.clear()
+        print(line)
 
     def _validate(self) -> None:
         """Measure the model, draw a sample grid and write the model folder, on the main process."""
@@ -250,9 +256,9 @@ class Trainer:
             figures = self.objective.validate(self.validation_data)
             self.accelerator.log({f"validation/{name}": value for name, value in figures.items()}, step=self.step)
             line = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            tqdm.write(f"step {self.step}, {self.images} images: {line}", file=sys.stdout)
+            self._print(f"step {self.step}, {self.images} images: {line}")
             if warning := overfitting_warning(*(each.get("d_attribute", math.nan) for each in (self.losses, figures))):
-                tqdm.write(warning, file=sys.stdout)
+                self._print(warning)
             grid = self.objective.sample_grid(self.validation_data)
             if grid is not None:
                 folder = self.output_dir / "samples"

@@ -100,7 +100,7 @@ def test_every_weight_of_both_networks_is_trained(celeba, tmp_path):
 def test_a_generator_learns_to_reconstruct(celeba, tmp_path):
     losses = []
     run = trainer(celeba, tmp_path, "stgan-paper", steps=60, critic_steps=1, learning_rate=2e-3)
-    run._log = lambda terms, bar: losses.append(terms["g_reconstruction"])
+    run._log = lambda terms: losses.append(terms["g_reconstruction"])
     run.train()
     assert sum(losses[-10:]) < 0.85 * sum(losses[:10])
 
