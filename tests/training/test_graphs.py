@@ -76,7 +76,7 @@ def test_a_run_with_recorded_steps_ends_where_one_without_does(critic_steps, gpu
         if execution == "graphs":
             assert len(trainer.objective.recorder.recorded) >= 2  # with and without penalty
         ends.append(trainer.objective.ema.model.state_dict())
-        losses.append([terms for (terms, _), _ in logged])
+        losses.append([terms for (terms,), _ in logged])
     for plain, recorded in zip(*losses, strict=True):
         assert plain == pytest.approx(recorded, rel=0.05, abs=0.01)
     for name, tensor in ends[0].items():
