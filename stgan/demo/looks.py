@@ -21,7 +21,7 @@ class Look:
 
 LOOKS = (
     Look("Movie star", {"Bangs": -0.7, "Young": 0.5, "Bushy_Eyebrows": 0.3}),
-    Look("Grandparent", {"Young": -0.8, "Bangs": -0.3}),
+    Look("Grandparent", {"Young": -0.8, "Bangs": -0.3, "Bushy_Eyebrows": 0.3}),
     Look("Rock star", {"Black_Hair": 0.8, "Bushy_Eyebrows": 0.4, "No_Beard": -0.6}),
     Look("Professor", {"Eyeglasses": 1.0, "Bangs": -0.5, "Bushy_Eyebrows": 0.2, "Young": -0.3}),
 )
