@@ -6,16 +6,25 @@ from typing import Any
 
 from stgan.card import TRAINING_FILE
 from stgan.models import fetch_model_folder
+from stgan.models.pretrained import read_config
+from stgan.models.registry import ARCHITECTURES, companions
 from stgan.training.config import TrainingConfig
 
 DEVICE_SEPARATOR = ", then "  # between the devices that trained a model one after another
 
 
 class History:
-    """What the weights have been through: the record of ``initial_model`` (folder or Hub id), then this run."""
+    """What the weights have been through: the record of the initial model, then this run.
 
-    def __init__(self, initial_model: str | None, command: str, device: str):
-        record = _training_record(initial_model)
+    Args:
+        model: kind of network that is trained, such as ``stgan`` or ``classifier``.
+        initial_model: folder or Hub id of the network to start from, or of an editor that it lies beside.
+        command: of this run.
+        device: name of this run's.
+    """
+
+    def __init__(self, model: str, initial_model: str | None, command: str, device: str):
+        record = _training_record(model, initial_model) if initial_model else {}
         self.command, self.device = command, device
         self.initial_images: int = record.get("images_seen", 0)
         self.initial_steps: int = record.get("steps", 0)
@@ -64,10 +73,12 @@ class History:
         }
 
 
-def _training_record(initial_model: str | None) -> dict[str, Any]:
-    if initial_model is None:
-        return {}
-    file = fetch_model_folder(initial_model, companions=(), records=(TRAINING_FILE,)) / TRAINING_FILE
+def _training_record(model: str, initial_model: str) -> dict[str, Any]:
+    name = TRAINING_FILE
+    architecture = read_config(initial_model).get("architecture")
+    if model in companions() and architecture in ARCHITECTURES and ARCHITECTURES[architecture].kind != model:
+        name = f"{model}/{TRAINING_FILE}"  # of the network beside an editor, which has a record of its own
+    file = fetch_model_folder(initial_model, companions=(), records=(name,)) / name
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 

@@ -62,7 +62,7 @@ class Trainer:
         # The Accelerator made below adopts this state, and with it the timeout.
         device = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"), timeout=PROCESS_TIMEOUT).device
         self.config = config = config.changed(mixed_precision=resolve_precision(config.run.mixed_precision, device))
-        self.history = History(config.run.initial_model, command, device_name(device))
+        self.history = History(config.model, config.run.initial_model, command, device_name(device))
         self.attributes = tuple(config.data.attributes) or DEFAULT_ATTRIBUTES
         self.output_dir = Path(config.run.output_dir)
         self.accelerator = self._make_accelerator()

@@ -1,8 +1,12 @@
 """A model keeps the record of every run that trained it."""
 
+import json
+
 from runs import TINY, record, trained, trainer
 
+from stgan.models import STGAN, AttributeClassifier
 from stgan.training import Trainer
+from stgan.training.history import History
 
 
 def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):
@@ -15,6 +19,16 @@ def test_a_model_keeps_the_history_of_the_one_it_started_from(celeba, tmp_path):
         assert left["images_seen"] == (2 + 4) * TINY["batch_size"]
         assert left["steps"] == 2 + 4
         assert [entry["from_image"] for entry in left["commands"]] == [0, 8]
+
+
+def test_a_network_beside_an_editor_keeps_its_own_history(tmp_path):
+    editor, classifier = tmp_path / "editor", tmp_path / "editor" / "classifier"
+    STGAN(image_size=32, width=4, layers=3, stu_layers=2).save_pretrained(editor)
+    AttributeClassifier(width=4).save_pretrained(classifier)
+    for folder, images in ((editor, 8), (classifier, 4)):
+        (folder / "training.json").write_text(json.dumps({"images_seen": images}))
+    for model, start, images in (("classifier", editor, 4), ("classifier", classifier, 4), ("stgan", editor, 8)):
+        assert History(model, str(start), "train", "a CPU").initial_images == images
 
 
 def test_the_history_of_a_model_comes_from_the_hub_too(hub, celeba, tmp_path):
