@@ -255,12 +255,12 @@ def test_reduced_precision_edits_within_a_few_levels_of_full(dtype, bundled, ast
     reduced = FaceEditor(
         bundled.generator, bundled.classifier, bundled.detector, "cpu", bundled.aligner, bundled.parser, dtype
     )
-    face = bundled.prepare(astronaut)
-    one, other = (np.asarray(each.edit(astronaut, ["Eyeglasses"])).astype(int) for each in (bundled, reduced))
+    faces = {each: each.prepare(astronaut) for each in (bundled, reduced)}
+    one, other = (np.asarray(each.edit(face, ["Eyeglasses"])).astype(int) for each, face in faces.items())
     assert (one != astronaut).any()
     assert np.abs(one - other).max() <= 4
-    assert reduced.attributes(astronaut) == bundled.attributes(astronaut)  # the classifier stays in float32
-    assert all(part.dtype == torch.float32 for part in reduced.edit_crops(face, ["Bangs"]))
+    assert reduced.attributes(faces[reduced]) == bundled.attributes(faces[bundled])  # the classifier stays in float32
+    assert all(part.dtype == torch.float32 for part in reduced.edit_crops(faces[reduced], ["Bangs"]))
     with pytest.raises(ValueError, match="precision int8 is not known: use float32, bfloat16 or float16"):
         FaceEditor(bundled.generator, bundled.classifier, dtype="int8")
 
