@@ -34,7 +34,7 @@ def browser():
 @pytest.fixture(scope="module")
 def opened(browser, demo_address):
     """One page for all tests. At the end nothing has failed in it, and no other host was asked for anything."""
-    page = browser.new_page(viewport=DESKTOP, accept_downloads=True)
+    page = browser.new_page(viewport=DESKTOP, accept_downloads=True, reduced_motion="reduce")
     page.set_default_timeout(PATIENCE)
     playwright.expect.set_options(timeout=PATIENCE)
     errors, strangers = [], []

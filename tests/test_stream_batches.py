@@ -1,5 +1,7 @@
 """A stream gives each image once an epoch over workers and processes, and resumes where it stopped."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -31,9 +33,9 @@ def epochs_of(batches, count):
         epochs[batches.epoch] += numbers(labels)
 
 
-@pytest.mark.parametrize("shards", [1, 2, 3])
-@pytest.mark.parametrize("world_size", [1, 2])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(  # workers are processes, and dear
+    ("workers", "world_size", "shards"), [*itertools.product([0], [1, 2], [1, 2, 3]), (2, 1, 3), (2, 2, 1), (2, 2, 2)]
+)
 def test_a_stream_gives_each_image_once_an_epoch_over_workers_and_ranks(shards, world_size, workers, tmp_path):
     folder = numbered_dataset(tmp_path, shards=shards)
     ranks = [
@@ -80,8 +82,7 @@ def test_a_streams_order_is_that_of_its_seed(numbered):
     assert first == again != other
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("stop", [0, 3, 9, 10, 13])
+@pytest.mark.parametrize(("stop", "workers"), [*((stop, 0) for stop in (0, 3, 9, 10, 13)), (3, 2), (10, 2)])
 def test_a_stream_resumed_anywhere_goes_on_as_if_never_stopped(numbered, stop, workers):
     batches = stream(numbered, 5, workers=workers)
     expected = [numbers(batches.draw(n)[1]) for n in range(16)]
