@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 7860
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint fuzz torture clean
 
 demo: .venv/demo
 	STGAN_PORT=$(PORT) $(BIN)/python app.py
@@ -17,6 +17,14 @@ lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Attacks in large numbers, see docs/reliability.md: mutated inputs and hostile photos; trainings that are killed.
+fuzz: .venv/test
+	cd tests && PYTHONPATH=.. nice ../$(BIN)/python -m attacks inputs --count 100000
+	cd tests && PYTHONPATH=.. nice ../$(BIN)/python -m attacks photos
+
+torture: .venv/test
+	cd tests && PYTHONPATH=.. nice ../$(BIN)/python -m attacks training
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

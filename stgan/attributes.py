@@ -8,6 +8,7 @@ caption. A row adds what is known about it; the rest of the package reads these 
 """
 
 import difflib
+import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -254,7 +255,18 @@ def index_of(name: str, attributes: Sequence[str]) -> int:
     matches = difflib.get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.4)
     nearest = [by_lower[match] for match in matches]
     hint = f"Did you mean {' or '.join(nearest)}?" if nearest else f"Known are: {', '.join(attributes)}."
-    raise ValueError(f"Unknown attribute {name!r}. {hint}")
+    raise ValueError(f"Unknown attribute {shown(name)}. {hint}")
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: on one line, and of a long one only the beginning."""
+    text = " ".join(_SHORT.repr(value).split())
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxfrozenset = 20
 
 
 def truth_of(value: Any) -> bool | None:
@@ -282,14 +294,14 @@ def as_labels(values: Any, attributes: Sequence[str]) -> dict[str, bool]:
         values = dict.fromkeys(values, True)
     if not isinstance(values, Mapping):
         raise ValueError(
-            f"An edit must be attribute names with true or false, such as {{'Eyeglasses': True}}, not {values!r}."
+            f"An edit must be attribute names with true or false, such as {{'Eyeglasses': True}}, not {shown(values)}."
         )
     labels = {}
     for name, value in values.items():
         index_of(name, attributes)
         truth = truth_of(value)
         if truth is None:
-            raise ValueError(f"{name} is {value!r}: give True or False (or 1 and 0, or 1 and -1).")
+            raise ValueError(f"{name} is {shown(value)}: give True or False (or 1 and 0, or 1 and -1).")
         labels[name] = truth
     return labels
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from stgan.card import TRAINING_FILE, remove_records, write_card
+from stgan.card import TRAINING_FILE, remove_records, training_record, write_card
 from stgan.evaluation.strength import MAX_STRENGTH, Prices, measured_strengths
 from stgan.models import (
     Generator,
@@ -181,7 +181,7 @@ def copy_records(folder: Path, parts: dict[str, Path]) -> None:
 def record_changes(folder: Path, strengths: dict[str, float], command: str) -> None:
     """Add this command to the editor's training record, since the weights are no longer those of the run's end."""
     file = folder / TRAINING_FILE
-    record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    record = training_record(folder)
     entry = {"from_image": record.get("images_seen", 0), "command": command}
     record["commands"] = [*record.get("commands", []), entry]
     if strengths:

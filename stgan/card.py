@@ -1,6 +1,5 @@
 """The model card of a model folder, written only from the folder's own records."""
 
-import json
 import platform
 import re
 import shlex
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from stgan.models.pretrained import ModelFolderError, read_object
 from stgan.models.registry import ARCHITECTURES, KINDS, companions
 
 TRAINING_FILE = "training.json"  # written by the trainer
@@ -64,9 +64,24 @@ def model_card(folder: Path, name: str = "", *, companion: bool = False) -> Mode
         folder: of the model. Without an ``evaluation.json`` the card says that the model is not measured yet.
         name: Hub id or path that the usage lines show; by default the folder's name.
         companion: the folder lies in that of the editor called ``name``.
+
+    Raises:
+        ModelFolderError: one of the records is damaged or not of this project.
     """
+    try:
+        return _model_card(folder, name, companion)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, ModelFolderError):
+            raise
+        raise ModelFolderError(
+            f"No card can be written of the records in {folder} ({type(error).__name__}: {error}). One of them is "
+            "damaged or of another version: copy them again, or delete the damaged one."
+        ) from error
+
+
+def _model_card(folder: Path, name: str, companion: bool) -> ModelCard:
     config = _read(folder / "config.json")
-    training = _read(folder / TRAINING_FILE)
+    training = training_record(folder)
     evaluation = _read(folder / EVALUATION_FILE)
     architecture = config["architecture"]
     kind = ARCHITECTURES[architecture].kind
@@ -137,7 +152,11 @@ def _usage(folder: Path, name: str, config: dict[str, Any], companion: bool) -> 
 
 def _commands(entries: list[dict[str, Any]]) -> list[str]:
     """A run's commands as lines of shell, each with the image that it continued from."""
-    starts = [f"# from image {entry['from_image']:,} on\n" if entry["from_image"] else "" for entry in entries]
+    changes = [f", with other settings ({entry['changed']})" if entry.get("changed") else "" for entry in entries]
+    starts = [
+        f"# from image {entry['from_image']:,} on{change}\n" if entry["from_image"] else ""
+        for entry, change in zip(entries, changes, strict=True)
+    ]
     return [start + entry["command"] for start, entry in zip(starts, entries, strict=True)]
 
 
@@ -223,5 +242,26 @@ def _metric_name(name: str, masked: bool) -> str:
     return f"{words.replace('_', ' ')} ±{intensity}" if words and intensity[0].isdigit() else name.replace("_", " ")
 
 
+RECORD: dict[str, Any] = {
+    "commands": list, "images_seen": int, "steps": int, "minutes": (int, float), "device": str, "config": dict,
+    "validation": dict, "strengths": dict,
+}  # fmt: skip
+"""Entries of :data:`TRAINING_FILE` and their types; none of them must be there."""
+
+
+def training_record(folder: Path) -> dict[str, Any]:
+    """The training record of a model folder, empty where it has none. A ModelFolderError says if it is damaged."""
+    record = _read(folder / TRAINING_FILE)
+    wrong = [name for name, kind in RECORD.items() if name in record and not isinstance(record[name], kind)]
+    for entry in () if "commands" in wrong else record.get("commands", []):
+        if not isinstance(entry, dict) or [*map(type, map(entry.get, ("from_image", "command")))] != [int, str]:
+            wrong = ["commands"]
+    if wrong:
+        raise ModelFolderError(
+            f"{folder / TRAINING_FILE} is damaged: its {', '.join(wrong)} cannot be read. Copy it again or delete it."
+        )
+    return record
+
+
 def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_object(file, "a record of a model") if file.is_file() else {}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stgan.attributes import as_labels, edited_labels, index_of
+from stgan.attributes import as_labels, edited_labels, index_of, shown
 from stgan.outcome import COVERED, FaceOutcome
 from stgan.prepared import PreparedFace
 
@@ -27,7 +27,7 @@ def read_edits(edits: Any, names: Sequence[str]) -> list[dict[str, bool]]:
         ValueError: they are no list of edits, or one asks for attributes that exclude each other.
     """
     if isinstance(edits, str | Mapping) or not isinstance(edits, Sequence):
-        raise ValueError(f"Several edits must be a list, such as [{{'Eyeglasses': True}}], not {edits!r}.")
+        raise ValueError(f"Several edits must be a list, such as [{{'Eyeglasses': True}}], not {shown(edits)}.")
     edits = [as_labels(edit, names) for edit in edits]
     for edit in edits:
         edited_labels(torch.zeros(len(names)), edit, names)  # refuses what excludes itself
@@ -44,7 +44,9 @@ def read_intensities(intensity: Intensity, names: Sequence[str]) -> Tensor:
     for name, value in by_name.items():
         index_of(name, names)
         if isinstance(value, bool) or not isinstance(value, Real | np.generic | Tensor):
-            raise ValueError(f"Intensity must be a number, or a mapping of attribute name to number, not {value!r}.")
+            raise ValueError(
+                f"Intensity must be a number, or a mapping of attribute name to number, not {shown(value)}."
+            )
     values = [float(by_name.get(name, 1.0)) for name in names]
     for value in values:
         if not 0 <= value <= MAX_INTENSITY:  # as nothing compares with NaN, NaN is refused too
@@ -56,8 +58,8 @@ def read_face_number(face: Any) -> Any:
     """The number of one face, or None; a ValueError if it is neither."""
     if face is not None and (isinstance(face, bool) or not hasattr(face, "__index__")):
         raise ValueError(
-            f"face must be a whole number, counted from 0 at the left, not {face!r}. To edit everyone use face='all' "
-            "with edit or edit_each."
+            f"face must be a whole number, counted from 0 at the left, not {shown(face)}. To edit everyone use "
+            "face='all' with edit or edit_each."
         )
     return face
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,6 +65,7 @@ class Failure:
     status: int = 0  # 0: no answer, the connection ends
     times: int = 1
     after: int = 0  # bytes of the body that are still sent before the end
+    stall: float = 0  # seconds without an answer, before the rest
 
 
 class Hub(ThreadingHTTPServer):
@@ -117,6 +119,7 @@ class Handler(BaseHTTPRequestHandler):
             failure.times -= 1
             if failure.times == 0:
                 self.server.failures.remove(failure)
+            time.sleep(failure.stall)
             if failure.status:
                 return self.answer(failure.status, {"error": "as ordered"}, {"Retry-After": "0"})
             if not failure.after:

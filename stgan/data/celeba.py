@@ -7,7 +7,7 @@ from pathlib import Path
 
 import datasets
 
-from stgan.attributes import CELEBA_ATTRIBUTES
+from stgan.attributes import CELEBA_ATTRIBUTES, shown
 from stgan.data.errors import DataError, DataWarning
 
 SPLITS = ("train", "validation", "test")
@@ -48,8 +48,8 @@ def open_celeba(folder: Path, images: Path, split: str) -> datasets.Dataset:
     for row, (name, _) in enumerate(partition.items(), 1):
         if name not in labels:
             raise DataError(
-                f"{file}, row {row} names {name}, which {LABELS} lacks among its {len(labels)} images: that file is "
-                f"too short or of another dataset. {AGAIN}"
+                f"{file}, row {row} names {name[:100]}, which {LABELS} lacks among its {len(labels)} images: that "
+                f"file is too short or of another dataset. {AGAIN}"
             )
     if len(partition) < len(labels):
         warnings.warn(
@@ -103,13 +103,15 @@ def _read_labels(file: Path) -> tuple[list[str], dict[str, list[bool]]]:
     if "." not in rows[0][1][0] or not set(rows[0][1][1:]) <= {"1", "-1", "0"}:
         names = rows.pop(0)[1]
         names = names[1:] if names[0].lower() in ("image_id", "image", "file_name", "filename") else names
+    if len({*names}) != len(names) or not all(name.isprintable() for name in names):
+        raise DataError(f"{file} does not name different attributes, but {shown(names)}. {AGAIN}")
     labels: dict[str, list[bool]] = {}
     for number, (name, *values) in rows:
         if len(values) != len(names):
             raise DataError(f"{file}, row {number} has {len(values)} labels for {len(names)} attributes. {AGAIN}")
         if not {"1", "-1", "0"}.issuperset(values):
             wrong = next(value for value in values if value not in ("1", "-1", "0"))
-            raise DataError(f"{file}, row {number} holds {wrong!r} where a label of 1 or -1 belongs. {AGAIN}")
+            raise DataError(f"{file}, row {number} holds {shown(wrong)} where a label of 1 or -1 belongs. {AGAIN}")
         labels[name] = [value == "1" for value in values]
     if not labels:
         raise DataError(f"{file} names no image. {AGAIN}")
@@ -123,7 +125,9 @@ def _read_partition(file: Path) -> dict[str, int]:
         if number == 1 and (words[-1].lower() == "partition" or len(words) == 1):  # a header, or a count
             continue
         if len(words) != 2 or words[1] not in ("0", "1", "2"):
-            raise DataError(f"{file}, row {number} must be an image and 0, 1 or 2, not {' '.join(words)!r}. {AGAIN}")
+            raise DataError(
+                f"{file}, row {number} must be an image and 0, 1 or 2, not {shown(' '.join(words))}. {AGAIN}"
+            )
         partition[words[0]] = int(words[1])
     if not partition:
         raise DataError(f"{file} is empty. {AGAIN}")

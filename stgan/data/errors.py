@@ -1,8 +1,8 @@
 """What can be wrong with a dataset: errors that say what to do, and a count of the images that are skipped."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 UNDECODABLE, MISSING = "undecodable", "not found"
 UNDECODABLE_LIMIT = 0.01
@@ -95,6 +95,23 @@ class SkippedImages:
         first = f" (first: {', '.join(self.names[:EXAMPLES])})" if self.names else ""
         rejections = f"; {self._rejections()}" if self.rejected else ""
         return f"{len(self.names)} of {self.seen} images skipped as undecodable{first}{rejections}"
+
+
+def surviving_workers(batches: Iterator[Any]) -> Iterator[Any]:
+    """The batches of a loader; a DataError says so where one of its worker processes died."""
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise DataError(
+                "A process that reads images was killed, perhaps because memory ran out: use fewer "
+                "--dataloader_num_workers, and run the same command with --resume_from_checkpoint latest."
+            ) from error
+        yield batch
 
 
 def total(counts: Sequence[SkippedImages]) -> SkippedImages:

@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from stgan.data.errors import MISSING, UNDECODABLE, DataError, RejectedImage, Skipped, SkippedImages
+from stgan.data.errors import MISSING, UNDECODABLE, DataError, RejectedImage, Skipped, SkippedImages, surviving_workers
 from stgan.data.frames import celebahq_frame, to_crop
 from stgan.data.memory import MemoryDataset
-from stgan.data.preprocess import DecodedRows, Preprocess
+from stgan.data.preprocess import DecodedRows, Preprocess, open_image
 from stgan.data.sources import image_column, open_split
 from stgan.models.parser import PARSER_CLASSES
 
@@ -71,7 +71,8 @@ def load_masks(
     rows = DecodedRows(dataset.select(range(min(skip_samples, last), last)), decode)
     loader = torch.utils.data.DataLoader(rows, batch_size=64, num_workers=workers, collate_fn=list)
     decoded, skipped = [], SkippedImages()
-    for batch in tqdm(loader, desc=f"decoding {split}", disable=not progress):
+    batches = surviving_workers(iter(loader))
+    for batch in tqdm(batches, f"decoding {split}", len(loader), disable=not progress):
         decoded += [row for row in batch if not isinstance(row, Skipped)]
         skipped.add(len(batch), [row for row in batch if isinstance(row, Skipped)])
     skipped.check()
@@ -117,7 +118,7 @@ def decode_masked(row: Mapping[str, Any], column: str) -> tuple[Image.Image, Ima
         OSError, ValueError: one of them cannot be decoded.
     """
     image, mask = (
-        Image.open(io.BytesIO(cell["bytes"]) if cell.get("bytes") is not None else cell["path"])
+        open_image(io.BytesIO(cell["bytes"]) if cell.get("bytes") is not None else cell["path"])
         for cell in (row[column], row[MASK_COLUMN])
     )
     if image.size != mask.size:
@@ -137,7 +138,7 @@ def _decode_row(
         return Skipped(name, str(rejection))
     except FileNotFoundError:
         return Skipped(name, MISSING)
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, Image.DecompressionBombError):
+    except Exception:  # decoders fail in many ways
         return Skipped(name, UNDECODABLE)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from stgan.data.errors import DataError, SkippedImages, total
+from stgan.data.errors import DataError, SkippedImages, surviving_workers, total
 from stgan.data.faces import FaceFrames, opencv_without_threads
 from stgan.data.preprocess import Batch, DecodedRows, Preprocess, collate, decode_row
 from stgan.data.sources import MAX_ENLARGEMENT, Source, check_attributes, check_labels, image_column, open_split
@@ -115,7 +115,7 @@ def load_into_memory(
         loader = torch.utils.data.DataLoader(rows, batch_size=256, num_workers=workers, collate_fn=collate)
         with opencv_without_threads():
             batches = iter(loader)
-        for batch in tqdm(batches, f"decoding {split}", len(loader), disable=not progress):
+        for batch in tqdm(surviving_workers(batches), f"decoding {split}", len(loader), disable=not progress):
             skipped.add(batch.rows, batch.skipped)
             end = filled + len(batch.images)
             if end > filled:

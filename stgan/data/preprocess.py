@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stgan.attributes import truth_of
+from stgan.attributes import shown, truth_of
 from stgan.data.errors import MISSING, UNDECODABLE, DataError, RejectedImage, Skipped
 from stgan.data.faces import FaceFrames
 from stgan.data.frames import celebahq_frame, enlargement, frame_crop
@@ -56,7 +56,7 @@ class Preprocess:
 
     def with_enlargement(self, encoded: bytes) -> tuple[np.ndarray, float]:
         """The same with the result's pixels per pixel of the original, across. Above 1 details are missing."""
-        with Image.open(io.BytesIO(encoded)) as opened:
+        with open_image(io.BytesIO(encoded)) as opened:
             if self.crop == "face" and self.frames is not None:
                 return self._face(encoded, opened, self.frames)
             return self.from_image(opened), self.enlargement(opened.size)
@@ -104,6 +104,12 @@ class Preprocess:
         return size[0]
 
 
+def open_image(file: Any) -> Image.Image:
+    """Open an image of a dataset, a file or its path, in any format of Pillow but EPS, for which it runs a program."""
+    Image.init()
+    return Image.open(file, formats=[name for name in Image.OPEN if name != "EPS"])
+
+
 def _channels_first(image: Image.Image | np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
@@ -128,7 +134,7 @@ def decode_row(
         return Skipped(cell.get("path") or name, str(rejection))
     except FileNotFoundError:
         return Skipped(cell.get("path") or name, MISSING)
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError, Image.DecompressionBombError):
+    except Exception:  # decoders fail in many ways: that of AVIF with a RuntimeError
         return Skipped(cell.get("path") or name, UNDECODABLE)
     labels = [label_value(row[attribute], attribute) for attribute in attributes]
     return Sample(image, np.array(labels, np.float32), scale)
@@ -138,7 +144,7 @@ def label_value(value: Any, column: str) -> float:
     """One label as 0.0 or 1.0, from a bool, 0/1 or -1/1; anything else is a DataError."""
     truth = truth_of(value)
     if truth is None:
-        raise DataError(f"Column {column!r} holds {value!r}. Labels must be true/false, 0/1 or -1/1.")
+        raise DataError(f"Column {column!r} holds {shown(value)}. Labels must be true/false, 0/1 or -1/1.")
     return float(truth)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow.parquet
 
 from stgan.attributes import index_of
 from stgan.data.celeba import SPLITS, image_folder, open_celeba
@@ -153,7 +154,33 @@ def _open_parquet(folder: Path, split: str, streaming: bool) -> Any:
     for file in _parquet_files(folder):
         by_split.setdefault(file.name.removesuffix(".parquet").split("-")[0], []).append(str(file))
     name = _find_split(split, list(by_split))
-    return datasets.load_dataset("parquet", data_files={name: by_split[name]}, split=name, streaming=streaming)
+    try:
+        return datasets.load_dataset("parquet", data_files={name: by_split[name]}, split=name, streaming=streaming)
+    except Exception as error:  # pyarrow and datasets have many kinds for a damaged file
+        raise unreadable(folder, error) from error
+
+
+def unreadable(source: str | Path, error: Exception) -> DataError:
+    """The error for a dataset that opens or reads no further; it names the damaged file of a folder."""
+    folder = Path(source).expanduser()
+    reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
+    file = next((each for each in _parquet_files(folder) if not _is_whole(each)), None) if folder.is_dir() else None
+    if file:
+        return DataError(f"{file} is damaged ({reason}). Copy or download it again, then run the same command.")
+    return DataError(
+        f"{source} cannot be read any further ({reason}). Check the data and your network, then run the same command; "
+        "with --resume_from_checkpoint latest it continues."
+    )
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether every row of a Parquet file can be read."""
+    try:
+        for _ in pyarrow.parquet.ParquetFile(file).iter_batches(64):
+            pass
+    except Exception:
+        return False
+    return True
 
 
 def _find_split(wanted: str, names: Sequence[str]) -> str:

@@ -13,11 +13,11 @@ import torch
 from datasets.distributed import split_dataset_by_node
 from torch import Tensor
 
-from stgan.data.errors import GRACE, DataError, DataWarning, Skipped, SkippedImages
+from stgan.data.errors import GRACE, DataError, DataWarning, Skipped, SkippedImages, surviving_workers
 from stgan.data.faces import FaceFrames, opencv_without_threads
 from stgan.data.memory import constant_labels
 from stgan.data.preprocess import Batch, DecodedBatch, Preprocess, Sample, collate, decode_row
-from stgan.data.sources import check_attributes, image_column, open_split
+from stgan.data.sources import check_attributes, image_column, open_split, unreadable
 
 
 class StreamBatches:
@@ -68,7 +68,7 @@ class StreamBatches:
             dataset = dataset.reshard()  # by row group, so that every worker of every rank has rows to read
         if max_samples is not None:
             dataset = dataset.take(max_samples)  # before the shuffle, or every epoch would take different ones
-        self._unshuffled, self._column = dataset, column
+        self.source, self._unshuffled, self._column = source, dataset, column
         dataset = dataset.shuffle(seed=seed, buffer_size=shuffle_buffer)
         if world_size > 1:  # by shards, even if uneven: split by examples, every rank would read all of them
             by = "shards" if dataset.num_shards >= world_size else "auto"
@@ -81,7 +81,7 @@ class StreamBatches:
         preprocess = Preprocess(image_size, crop, frames)
         decode = partial(decode_row, column=column, attributes=attributes, preprocess=preprocess)
         self.loader = torch.utils.data.DataLoader(
-            _DecodedStream(dataset, decode, batch_size),
+            _DecodedStream(dataset, decode, batch_size, source),
             batch_size=None,
             num_workers=min(workers, dataset.num_shards),
             worker_init_fn=_leave_process_group,
@@ -128,7 +128,7 @@ class StreamBatches:
     def fingerprint(self, samples: int = 8) -> str:
         """Content of the first images and labels as text: the same for another copy of the same data."""
         digest = hashlib.blake2b(digest_size=8)
-        for row in self._unshuffled.take(samples):
+        for row in _rows(self._unshuffled.take(samples), self.source):
             cell = row[self._column] or {}
             encoded = cell["bytes"] if cell.get("bytes") is not None else Path(cell["path"]).read_bytes()
             digest.update(encoded + str([row[name] for name in self.attributes]).encode())
@@ -141,7 +141,7 @@ class StreamBatches:
 
     def _next_full_batch(self) -> Batch | None:
         """The next batch, or None at the end of an epoch. A worker's last, smaller batch is counted and dropped."""
-        for decoded in () if self._iterator is None else self._iterator:
+        for decoded in () if self._iterator is None else surviving_workers(self._iterator):
             if isinstance(decoded, DataError):
                 raise decoded
             self.skipped.add(decoded.rows, decoded.skipped)
@@ -183,8 +183,8 @@ class _DecodedStream(torch.utils.data.IterableDataset):
     DataError is the last item and is not raised: the loader would wrap its message in a traceback.
     """
 
-    def __init__(self, stream: Any, decode: Callable[..., Sample | Skipped], batch_size: int):
-        self.stream, self.decode, self.batch_size = stream, decode, batch_size
+    def __init__(self, stream: Any, decode: Callable[..., Sample | Skipped], batch_size: int, source: str | Path):
+        self.stream, self.decode, self.batch_size, self.source = stream, decode, batch_size, source
 
     def __iter__(self) -> Iterator[DecodedBatch | DataError]:
         try:
@@ -194,7 +194,7 @@ class _DecodedStream(torch.utils.data.IterableDataset):
 
     def _batches(self) -> Iterator[DecodedBatch]:
         rows: list[Sample] = []
-        for number, row in enumerate(self.stream):
+        for number, row in enumerate(_rows(self.stream, self.source)):
             decoded = self.decode(row, f"example {number}")
             if isinstance(decoded, Skipped):
                 yield collate([decoded])
@@ -204,3 +204,16 @@ class _DecodedStream(torch.utils.data.IterableDataset):
                 yield collate(rows)
                 rows = []
         yield collate(rows)
+
+
+def _rows(stream: Any, source: str | Path) -> Iterator[Any]:
+    """The rows of a stream; a DataError says where it reads no further."""
+    rows = iter(stream)
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except Exception as error:  # pyarrow and the network fail in many ways
+            raise unreadable(source, error) from error
+        yield row

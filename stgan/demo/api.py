@@ -141,11 +141,9 @@ class Endpoints:
 
     def _prepared(self, photo: object, face: object, aligned: object, most_pixels: int | None = None) -> PreparedFace:
         if isinstance(face, bool) or not isinstance(face, int | None):
-            raise RefusedError(
-                f"face must be a whole number, counted from 0 at the left, or null; not {json.dumps(face)}."
-            )
+            raise RefusedError(f"face must be a whole number, counted from 0 at the left, or null; not {_json(face)}.")
         if not isinstance(aligned, bool):
-            raise RefusedError(f"aligned must be true or false, without quotes; not {json.dumps(aligned)}.")
+            raise RefusedError(f"aligned must be true or false, without quotes; not {_json(aligned)}.")
         path = self.studio.files.uploaded_path(photo)
         with _shown_to_caller():
             source = open_photo(path)
@@ -176,6 +174,15 @@ def _shown_to_caller() -> Iterator[None]:
         raise RefusedError(str(error)) from error
 
 
+def _json(value: object) -> str:
+    """A value as its caller wrote it; of a long one only the beginning."""
+    return _cut(json.dumps(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
 def _labels(argument: str, labels: object) -> dict[str, bool]:
     """An object of true and false; everything else is refused: the text "false" would count as true."""
     rule = f'{argument} must be an object of attribute name to true or false, such as {{"Eyeglasses": true}}'
@@ -183,7 +190,7 @@ def _labels(argument: str, labels: object) -> dict[str, bool]:
         raise RefusedError(f"{rule}.")
     for attribute, value in labels.items():
         if truth_of(value) is None:
-            raise RefusedError(f"{rule}; {attribute} is {json.dumps(value)}: give true or false, without quotes.")
+            raise RefusedError(f"{rule}; {_cut(attribute)} is {_json(value)}: give true or false, without quotes.")
     return {attribute: bool(truth_of(value)) for attribute, value in labels.items()}
 
 
@@ -193,5 +200,5 @@ def _check_intensity(intensity: object) -> None:
     for attribute, value in intensity.items() if isinstance(intensity, dict) else [("", intensity)]:
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
         if not abs(number) <= sys.float_info.max:  # no number, NaN, or a whole number too large for a float
-            what = f"{attribute} is" if isinstance(intensity, dict) else "not"
-            raise RefusedError(f"{rule}; {what} {json.dumps(value)}.")
+            what = f"{_cut(attribute)} is" if isinstance(intensity, dict) else "not"
+            raise RefusedError(f"{rule}; {what} {_json(value)}.")

@@ -21,7 +21,18 @@ from stgan.demo.layout import Layout, Values, numbers_of_people, people_of, pict
 from stgan.demo.looks import Look, looks_for, surprise
 from stgan.demo.markup import Tile, tiles
 from stgan.demo.pictures import data_uri
-from stgan.demo.session import EVERYONE, MOST_PEOPLE, Edits, Shifts, Visit, changed, in_order, parse_edit, tidy
+from stgan.demo.session import (
+    EVERYONE,
+    MOST_PEOPLE,
+    Edits,
+    Shifts,
+    Visit,
+    changed,
+    check_remembered,
+    in_order,
+    parse_edit,
+    tidy,
+)
 from stgan.demo.studio import Example, Studio
 from stgan.demo.words import Language
 from stgan.photo.files import open_photo
@@ -63,8 +74,10 @@ class Listeners:
 
     def _first_visit(self, stored: dict | None, link: str, language: Language) -> Visit:
         try:
-            if stored and stored["link"] == link:
-                return self._restored(stored, language)
+            if stored:
+                check_remembered(stored)
+                if stored["link"] == link:
+                    return self._restored(stored, language)
             if link:
                 shifts = parse_edit(link, language, self.studio.names)
                 visit = self.example.open(language, link=link)

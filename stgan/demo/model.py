@@ -1,13 +1,12 @@
 """Which model the demo shows: the one that its Space names, or the bundled one if that does not load."""
 
-import json
 import logging
 import os
 from pathlib import Path
 
 from huggingface_hub import metadata_load
 
-from stgan.card import TRAINING_FILE, training_datasets
+from stgan.card import TRAINING_FILE, training_datasets, training_record
 from stgan.editor import BUNDLED, FaceEditor, default_model
 from stgan.models import ModelFolderError, fetch_model_folder
 
@@ -49,8 +48,11 @@ def short_name_of(model: str) -> str:
 def datasets_of(model: str) -> list[str]:
     """Names of the datasets that a model was trained on, from its training record; none if there is no record."""
     try:
-        file = fetch_model_folder(model, companions=(), records=(TRAINING_FILE,)) / TRAINING_FILE
-        return training_datasets(json.loads(file.read_text(encoding="utf-8")))
+        folder = fetch_model_folder(model, companions=(), records=(TRAINING_FILE,))
+        record = training_record(folder)
+        if not record:
+            raise ModelFolderError(f"{folder} has no {TRAINING_FILE}.")
+        return training_datasets(record)
     except (ValueError, OSError, LookupError, TypeError, AttributeError) as error:  # no record, or another format
         logger.warning("What %s was trained on is not known: %s", model, error)
         return []

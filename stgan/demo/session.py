@@ -4,6 +4,7 @@ Nothing here draws the page or runs the generator.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from urllib.parse import urlencode
 
 from PIL import Image
 
-from stgan.attributes import change_in_words, excluded_by, exclusive_groups
+from stgan.attributes import change_in_words, excluded_by, exclusive_groups, shown
 from stgan.demo.pictures import data_uri, save_for_page, surroundings
 from stgan.demo.request import EditRequest
 from stgan.demo.words import Language
@@ -213,6 +214,25 @@ class Visit:
         ]
 
 
+def check_remembered(stored: Any) -> None:
+    """Raise a ValueError unless what a browser sends has the form of :meth:`Visit.remembered`: anyone can send it."""
+    edits = stored.get("edits") if isinstance(stored, dict) else None
+    if not (
+        isinstance(edits, dict)
+        and all(str(number).isdecimal() and len(str(number)) < 6 for number in edits)
+        and all(isinstance(shifts, dict) and all(map(_is_shift, shifts.values())) for shifts in edits.values())
+        and isinstance(stored.get("path", 0), str | None)
+        and isinstance(stored.get("aligned"), bool)
+        and isinstance(stored.get("link"), str)
+        and isinstance(stored.get("chosen"), int)
+    ):
+        raise ValueError("What the browser remembers of the last edit cannot be read.")
+
+
+def _is_shift(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= STRONGEST  # not NaN
+
+
 def tidy(edits: Edits) -> dict[int, Shifts]:
     """The edits without what changes nothing."""
     shifts = {number: {name: value for name, value in each.items() if value} for number, each in edits.items()}
@@ -236,12 +256,19 @@ def parse_edit(text: str, language: Language, names: Sequence[str]) -> dict[str,
     for part in filter(None, text.split(",")):
         name, _, number = part.partition(":")
         if name not in names:
-            raise ValueError(language("The link asks for {name}, which this model cannot edit.", name=name))
-        value = float(number or 1)
+            raise ValueError(language("The link asks for {name}, which this model cannot edit.", name=shown(name)))
+        value = _number_in(number or "1")
         if not abs(value) <= STRONGEST:  # NaN too
-            raise ValueError(f"{name}:{number} is out of range: use values between -{STRONGEST} and {STRONGEST}.")
+            raise ValueError(f"{shown(part)} is out of range: use values between -{STRONGEST} and {STRONGEST}.")
         shifts[name] = value
     return changed({}, shifts)
+
+
+def _number_in(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def faces_to_edit(editor: FaceEditor, photo: Photo, aligned: bool) -> tuple[list[Face], int]:

@@ -52,11 +52,10 @@ def load_companion(folder_or_hub_id: str | os.PathLike, kind: str, **download: A
 def _load(folder: Path, name: str, kind: str) -> Any:
     architecture = read_config(folder).get("architecture")
     known = registry.of_kind(kind)
-    if architecture not in known:
+    if not isinstance(architecture, str) or architecture not in known:
         article = "an" if kind[0] in "aeiou" else "a"
-        raise ModelFolderError(
-            f"{name} holds {architecture or 'no named architecture'}, not {article} {kind} ({', '.join(known)})."
-        )
+        what = str(architecture or "no named architecture")[:100]
+        raise ModelFolderError(f"{name} holds {what}, not {article} {kind} ({', '.join(known)}).")
     return known[architecture].model.from_pretrained(folder)
 
 

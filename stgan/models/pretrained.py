@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from stgan.hub.errors import CONNECTION_ERRORS
+from stgan.models.settings import check_settings, limited_by
 
 DOWNLOAD_SETTINGS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 NETWORK_FILES = (CONFIG_NAME, SAFETENSORS_SINGLE_FILE)
@@ -64,13 +65,18 @@ def read_config(folder_or_hub_id: str | os.PathLike) -> dict[str, Any]:
         raise ModelFolderError(
             f"{file.parent} has no {CONFIG_NAME}: it is not a model folder written by save_pretrained."
         )
+    return read_object(file, "a model's settings")
+
+
+def read_object(file: Path, content: str) -> dict[str, Any]:
+    """The object in a JSON file. A ModelFolderError says if the file is damaged or does not hold ``content``."""
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelFolderError(f"{file} is damaged ({error}). Download or copy it again.") from error
-    if not isinstance(config, dict):
-        raise ModelFolderError(f"{file} does not hold a model's settings. Download or copy it again.")
-    return config
+    if not isinstance(value, dict):
+        raise ModelFolderError(f"{file} does not hold {content}. Download or copy it again.")
+    return value
 
 
 class PretrainedModel(
@@ -120,11 +126,16 @@ class PretrainedModel(
     def _from_pretrained(cls: type[Model], *, model_id: str, map_location: str = "cpu", **settings: Any) -> Model:
         for name in DOWNLOAD_SETTINGS:
             del settings[name]  # the folder is local by now
+        weights = Path(model_id) / SAFETENSORS_SINGLE_FILE
+        if not weights.is_file():
+            raise ModelFolderError(f"{model_id} has no {SAFETENSORS_SINGLE_FILE}: download or save it again.")
         try:
-            model = cls(**settings)
-        except (TypeError, ValueError) as error:
+            check_settings(cls, settings)
+            with limited_by(weights):
+                model = cls(**settings)
+        except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:  # torch: out of memory
             raise ModelFolderError(f"{model_id}/{CONFIG_NAME} does not describe a {cls.__name__}: {error}") from error
-        model._load_weights(Path(model_id))
+        model._load_weights(weights)
         return model.to(map_location).eval()
 
     @classmethod
@@ -143,10 +154,7 @@ class PretrainedModel(
                 f"{', '.join(unknown)}. It was probably saved by a newer version: upgrade stgan."
             )
 
-    def _load_weights(self, folder: Path) -> None:
-        weights = folder / SAFETENSORS_SINGLE_FILE
-        if not weights.is_file():
-            raise ModelFolderError(f"{folder} has no {SAFETENSORS_SINGLE_FILE}: download or save it again.")
+    def _load_weights(self, weights: Path) -> None:
         try:
             self.load_state_dict(load_file(weights))
         except (safetensors.SafetensorError, OSError) as error:
@@ -154,7 +162,7 @@ class PretrainedModel(
                 f"{weights} is damaged ({error}). Delete it and download or copy it again."
             ) from error
         except RuntimeError as error:
-            raise ModelFolderError(f"The weights in {folder} do not fit its {CONFIG_NAME}. {error}") from error
+            raise ModelFolderError(f"The weights in {weights.parent} do not fit its {CONFIG_NAME}. {error}") from error
 
 
 def settings_differences(ours: PretrainedModel, theirs: PretrainedModel) -> str:

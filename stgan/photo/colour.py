@@ -13,8 +13,7 @@ ALPHA_REMOVED = {"RGBA": "RGB", "RGBa": "RGBA", "PA": "RGBA", "LA": "L", "La": "
 def to_srgb(image: Image.Image) -> Image.Image:
     """A picture of any mode as RGB, without transparency; its colour profile is applied where it fits the mode."""
     if image.mode in DEEP_GREY:
-        values, white = deep_grey(image)
-        return Image.fromarray(np.clip(np.round(values * (255 / white)), 0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(scaled_grey(image, 255, np.uint8)).convert("RGB")
     if image.mode == "P":
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     while image.mode in ALPHA_REMOVED:
@@ -25,16 +24,28 @@ def to_srgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def deep_grey(image: Image.Image) -> tuple[np.ndarray, float]:
-    """Float64 (H, W) values of an image in one of :data:`DEEP_GREY`, and the value of white."""
-    values = np.asarray(image).astype(np.float64)
+STRIP = 256  # rows that are converted at a time: as float64 a large scan would take gigabytes
+
+
+def scaled_grey(image: Image.Image, white: int, dtype: type) -> np.ndarray:
+    """An image in one of :data:`DEEP_GREY` as (H, W) whole numbers from 0 to ``white``, rounded."""
+    values, factor = np.asarray(image), white / white_of(image)
+    result = np.empty(values.shape, dtype)
+    for top in range(0, len(values), STRIP):
+        strip = np.nan_to_num(values[top : top + STRIP].astype(np.float64))
+        result[top : top + STRIP] = np.clip(np.round(strip * factor), 0, white)
+    return result
+
+
+def white_of(image: Image.Image) -> float:
+    """The value that counts as white in an image in one of :data:`DEEP_GREY`."""
     if image.mode.startswith("I;16"):
         bits = assumed_bits(image)
-        return values, 2.0**bits - 1 if bits else 65535.0
-    values = np.nan_to_num(values)
-    brightest = values.max()
+        return 2.0**bits - 1 if bits else 65535.0
+    values = np.asarray(image)
+    brightest = max(np.nan_to_num(values[top : top + STRIP]).max() for top in range(0, len(values), STRIP))
     whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-    return values, next((white for white in whites if brightest <= white), brightest)
+    return next((white for white in whites if brightest <= white), float(brightest))
 
 
 def assumed_bits(image: Image.Image) -> int:
@@ -120,7 +131,7 @@ def _changed_part(
     """The box of an editable image, with the change from one uint8 (h, w, 3) sRGB version of it to another."""
     part = image.crop(box)
     if image.mode in DEEP_GREY:
-        white = deep_grey(image)[1]
+        white = white_of(image)
         change = (_luminance(after).astype(np.float64) - _luminance(before)) * (white / 255)
         values = np.asarray(part)
         return Image.fromarray(np.where(change == 0, values, np.clip(values + change, 0, white)).astype(values.dtype))

@@ -22,7 +22,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from stgan.photo.colour import DEEP_GREY, assumed_bits, deep_grey, to_srgb, with_change
+from stgan.photo.colour import DEEP_GREY, assumed_bits, scaled_grey, to_srgb, with_change
 from stgan.photo.kinds import unreadable
 from stgan.photo.pictures import (
     MAX_PIXELS,
@@ -198,8 +198,26 @@ def _read(content: Path | io.BytesIO, name: str) -> Image.Image:
             raise PhotoError(f"{name or content} cannot be read: {error.strerror}.") from error
         raise _broken(name, error) from error
     with image:
+        _check_scans(image, content, name)
         _warn_of_losses(image, name)
         return _upright(image, name)
+
+
+MOST_SCANS, MOST_SCANNED = 30, 1_500_000_000
+"""Scans of a progressive JPEG, and pixels in all its scans. Photos have about ten. Each scan of a few hundred bytes can
+make the decoder pass over the whole picture, so that a small file could keep it busy for hours."""
+
+
+def _check_scans(image: Image.Image, content: Path | io.BytesIO, name: str) -> None:
+    if not image.info.get("progressive"):
+        return
+    data = content.getvalue() if isinstance(content, io.BytesIO) else content.read_bytes()
+    scans = data.count(b"\xff\xda")  # compressed pixels never contain this marker
+    if scans > MOST_SCANS and scans * image.width * image.height > MOST_SCANNED:
+        raise PhotoError(
+            f"{name} is a JPEG in {scans} scans, which would take minutes to decode. Open it in another program and "
+            "save it again."
+        )
 
 
 def _head(content: Path | io.BytesIO, size: int = 1 << 20) -> bytes:
@@ -353,8 +371,7 @@ def _fitting(image: Image.Image, file_format: str) -> Image.Image:
     if image.mode in modes:
         result = image.copy()
     elif image.mode in DEEP_GREY and "I;16" in modes:
-        values, white = deep_grey(image)
-        result = Image.fromarray(np.round(values.clip(0, white) * (65535 / white)).astype("<u2"))
+        result = Image.fromarray(scaled_grey(image, 65535, np.uint16))
     elif transparent:
         info.pop("transparency", None)
         result = image.convert("RGBA")

@@ -4,17 +4,22 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 
 from stgan.bundle import save_in_half_precision
 from stgan.card import TRAINING_FILE, remove_records, write_card
-from stgan.models import PretrainedModel
+from stgan.models import ModelFolderError, PretrainedModel
+from stgan.models.pretrained import read_object
 from stgan.training.config import SUPERVISED, TrainingConfig, current_names
 from stgan.training.objective import Objective
+from stgan.training.stopping import TrainingError
 
 # Options that the tensors of a checkpoint or the order of its batches depend on. The method is the checkpoint's.
 RESUME_SETTINGS = (
@@ -25,12 +30,15 @@ RESUME_SETTINGS = (
 EDITOR_RESUME_SETTINGS = (
     "layers", "stu_layers", "stu_state", "label_mode", "soft_mask", "discriminator_width", "critic_steps",
 )  # fmt: skip
+SHARING = ("batch_size", "processes", "dataloader_num_workers")  # these may change with --resume_anyway
 PLACES = ("dataset", "attribute_dataset")  # of these, another place of the same data will do
 KEPT = 2  # checkpoints of a run: the newest, and the one before it
 PREFIX = "checkpoint-"
 PARTIAL_PREFIX = "partial-"
 ABANDONED_PREFIX = "abandoned-"
 PROGRESS_FILE = "progress.json"
+PROGRESS = {"step": int, "next_batch": int, "images_seen": int, "batches": dict, "commands": list, "config": dict}
+"""Entries of every progress file, and their types."""
 
 
 class CheckpointError(ValueError):
@@ -80,10 +88,12 @@ def save_checkpoint(accelerator: Accelerator, output_dir: Path, progress: dict[s
     if accelerator.is_main_process and partial.exists():
         shutil.rmtree(partial)
     accelerator.wait_for_everyone()
-    accelerator.save_state(str(partial))
+    with explained(final, partial):
+        accelerator.save_state(str(partial))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        (partial / PROGRESS_FILE).write_text(json.dumps(progress, indent=2), encoding="utf-8")
+        with explained(final, partial):
+            (partial / PROGRESS_FILE).write_text(json.dumps(progress, indent=2), encoding="utf-8")
         _remove(final)
         partial.rename(final)
         for later in list_checkpoints(output_dir):
@@ -108,21 +118,93 @@ def _remove(checkpoint: Path) -> None:
         shutil.rmtree(doomed)
 
 
-def read_progress(checkpoint: Path, expected: dict[str, Any]) -> dict[str, Any]:
+def read_progress(checkpoint: Path, expected: dict[str, Any], anyway: bool = False) -> dict[str, Any]:
     """The progress that :func:`save_checkpoint` wrote, if its networks and batches are those of a run.
 
     Args:
         expected: settings that must equal the checkpoint's, as :func:`resume_settings` returns them.
+        anyway: those of :data:`SHARING` may differ. What differs is then in the progress, as ``changed``.
 
     Raises:
-        CheckpointError: settings differ; the message names each with both values.
+        CheckpointError: settings differ, and the message names each with both values; or the file is damaged.
     """
-    progress = json.loads((checkpoint / PROGRESS_FILE).read_text(encoding="utf-8"))
-    saved = current_names(progress["config"])
-    different = [name for name in _different(saved, expected) if name not in PLACES or "data" not in progress]
+    try:
+        progress = read_object(checkpoint / PROGRESS_FILE, "the progress of a run")
+        wrong = [name for name, kind in PROGRESS.items() if not isinstance(progress.get(name), kind)]
+        if wrong:
+            raise ModelFolderError(f"its {PROGRESS_FILE} lacks {', '.join(wrong)}")
+        saved = current_names(progress["config"])
+        different = [name for name in _different(saved, expected) if name not in PLACES or "data" not in progress]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _damaged(checkpoint, error) from error
+    if anyway and not set(different) - {*SHARING}:
+        return progress | {"changed": _both(saved, expected, different)}
     if different:
         raise _other_settings(checkpoint, saved, expected, different)
     return progress
+
+
+def rescaled(progress: dict[str, Any], images_per_step: int) -> dict[str, Any]:
+    """The progress in steps and batches of another size: at most one step of images is drawn again.
+
+    A rank that is new to the run gets the position of the first one.
+    """
+    images, steps = progress["images_seen"], max(1, progress["step"]) * images_per_step
+    first = progress["batches"]["0"]
+    batches = {
+        rank: state | {"batch": state["batch"] * images // steps} if "batch" in state else state
+        for rank, state in (progress["batches"] | {"first": first}).items()
+    }
+    position = {"step": images // images_per_step, "next_batch": progress["next_batch"] * images // steps}
+    return progress | position | {"batches": batches}
+
+
+def load_checkpoint(accelerator: Accelerator, checkpoint: Path) -> None:
+    """Restore the state that :func:`save_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: a file is damaged, or holds anything but tensors and numbers. Accelerate would unpickle an
+            average, which runs whatever a state from the Hub contains.
+    """
+    try:
+        for file in checkpoint.glob("custom_checkpoint_*.pkl"):
+            torch.load(file, map_location="cpu", weights_only=True)
+        accelerator.load_state(str(checkpoint))
+    except Exception as error:  # each library has its own
+        raise _damaged(checkpoint, error) from error
+
+
+def _damaged(checkpoint: Path, error: Exception) -> CheckpointError:
+    """The error for a checkpoint that cannot be read, with the earlier one that can take its place."""
+    earlier = [each.name for each in list_checkpoints(checkpoint.parent) if _step(each) < _step(checkpoint)]
+    instead = f" with --resume_from_checkpoint {earlier[-1]}" if earlier else " from the beginning"
+    return CheckpointError(f"{checkpoint} is damaged ({_first_line(error)}). Remove it and continue{instead}.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def explained(place: Path, *partial: Path) -> Iterator[None]:
+    """Turn a failure to write a file or folder, such as a full disk, into a TrainingError that says what to do.
+
+    Args:
+        partial: what was written so far. It is removed, since it may be what fills the disk.
+    """
+    try:
+        yield
+    except TrainingError:
+        raise
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises a RuntimeError
+        for folder in partial:
+            shutil.rmtree(folder, ignore_errors=True)
+        saved = [each.name for each in list_checkpoints(place.parent)]
+        state = f"The newest whole checkpoint is {saved[-1]}" if saved else "There is no checkpoint yet"
+        raise TrainingError(
+            f"{place} could not be written ({_first_line(error)}). {state}. Free some space, or allow writing to "
+            f"{place.parent}; then continue with --resume_from_checkpoint latest."
+        ) from error
 
 
 def check_data(checkpoint: Path, progress: dict[str, Any], expected: dict[str, Any], fingerprint: str) -> None:
@@ -157,11 +239,15 @@ def _same_place(one: str | None, other: str | None) -> bool:
 def _other_settings(
     checkpoint: Path, saved: dict[str, Any], expected: dict[str, Any], different: Sequence[str]
 ) -> CheckpointError:
-    both = "; ".join(f"{name}: {saved.get(name)!r} there, {expected[name]!r} now" for name in different)
+    sharing = set(different) <= {*SHARING}
     return CheckpointError(
-        f"{checkpoint} was made with other settings ({both}). Use the same settings, or another --output_dir for a new "
-        "run."
+        f"{checkpoint} was made with other settings ({_both(saved, expected, different)}). Use the same settings, or "
+        f"another --output_dir for a new run{'; or add --resume_anyway, which the record will say' if sharing else ''}."
     )
+
+
+def _both(saved: dict[str, Any], expected: dict[str, Any], different: Sequence[str]) -> str:
+    return "; ".join(f"{name}: {saved.get(name)!r} there, {expected[name]!r} now" for name in different)
 
 
 def resume_settings(config: TrainingConfig, processes: int) -> dict[str, Any]:
@@ -196,6 +282,13 @@ def write_snapshot(
         companions: also write these; else remove those of an earlier snapshot.
         half: store kernels as float16.
     """
+    with explained(output_dir / folder, output_dir / f"{PARTIAL_PREFIX}{folder}"):
+        return _write_snapshot(objective, output_dir, record, name, folder, companions, half)
+
+
+def _write_snapshot(
+    objective: Objective, output_dir: Path, record: dict[str, Any], name: str, folder: str, companions: bool, half: bool
+) -> Path:
     final, partial = output_dir / folder, output_dir / f"{PARTIAL_PREFIX}{folder}"
     save = save_in_half_precision if half else PretrainedModel.save_pretrained
     save(objective.trained_model, partial)

@@ -36,7 +36,7 @@ def main(arguments: list[str], program: str = "stgan train") -> None:
     launch = "accelerate launch train.py" if program == "train.py" else program
     try:
         train(parse(arguments, program), shlex.join([*launch.split(), *arguments]))
-    except (DataError, CheckpointError, ModelFolderError, TrainingError, ValueError) as error:
+    except (DataError, CheckpointError, ModelFolderError, TrainingError, ValueError, OSError) as error:
         sys.exit(f"{program}: {error}")
 
 

@@ -309,9 +309,16 @@ class TrainingConfig:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "TrainingConfig":
-        """The configuration that a run's record describes. Names of options that no longer exist are ignored."""
+        """The configuration that a run's record describes. Names of options that no longer exist are ignored.
+
+        Raises:
+            ValueError: an option has a value that it cannot have.
+        """
         known = GROUPS.keys() | METHOD
-        return cls.from_flat(**{name: value for name, value in current_names(record).items() if name in known})
+        try:
+            return cls.from_flat(**{name: value for name, value in current_names(record).items() if name in known})
+        except (TypeError, LookupError, AttributeError) as error:
+            raise ValueError(f"The record of the run is damaged ({error}). Copy it again.") from error
 
     def continuing(self, record: Mapping[str, Any]) -> "TrainingConfig":
         """The same options with the method of a run's record: that run's networks and losses go on."""

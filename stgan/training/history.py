@@ -1,10 +1,9 @@
 """The history of a model's weights: images, steps, minutes, devices and commands of every run that trained them."""
 
-import json
 import time
 from typing import Any
 
-from stgan.card import TRAINING_FILE
+from stgan.card import TRAINING_FILE, training_record
 from stgan.models import fetch_model_folder
 from stgan.models.pretrained import read_config
 from stgan.models.registry import ARCHITECTURES, companions
@@ -49,9 +48,11 @@ class History:
             self.trained_config = TrainingConfig.from_record(progress["config"]).record()
             return
         self.devices = _append_device(devices, self.device)
-        if self.commands[-1]["command"] != self.command:
+        changed = progress.get("changed")
+        if changed or self.commands[-1]["command"] != self.command:
             images = self.initial_images + progress["images_seen"]
-            self.commands = [*self.commands, {"from_image": images, "command": self.command}]
+            entry = {"from_image": images, "command": self.command}
+            self.commands = [*self.commands, entry | ({"changed": changed} if changed else {})]
 
     def progress(self) -> dict[str, Any]:
         """Entries for a checkpoint's progress file."""
@@ -74,12 +75,12 @@ class History:
 
 
 def _training_record(model: str, initial_model: str) -> dict[str, Any]:
-    name = TRAINING_FILE
+    part = ""
     architecture = read_config(initial_model).get("architecture")
     if model in companions() and architecture in ARCHITECTURES and ARCHITECTURES[architecture].kind != model:
-        name = f"{model}/{TRAINING_FILE}"  # of the network beside an editor, which has a record of its own
-    file = fetch_model_folder(initial_model, companions=(), records=(name,)) / name
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        part = f"{model}/"  # the network beside an editor has a record of its own
+    folder = fetch_model_folder(initial_model, companions=(), records=(f"{part}{TRAINING_FILE}",))
+    return training_record(folder / part)
 
 
 def _append_device(devices: str, device: str) -> str:

@@ -1,13 +1,20 @@
 """Processes and number formats: what a run takes over from the way it is launched."""
 
 import os
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from stgan.training.stopping import TrainingError
+
+LOST = r"(?i)connection (closed|reset|refused)|broken pipe|remote process exited|socket closed"
+"""What gloo and NCCL say when the other end is gone."""
 CPU_BF16 = ("amx_bf16", "avx512_bf16", "bf16")  # instruction sets, as torch.cpu.get_capabilities names them
 
 
@@ -23,6 +30,20 @@ def check_processes(accelerator: Accelerator) -> None:
             f"{started} processes were started, but they are not connected, because no GPU was found. For several "
             "processes on the CPU: ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 …"
         )
+
+
+@contextmanager
+def surviving_ranks(accelerator: Accelerator) -> Iterator[None]:
+    """Turn the error of a process whose partner has died into a TrainingError that says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        if accelerator.num_processes == 1 or not re.search(LOST, str(error)):
+            raise
+        raise TrainingError(
+            "Another process of this run ended, perhaps because memory ran out; its own message is above. Continue "
+            "with --resume_from_checkpoint latest."
+        ) from error
 
 
 def keep_own_buffers(network: nn.Module) -> None:

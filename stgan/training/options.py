@@ -172,6 +172,9 @@ class CheckpointOptions:
     checkpointing_steps: int = 2_000
     # Checkpoint to continue from: latest, a name in output_dir, or a state on the Hub (owner/name@training-state).
     resume_from_checkpoint: str | None = None
+    # Continue even with another batch size or number of processes than the checkpoint's. The run is then no longer the
+    # one that it would have been without a stop; its record says so.
+    resume_anyway: bool = False
     # Hub repository (name or owner/name) to upload the model to after each validation and at the end.
     push_to_hub: str | None = None
     # Also upload every n-th checkpoint, to the branch training-state; 0 uploads none.

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from huggingface_hub import HfApi, snapshot_download
@@ -16,6 +18,8 @@ from stgan.hub.errors import explained, explanation
 from stgan.hub.repository import TakenError, check_private, check_same_project, full_name, list_files
 from stgan.training.checkpoints import PARTIAL_PREFIX, PREFIX, CheckpointError, list_checkpoints
 
+CHECK_SECONDS, LAST_SECONDS = 60.0, 600.0
+"""How long a run waits for the Hub at its start and at its end; the Hub's own client would wait for ever."""
 STATE_BRANCH = "training-state"  # apart from main, so that a download of the model does not include the optimizers
 MODEL_PATTERNS = ["*.json", "*.md", "*.safetensors"]
 STALE_PATTERNS = [f"{name}*" for name in OF_THE_WEIGHTS]  # they describe earlier weights
@@ -37,13 +41,16 @@ class BackgroundPush:
 
     def __init__(self, name: str, private: bool, say: Callable[[str], Any]):
         self.name, self.private, self.say = name, private, say
-        self.executor = ThreadPoolExecutor(1, thread_name_prefix="push")
+        self.queue: SimpleQueue[tuple[Future, Callable, tuple]] = SimpleQueue()
+        threading.Thread(target=self._work, name="push", daemon=True).start()  # it may be left to a Hub that stalls
         self.numbers = count()
         self.newest: dict[str, tuple[Future, Path]] = {}  # upload and its copy, by kind
         try:
-            self._check_repository()
+            self._start(self._check_repository).result(CHECK_SECONDS)
         except TakenError:
             raise
+        except TimeoutError:
+            say(f"Could not check {name} on the Hub, which does not answer. Training continues.")
         except Exception as error:
             say(f"Could not check {name} on the Hub: {explanation(error, name)} Training continues.")
 
@@ -64,8 +71,26 @@ class BackgroundPush:
         self._submit("state", checkpoint, message)
 
     def finish(self) -> None:
-        """Wait for uploads in progress."""
-        self.executor.shutdown(wait=True)
+        """Wait for uploads in progress, but not for ever."""
+        if wait([upload for upload, _ in self.newest.values()], LAST_SECONDS).not_done:
+            self.say(
+                f"{self.name} did not get everything within {LAST_SECONDS:.0f} seconds. All is saved here: send the "
+                "model with stgan publish."
+            )
+
+    def _start(self, function: Callable, *arguments: Any) -> Future:
+        future: Future = Future()
+        self.queue.put((future, function, arguments))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            future, function, arguments = self.queue.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*arguments))
+                except BaseException as error:
+                    future.set_exception(error)
 
     def _submit(self, kind: str, folder: Path, message: str) -> None:
         """Upload a copy of the folder: the original may change or disappear before it is sent."""
@@ -73,8 +98,12 @@ class BackgroundPush:
             shutil.rmtree(self.newest[kind][1], ignore_errors=True)
         copy = folder.parent / f"{PARTIAL_PREFIX}push-{next(self.numbers)}"
         target = copy / folder.name if kind == "state" else copy
-        shutil.copytree(folder, target, copy_function=_link_or_copy)
-        self.newest[kind] = (self.executor.submit(self._upload, kind, copy, message), copy)
+        try:
+            shutil.copytree(folder, target, copy_function=_link_or_copy)
+        except (OSError, shutil.Error) as error:  # such as a full disk
+            self.say(f"Could not push to {self.name}: {error}. Training continues.")
+            return
+        self.newest[kind] = (self._start(self._upload, kind, copy, message), copy)
 
     def _upload(self, kind: str, folder: Path, message: str) -> None:
         api = HfApi()

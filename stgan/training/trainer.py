@@ -23,8 +23,11 @@ from stgan.training.checkpoints import (
     PARTIAL_PREFIX,
     CheckpointError,
     check_data,
+    explained,
     find_checkpoint,
+    load_checkpoint,
     read_progress,
+    rescaled,
     resume_settings,
     save_checkpoint,
     write_snapshot,
@@ -33,7 +36,7 @@ from stgan.training.classification import ClassificationObjective
 from stgan.training.config import SUPERVISED, TrainingConfig
 from stgan.training.editing import EditingObjective
 from stgan.training.history import History
-from stgan.training.launch import check_processes, resolve_precision
+from stgan.training.launch import check_processes, resolve_precision, surviving_ranks
 from stgan.training.networks import saved_method
 from stgan.training.objective import Objective
 from stgan.training.parsing import ParsingObjective
@@ -90,7 +93,7 @@ class Trainer:
 
         Raises:
             DataError, CheckpointError: before training starts, if data or checkpoint do not fit.
-            TrainingError: losses or weights are no longer finite.
+            TrainingError: losses or weights are no longer finite, or the output folder cannot be written to.
         """
         self._prepare_output()
         # Networks and checkpoint come before the data, which can take minutes to read: mistakes show at once.
@@ -105,6 +108,8 @@ class Trainer:
             self.accelerator.register_for_checkpointing(self.objective.ema)
         images_per_step = config.schedule.batch_size * self.accelerator.num_processes * self.objective.batches_per_step
         self.schedule = Schedule(config, images_per_step)
+        if progress.get("changed"):
+            progress = rescaled(progress, images_per_step)
         if checkpoint:
             self._resume(checkpoint, progress)
         self.validation_data = self.splits.load_validation()
@@ -118,10 +123,11 @@ class Trainer:
             settings = resume_settings(self.config, self.accelerator.num_processes)
             check_data(checkpoint, progress, settings, self.splits.fingerprint)
         if progress:
-            self.batches.load_state_dict(progress["batches"][str(self.accelerator.process_index)])
+            states = progress["batches"]
+            self.batches.load_state_dict(states.get(str(self.accelerator.process_index)) or states.get("first", {}))
         settings = {name: value for name, value in config.record().items() if isinstance(value, int | float | str)}
         self.accelerator.init_trackers("stgan", config=settings)
-        with self.stop:
+        with self.stop, surviving_ranks(self.accelerator):
             self._run_steps()
             return self._finish()
 
@@ -194,9 +200,10 @@ class Trainer:
 
     def _prepare_output(self) -> None:
         if self.accelerator.is_main_process:
-            self.output_dir.mkdir(parents=True, exist_ok=True)
-            for partial in self.output_dir.glob(f"{PARTIAL_PREFIX}*"):  # left by a run that was killed while saving
-                shutil.rmtree(partial)
+            with explained(self.output_dir):
+                self.output_dir.mkdir(parents=True, exist_ok=True)
+                for partial in self.output_dir.glob(f"{PARTIAL_PREFIX}*"):  # left by a run that was killed while saving
+                    shutil.rmtree(partial)
         self.accelerator.wait_for_everyone()
 
     def _find_checkpoint(self) -> tuple[Path | None, dict[str, Any]]:
@@ -211,14 +218,18 @@ class Trainer:
         if checkpoint is None:
             self.accelerator.print(f"No checkpoint in {self.output_dir} yet: starting from the beginning.")
             return None, {}
-        return checkpoint, read_progress(checkpoint, resume_settings(self.config, self.accelerator.num_processes))
+        settings = resume_settings(self.config, self.accelerator.num_processes)
+        return checkpoint, read_progress(checkpoint, settings, self.config.checkpoints.resume_anyway)
 
     def _resume(self, checkpoint: Path, progress: dict[str, Any]) -> None:
-        self.accelerator.load_state(str(checkpoint))
+        load_checkpoint(self.accelerator, checkpoint)
         for optimizer in self.objective.optimizers:  # as this device needs it
             for group in optimizer.param_groups:
                 group["capturable"] = self.objective.records_steps
         self.step, self.next_batch, self.saved_step = progress["step"], progress["next_batch"], progress["step"]
+        if progress.get("changed"):
+            self.saved_step = -1  # that checkpoint counts in other steps
+            self.accelerator.print(f"Continuing anyway with other settings ({progress['changed']}).")
         complete = self.step >= self.schedule.total_steps
         self.history.resume(progress, self.config, complete)
         if self.selection:
@@ -262,8 +273,9 @@ class Trainer:
             grid = self.objective.sample_grid(self.validation_data)
             if grid is not None:
                 folder = self.output_dir / "samples"
-                folder.mkdir(exist_ok=True)
-                grid.save(folder / f"step-{self.step:07d}.png")
+                with explained(folder):
+                    folder.mkdir(exist_ok=True)
+                    grid.save(folder / f"step-{self.step:07d}.png")
             self._write_model(figures)
         self.accelerator.wait_for_everyone()
 
