@@ -41,6 +41,7 @@ from stgan.models import (
     load_generator,
 )  # fmt: skip
 from stgan.models.covering import covered_shares
+from stgan.models.frozen import frozen
 from stgan.outcome import FaceOutcome, Outcome, earlier_claims
 from stgan.painter import FacePainter
 from stgan.photo.align import align_face, align_whole
@@ -91,6 +92,9 @@ class FaceEditor(FacePainter):
         self.classifier = classifier.eval().to(self.device, **CHANNELS_LAST)
         self.aligner = aligner and aligner.eval().to(self.device, **CHANNELS_LAST)
         self.parser = parser and parser.eval().to(self.device, **CHANNELS_LAST)
+        # Reduced precision and other devices are served by the generator itself.
+        plain = self.device.type != "cpu" or self.dtype is not None
+        self.frozen = self.generator if plain else frozen(self.generator)
         self._detector = detector
         self.names = generator.attributes
         self._columns = [index_of(name, classifier.attributes) for name in self.names]
@@ -172,8 +176,8 @@ class FaceEditor(FacePainter):
         probabilities = torch.sigmoid(self.classifier(image))[0, self._columns]
         labels = (probabilities > self.classifier.thresholds[self._columns]).float()
         with autocast(self.device, self.dtype):
-            features = self.generator.encode(image)
-            reconstruction = self.generator.decode(features, self.generator.condition(labels[None], labels[None]))[0]
+            features = self.frozen.encode(image)
+            reconstruction = self.frozen.decode(features, self.generator.condition(labels[None], labels[None]))[0]
         named = dict(zip(self.names, probabilities.tolist(), strict=True))
         parts, silhouette = self._parse(photo, found, alignment, light, others)
         return PreparedFace(

@@ -28,6 +28,7 @@ class FacePainter:
     """Parses a face, decodes its edits and puts them into the photo. :class:`stgan.editor.FaceEditor` is one."""
 
     generator: Generator
+    frozen: Generator  # the same as it edits fastest on this device
     parser: FaceParser | None
     device: torch.device
     dtype: torch.dtype | None
@@ -138,7 +139,7 @@ class FacePainter:
     def _decode(self, prepared: PreparedFace, condition: Tensor) -> Edit:
         with autocast(self.device, self.dtype):
             edited = decode_faces(
-                self.generator, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
+                self.frozen, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
             )
         return Edit(edited.image.float(), edited.rgb.float(), None if edited.mask is None else edited.mask.float())
 

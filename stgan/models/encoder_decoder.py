@@ -237,7 +237,7 @@ def _repeat_rows(features: Features, rows: int) -> tuple[Tensor, tuple[Tensor, .
     """Features for ``rows`` edits; row i edits image i modulo N. Copied only where N is neither 1 nor rows."""
     count = features.image.shape[0]
     if rows == count:
-        return features
+        return features.image, features.maps
     if count == 1:  # one photo, many edits: an expanded view
         return (features.image.expand(rows, -1, -1, -1), tuple(m.expand(rows, -1, -1, -1) for m in features.maps))
     index = torch.arange(rows, device=features.image.device) % count

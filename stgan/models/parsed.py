@@ -40,7 +40,13 @@ def decode_faces(
     if parts is None:
         return generator.decode_parts(features, condition)
     conditions = _layers(condition, generator.attributes)
-    layers = [_decode_layer(generator, features, layer, parts, reconstruction) for layer in conditions]
+    if len(features.image) == 1:  # the layers of one face's edits are one batch
+        batch = _decode_layer(generator, features, torch.cat(conditions), parts, reconstruction)
+        count = len(conditions)
+        masks: Sequence[Tensor | None] = [None] * count if batch.mask is None else batch.mask.chunk(count)
+        layers = [Edit(*each) for each in zip(batch.image.chunk(count), batch.rgb.chunk(count), masks, strict=True)]
+    else:
+        layers = [_decode_layer(generator, features, layer, parts, reconstruction) for layer in conditions]
     if len(layers) == 1:
         return layers[0]
     source = features.image if layers[0].mask is not None else reconstruction
@@ -51,8 +57,8 @@ def decode_faces(
     weights = [change.abs().amax(dim=1, keepdim=True) for change in changes]
     total = torch.stack(weights).sum(dim=0).clamp(min=1e-6)
     image = source + sum(change * (weight / total) for change, weight in zip(changes, weights, strict=True))
-    masks = [layer.mask * edit for layer, edit in zip(layers, edits, strict=True) if layer.mask is not None]
-    return Edit(image, image, torch.stack(masks).amax(dim=0) if masks else None)
+    changed = [layer.mask * edit for layer, edit in zip(layers, edits, strict=True) if layer.mask is not None]
+    return Edit(image, image, torch.stack(changed).amax(dim=0) if changed else None)
 
 
 def _layers(condition: Tensor, attributes: Sequence[str]) -> list[Tensor]:
