@@ -24,7 +24,6 @@ from stgan.demo.pictures import data_uri
 from stgan.demo.session import EVERYONE, MOST_PEOPLE, Edits, Shifts, Visit, changed, in_order, parse_edit, tidy
 from stgan.demo.studio import Example, Studio
 from stgan.demo.words import Language
-from stgan.photo.files import open_photo
 
 DEGREES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # of one attribute, compared
 
@@ -103,8 +102,7 @@ class Listeners:
     def _opened(self, path: str, aligned: bool, language: Language, link: str) -> Visit:
         if not Path(path).exists():
             raise RefusedError(DELETED)
-        photo = open_photo(path)
-        subject = self.studio.open(Path(path).name, path, photo, *self.studio.find_faces(photo, aligned))
+        subject = self.studio.open(Path(path).name, path, self.studio.photos.open(path), aligned)
         return self.studio.visit(subject, language, aligned=aligned, link=link)
 
     @with_toasts
