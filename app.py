@@ -23,6 +23,7 @@ from stgan.demo.style import CSS, THEME
 from stgan.demo.words import I18N
 
 FIRST_PORT = 7860
+MOST_WAITING = 256  # requests; a further one is refused
 M_ARENA_MAX = -8  # of malloc.h
 
 
@@ -39,7 +40,7 @@ def _serve() -> None:
     port = chosen_port()
     credentials = Credentials.from_environment()
     editor, model, notice = open_editor()  # before the launch: ZeroGPU copies this process for each call
-    build_demo(editor, model, notice=notice, credentials=credentials).queue(max_size=32).launch(
+    build_demo(editor, model, notice=notice, credentials=credentials).queue(max_size=MOST_WAITING).launch(
         server_port=port,
         theme=THEME,
         css=CSS,
@@ -90,7 +91,9 @@ def _limit_memory() -> None:
     # glibc gives each thread a heap, which keeps the size of its largest edit. With one heap, memory stays flat.
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 1)
-    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # the default, 10,000, is recounted after each event
+    # Gradio counts its last 10,000 events anew after each event, which takes longer than an edit.
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")
 
 
 if __name__ == "__main__":

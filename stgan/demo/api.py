@@ -19,6 +19,7 @@ from stgan.attributes import truth_of
 from stgan.demo.errors import RefusedError, log
 from stgan.demo.request import EditRequest
 from stgan.demo.studio import Studio
+from stgan.demo.turns import take_turns
 from stgan.editor import PreparedFace
 
 MOST_FOR_ALL = 25_000_000  # pixels of a photo for `edit_all`, which keeps other visitors waiting
@@ -30,7 +31,13 @@ EXAMPLES = {
 
 
 class DemoBlocks(gr.Blocks):
-    """Blocks whose public endpoints take fewer than all arguments, and which log errors in one line."""
+    """Blocks whose public endpoints take fewer than all arguments, which log errors in one line and serve in turn."""
+
+    def queue(self, *arguments: Any, **named: Any) -> "DemoBlocks":
+        """As in Gradio, but clients take turns."""
+        super().queue(*arguments, **named)
+        take_turns(self._queue, self.fns.values())
+        return self
 
     async def process_api(self, *arguments: Any, **named: Any) -> dict[str, Any]:
         """As in Gradio; an error of the caller is logged before it is answered."""

@@ -138,7 +138,7 @@ class Studio:
     def save(self, picture: Image.Image, name: str, note: str) -> str:
         """Write an edited picture whose metadata say so, and return its path."""
         path = self.files.new(name)
-        save_photo(picture, path, description=note)
+        save_photo(picture, path, description=note, fast=True)
         return path
 
     def signed(self, path: str, note: str) -> str:
