@@ -29,20 +29,23 @@ class InTurn(list[Event]):
         super().__init__()
         self._served = 0  # the turn
         self._next: dict[str, int] = {}  # client to its next turn, where that lies ahead
+        self._turns: dict[str, int] = {}  # of the events that wait
 
-    def append(self, event: Any) -> None:
+    def append(self, event: Event) -> None:
         """Put an event where its client's turn is."""
         client = client_of(event)
-        event.turn = max(self._served, self._next.get(client, 0))
-        self._next[client] = event.turn + 1
-        self.insert(bisect_right(self, event.turn, key=lambda each: each.turn), event)
+        turn = max(self._served, self._next.get(client, 0))
+        self._next[client], self._turns[event._id] = turn + 1, turn
+        self.insert(bisect_right(self, turn, key=lambda each: self._turns[each._id]), event)
 
-    def remove(self, event: Any) -> None:
-        """Take an event out, to serve it or because its client has left."""
-        if self and event is self[0]:
-            self._served = event.turn
+    def remove(self, event: Event) -> None:
+        """Take an event out, to serve it or because its client has left; a ValueError if it does not wait."""
+        is_served = bool(self) and event is self[0]
         super().remove(event)
-        self._next = {client: turn for client, turn in self._next.items() if turn > self._served}
+        turn = self._turns.pop(event._id)
+        if is_served:
+            self._served = turn
+            self._next = {client: turn for client, turn in self._next.items() if turn > self._served}
 
 
 def client_of(event: Event) -> str:
