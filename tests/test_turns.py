@@ -48,7 +48,7 @@ def test_a_greedy_client_gets_no_more_than_each_of_the_others(queue):
 
 
 def test_whoever_comes_late_or_back_is_next_and_does_not_catch_up():
-    waiting, served = InTurn(), []
+    waiting, served = InTurn(lambda event: 1.0), []
     for name in ("a1", "a2", "a3", "a4", "a5", "b1"):
         waiting.append(SimpleNamespace(_id=name, session_hash=name[0], request=None))
 
@@ -64,6 +64,27 @@ def test_whoever_comes_late_or_back_is_next_and_does_not_catch_up():
     serve(5)
     assert served == ["a1", "b1", "a2", "a3", "b2", "c1", "a4", "b3", "b4"]
     assert waiting == []
+    served.clear()
+    for name in ("b5", "d1", "b6", "d2"):  # nobody waited: it does not count that b was served last
+        waiting.append(SimpleNamespace(_id=name, session_hash=name[0], request=None))
+    serve(4)
+    assert served == ["b5", "d1", "b6", "d2"]
+
+
+def test_a_long_request_counts_for_as_many_short_ones_as_it_takes_time(queue):
+    waiting = queue.event_queue_per_concurrency_id["model"].queue
+    endpoints = {each.api_name: each for each in queue.blocks.fns.values()}
+    for name, seconds in (("edit", 1.0), ("edit_all", 3.0)):
+        times = queue.process_time_per_fn[endpoints[name]]
+        times.add(2 * seconds - times.avg_time)
+        assert times.avg_time == seconds
+    for name, count in (("edit_all", 4), ("edit", 12)):
+        for _ in range(count):
+            request = event(queue, name)
+            request.fn = endpoints[name]
+            waiting.append(request)
+    served = [serve(queue).session_hash for _ in range(16)]
+    assert served == 4 * ["edit_all", "edit", "edit", "edit"]
 
 
 def test_requests_without_a_session_share_the_turn_of_their_address(queue):

@@ -43,6 +43,9 @@ class StartingPage:
 class _Server(ThreadingHTTPServer):
     allow_reuse_address = os.name != "nt"  # there the option would let two programs share a port
 
+    def handle_error(self, *request: object) -> None:
+        """Say nothing: a browser has gone."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
