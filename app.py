@@ -9,20 +9,21 @@ import importlib.util
 import os
 import socket
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING
 
 try:
     import spaces  # noqa: F401  # ZeroGPU: it patches torch, so it must be imported before torch
 except ImportError:
     spaces = None
 
-from stgan.demo.credentials import Credentials
-from stgan.demo.model import open_editor
-from stgan.demo.page import build_demo
-from stgan.demo.style import CSS, THEME
-from stgan.demo.words import I18N
+from stgan.demo.starting import StartingPage
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 FIRST_PORT = 7860
+MOST_WAITING = 256  # requests; a further one is refused
 M_ARENA_MAX = -8  # of malloc.h
 
 
@@ -37,9 +38,27 @@ def main() -> None:
 def _serve() -> None:
     _limit_memory()
     port = chosen_port()
+    with StartingPage(_host(), port) if spaces is None else nullcontext():  # a Space shows a page of its own
+        demo = _load()  # before the launch: ZeroGPU copies this process for each call
+    _launch(demo, port)
+
+
+def _load() -> "gr.Blocks":
+    # Imported here, since Gradio and torch take seconds, and the port is to be open before.
+    from stgan.demo.credentials import Credentials
+    from stgan.demo.model import open_editor
+    from stgan.demo.page import build_demo
+
     credentials = Credentials.from_environment()
-    editor, model, notice = open_editor()  # before the launch: ZeroGPU copies this process for each call
-    build_demo(editor, model, notice=notice, credentials=credentials).queue(max_size=32).launch(
+    editor, model, notice = open_editor()
+    return build_demo(editor, model, notice=notice, credentials=credentials).queue(max_size=MOST_WAITING)
+
+
+def _launch(demo: "gr.Blocks", port: int) -> None:
+    from stgan.demo.style import CSS, THEME
+    from stgan.demo.words import I18N
+
+    demo.launch(
         server_port=port,
         theme=THEME,
         css=CSS,
@@ -80,17 +99,23 @@ def _is_free(port: int) -> bool:
         if os.name != "nt":  # there the option would let two programs share a port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), port))
+            probe.bind((_host(), port))
         except OSError:
             return False
     return True
+
+
+def _host() -> str:
+    return os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
 
 
 def _limit_memory() -> None:
     # glibc gives each thread a heap, which keeps the size of its largest edit. With one heap, memory stays flat.
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 1)
-    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")  # the default, 10,000, is recounted after each event
+    # Gradio counts its last 10,000 events anew after each event, which takes longer than an edit.
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""The demo under load: how soon it is ready, how soon a moved slider is a picture, and whether its memory stays flat.
+"""The demo under load: edits per second of one, eight and fifty clients, beside the library alone on the same machine.
 
-python benchmarks/demo_load.py [--edits 200] [--visitors 8] [--photo me.jpg]
+python benchmarks/demo_load.py [--seconds 20] [--clients 1 8 50] [--page]
 
-Starts app.py and visits it as browsers do, over HTTP: the page, its heartbeat, its own private events, the pictures
-they answer with. What a browser itself needs (to draw, to run the page's script) is not in the times.
+Starts app.py and visits it over HTTP. Each client has a photo of its own, 512 pixels wide, and requests edit after edit
+of it, as fast as the answers come. What a browser needs to draw the page is not in the times.
 """
 
+import io
 import json
 import os
 import random
@@ -24,206 +25,229 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
+import skimage.data
 import tyro
+from PIL import Image
+
+from stgan import FaceEditor, save_photo
+from stgan.editor import PreparedFace, default_model
 
 ROOT = Path(__file__).resolve().parent.parent
-WARM_UP = 30  # edits: until every size of buffer has been asked for, by every thread
-PATIENCE = 120.0  # seconds
+PATIENCE = 300.0  # seconds
+FULL = 503  # HTTP status of a full queue
 
 
 @dataclass
 class Settings:
     """Measure the demo under load."""
 
-    # Edits in one session, then as many in new sessions, one each.
-    edits: int = 200
-    # How many edit at once, each as soon as the picture before is there.
-    visitors: int = 8
-    # Edits of each of them.
-    edits_each: int = 12
-    # Photo to edit instead of the example.
-    photo: Path | None = None
-
-
-class Visitor:
-    """One open page: what is in its components, and what follows when something is done to one."""
-
-    def __init__(self, address: str):
-        self.http = httpx.Client(base_url=address, timeout=PATIENCE)
-        self.session = uuid.uuid4().hex
-        self.http.get("/").raise_for_status()
-        page = self.http.get("/config").json()
-        self.values = {part["id"]: part["props"].get("value") for part in page["components"]}
-        self.events = {event["id"]: event for event in page["dependencies"]}
-        self.sliders = [part["id"] for part in page["components"] if part["type"] == "slider"]
-        self.places = {part["props"].get("elem_id"): part["id"] for part in page["components"]}
-        beats = self.http.build_request("GET", f"/gradio_api/heartbeat/{self.session}")
-        self.heartbeat = self.http.send(beats, stream=True)  # the demo notices when it is closed
-
-    def open(self, photo: Path | None) -> None:
-        """Wait for the example, or open another photo, and wait for all that follows."""
-        self._happens("load")
-        if photo:
-            with photo.open("rb") as file:
-                (path,) = self.http.post("/gradio_api/upload", files={"files": (photo.name, file)}).json()
-            place = self.places["photo"]
-            self.values[place] = {"path": path, "orig_name": photo.name, "meta": {"_type": "gradio.FileData"}}
-            self._happens("input", place)
-
-    def move(self, slider: int, value: float) -> float:
-        """Move a slider, and wait for the picture and for what follows it.
-
-        Returns:
-            Seconds until the picture was there.
-        """
-        self.values[slider] = value
-        return self._happens("input", slider)
-
-    def leave(self) -> None:
-        """Close the page."""
-        self.heartbeat.close()
-        self.http.close()
-
-    def _happens(self, kind: str, place: int | None = None) -> float:
-        """Run the listeners of what was done and, one after another, what they are followed by."""
-        started, until_picture = time.perf_counter(), 0.0
-        waiting = [
-            event
-            for event in self.events.values()
-            if any(what == kind and place in (None, where) for where, what in event["targets"])
-        ]
-        while waiting:
-            event = waiting.pop(0)
-            self._run(event)
-            picture = re.search(r'class="after" src="([^"]+)"', self.values[self.places["result"]] or "")
-            if not until_picture and picture:
-                self.http.get(f"/{picture[1]}").raise_for_status()
-                until_picture = time.perf_counter() - started
-            waiting += [
-                after
-                for after in self.events.values()
-                if after["trigger_after"] == event["id"] and not after["trigger_only_on_failure"]
-            ]
-        return until_picture
-
-    def _run(self, event: dict) -> None:
-        """One event through the queue."""
-        request = {
-            "fn_index": event["id"],
-            "session_hash": self.session,
-            "data": [self.values[place] for place in event["inputs"]],
-            "trigger_id": None,
-        }
-        joined = self.http.post("/gradio_api/queue/join", json=request).raise_for_status().json()
-        with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
-            for line in stream.iter_lines():
-                message = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
-                if message.get("event_id") == joined["event_id"] and message["msg"] == "process_completed":
-                    break
-        if not message["success"]:
-            raise RuntimeError(f"{event['api_name']}: {message['output']}")
-        answers = message["output"]["data"]
-        for place, answer in zip(event["outputs"], answers, strict=True):
-            if isinstance(answer, dict) and answer.get("__type__") == "update":
-                self.values[place] = answer.get("value", self.values[place])
-            else:
-                self.values[place] = answer
-        for state in message["output"].get("changed_state_ids") or []:
-            self._happens("change", state)
-
-
-@contextmanager
-def demo() -> Iterator[tuple[str, psutil.Process, float]]:
-    """The demo's address, its process, and the seconds from its start until the page answered."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{(port := free.getsockname()[1])}"
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {
-            "STGAN_PORT": str(port),
-            "GRADIO_TEMP_DIR": folder,
-            "GRADIO_ANALYTICS_ENABLED": "False",
-        }
-        started = time.perf_counter()
-        app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-        try:
-            while True:
-                try:
-                    httpx.get(address, timeout=PATIENCE)
-                    break
-                except httpx.TransportError:
-                    if app.poll() is not None:
-                        raise SystemExit("app.py ended before its page was there.") from None
-                    time.sleep(0.05)
-            yield address, psutil.Process(app.pid), time.perf_counter() - started
-        finally:
-            app.terminate()
-            app.wait()
-
-
-class Memory:
-    """Prints the demo's resident memory, and how much more it is than after the warm-up."""
-
-    def __init__(self, app: psutil.Process):
-        self.app, self.first = app, None
-
-    def report(self, when: str) -> None:
-        size = self.app.memory_info().rss / 2**20
-        self.first = self.first or size
-        print(f"  {when}: {size:.0f} MiB ({size - self.first:+.1f})", flush=True)
-
-
-def gesture(visitor: Visitor, chosen: random.Random) -> tuple[int, float]:
-    """One of a visitor's sliders and where it is moved to."""
-    return chosen.choice(visitor.sliders), chosen.choice((-1.0, -0.5, 0.5, 1.0))
-
-
-def print_times(name: str, seconds: list[float]) -> None:
-    """Median and 95th percentile."""
-    slowest = statistics.quantiles(seconds, n=20)[-1]
-    print(f"{name}: median {statistics.median(seconds):.2f} s, p95 {slowest:.2f} s", flush=True)
+    # Length of each load.
+    seconds: float = 20.0
+    # Numbers of clients that edit at once.
+    clients: tuple[int, ...] = (1, 8, 50)
+    # Clients move sliders on the page instead of calling the endpoint /edit.
+    page: bool = False
 
 
 def main(settings: Settings) -> None:
     """Print the table."""
-    chosen = random.Random(0)
-    with demo() as (address, app, ready):
-        print(f"page ready: {ready:.1f} s after the start")
-        memory = Memory(app)
+    editor = FaceEditor.from_pretrained(default_model())
+    prepared = editor.prepare(portrait(0))
+    with demo() as (address, app, answered, ready):
+        print(f"start: the port answers after {answered:.1f} s, the page is there after {ready:.1f} s")
+        kind = Visitor if settings.page else Caller
+        clients = [kind(address, number) for number in range(max(settings.clients))]
+        first = [each.open() for each in clients]
+        print(f"a new photo, opened by one client after the other: median {statistics.median(first):.2f} s")
+        begin, bare = app.memory_info().rss, [library(editor, prepared)]
+        print("clients  edits/s  of library  CPU s/edit  refused  wait: median  worst  edits each: fewest  most")
+        for count in settings.clients:
+            busy = sum(app.cpu_times()[:2])
+            waits, refused = load(clients[:count], prepared, settings.seconds)
+            busy = sum(app.cpu_times()[:2]) - busy
+            bare.append(library(editor, prepared))
+            done, each = [len(one) for one in waits], [wait for one in waits for wait in one]
+            rate = sum(done) / settings.seconds
+            print(
+                f"{count:7} {rate:8.2f} {rate / statistics.mean(bare[-2:]):11.2f} {busy / len(each):11.2f} {refused:8} "
+                f"{statistics.median(each):11.2f} s {max(each):5.1f} s {min(done):19} {max(done):5}",
+                flush=True,
+            )
+        print(f"the library alone, with the face prepared: {statistics.median(bare):.2f} edits/s")
+        print(f"memory of the demo: {begin / 2**20:.0f} MiB before, {app.memory_info().rss / 2**20:.0f} MiB after")
 
-        visitor = Visitor(address)
-        visitor.open(settings.photo)
-        for _ in range(WARM_UP):
-            visitor.move(*gesture(visitor, chosen))
-        print("memory, one session")
-        memory.report("after the warm-up")
-        seconds = []
-        for edit in range(1, settings.edits + 1):
-            seconds.append(visitor.move(*gesture(visitor, chosen)))
-            if edit % 50 == 0:
-                memory.report(f"after {edit} edits")
-        visitor.leave()
-        print_times("slider to picture, one visitor", seconds)
 
-        visitors = [Visitor(address) for _ in range(settings.visitors)]
-        moves = [[gesture(each, chosen) for _ in range(settings.edits_each)] for each in visitors]
-        with ThreadPoolExecutor(len(visitors)) as at_once:
-            list(at_once.map(lambda each: each.open(settings.photo), visitors))
-            times = list(at_once.map(lambda each, its: [each.move(*one) for one in its], visitors, moves))
-        for each in visitors:
-            each.leave()
-        print_times(f"slider to picture, {len(visitors)} visitors at once", [s for each in times for s in each])
+def portrait(number: int) -> bytes:
+    """One of many different photos of the astronaut, as a JPEG."""
+    photo = io.BytesIO()
+    Image.fromarray(np.roll(skimage.data.astronaut(), number % 64, axis=1)).save(photo, "JPEG", quality=95)
+    return photo.getvalue()
 
-        print("memory, each edit in a new session")
-        memory.report("after those visitors")
-        for edit in range(1, settings.edits + 1):
-            visitor = Visitor(address)
-            visitor.open(settings.photo)
-            visitor.move(*gesture(visitor, chosen))
-            visitor.leave()
-            if edit % 50 == 0:
-                memory.report(f"after {edit} sessions")
+
+def library(editor: FaceEditor, prepared: PreparedFace, seconds: float = 3.0) -> float:
+    """Edits per second without a server: the face edited and the photo written as PNG."""
+    started, done = time.perf_counter(), 0
+    edits = list(editor.single_edits(prepared).values())
+    with tempfile.TemporaryDirectory() as folder:
+        while time.perf_counter() < started + seconds:
+            save_photo(
+                editor.edit(prepared, edits[done % len(edits)], 0.7 + 0.01 * (done % 50)), f"{folder}/edited.png"
+            )
+            done += 1
+    return done / (time.perf_counter() - started)
+
+
+def load(clients: list["Client"], prepared: PreparedFace, seconds: float) -> tuple[list[list[float]], int]:
+    """The seconds that each client waited for each of its edits, and how many requests were refused."""
+    end, refused = time.perf_counter() + seconds, [0] * len(clients)
+
+    def work(number: int) -> list[float]:
+        chance, waits = random.Random(number), []
+        while (started := time.perf_counter()) < end:
+            name, label = chance.choice(list(prepared.label_dict().items()))
+            if clients[number].edit(name, not label, chance.uniform(0.5, 1.5)):
+                waits.append(time.perf_counter() - started)
+            else:
+                refused[number] += 1
+                time.sleep(0.1)
+        return waits
+
+    with ThreadPoolExecutor(len(clients)) as at_once:
+        return list(at_once.map(work, range(len(clients)))), sum(refused)
+
+
+class Client:
+    """What a browser and ``gradio_client`` do: an event goes into the queue, and its answer comes as a stream."""
+
+    def __init__(self, address: str, number: int):
+        self.http = httpx.Client(base_url=address, timeout=PATIENCE)
+        self.session, self.photo = uuid.uuid4().hex, portrait(number)
+        self.page = self.http.get("/config").raise_for_status().json()
+
+    def open(self) -> float:
+        """Send the photo; the seconds until its face is known."""
+        raise NotImplementedError
+
+    def edit(self, name: str, wanted: bool, intensity: float) -> bool:
+        """Request an edit and fetch its picture; False if the request is refused."""
+        raise NotImplementedError
+
+    def upload(self) -> dict:
+        (path,) = self.http.post("/gradio_api/upload", files={"files": ("me.jpg", self.photo)}).json()
+        return {"path": path, "orig_name": "me.jpg", "meta": {"_type": "gradio.FileData"}}
+
+    def call(self, event: int, values: list) -> dict | None:
+        """The output of an event; None if the queue is full."""
+        request = {"fn_index": event, "session_hash": self.session, "data": values, "trigger_id": None}
+        joined = self.http.post("/gradio_api/queue/join", json=request)
+        if joined.status_code == FULL:
+            return None
+        identity = joined.raise_for_status().json()["event_id"]
+        with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
+            for line in stream.iter_lines():
+                message = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
+                if message.get("event_id") == identity and message["msg"] == "process_completed":
+                    break
+        if not message["success"]:
+            raise RuntimeError(message["output"])
+        return message["output"]
+
+
+class Caller(Client):
+    """A program that calls the endpoints."""
+
+    def _endpoint(self, name: str) -> int:
+        return next(event["id"] for event in self.page["dependencies"] if event["api_name"] == name)
+
+    def open(self) -> float:
+        started, self.file = time.perf_counter(), self.upload()
+        self.call(self._endpoint("attributes"), [self.file])
+        return time.perf_counter() - started
+
+    def edit(self, name: str, wanted: bool, intensity: float) -> bool:
+        answer = self.call(self._endpoint("edit"), [self.file, {name: wanted}, intensity])
+        if answer:
+            self.http.get(f"/gradio_api/file={answer['data'][0]['path']}").raise_for_status()
+        return answer is not None
+
+
+class Visitor(Client):
+    """An open page: what is in its components, and what follows when something is done to one."""
+
+    def open(self) -> float:
+        self.values = {part["id"]: part["props"].get("value") for part in self.page["components"]}
+        self.places = {part["props"].get("elem_id"): part["id"] for part in self.page["components"]}
+        self.sliders = [part["id"] for part in self.page["components"] if part["type"] == "slider"]
+        heartbeat = self.http.build_request("GET", f"/gradio_api/heartbeat/{self.session}")
+        self.heartbeat = self.http.send(heartbeat, stream=True)  # while it lasts, the demo keeps the visit
+        self._happens("load")
+        started, self.values[self.places["photo"]] = time.perf_counter(), self.upload()
+        self._happens("input", self.places["photo"])
+        return time.perf_counter() - started
+
+    def edit(self, name: str, wanted: bool, intensity: float) -> bool:
+        slider = random.choice(self.sliders)
+        self.values[slider] = intensity if self.values[slider] <= 0 else -intensity
+        return self._happens("input", slider)
+
+    def _happens(self, kind: str, place: int | None = None) -> bool:
+        """Run the listeners of what was done and, one after another, what they are followed by."""
+        events = self.page["dependencies"]
+        waiting = [
+            each for each in events if any(what == kind and place in (None, where) for where, what in each["targets"])
+        ]
+        while waiting:
+            event = waiting.pop(0)
+            answer = self.call(event["id"], [self.values[place] for place in event["inputs"]])
+            if answer is None:
+                return False
+            for place, value in zip(event["outputs"], answer["data"], strict=True):
+                is_update = isinstance(value, dict) and value.get("__type__") == "update"
+                self.values[place] = value.get("value", self.values[place]) if is_update else value
+                if place == self.places["result"]:
+                    self._fetch_picture()
+            waiting += [
+                each for each in events if each["trigger_after"] == event["id"] and not each["trigger_only_on_failure"]
+            ]
+            for state in answer.get("changed_state_ids") or []:
+                self._happens("change", state)
+        return True
+
+    def _fetch_picture(self) -> None:
+        picture = re.search(r'class="after" src="([^"]+)"', self.values[self.places["result"]] or "")
+        if picture:
+            self.http.get(f"/{picture[1]}").raise_for_status()
+
+
+@contextmanager
+def demo() -> Iterator[tuple[str, psutil.Process, float, float]]:
+    """The demo's address, its process, and the seconds from its start until it answered and the page was there."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{(port := free.getsockname()[1])}"
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"STGAN_PORT": str(port), "GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
+        started, answered = time.perf_counter(), 0.0
+        app = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=os.environ | settings, stdout=subprocess.DEVNULL
+        )
+        try:
+            while True:
+                try:
+                    answer = httpx.get(address, timeout=PATIENCE)
+                    answered = answered or time.perf_counter() - started
+                    if answer.is_success:
+                        break
+                except httpx.TransportError:
+                    if app.poll() is not None:
+                        raise SystemExit("app.py ended before its page was there.") from None
+                time.sleep(0.05)
+            yield address, psutil.Process(app.pid), answered, time.perf_counter() - started
+        finally:
+            app.terminate()
+            app.wait()
 
 
 if __name__ == "__main__":

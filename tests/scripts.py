@@ -54,6 +54,6 @@ def _wait_for(app: subprocess.Popen, address: str, log: Path) -> None:
         try:
             urllib.request.urlopen(address, timeout=30).close()
             return
-        except urllib.error.URLError:  # not listening yet
+        except (urllib.error.URLError, ConnectionError):  # not listening yet, or loading
             time.sleep(0.5)
     raise TimeoutError("app.py did not answer within two minutes")

@@ -272,7 +272,7 @@ def app(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     app = load_script("app.py")
     monkeypatch.setattr(app, "_limit_memory", lambda: None)
-    monkeypatch.setattr(app, "open_editor", lambda: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(app, "_load", lambda: pytest.fail("a model was loaded"))
     return app
 
 

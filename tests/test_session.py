@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from stgan.attributes import DEFAULT_ATTRIBUTES, excluded_by
 from stgan.demo.looks import EXAMPLE_LOOKS, LOOKS, looks_for, surprise
+from stgan.demo.photos import OpenedPhoto
 from stgan.demo.pictures import face_thumbnail, save_animation, save_for_page, surroundings, tile
 from stgan.demo.session import (
     EVERYONE,
@@ -41,7 +42,9 @@ def visit_to(editor, new_file):
     """Makes a visit to a photo that is taken as aligned, without edits."""
 
     def visit_to(photo):
-        subject = Subject("me.png", None, photo, [], 0, save_for_page(photo.original, new_file("before.jpg")))
+        subject = Subject(
+            "me.png", None, OpenedPhoto(photo), [], 0, save_for_page(photo.original, new_file("before.jpg"))
+        )
         subject.add(0, editor.prepare(photo, aligned=True), new_file)
         return Visit(subject, 0, (), 0, "", "").after({}, photo.with_rgb(photo.rgb), "", new_file)
 
@@ -150,7 +153,7 @@ def test_the_first_version_stays_and_of_the_others_the_newest(visit, after, edit
 def group_of(count, visit):
     faces = [Face((20.0 * n, 0.0, 20.0 * n + 40 + n, 40.0 + n), None, 1.0) for n in range(count)]
     return Visit(
-        Subject("group.png", None, visit.subject.photo, faces, 0, "x/before.jpg"), 0, visit.versions, 0, "", ""
+        Subject("group.png", None, visit.subject.opened, faces, 0, "x/before.jpg"), 0, visit.versions, 0, "", ""
     )
 
 

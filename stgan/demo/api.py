@@ -19,8 +19,8 @@ from stgan.attributes import truth_of
 from stgan.demo.errors import RefusedError, log
 from stgan.demo.request import EditRequest
 from stgan.demo.studio import Studio
+from stgan.demo.turns import take_turns
 from stgan.editor import PreparedFace
-from stgan.photo.files import open_photo
 
 MOST_FOR_ALL = 25_000_000  # pixels of a photo for `edit_all`, which keeps other visitors waiting
 EXAMPLES = {
@@ -31,7 +31,13 @@ EXAMPLES = {
 
 
 class DemoBlocks(gr.Blocks):
-    """Blocks whose public endpoints take fewer than all arguments, and which log errors in one line."""
+    """Blocks whose public endpoints take fewer than all arguments, which log errors in one line and serve in turn."""
+
+    def queue(self, *arguments: Any, **named: Any) -> "DemoBlocks":
+        """As in Gradio, but clients take turns."""
+        super().queue(*arguments, **named)
+        take_turns(self._queue, self.fns.values())
+        return self
 
     async def process_api(self, *arguments: Any, **named: Any) -> dict[str, Any]:
         """As in Gradio; an error of the caller is logged before it is answered."""
@@ -146,14 +152,14 @@ class Endpoints:
             raise RefusedError(f"aligned must be true or false, without quotes; not {_json(aligned)}.")
         path = self.studio.files.uploaded_path(photo)
         with _shown_to_caller():
-            source = open_photo(path)
-            height, width = source.rgb.shape[:2]
+            opened = self.studio.photos.open(path)
+            height, width = opened.photo.rgb.shape[:2]
             if most_pixels is not None and height * width > most_pixels:
                 raise RefusedError(
                     f"Editing every attribute of a photo of {width}x{height} pixels would take minutes. Request single "
                     f"edits from /edit, or send a photo of at most {most_pixels // 1_000_000} megapixels."
                 )
-            return self.studio.prepare(source, face, aligned or None)
+            return self.studio.face(opened, face, aligned)[2]
 
     def _answer(self, edited: Image.Image, request: EditRequest, name: str) -> Any:
         note = request.note(self.studio.model)

@@ -35,7 +35,6 @@ from stgan.demo.session import (
 )
 from stgan.demo.studio import Example, Studio
 from stgan.demo.words import Language
-from stgan.photo.files import open_photo
 
 DEGREES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # of one attribute, compared
 
@@ -116,8 +115,7 @@ class Listeners:
     def _opened(self, path: str, aligned: bool, language: Language, link: str) -> Visit:
         if not Path(path).exists():
             raise RefusedError(DELETED)
-        photo = open_photo(path)
-        subject = self.studio.open(Path(path).name, path, photo, *self.studio.find_faces(photo, aligned))
+        subject = self.studio.open(Path(path).name, path, self.studio.photos.open(path), aligned)
         return self.studio.visit(subject, language, aligned=aligned, link=link)
 
     @with_toasts

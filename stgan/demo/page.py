@@ -101,7 +101,7 @@ def _connect_sharing(layout: Layout, sharing: Sharing) -> None:
     gr.on(
         [layout.state_key.change, layout.file_format.input], sharing.offer, [layout.visit, layout.file_format],
         [layout.download, layout.link, layout.code, layout.is_edited],
-        **LATEST | {"show_progress": "hidden"},
+        **LATEST | {"show_progress": "hidden", "concurrency_id": "offer"},  # a JPEG is there already
     )  # fmt: skip
     layout.is_edited.change(sharing.enable, layout.is_edited, list(layout.share_buttons.values()), **AT_ONCE)
     for kind, button in layout.share_buttons.items():

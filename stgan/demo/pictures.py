@@ -44,7 +44,7 @@ def data_uri(picture: Image.Image) -> str:
 
 def save_for_page(picture: Image.Image, path: str, description: str | None = None) -> str:
     """Write a picture as JPEG and return its path. A large photo takes seconds as PNG."""
-    save_photo(picture, path, description=description)
+    save_photo(picture, path, description=description, fast=True)
     return path
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from PIL import Image
 
 from stgan.attributes import change_in_words, excluded_by, exclusive_groups, shown
+from stgan.demo.photos import OpenedPhoto
 from stgan.demo.pictures import data_uri, save_for_page, surroundings
 from stgan.demo.request import EditRequest
 from stgan.demo.words import Language
@@ -44,7 +45,7 @@ class Subject:
 
     name: str  # of the file
     path: str | None  # of the upload; None for the example
-    photo: Photo
+    opened: OpenedPhoto
     faces: list[Face]  # from left to right; empty where the photo is taken as aligned
     largest: int  # number of the largest face that is editable
     before: str  # file of the unedited photo that the browser can show
@@ -52,6 +53,11 @@ class Subject:
     prepared: dict[int, PreparedFace] = field(default_factory=dict)
     small: dict[int, PreparedFace] = field(default_factory=dict)
     close_before: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def photo(self) -> Photo:
+        """The photo itself."""
+        return self.opened.photo
 
     @property
     def key(self) -> str:

@@ -124,9 +124,7 @@ class Sharing:
         return {self.layout.batch: gr.DownloadButton(value=archive, interactive=True)}
 
     def _edit_photo(self, path: str, shifts, visit: Visit) -> str:
-        photo = open_photo(path)
-        faces, largest = self.studio.find_faces(photo, False)
-        prepared = self.studio.prepare(photo, faces[largest] if faces else None, not faces, faces)
+        _, _, prepared = self.studio.face(self.studio.photos.open(path))
         request = EditRequest.from_shifts(prepared.label_dict(), shifts)
         (edited,) = self.studio.edit(prepared, request)
         note = request.note(self.studio.model)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,13 @@ from PIL import Image
 from stgan.demo.credentials import Credentials
 from stgan.demo.files import DemoFiles
 from stgan.demo.looks import EXAMPLE_LOOKS
+from stgan.demo.photos import OpenedPhoto, PhotoCache
 from stgan.demo.pictures import save_for_page
 from stgan.demo.request import EditRequest
 from stgan.demo.session import Edits, Subject, Visit, faces_to_edit, tidy
 from stgan.demo.words import Language
 from stgan.editor import FaceEditor, PreparedFace
-from stgan.photo.face import Face
+from stgan.photo.face import Face, choose_face
 from stgan.photo.files import Photo, open_photo, save_photo
 
 EXAMPLE = Path(skimage.data.__file__).parent / "astronaut.png"  # public domain; ships with scikit-image
@@ -35,23 +35,26 @@ class Studio:
 
     def __init__(self, editor: FaceEditor, model: str, files: DemoFiles, credentials: Credentials | None = None):
         self.editor, self.model, self.files, self.credentials = editor, model, files, credentials
-        self.names = editor.names
+        self.names, self.photos = editor.names, PhotoCache()
         editor.detector  # noqa: B018  # loaded now: what a call on ZeroGPU loads is lost when its process ends
         # ZeroGPU sends a call's arguments to another process, but not the object that a method is bound to.
-        self.find_faces = on_gpu(self._find_faces)
         self.prepare = on_gpu(self._prepare)
         self.edit = on_gpu(self._edit)
         self.edit_one_by_one = on_gpu(self._edit_one_by_one)
         self.edit_people = on_gpu(self._edit_people)
 
-    def _find_faces(self, photo: Photo, aligned: bool) -> tuple[list[Face], int]:
-        return faces_to_edit(self.editor, photo, aligned)  # the aligner is a network too
-
     def _prepare(
-        self, photo: Photo, face: int | Face | None, aligned: bool | None, others: Sequence[Face] = ()
-    ) -> PreparedFace:
-        prepared = self.editor.prepare(photo, face=face, others=others, aligned=aligned)
-        return prepared.to("cpu")  # an idle visit holds no GPU memory
+        self, photo: Photo, number: int | None, aligned: bool, faces: list[Face] | None = None
+    ) -> tuple[list[Face], int, PreparedFace]:
+        """One call on the GPU for all that :meth:`face` answers; ``faces`` if they are known already."""
+        if faces is None:
+            faces, _ = faces_to_edit(self.editor, photo, aligned)  # the aligner is a network too
+        if faces:
+            number = choose_face(faces, number)
+            prepared = self.editor.prepare(photo, face=faces[number], others=faces)
+        else:  # a face crop, unless a number says that it is to be searched
+            prepared = self.editor.prepare(photo, face=number, aligned=number is None or aligned)
+        return faces, number or 0, prepared.to("cpu")  # an idle visit holds no GPU memory
 
     def _edit(self, face: PreparedFace, *requests: EditRequest) -> list[Image.Image]:
         return [request.edit(self.editor, face) for request in requests]
@@ -68,6 +71,29 @@ class Studio:
             picture = request.edit(self.editor, replace(prepared, photo=open_photo(picture)))
         return picture
 
+    def face(
+        self, opened: OpenedPhoto, number: int | None = None, aligned: bool = False
+    ) -> tuple[list[Face], int, PreparedFace]:
+        """All faces of a photo, from left to right; the number of one, by default the largest; and that one prepared.
+
+        There are no faces if the whole photo is one face crop: because ``aligned`` says so, or because it looks like
+        one and no number is given. What is known of the photo is not computed again.
+
+        Raises:
+            ValueError: there is no such face, or it cannot be edited.
+        """
+        with opened.lock:
+            faces, may_be_crop = opened.faces.get(aligned), number is None
+            if faces or (faces is not None and may_be_crop):
+                place = choose_face(faces, number) if faces else None
+                if place in opened.prepared:
+                    return faces, place or 0, opened.prepared[place]
+            faces, chosen, prepared = self.prepare(opened.photo, number, aligned, faces)
+            prepared = replace(prepared, photo=opened.photo)  # ZeroGPU sends back a copy
+            if faces or may_be_crop:
+                opened.faces[aligned], opened.prepared[chosen if faces else None] = faces, prepared
+            return faces, chosen, prepared
+
     def add_faces(self, subject: Subject, numbers: Sequence[int]) -> None:
         """Prepare those of the faces that are not yet prepared.
 
@@ -76,8 +102,7 @@ class Studio:
         """
         for number in numbers:
             if number not in subject.prepared:
-                face = subject.faces[number] if subject.faces else None
-                prepared = self.prepare(subject.photo, face, face is None, subject.faces)
+                _, _, prepared = self.face(subject.opened, number if subject.faces else None, not subject.faces)
                 subject.add(number, prepared, self.files.new)
 
     def edited_photo(self, subject: Subject, edits: Edits) -> Image.Image:
@@ -102,15 +127,18 @@ class Studio:
         edited = edited or self.edited_photo(subject, edits)
         return visit.after(edits, edited, self.note(subject, edits), self.files.new)
 
-    def open(self, name: str, path: str | None, photo: Photo, faces: list[Face], largest: int) -> Subject:
-        """A photo as the subject of a new visit."""
-        before = save_for_page(photo.original, self.files.new("before.jpg"))  # converted as an edited photo is
-        return Subject(name, path, photo, faces, largest, before)
+    def open(self, name: str, path: str | None, opened: OpenedPhoto, aligned: bool = False) -> Subject:
+        """A photo as the subject of a new visit, with its largest face prepared."""
+        faces, largest, prepared = self.face(opened, aligned=aligned)
+        before = save_for_page(opened.photo.original, self.files.new("before.jpg"))  # converted as an edited photo is
+        subject = Subject(name, path, opened, faces, largest, before)
+        subject.add(largest, prepared, self.files.new)
+        return subject
 
     def save(self, picture: Image.Image, name: str, note: str) -> str:
         """Write an edited picture whose metadata say so, and return its path."""
         path = self.files.new(name)
-        save_photo(picture, path, description=note)
+        save_photo(picture, path, description=note, fast=True)
         return path
 
     def signed(self, path: str, note: str) -> str:
@@ -140,28 +168,16 @@ class Example:
     def __init__(self, studio: Studio):
         self.studio = studio
         self._edited: Image.Image | None = None
+        self._opened = OpenedPhoto(open_photo(EXAMPLE))  # not in the cache, which forgets
         self.thumbnails: dict[str, str] = {}  # of its galleries, filled by the listeners
-
-    @property
-    def edits(self) -> Edits:
-        """The first of its looks, as far as the model can do it."""
-        shifts = EXAMPLE_LOOKS[0].shifts
-        return tidy({self._face[2]: {name: value for name, value in shifts.items() if name in self.studio.names}})
 
     def open(self, language: Language, **more: Any) -> Visit:
         """A new visit to the example, not edited."""
-        photo, faces, largest, prepared = self._face
-        subject = self.studio.open(EXAMPLE.name, None, photo, faces, largest)
-        subject.add(largest, prepared, self.studio.files.new)
-        return self.studio.visit(subject, language, **more)
+        return self.studio.visit(self.studio.open(EXAMPLE.name, None, self._opened), language, **more)
 
     def edited(self, visit: Visit) -> Visit:
-        """The visit with the example's first look."""
-        self._edited = self._edited or self.studio.edited_photo(visit.subject, self.edits)
-        return self.studio.with_edits(visit, self.edits, self._edited)
-
-    @cached_property
-    def _face(self) -> tuple[Photo, list[Face], int, PreparedFace]:
-        photo = open_photo(EXAMPLE)
-        faces, largest = self.studio.find_faces(photo, False)
-        return photo, faces, largest, self.studio.prepare(photo, faces[largest], False, faces)
+        """The visit with the example's first look, as far as the model can do it."""
+        shifts = EXAMPLE_LOOKS[0].shifts
+        edits = tidy({visit.face: {name: value for name, value in shifts.items() if name in self.studio.names}})
+        self._edited = self._edited or self.studio.edited_photo(visit.subject, edits)
+        return self.studio.with_edits(visit, edits, self._edited)

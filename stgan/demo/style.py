@@ -58,6 +58,11 @@ footer a, footer button { min-height: 24px; color: var(--body-text-color-subdued
     font: bold 20px/32px system-ui, sans-serif; box-shadow: 0 1px 4px #0008;
 }
 #result input:focus-visible ~ i::after { outline: 4px solid var(--primary-500); outline-offset: 2px; }
+#result .wrap.minimal { overflow: visible; } /* how long the visitor waits */
+#result .progress-text {
+    left: 50%; right: auto; transform: translateX(-50%); padding: 4px 10px; border-radius: 8px;
+    font: bold 14px system-ui, sans-serif; white-space: nowrap;
+}
 #result .full {
     position: absolute; right: 8px; top: 8px; width: 32px; height: 32px; padding: 7px; border: none; margin: 0;
     border-radius: 8px; background: #000c; color: white !important; cursor: pointer; box-shadow: none;
