@@ -30,7 +30,7 @@ STRIP = 256  # rows that are converted at a time: as float64 a large scan would 
 def scaled_grey(image: Image.Image, white: int, dtype: type) -> np.ndarray:
     """An image in one of :data:`DEEP_GREY` as (H, W) whole numbers from 0 to ``white``, rounded."""
     values, factor = np.asarray(image), white / white_of(image)
-    result = np.empty(values.shape, dtype)
+    result: np.ndarray = np.empty(values.shape, dtype)
     for top in range(0, len(values), STRIP):
         strip = np.nan_to_num(values[top : top + STRIP].astype(np.float64))
         result[top : top + STRIP] = np.clip(np.round(strip * factor), 0, white)
