@@ -105,13 +105,18 @@ def surviving_workers(batches: Iterator[Any]) -> Iterator[Any]:
         except StopIteration:
             return
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise DataError(
-                "A process that reads images was killed, perhaps because memory ran out: use fewer "
-                "--dataloader_num_workers, and run the same command with --resume_from_checkpoint latest."
-            ) from error
+            check_worker(error)
+            raise
         yield batch
+
+
+def check_worker(error: RuntimeError) -> None:
+    """Raise a DataError if an error of torch, which may come at any line, says that a process that reads images died."""
+    if "DataLoader worker" in str(error):
+        raise DataError(
+            "A process that reads images was killed, perhaps because memory ran out: use fewer "
+            "--dataloader_num_workers, and run the same command with --resume_from_checkpoint latest."
+        ) from error
 
 
 def total(counts: Sequence[SkippedImages]) -> SkippedImages:

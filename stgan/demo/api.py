@@ -14,9 +14,11 @@ from typing import Any
 
 import gradio as gr
 from PIL import Image
+from starlette.middleware import Middleware
 
 from stgan.attributes import truth_of
 from stgan.demo.errors import RefusedError, log
+from stgan.demo.guard import Guard
 from stgan.demo.request import EditRequest
 from stgan.demo.studio import Studio
 from stgan.demo.turns import take_turns
@@ -38,6 +40,12 @@ class DemoBlocks(gr.Blocks):
         super().queue(*arguments, **named)
         take_turns(self._queue, self.fns.values())
         return self
+
+    def launch(self, *arguments: Any, **named: Any) -> Any:
+        """As in Gradio, behind a :class:`stgan.demo.guard.Guard`."""
+        options = named.get("app_kwargs") or {}
+        named["app_kwargs"] = options | {"middleware": [*options.get("middleware", []), Middleware(Guard)]}
+        return super().launch(*arguments, **named)
 
     async def process_api(self, *arguments: Any, **named: Any) -> dict[str, Any]:
         """As in Gradio; an error of the caller is logged before it is answered."""

@@ -42,7 +42,7 @@ class Sharing:
         note, path = studio.note(subject, edits), visit.file
         if file_format == "PNG" and edits:
             path = studio.save(studio.edited_photo(subject, edits), Path(path).with_suffix(".png").name, note)
-        url, ready = _address_of(request), studio.signed(path, note) if edits else None
+        url, ready = _address_of(request, studio.files.blocks.root_path), studio.signed(path, note) if edits else None
         return {
             layout.download: gr.DownloadButton(value=ready, interactive=bool(edits)),
             layout.link: f"{url}/?{visit.query()}" if edits else "",
@@ -144,8 +144,12 @@ class Sharing:
         return f"```shell\n{install}\n```\n```python\n{python}```\n```shell\n{''.join(curl)}```"
 
 
-def _address_of(request: gr.Request) -> str:
-    return request.headers.get("origin") or f"http://{request.headers.get('host', '127.0.0.1:7860')}"
+def _address_of(request: gr.Request, root_path: str) -> str:
+    """Where the visitor's browser has the page, also behind a proxy that serves it under a path of its own."""
+    if root_path.startswith(("http://", "https://")):
+        return root_path.rstrip("/")
+    origin = request.headers.get("origin") or f"http://{request.headers.get('host', '127.0.0.1:7860')}"
+    return f"{origin}{root_path.rstrip('/')}"
 
 
 def _opened(*files: str) -> list[Image.Image]:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from stgan.bundle import save_in_half_precision
 from stgan.card import TRAINING_FILE, remove_records, write_card
+from stgan.data.errors import check_worker
 from stgan.models import ModelFolderError, PretrainedModel
 from stgan.models.pretrained import read_object
 from stgan.training.config import SUPERVISED, TrainingConfig, current_names
@@ -197,6 +198,8 @@ def explained(place: Path, *partial: Path) -> Iterator[None]:
     except TrainingError:
         raise
     except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer raises a RuntimeError
+        if isinstance(error, RuntimeError):
+            check_worker(error)
         for folder in partial:
             shutil.rmtree(folder, ignore_errors=True)
         saved = [each.name for each in list_checkpoints(place.parent)]

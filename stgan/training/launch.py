@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from stgan.data.errors import check_worker
 from stgan.training.stopping import TrainingError
 
 LOST = r"(?i)connection (closed|reset|refused)|broken pipe|remote process exited|socket closed"
@@ -33,11 +34,12 @@ def check_processes(accelerator: Accelerator) -> None:
 
 
 @contextmanager
-def surviving_ranks(accelerator: Accelerator) -> Iterator[None]:
-    """Turn the error of a process whose partner has died into a TrainingError that says so."""
+def surviving_processes(accelerator: Accelerator) -> Iterator[None]:
+    """Turn the error of a process whose partner, or whose reader of images, has died into one that says so."""
     try:
         yield
     except RuntimeError as error:
+        check_worker(error)
         if accelerator.num_processes == 1 or not re.search(LOST, str(error)):
             raise
         raise TrainingError(

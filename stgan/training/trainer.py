@@ -36,7 +36,7 @@ from stgan.training.classification import ClassificationObjective
 from stgan.training.config import SUPERVISED, TrainingConfig
 from stgan.training.editing import EditingObjective
 from stgan.training.history import History
-from stgan.training.launch import check_processes, resolve_precision, surviving_ranks
+from stgan.training.launch import check_processes, resolve_precision, surviving_processes
 from stgan.training.networks import saved_method
 from stgan.training.objective import Objective
 from stgan.training.parsing import ParsingObjective
@@ -127,7 +127,7 @@ class Trainer:
             self.batches.load_state_dict(states.get(str(self.accelerator.process_index)) or states.get("first", {}))
         settings = {name: value for name, value in config.record().items() if isinstance(value, int | float | str)}
         self.accelerator.init_trackers("stgan", config=settings)
-        with self.stop, surviving_ranks(self.accelerator):
+        with self.stop, surviving_processes(self.accelerator):
             self._run_steps()
             return self._finish()
 

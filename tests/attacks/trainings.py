@@ -123,6 +123,8 @@ class Torture:
         self.folder, self.random, self.count = folder, Random(seed), 0
         self.dataset = folder / "data"
         self.dataset.mkdir(parents=True)
+        numbered_dataset(self.dataset, 12, shards=1)
+        next(self.dataset.glob("*.parquet")).rename(self.dataset / "validation-00000-of-00001.parquet")
         numbered_dataset(self.dataset, 48, shards=6)
         self.whole: dict[str, Path] = {}
         self.report = Report("")
@@ -262,7 +264,7 @@ class Torture:
 
     def disks(self) -> Report:
         """A full disk and one that becomes read-only: a small file system in memory, or else a limit on files."""
-        self.report = Report("full and read-only disks")
+        self.report = Report("full and read-only disks (small file systems in memory, or limits where none is allowed)")
         for what in ("full", "full later", "read-only"):
             output = self.output()
             message, _ = forked(partial(self._on_small_disk, what, output))
@@ -288,13 +290,13 @@ class Torture:
             return f"nothing happened (small disk: {mounted})"
         except Exception as error:
             shutil.copytree(place / "run", output)
-            return str(error)
+            return f"{error} [{'mounted' if mounted else 'limited'}]"
 
     def shard(self) -> Report:
         """A shard that is damaged while it is streamed, and repaired before the run is resumed."""
         self.report = Report("damaged shards")
         for number in range(3):
-            output, damaged = self.output(), sorted(self.dataset.glob("*.parquet"))[1 + number]
+            output, damaged = self.output(), sorted(self.dataset.glob("train-*.parquet"))[1 + number]
             content = damaged.read_bytes()
             broken = content[:4] + bytes(len(content) - 8) + content[-4:]
             change = at_step(3, partial(damaged.write_bytes, broken))
@@ -335,7 +337,7 @@ class Torture:
         whole, faults = self.output(), []
         assert self._two_ranks(whole, None) == ["finished", "finished"]
         output = self.output()
-        kill = at_step(4, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        kill = at_step(2, lambda: os.kill(os.getpid(), signal.SIGKILL))
         first, _ = self._two_ranks(output, kill)
         try:
             assert "Another process of this run ended" in str(first), str(first)[:300]
