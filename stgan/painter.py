@@ -1,6 +1,6 @@
 """What an editor's networks make of a prepared face, at the photo's own size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,11 +17,15 @@ from stgan.photo.align import Alignment
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
+from stgan.photo.glasses import Glasses
+from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.hair import recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
 from stgan.photo.paste import paste_edit
 from stgan.prepared import PreparedFace
+
+WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
 class FacePainter:
@@ -83,17 +87,40 @@ class FacePainter:
             now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy(), drawn)
         return recolour_hair(rgb, alignment, before, after, share, silhouette, now, light=light)
 
+    def wear(
+        self,
+        prepared: PreparedFace,
+        edited: Tensor,
+        mask: Tensor | None = None,
+        *,
+        region: Tensor | None = None,
+        strands: Tensor | None = None,
+        rgb: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The photo with the eyeglasses of an edited crop, redrawn at its resolution. Arguments as for :meth:`paste`.
+
+        The edited crop itself is pasted where it shows no new frame, or the face wears glasses already.
+        """
+        before, after, _ = _levels(prepared, edited, mask, None)
+        parts, silhouette = prepared.parts, prepared.silhouette
+        assert parts is not None
+        assert silhouette is not None
+        worn = parts.classes[0, PARSER_CLASSES.index("eyeglasses")].mean()
+        glasses = Glasses.read(before, after) if worn < WORN else None
+        if glasses is None:
+            return self.paste(prepared, edited, mask, region=region, strands=strands, rgb=rgb)
+        free = parts.regions[0, self.names.index("Eyeglasses")].float().cpu().numpy()
+        rgb = prepared.photo.rgb if rgb is None else rgb
+        return wear_glasses(rgb, prepared.alignment, glasses, free, silhouette, light=prepared.light)
+
     def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
         """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ.
 
-        Hair takes its new colour last, so that new hair takes it too.
+        Hair takes its new colour after new hair is there; glasses come last, over both.
         """
-        colours = torch.zeros_like(condition)
-        if prepared.silhouette is not None:
-            colours[:, [facts_of(name).group == HAIR_COLOUR for name in self.names]] = 1
         photos = [prepared.photo.rgb] * len(condition)
         fringes: list[Tensor | None] = [None] * len(condition)
-        for change, paste in ((condition * (1 - colours), self.paste), (condition * colours, self.recolour)):
+        for change, paste in self._steps(prepared, condition):
             rows = [row for row, differ in enumerate(differs) if any(differ) and (change[row] != 0).any()]
             if not rows:
                 continue
@@ -102,12 +129,24 @@ class FacePainter:
                 region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                strands = self._strands(prepared, change[row]) if paste == self.paste else fringes[row]
+                strands = fringes[row] if paste == self.recolour else self._strands(prepared, change[row])
                 fringes[row] = self._fringe(prepared, change[row], decoded.image[index])
                 photos[row] = paste(
                     prepared, decoded.image[index], mask, region=kept_to, strands=strands, rgb=photos[row]
                 )
         return photos
+
+    def _steps(self, prepared: PreparedFace, condition: Tensor) -> list[tuple[Tensor, Callable[..., np.ndarray]]]:
+        """Parts of a condition (K, A), which add up to it, in the order in which they change the photo, and how."""
+        if prepared.silhouette is None:
+            return [(condition, self.paste)]
+        colours = condition * torch.tensor(
+            [facts_of(name).group == HAIR_COLOUR for name in self.names], device=condition.device
+        )
+        glasses = condition.clamp(min=0) * torch.tensor(
+            [name == "Eyeglasses" for name in self.names], device=condition.device
+        )
+        return [(condition - colours - glasses, self.paste), (colours, self.recolour), (glasses, self.wear)]
 
     def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
         """Where an edit (A,) draws hair, (S, S); None where it draws none, or without regions."""
