@@ -17,11 +17,12 @@ from stgan.photo.align import Alignment
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
+from stgan.photo.fringe import Fringe, draw_fringe
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.hair import recolour_hair
 from stgan.photo.light import Light
-from stgan.photo.matte import WIDE, Silhouette, window
+from stgan.photo.matte import WIDE, Silhouette, in_the_crop, window
 from stgan.photo.paste import paste_edit
 from stgan.prepared import PreparedFace
 
@@ -75,7 +76,7 @@ class FacePainter:
     ) -> np.ndarray:
         """The photo with its hair in the colour of an edited crop. Arguments as for :meth:`paste`.
 
-        The face must be prepared with a parser. ``strands``: where other edits drew hair that takes the colour too.
+        The face must be prepared with a parser.
         """
         before, after, share = _levels(prepared, edited, mask, region)
         silhouette, alignment, light = prepared.silhouette, prepared.alignment, prepared.light
@@ -83,9 +84,34 @@ class FacePainter:
         if rgb is None or rgb is prepared.photo.rgb:
             rgb, now = prepared.photo.rgb, silhouette
         else:  # the other edits may have added hair, or removed it
-            drawn = None if strands is None else strands.float().cpu().numpy()
-            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy(), drawn)
+            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy())
         return recolour_hair(rgb, alignment, before, after, share, silhouette, now, light=light)
+
+    def draw_bangs(
+        self,
+        prepared: PreparedFace,
+        edited: Tensor,
+        mask: Tensor | None = None,
+        *,
+        region: Tensor | None = None,
+        strands: Tensor | None = None,
+        rgb: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The photo with its own hair as far over the forehead as the bangs of an edited crop reach. Arguments as for
+        :meth:`paste`.
+
+        The photo stays as it is where no hair is over the forehead, or a hat.
+        """
+        before, after, _ = _levels(prepared, edited, mask, None)
+        parts, silhouette = prepared.parts, prepared.silhouette
+        assert parts is not None
+        assert silhouette is not None
+        rgb = prepared.photo.rgb if rgb is None else rgb
+        fringe = Fringe.read(before, after, in_the_crop(silhouette.hair, len(before)))
+        if fringe is None:
+            return rgb
+        free = parts.regions[0, self.names.index("Bangs")].float().cpu().numpy()
+        return draw_fringe(rgb, prepared.alignment, fringe, free, silhouette)
 
     def wear(
         self,
@@ -114,13 +140,9 @@ class FacePainter:
         return wear_glasses(rgb, prepared.alignment, glasses, free, silhouette, light=prepared.light)
 
     def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
-        """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ.
-
-        Hair takes its new colour after new hair is there; glasses come last, over both.
-        """
+        """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ."""
         photos = [prepared.photo.rgb] * len(condition)
-        fringes: list[Tensor | None] = [None] * len(condition)
-        for change, paste in self._steps(prepared, condition):
+        for change, put in self._steps(prepared, condition):
             rows = [row for row, differ in enumerate(differs) if any(differ) and (change[row] != 0).any()]
             if not rows:
                 continue
@@ -129,24 +151,28 @@ class FacePainter:
                 region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                strands = fringes[row] if paste == self.recolour else self._strands(prepared, change[row])
-                fringes[row] = self._fringe(prepared, change[row], decoded.image[index])
-                photos[row] = paste(
+                strands = self._strands(prepared, change[row])
+                photos[row] = put(
                     prepared, decoded.image[index], mask, region=kept_to, strands=strands, rgb=photos[row]
                 )
         return photos
 
     def _steps(self, prepared: PreparedFace, condition: Tensor) -> list[tuple[Tensor, Callable[..., np.ndarray]]]:
-        """Parts of a condition (K, A), which add up to it, in the order in which they change the photo, and how."""
+        """Parts of a condition (K, A), which add up to it, in the order in which they change the photo, and how.
+
+        Hair takes its new colour when new hair is there; glasses come last, over both.
+        """
         if prepared.silhouette is None:
             return [(condition, self.paste)]
-        colours = condition * torch.tensor(
-            [facts_of(name).group == HAIR_COLOUR for name in self.names], device=condition.device
-        )
-        glasses = condition.clamp(min=0) * torch.tensor(
-            [name == "Eyeglasses" for name in self.names], device=condition.device
-        )
-        return [(condition - colours - glasses, self.paste), (colours, self.recolour), (glasses, self.wear)]
+
+        def part(of: Tensor, belongs: Callable[[str], bool]) -> Tensor:
+            return of * torch.tensor([belongs(name) for name in self.names], device=of.device)
+
+        added = condition.clamp(min=0)
+        bangs, glasses = (part(added, lambda name, wanted=wanted: name == wanted) for wanted in ("Bangs", "Eyeglasses"))
+        colours = part(condition, lambda name: facts_of(name).group == HAIR_COLOUR)
+        rest = condition - bangs - colours - glasses
+        return [(rest, self.paste), (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear)]
 
     def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
         """Where an edit (A,) draws hair, (S, S); None where it draws none, or without regions."""
@@ -160,18 +186,6 @@ class FacePainter:
         where = regions[drawn & hairy].amax(dim=0)
         others = regions[drawn & ~hairy]
         return where * (1 - others.amax(dim=0)) if len(others) else where
-
-    def _fringe(self, prepared: PreparedFace, change: Tensor, edited: Tensor) -> Tensor | None:
-        """Where an edit (A,) drew a fringe (S, S): a parser does not always take it for hair."""
-        parts = prepared.parts
-        if parts is None or "Bangs" not in self.names or change[self.names.index("Bangs")] <= 0:
-            return None
-        hair, skin = (prepared.crop_colour(name) for name in ("hair", "skin"))
-        # 0 for the colour of the skin, 1 for that of the hair.
-        likeness = torch.einsum("chw,c->hw", edited - skin[:, None, None], hair - skin) / (hair - skin).square().sum()
-        shown = [PARSER_CLASSES.index(name) for name in ("eyes", "brows", "eyeglasses")]
-        free = (1 - 2 * parts.classes[0, shown].sum(dim=0)).clamp(min=0)
-        return parts.regions[0, self.names.index("Bangs")] * free * ((likeness - 0.3) / 0.3).clamp(0, 1)
 
     @torch.inference_mode()
     def _decode(self, prepared: PreparedFace, condition: Tensor) -> Edit:
