@@ -1,6 +1,6 @@
 """What an editor's networks make of a prepared face, at the photo's own size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,11 +17,16 @@ from stgan.photo.align import Alignment
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
+from stgan.photo.fringe import Fringe, draw_fringe
+from stgan.photo.glasses import Glasses
+from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.hair import recolour_hair
 from stgan.photo.light import Light
-from stgan.photo.matte import WIDE, Silhouette, window
+from stgan.photo.matte import WIDE, Silhouette, in_the_crop, window
 from stgan.photo.paste import paste_edit
 from stgan.prepared import PreparedFace
+
+WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
 class FacePainter:
@@ -72,7 +77,7 @@ class FacePainter:
     ) -> np.ndarray:
         """The photo with its hair in the colour of an edited crop. Arguments as for :meth:`paste`.
 
-        The face must be prepared with a parser. ``strands``: where other edits drew hair that takes the colour too.
+        The face must be prepared with a parser.
         """
         before, after, share = _levels(prepared, edited, mask, region)
         silhouette, alignment, light = prepared.silhouette, prepared.alignment, prepared.light
@@ -80,21 +85,65 @@ class FacePainter:
         if rgb is None or rgb is prepared.photo.rgb:
             rgb, now = prepared.photo.rgb, silhouette
         else:  # the other edits may have added hair, or removed it
-            drawn = None if strands is None else strands.float().cpu().numpy()
-            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy(), drawn)
+            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy())
         return recolour_hair(rgb, alignment, before, after, share, silhouette, now, light=light)
 
-    def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
-        """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ.
+    def draw_bangs(
+        self,
+        prepared: PreparedFace,
+        edited: Tensor,
+        mask: Tensor | None = None,
+        *,
+        region: Tensor | None = None,
+        strands: Tensor | None = None,
+        rgb: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The photo with its own hair as far over the forehead as the bangs of an edited crop reach. Arguments as for
+        :meth:`paste`.
 
-        Hair takes its new colour last, so that new hair takes it too.
+        The photo stays as it is where no hair is over the forehead, or a hat.
         """
-        colours = torch.zeros_like(condition)
-        if prepared.silhouette is not None:
-            colours[:, [facts_of(name).group == HAIR_COLOUR for name in self.names]] = 1
+        before, after, _ = _levels(prepared, edited, mask, None)
+        parts, silhouette = prepared.parts, prepared.silhouette
+        assert parts is not None
+        assert silhouette is not None
+        rgb = prepared.photo.rgb if rgb is None else rgb
+        fringe = Fringe.read(before, after, in_the_crop(silhouette.hair, len(before)))
+        if fringe is None:
+            return rgb
+        free = parts.regions[0, self.names.index("Bangs")].float().cpu().numpy()
+        return draw_fringe(rgb, prepared.alignment, fringe, free, silhouette)
+
+    def wear(
+        self,
+        prepared: PreparedFace,
+        edited: Tensor,
+        mask: Tensor | None = None,
+        *,
+        region: Tensor | None = None,
+        strands: Tensor | None = None,
+        rgb: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The photo with the eyeglasses of an edited crop, redrawn at its resolution. Arguments as for :meth:`paste`.
+
+        The edited crop itself is pasted where it shows no new frame, or the face wears glasses already.
+        """
+        before, after, _ = _levels(prepared, edited, mask, None)
+        parts, silhouette = prepared.parts, prepared.silhouette
+        assert parts is not None
+        assert silhouette is not None
+        worn = parts.classes[0, PARSER_CLASSES.index("eyeglasses")].mean()
+        glasses = Glasses.read(before, after) if worn < WORN else None
+        if glasses is None:
+            return self.paste(prepared, edited, mask, region=region, strands=strands, rgb=rgb)
+        free = parts.regions[0, self.names.index("Eyeglasses")].float().cpu().numpy()
+        rgb = prepared.photo.rgb if rgb is None else rgb
+        return wear_glasses(rgb, prepared.alignment, glasses, free, silhouette, light=prepared.light)
+
+    def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
+        """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ."""
         photos = [prepared.photo.rgb] * len(condition)
-        fringes: list[Tensor | None] = [None] * len(condition)
-        for change, paste in ((condition * (1 - colours), self.paste), (condition * colours, self.recolour)):
+        for change, put in self._steps(prepared, condition):
             rows = [row for row, differ in enumerate(differs) if any(differ) and (change[row] != 0).any()]
             if not rows:
                 continue
@@ -103,12 +152,28 @@ class FacePainter:
                 region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                strands = self._strands(prepared, change[row]) if paste == self.paste else fringes[row]
-                fringes[row] = self._fringe(prepared, change[row], decoded.image[index])
-                photos[row] = paste(
+                strands = self._strands(prepared, change[row])
+                photos[row] = put(
                     prepared, decoded.image[index], mask, region=kept_to, strands=strands, rgb=photos[row]
                 )
         return photos
+
+    def _steps(self, prepared: PreparedFace, condition: Tensor) -> list[tuple[Tensor, Callable[..., np.ndarray]]]:
+        """Parts of a condition (K, A), which add up to it, in the order in which they change the photo, and how.
+
+        Hair takes its new colour when new hair is there; glasses come last, over both.
+        """
+        if prepared.silhouette is None:
+            return [(condition, self.paste)]
+
+        def part(of: Tensor, belongs: Callable[[str], bool]) -> Tensor:
+            return of * torch.tensor([belongs(name) for name in self.names], device=of.device)
+
+        added = condition.clamp(min=0)
+        bangs, glasses = (part(added, lambda name, wanted=wanted: name == wanted) for wanted in ("Bangs", "Eyeglasses"))
+        colours = part(condition, lambda name: facts_of(name).group == HAIR_COLOUR)
+        rest = condition - bangs - colours - glasses
+        return [(rest, self.paste), (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear)]
 
     def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
         """Where an edit (A,) draws hair, (S, S); None where it draws none, or without regions."""
@@ -122,18 +187,6 @@ class FacePainter:
         where = regions[drawn & hairy].amax(dim=0)
         others = regions[drawn & ~hairy]
         return where * (1 - others.amax(dim=0)) if len(others) else where
-
-    def _fringe(self, prepared: PreparedFace, change: Tensor, edited: Tensor) -> Tensor | None:
-        """Where an edit (A,) drew a fringe (S, S): a parser does not always take it for hair."""
-        parts = prepared.parts
-        if parts is None or "Bangs" not in self.names or change[self.names.index("Bangs")] <= 0:
-            return None
-        hair, skin = (prepared.crop_colour(name) for name in ("hair", "skin"))
-        # 0 for the colour of the skin, 1 for that of the hair.
-        likeness = torch.einsum("chw,c->hw", edited - skin[:, None, None], hair - skin) / (hair - skin).square().sum()
-        shown = [PARSER_CLASSES.index(name) for name in ("eyes", "brows", "eyeglasses")]
-        free = (1 - 2 * parts.classes[0, shown].sum(dim=0)).clamp(min=0)
-        return parts.regions[0, self.names.index("Bangs")] * free * ((likeness - 0.3) / 0.3).clamp(0, 1)
 
     @torch.inference_mode()
     def _decode(self, prepared: PreparedFace, condition: Tensor) -> Edit:

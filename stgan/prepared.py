@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from stgan.models.parsed import FaceParts
-from stgan.models.parser import PARSER_CLASSES
 from stgan.photo.align import Alignment
 from stgan.photo.face import Face
 from stgan.photo.files import Photo, open_photo
@@ -53,12 +52,6 @@ class PreparedFace:
     def label_dict(self) -> dict[str, bool]:
         """The source attributes as ticks."""
         return {name: bool(label) for name, label in zip(self.probabilities, self.labels, strict=True)}
-
-    def crop_colour(self, name: str) -> Tensor:
-        """Mean colour (3,), in [-1, 1], of what the parser takes for one of its classes. The face must be parsed."""
-        assert self.parts is not None
-        share = self.parts.classes[0, PARSER_CLASSES.index(name)] ** 2
-        return (self.reconstruction * share).sum(dim=(1, 2)) / share.sum().clamp(min=1e-6)
 
     def window(self) -> tuple[int, int, int, int]:
         """The upright square of the photo around what the networks see: left, top, right, bottom in whole pixels."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.models.covering import covered_shares, uncovered
+from stgan.models.covering import covered_shares, editable_regions, uncovered
 from stgan.models.parser import PARSER_CLASSES
 
 ROWS, COLUMNS = np.mgrid[:512, :512]
@@ -25,7 +25,7 @@ def inner(cover):
     [
         (MICROPHONE, (30, 30, 34), [["Mustache"], {"No_Beard": False}], ["Mustache"]),
         (STICKER, (240, 220, 20), [{"Young": False}, ["Eyeglasses"]], []),
-        (HAT, (20, 40, 140), [["Bald"], ["Blond_Hair"], ["Bangs"]], ["Bald", "Blond_Hair", "Bangs"]),
+        (HAT, (20, 40, 140), [["Bald"], ["Blond_Hair"]], ["Bald", "Blond_Hair"]),
     ],
     ids=["microphone", "sticker", "hat"],
 )
@@ -39,6 +39,15 @@ def test_edits_leave_what_covers_a_face_and_say_so(cover, colour, edits, held, b
         assert change[inner(cover)].mean() < 1
         told |= {note.partition(":")[0] for note in image.info["stgan"].notes() if "held back" in note}
     assert told >= set(held)
+
+
+def test_no_bangs_hang_out_of_a_hat(bundled, astronaut):
+    photo = np.where(HAT[..., None], np.array((20, 40, 140), np.uint8), astronaut)
+    edited = bundled.edit(photo, ["Bangs"], force=True)
+    assert np.array_equal(np.asarray(edited), photo)
+    outcome = edited.info["stgan"]
+    assert not outcome.changed
+    assert any(note.startswith("Bangs: held back") for note in outcome.notes())
 
 
 def test_a_bare_head_is_not_covered(bundled, astronaut):
@@ -61,3 +70,23 @@ def test_only_hats_and_what_is_foreign_to_a_face_cover_it():
     assert shares["skin"] == shares["hair"] == dict.fromkeys(names, 0.0)
     assert shares["eyeglasses"]["Eyeglasses"] < 0.2 < shares["eyeglasses"]["Mustache"]
     assert shares["hat"]["Wearing_Earrings"] == 0
+
+
+def test_edits_leave_what_the_network_would_blur():
+    names, size = ("Young", "No_Beard", "Eyeglasses", "Blond_Hair"), 64
+    probabilities = torch.zeros(1, len(PARSER_CLASSES), size, size)
+    blocks = {"hair": (30, 12), "eyes": (25, 32), "mouth": (32, 50), "eyeglasses": (40, 32)}  # column, row
+    probabilities[:, PARSER_CLASSES.index("skin")] = 1
+    for shown, (column, row) in blocks.items():
+        part = probabilities[0, :, row - 3 : row + 4, column - 3 : column + 4]
+        part[:] = 0
+        part[PARSER_CLASSES.index(shown)] = 1
+    young, beard, glasses, blond = editable_regions(probabilities, names)[0]
+    at = {shown: (row, column) for shown, (column, row) in blocks.items()}
+    assert all(young[place] == 0 for place in at.values())
+    assert young[40, 32] > 0.9  # the nose
+    assert beard[at["mouth"]] == 0
+    assert beard[56, 32] > 0.9  # the chin
+    assert beard[36, 32] == 0  # between the eyes
+    assert glasses[at["eyeglasses"]] == glasses[at["eyes"]] == 1
+    assert blond[at["hair"]] > 0.9

@@ -40,13 +40,9 @@ class Silhouette:
         own = cv2.blur(own.astype(np.float32), (5, 5)) * own  # a cut at a straight line would show in the hair
         return Silhouette(self.hair * own, self.person * own, self.own * own)
 
-    def with_view(self, close: np.ndarray, drawn: np.ndarray | None = None) -> "Silhouette":
-        """After an edit that may have changed where hair is: with the parser's new classes in the crop, and with the
-        hair (S, S) that the edit drew."""
-        hair = _share(close, ("hair",))
-        if drawn is not None:
-            hair = np.maximum(hair, cv2.resize(drawn, hair.shape, interpolation=cv2.INTER_LINEAR))
-        hair = _joined(hair[None], self.hair[None])[0]
+    def with_view(self, close: np.ndarray) -> "Silhouette":
+        """After an edit that may have changed where hair is: with the parser's new classes in the crop."""
+        hair = _joined(_share(close, ("hair",))[None], self.hair[None])[0]
         return Silhouette(hair * self.own, self.person, self.own)
 
 
