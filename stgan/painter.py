@@ -1,6 +1,6 @@
 """What an editor's networks make of a prepared face, at the photo's own size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import torch
@@ -166,12 +166,12 @@ class FacePainter:
         if prepared.silhouette is None:
             return [(condition, self.paste)]
 
-        def part(of: Tensor, belongs: Callable[[str], bool]) -> Tensor:
-            return of * torch.tensor([belongs(name) for name in self.names], device=of.device)
+        def part(of: Tensor, names: Collection[str]) -> Tensor:
+            return of * torch.tensor([name in names for name in self.names], device=of.device)
 
         added = condition.clamp(min=0)
-        bangs, glasses = (part(added, lambda name, wanted=wanted: name == wanted) for wanted in ("Bangs", "Eyeglasses"))
-        colours = part(condition, lambda name: facts_of(name).group == HAIR_COLOUR)
+        bangs, glasses = part(added, ["Bangs"]), part(added, ["Eyeglasses"])
+        colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
         rest = condition - bangs - colours - glasses
         return [(rest, self.paste), (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear)]
 

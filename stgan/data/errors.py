@@ -111,7 +111,7 @@ def surviving_workers(batches: Iterator[Any]) -> Iterator[Any]:
 
 
 def check_worker(error: RuntimeError) -> None:
-    """Raise a DataError if an error of torch, which may come at any line, says that a process that reads images died."""
+    """Raise a DataError if an error of torch, at whatever line, says that a process that reads images died."""
     if "DataLoader worker" in str(error):
         raise DataError(
             "A process that reads images was killed, perhaps because memory ran out: use fewer "

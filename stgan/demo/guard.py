@@ -3,8 +3,7 @@
 Gradio limits uploads, but reads the body of any other request whole.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES = 1_000_000  # of the body of a request that is no upload; edits have a few hundred
 POLICY = "; ".join(
@@ -27,9 +26,6 @@ HEADERS = {
     "content-security-policy": POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer",
 }  # fmt: skip
 
-Message = MutableMapping[str, Any]
-Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]
-
 
 class TooLargeError(Exception):
     """The body of a request is larger than :data:`MOST_BYTES`."""
@@ -38,10 +34,10 @@ class TooLargeError(Exception):
 class Guard:
     """Middleware of the ASGI application ``app``."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]]):
+    def __init__(self, app: ASGIApp):
         self.app = app
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request with :data:`HEADERS`; a body that is too large is answered with status 413."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)

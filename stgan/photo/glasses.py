@@ -42,6 +42,7 @@ GRAIN = 0.4  # of the skin's fine detail, which a smooth frame shows
 SOFT = 1.3  # pixels of the photo over which an edge changes
 FINE = 4  # pixels of the drawing's grid per pixel of the crop
 FAR = 4.0  # pixels of the crop: greater distances from a frame do not matter
+NO_MAP = np.empty(0, np.float32)  # as OpenCV takes points in one array
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
 
 
@@ -175,7 +176,7 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 def _sampled(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     """An image (S, S) or (S, S, C) at points (N, K, 2)."""
-    return cv2.remap(image.astype(np.float32), points.astype(np.float32), None, cv2.INTER_LINEAR)
+    return cv2.remap(image.astype(np.float32), points.astype(np.float32), NO_MAP, cv2.INTER_LINEAR)
 
 
 def _darkest_curve(score: np.ndarray) -> np.ndarray:
@@ -281,7 +282,7 @@ class _Drawing:
     glasses: Glasses
     maps: np.ndarray  # float32 (h, w, 6): distances to front and arms, how far arms show, tint, shadow, gloss
     to_grid: np.ndarray  # (2, 3), pixels of the crop to pixels of the grid
-    box: tuple[float, ...]  # left, top, right, bottom in the crop
+    box: tuple[float, float, float, float]  # left, top, right, bottom in the crop
     softness: float  # of edges, pixels of the crop
 
     @classmethod
@@ -289,7 +290,8 @@ class _Drawing:
         """For crops of S = ``size`` pixels, each of which covers ``detail`` pixels of the photo."""
         _, distance = _eyes(size)
         points = np.concatenate([glasses.rims.reshape(-1, 2), glasses.arms.reshape(-1, 2)])
-        box = (*(points.min(axis=0) - 0.15 * distance), *(points.max(axis=0) + 0.15 * distance))
+        (left, top), (right, bottom) = points.min(axis=0) - 0.15 * distance, points.max(axis=0) + 0.15 * distance
+        box = (left, top, right, bottom)
         columns, rows = np.arange(box[0], box[2], 1 / FINE), np.arange(box[1], box[3], 1 / FINE)
         widest = glasses.widths.max()
         rims = [np.vstack([rim, rim[:1]]) for rim in glasses.rims]
