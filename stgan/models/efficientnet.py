@@ -31,13 +31,11 @@ class EfficientNetLite0(nn.Module):
     def __init__(self, blocks: int = 16, momentum: float = 0.01):
         super().__init__()
         self.stem = ConvNorm(3, STEM_CHANNELS, 3, stride=2, momentum=momentum)
-        layers, channels = [], STEM_CHANNELS
-        for count, kernel, stride, expansion, out_channels in STAGES:
-            for index in range(count):
-                block_stride = stride if index == 0 else 1
-                layers.append(InvertedResidual(channels, out_channels, kernel, block_stride, expansion, momentum))
-                channels = out_channels
-        self.blocks = nn.ModuleList(layers[:blocks])
+        self.blocks, channels = nn.ModuleList(), STEM_CHANNELS
+        strides = [(stage, stage[2] if index == 0 else 1) for stage in STAGES for index in range(stage[0])]
+        for (_, kernel, _, expansion, out_channels), stride in strides[:blocks]:
+            self.blocks.append(InvertedResidual(channels, out_channels, kernel, stride, expansion, momentum))
+            channels = out_channels
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """The last map at each scale, finest first, of images (N, 3, S, S) in [-1, 1].
