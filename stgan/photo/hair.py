@@ -20,6 +20,7 @@ TOE = 8.0  # levels: what is darker than this differs by noise alone
 POWERS = (0.45, 1.3)  # of brightness: strands stay visible, and noise does not become strands
 DARKEST = 12.0  # least brightness of the middle tone: black hair is not a hole
 SHOULDER = 190.0  # level from which highlights are compressed
+HIGHLIGHTS = 0.35  # of the middle tone's brightness: room for them on lighter hair, where the network draws flat hair
 EDGE_TRUST = 0.4  # how far a strand near the hair's border counts with its own colour
 FINENESS = 4  # entries of the curve's table per level
 GRID = 96  # pixels across the window at which slow variation is kept
@@ -144,8 +145,12 @@ def _tone_table(before: np.ndarray, edited: np.ndarray, weight: np.ndarray) -> n
     power = np.clip(logs[1].std() / max(logs[0].std(), 1e-3), least, POWERS[1])
     levels = np.arange(256 * FINENESS) / FINENESS
     curve = middle * np.exp(power * (np.log(levels + TOE) - np.median(logs[0])))
-    above = np.maximum(curve - SHOULDER, 0)
-    curve += (255 - SHOULDER) * np.tanh(above / (255 - SHOULDER)) - above  # highlights keep their shape
+    shoulder, room = SHOULDER, 255 - SHOULDER
+    if np.median(before) < middle:  # what shines a little on black hair is not white on blond hair
+        shoulder = min(shoulder, float(np.percentile(after, 75)))
+        room = min(255 - shoulder, max(float(np.percentile(after, 98)) - shoulder, HIGHLIGHTS * middle))
+    above = np.maximum(curve - shoulder, 0)
+    curve += room * np.tanh(above / room) - above  # highlights keep their shape
 
     order = np.argsort(after)
     ends = np.linspace(0.02, 0.98, TONES + 1) * len(order)  # without stray pixels
