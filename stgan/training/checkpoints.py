@@ -156,7 +156,9 @@ def rescaled(progress: dict[str, Any], images_per_step: int) -> dict[str, Any]:
         rank: state | {"batch": state["batch"] * images // steps} if "batch" in state else state
         for rank, state in (progress["batches"] | {"first": first}).items()
     }
-    position = {"step": images // images_per_step, "next_batch": progress["next_batch"] * images // steps}
+    step = images // images_per_step
+    position = {"step": step, "images_seen": step * images_per_step}
+    position["next_batch"] = progress["next_batch"] * images // steps
     return progress | position | {"batches": batches}
 
 
