@@ -1,6 +1,7 @@
 """What an editor's networks make of a prepared face, at the photo's own size."""
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from stgan.photo.hair import recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, window
 from stgan.photo.paste import paste_edit
+from stgan.photo.skin import toned
 from stgan.prepared import PreparedFace
 
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
@@ -64,6 +66,17 @@ class FacePainter:
             silhouette=prepared.silhouette, strands=None if strands is None else strands.float().cpu().numpy(),
             light=prepared.light,
         )  # fmt: skip
+
+    def tone_skin(self, prepared: PreparedFace, edited: Tensor, *parts: Any, **options: Any) -> np.ndarray:
+        """The photo with its skin in the tone of an edited crop. Arguments as for :meth:`paste`.
+
+        The face must be prepared with a parser.
+        """
+        assert prepared.parts is not None
+        before, after, _ = _levels(prepared, edited, None, None)
+        skin = prepared.parts.classes[0, PARSER_CLASSES.index("skin")].float().cpu().numpy()
+        tone = torch.from_numpy(toned(before, after, skin)).permute(2, 0, 1) / 127.5 - 1
+        return self.paste(prepared, tone.to(edited), *parts, **options)
 
     def recolour(
         self,
@@ -161,7 +174,7 @@ class FacePainter:
     def _steps(self, prepared: PreparedFace, condition: Tensor) -> list[tuple[Tensor, Callable[..., np.ndarray]]]:
         """Parts of a condition (K, A), which add up to it, in the order in which they change the photo, and how.
 
-        Hair takes its new colour when new hair is there; glasses come last, over both.
+        Beards cover skin of any tone, hair takes its new colour when new hair is there, and glasses come last.
         """
         if prepared.silhouette is None:
             return [(condition, self.paste)]
@@ -171,9 +184,13 @@ class FacePainter:
 
         added = condition.clamp(min=0)
         bangs, glasses = part(added, ["Bangs"]), part(added, ["Eyeglasses"])
+        tone = part(condition, ["Pale_Skin"])
         colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
-        rest = condition - bangs - colours - glasses
-        return [(rest, self.paste), (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear)]
+        rest = condition - tone - bangs - colours - glasses
+        return [
+            (tone, self.tone_skin), (rest, self.paste), (bangs, self.draw_bangs), (colours, self.recolour),
+            (glasses, self.wear),
+        ]  # fmt: skip
 
     def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
         """Where an edit (A,) draws hair, (S, S); None where it draws none, or without regions."""

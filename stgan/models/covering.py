@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stgan.attributes import BEARD, EYES, HEAD, Ellipse, facts_of
+from stgan.attributes import BEARD, EYES, HEAD, MOUTH, Ellipse, facts_of
 from stgan.models.parser import PARSER_CLASSES
 from stgan.models.regions import around, parsed_regions, shown, squared_radius
 
 BARE_FACE = Ellipse(0.0, 0.45, 0.9, 1.35)  # from the brows to the chin: here a bare head shows nothing but itself
 CHEEKBONES = Ellipse(0.0, 0.2, 0.95, 0.5)  # no beard grows between the eyes and the tip of the nose
+LIPS = Ellipse(0.0, 1.12, 0.62, 0.36)  # a mouth that opens moves the chin too, which a network draws twice
 FEWEST_PIXELS = 8
 
 
@@ -18,14 +19,15 @@ def editable_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor
     """As :func:`stgan.models.regions.parsed_regions`, without what covers the head or what a network would only blur:
     float (N, A, S, S) in [0, 1].
 
-    Edits of the whole head, such as age, leave hair, eyes and mouth as they are, beards leave the mouth, and all edits
-    but those of the eyes leave glasses.
+    Edits of the whole head, such as age, leave hair, eyes and mouth as they are, beards and skin tones leave the mouth,
+    edits of the mouth leave the chin, and all edits but those of the eyes leave glasses.
     """
     regions = uncovered(parsed_regions(probabilities, attributes), probabilities)
     size = probabilities.shape[-1]
     head, lips = (1 - around(shown(probabilities, *names), 0, 1) for names in (("hair", "eyes", "mouth"), ("mouth",)))
     glasses = 1 - around(shown(probabilities, "eyeglasses"), 1, 1)
     cheekbones = (squared_radius(CHEEKBONES, size).sqrt() * 3 - 2).clamp(0, 1).to(regions)
+    mouth = (3 - squared_radius(LIPS, size).sqrt() * 2).clamp(0, 1).to(regions)
     places = [facts_of(name).place for name in attributes]
     for index, place in enumerate(places):
         if place is None:
@@ -36,6 +38,10 @@ def editable_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor
             regions[:, index] *= glasses
         if BEARD in place.ellipses:
             regions[:, index] *= cheekbones * lips
+        if place.surface == "skin":
+            regions[:, index] *= lips
+        if place.ellipses == (MOUTH,):
+            regions[:, index] *= mouth
     return regions
 
 

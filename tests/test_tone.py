@@ -1,0 +1,35 @@
+"""A new skin tone changes skin as light does: slowly over the face, and in proportion to what is there."""
+
+import numpy as np
+import pytest
+from frames import S
+
+from stgan.photo.skin import MOST, toned
+
+ROWS, COLUMNS = np.mgrid[:S, :S]
+SKIN = ((COLUMNS - 64) / 40) ** 2 + ((ROWS - 64) / 50) ** 2 < 1
+PORES = 1 + 0.08 * np.random.default_rng(3).normal(0, 1, (S, S, 1))
+BEFORE = np.where(SKIN[..., None], np.array([120.0, 85, 70]) * PORES, 40.0)
+
+
+@pytest.mark.parametrize("gain", [1.25, 0.8])
+def test_an_even_change_of_light_is_kept_as_it_is(gain):
+    after = np.where(SKIN[..., None], (BEFORE + 16) * gain - 16, BEFORE)
+    result = toned(BEFORE, after, SKIN.astype(np.float32))
+    assert np.abs(result - after).max() < 1
+
+
+def test_chalk_becomes_skin_again():
+    """A flat white face keeps its pores, and is no brighter than skin can become."""
+    after = np.where(SKIN[..., None], 235.0, BEFORE)
+    result = toned(BEFORE, after, SKIN.astype(np.float32))
+    gain = ((result + 16) / (BEFORE + 16))[SKIN]
+    assert np.log(gain).mean() == pytest.approx(MOST, abs=0.02)
+    for channel in range(3):
+        assert np.corrcoef(result[SKIN][:, channel], BEFORE[SKIN][:, channel])[0, 1] > 0.9
+    assert (result[SKIN][:, 0] > result[SKIN][:, 2]).all()  # not grey
+    assert np.array_equal(result[~SKIN], BEFORE[~SKIN])
+
+
+def test_no_change_stays_none():
+    assert np.array_equal(toned(BEFORE, BEFORE, SKIN.astype(np.float32)), BEFORE)
