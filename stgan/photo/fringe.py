@@ -92,7 +92,7 @@ def draw_fringe(
     rows, columns = np.mgrid[: part.shape[0], : part.shape[1]].astype(np.float32)
     origin = columns - moved * down[0], rows - moved * down[1]
     strands = cv2.remap(part, *origin, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    strands += SHARPER * (moved > 0)[..., None] * (strands - cv2.GaussianBlur(strands, (0, 0), 1.0))
+    strands += SHARPER * np.clip(moved, 0, 1)[..., None] * (strands - cv2.GaussianBlur(strands, (0, 0), 1.0))
     cover = free * cv2.remap(hair, *origin, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     light = 1 - free * _shade(hair, cover, fringe.distance * down)
     skin = part * light[..., None]
