@@ -32,6 +32,13 @@ EDITS = {  # what is edited, and what its sharpness is compared with
     "Black_Hair": (True, "hair"),
     "No_Beard": (False, "hair"),
     "Eyeglasses": (True, "skin"),
+    "Bangs": (True, "hair"),
+}
+WAYS = {
+    "Blond_Hair": FaceEditor.recolour,
+    "Black_Hair": FaceEditor.recolour,
+    "Eyeglasses": FaceEditor.wear,
+    "Bangs": FaceEditor.draw_bangs,
 }
 CHANGED = 12  # levels: a pixel that changes by more belongs to what is new
 
@@ -134,7 +141,7 @@ def main(settings: Settings) -> None:
     print("\n| paste at 12 megapixels | seconds | ratio to adding the resized change |\n|---|---|---|")
     for name, (wanted, _) in EDITS.items():
         images, masks = editor.edit_crops(face, [{name: wanted}], source={name: not wanted})
-        paste = editor.recolour if "Hair" in name else editor.paste
+        paste = WAYS.get(name, FaceEditor.paste).__get__(editor)
         mask = None if masks is None else masks[0]
         ways = {
             "plain": lambda images=images: plain_paste(face, images[0]),

@@ -17,7 +17,7 @@ MIDDLE = np.s_[52:76]  # columns
 def scene():
     """A photo of dark strands over bare skin, its alignment, silhouette and hair in the crop."""
     side = DETAIL * S
-    strands = np.random.default_rng(1).normal(0, 14, (1, side, 1))
+    strands = np.random.default_rng(1).normal(0, 8, (1, side, 1))
     rgb = np.empty((side, side, 3))
     rgb[:] = (205, 165, 145)
     rgb[: HAIRLINE * DETAIL] = np.array([70.0, 50, 40]) + strands

@@ -79,6 +79,7 @@ def paste_edit(
 
 STRIP_PIXELS = 1 << 17  # pixels pasted at a time: floats of a strip stay in the processor's cache
 DARKER = (18.0, 45.0)  # levels by which new hair is darker than what it covers, at least and for certain
+STUBBLE = 1.4  # of the fine detail of the head's hair: a beard is coarser
 NOISE = (1.5, 6.0)  # levels: changes below the first are the model's noise, changes above the second are the edit
 FADE = 0.1  # of the crop's side, over which the change fades out at each border
 ROUNDNESS = 4  # exponent of the superellipse it fades along: 2 is a circle, infinity a square
@@ -206,7 +207,7 @@ class _Change:
             grain = self.grain * replaced * self.texture.over(self.texture.skin, corner, photo.shape[:2])
             if self.hairy.any():
                 hairy = warped(self.hairy, self.to_grid, corner, photo.shape)
-                grain += hairy * self.texture.over(self.texture.hair, corner, photo.shape[:2])
+                grain += STUBBLE * hairy * self.texture.over(self.texture.hair, corner, photo.shape[:2])
             change += grain[..., None]
         return change
 

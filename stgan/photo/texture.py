@@ -17,6 +17,7 @@ from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette
 
 FINE = 0.7  # standard deviation, in pixels of the crop, below which detail is the photo's to give
+GLINT = 1.5  # median amplitudes of the hair's detail above which it shines: single hairs would show where it repeats
 SMALLEST = 12  # side of a sample in pixels of the photo
 LARGEST = 384
 
@@ -43,7 +44,8 @@ class Texture:
         row, column = np.unravel_index(depth.argmax(), depth.shape)
         pixel = WIDE * size / len(depth)
         centre = (np.array([column, row]) + 0.5) * pixel - 0.5 - (WIDE - 1) * size / 2
-        return cls(skin, _fine(rgb, alignment, centre, 0.6 * depth.max() * pixel, light))
+        hair = _fine(rgb, alignment, centre, 0.6 * depth.max() * pixel, light)
+        return cls(skin, np.minimum(hair, GLINT * np.median(np.abs(hair))))
 
     def over(self, sample: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
         """A sample repeated over the part (h, w) of the photo with this upper left ``corner``."""
