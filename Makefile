@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 7860
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: .venv/demo
 	STGAN_PORT=$(PORT) $(BIN)/python app.py
@@ -17,6 +17,10 @@ lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Some minutes on two cores; writes docs/performance.md.
+bench: .venv/test
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
