@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 7860
 
-.PHONY: demo test lint fuzz torture clean
+.PHONY: demo test lint fuzz torture bench clean
 
 demo: .venv/demo
 	STGAN_PORT=$(PORT) $(BIN)/python app.py
@@ -25,6 +25,10 @@ fuzz: .venv/test
 
 torture: .venv/test
 	cd tests && PYTHONPATH=.. nice ../$(BIN)/python -m attacks training
+
+# Some minutes on two cores; writes docs/performance.md.
+bench: .venv/test
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

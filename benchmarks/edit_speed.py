@@ -1,11 +1,8 @@
-"""What sharing saves: ratios of ways to the same picture, measured in turn in one run.
+"""How fast edits are on a CPU: against the textbook's network, and from a prepared face against the photo.
 
-python benchmarks/edit_speed.py [--model hub/stgan-celeba-128] [--yunet FILE] [--threads 2] [--rounds 9]
+python benchmarks/edit_speed.py [--model hub/stgan-celeba-128] [--yunet FILE] [--threads 1] [--rounds 9]
 """
 
-import statistics
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -13,98 +10,100 @@ import numpy as np
 import skimage.data
 import torch
 import tyro
+from textbook import TextbookSTGAN
+from timing import check_close, conditions, interleaved, median_ms, ratio
 
 from stgan import FaceEditor
 from stgan.editor import default_model
-from stgan.models.layers import concat_planes
-from stgan.photo.detect import FaceDetector
+from stgan.evaluation.tables import table
+from stgan.models import STGAN, load_generator
+from stgan.models.frozen import frozen
+from stgan.photo.detect import FaceDetector, yunet_path
+
+EIGHT_BITS = 2 / 255  # one step, of values in [-1, 1]
 
 
 @dataclass
 class Settings:
-    """Measure the editor's speed."""
+    """Measure the speed of edits."""
 
-    # Model folder or Hub id; the bundled one by default.
+    # Model folder or Hub id of an STGAN; the bundled one by default.
     model: str | None = None
-    # YuNet file; without one OpenCV's cascades find the face.
+    # YuNet file; by default that of the Hub's cache, else OpenCV's cascades find the face.
     yunet: str | None = None
     # Threads of torch.
-    threads: int = 2
-    # Times that each pair is measured.
+    threads: int = 1
+    # Times that each way is measured.
     rounds: int = 9
 
 
-def compare(name: str, slow: tuple[str, Callable], fast: tuple[str, Callable], rounds: int) -> None:
-    """Time two ways in turn and print both medians and the median of the ratios pair by pair."""
-    times: dict[str, list[float]] = {slow[0]: [], fast[0]: []}
-    slow[1](), fast[1]()  # warm up
-    for _ in range(rounds):
-        for way, run in (slow, fast):
-            started = time.perf_counter()
-            run()
-            times[way].append(1000 * (time.perf_counter() - started))
-    ratio = statistics.median(a / b for a, b in zip(times[slow[0]], times[fast[0]], strict=True))
-    medians = ", ".join(f"{way} {statistics.median(values):.1f} ms" for way, values in times.items())
-    print(f"{name}: {medians}; ratio {ratio:.2f}")
+@torch.inference_mode()
+def networks(settings: Settings) -> str:
+    """The textbook's network, the generator and its frozen form, at equal weights, as a Markdown table."""
+    loaded = load_generator(settings.model or default_model())
+    generator = STGAN(**{**loaded.config, "use_regions": False}).eval()  # regions are no part of the paper
+    generator.load_state_dict(loaded.state_dict())
+    textbook = TextbookSTGAN(generator).eval()
+    fast = frozen(generator.to(memory_format=torch.channels_last))
+    size, count = generator.image_size, len(generator.attributes)
+    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    last = image.to(memory_format=torch.channels_last)
+    conditions = torch.eye(count) * (-1) ** torch.arange(count)[:, None]
+    each = [conditions[number : number + 1] for number in range(count)]
+    features = {"generator": generator.encode(last), "frozen": fast.encode(last)}
+    expected = torch.cat([textbook(image, one) for one in each])
+    errors = {
+        name: check_close(name, editor.decode(features[name], conditions), expected, EIGHT_BITS)
+        for name, editor in (("generator", generator), ("frozen", fast))
+    }
+    ways = {"textbook": lambda: textbook(image, each[0])}
+    for name, editor in (("generator", generator), ("frozen", fast)):
+        ways |= {
+            f"{name}, one edit": lambda editor=editor: editor(last, each[0]),
+            f"{name}, another edit": lambda editor=editor, name=name: editor.decode(features[name], each[0]),
+            f"{name}, {count} edits": lambda editor=editor: editor(last, conditions),
+        }
+    times = interleaved(ways, settings.rounds)
+    rows = [["textbook, one edit", median_ms(times["textbook"]), "1", "0"]]
+    for way in list(ways)[1:]:
+        share = ratio(times, way, "textbook", count if way.endswith("edits") else 1)
+        rows.append([way, median_ms(times[way]), f"{share:.2f}", f"{errors[way.partition(',')[0]] * 127.5:.4f}"])
+    columns = ["network", "ms", "share of the textbook's time", "largest difference, steps of 8 bits"]
+    return "\n".join(table(columns, rows))
 
 
 @torch.inference_mode()
-def main(settings: Settings) -> None:
-    """Print the table."""
-    torch.set_num_threads(settings.threads)
-    editor = FaceEditor.from_pretrained(settings.model or default_model(), detector=FaceDetector(settings.yunet))
-    generator, portrait, rounds = editor.generator, skimage.data.astronaut(), settings.rounds
-    face = editor.prepare(portrait)
-    edit = {"Eyeglasses": not face.label_dict()["Eyeglasses"]}
-    singles = [{name: not present} for name, present in face.label_dict().items()]
-
-    compare(
-        "one more edit of a photo",
-        ("from the photo", lambda: editor.edit(portrait, edit)),
-        ("from the prepared face", lambda: editor.edit(face, edit)),
-        rounds,
-    )
+def photos(settings: Settings) -> str:
+    """What preparing a face saves, as a Markdown table."""
+    detector = FaceDetector(settings.yunet or yunet_path())
+    editor = FaceEditor.from_pretrained(settings.model or default_model(), detector=detector, device="cpu")
+    portrait = skimage.data.astronaut()
     large = np.full((3000, 4000, 3), 90, np.uint8)
     large[:, 500:3500] = cv2.resize(portrait, (3000, 3000), interpolation=cv2.INTER_CUBIC)
-    large_face = editor.prepare(large)
-    compare(
-        "an edit of a photo of 12 megapixels",
-        ("from the photo", lambda: editor.edit(large, edit)),
-        ("from the prepared face", lambda: editor.edit(large_face, edit)),
-        rounds,
-    )
-    compare(
-        "the same, its parts",
-        ("finding and preparing", lambda: editor.prepare(large)),
-        ("the edit's network", lambda: editor.edit_crops(large_face, [edit])),
-        rounds,
-    )
-    image = torch.zeros(1, 3, generator.image_size, generator.image_size).to(memory_format=torch.channels_last)
-    one, many = torch.ones(1, len(editor.names)), torch.ones(len(singles), len(editor.names))
-    compare(
-        f"{len(singles)} edits of a face",
-        ("encoded each time", lambda: [generator(image, one) for _ in singles]),
-        ("encoded once, one pass", lambda: generator.decode(generator.encode(image), many)),
-        rounds,
-    )
-    features = generator.encode(image)
-    compare(
-        "network, one edit",
-        ("encode and decode", lambda: generator(image, one)),
-        ("decode alone", lambda: generator.decode(features, one)),
-        rounds,
-    )
-    if generator.transfer_units:
-        layer = generator.transfer_units[-1].upsample
-        channels = layer.in_channels - len(editor.names)
-        state = torch.randn(13, channels, 32, 32).contiguous(memory_format=torch.channels_last)
-        planes = many[:, :, None, None].expand(-1, -1, 32, 32)
-        compare(
-            "attribute planes of the outermost unit",
-            ("an expanded view", lambda: layer(torch.cat([state, planes], dim=1))),
-            ("in channels_last", lambda: layer(concat_planes([state], many))),
-            rounds,
-        )
+    rows = []
+    for name, photo in (("512 px", portrait), ("12 megapixels", large)):
+        prepared = editor.prepare(photo)
+        edit = {"Eyeglasses": not prepared.label_dict()["Eyeglasses"]}
+        ours, theirs = (torch.from_numpy(np.array(editor.edit(each, edit))).int() for each in (prepared, photo))
+        check_close(name, ours, theirs, 0)
+        ways = {
+            "from the photo": lambda photo=photo, edit=edit: editor.edit(photo, edit),
+            "from the prepared face": lambda prepared=prepared, edit=edit: editor.edit(prepared, edit),
+            "its network": lambda prepared=prepared, edit=edit: editor.edit_crops(prepared, [edit]),
+        }
+        times = interleaved(ways, max(1, settings.rounds // 3))
+        share = ratio(times, "from the prepared face", "from the photo")
+        rows.append([name, *(median_ms(times[way]) for way in ways), f"{share:.2f}"])
+    finder = "YuNet" if settings.yunet or yunet_path() else "OpenCV's cascades"
+    columns = ["photo", "edit from the photo, ms", "from the prepared face, ms", "its network, ms", "share"]
+    return "\n".join([f"Faces found by {finder}.", "", *table(columns, rows)])
+
+
+def main(settings: Settings) -> None:
+    """Print both tables."""
+    torch.set_num_threads(settings.threads)
+    cv2.setNumThreads(settings.threads)
+    print(f"{conditions()}\n\n{networks(settings)}\n\n{photos(settings)}")
 
 
 if __name__ == "__main__":

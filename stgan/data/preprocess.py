@@ -158,7 +158,13 @@ class DecodedRows(torch.utils.data.Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
-        return self.decode(self.dataset[index], f"row {index}")
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """Rows of one batch. To read them one by one takes half as long as to decode them."""
+        columns = self.dataset[indices]
+        rows = (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
+        return [self.decode(row, f"row {index}") for row, index in zip(rows, indices, strict=True)]
 
 
 class DecodedBatch(NamedTuple):
