@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stgan.attributes import BEARD, EYES, HEAD, MOUTH, Ellipse, facts_of
+from stgan.attributes import BEARD, BROWS, EYES, HEAD, MOUTH, Ellipse, facts_of
 from stgan.models.parser import PARSER_CLASSES
 from stgan.models.regions import around, parsed_regions, shown, squared_radius
 
@@ -19,12 +19,14 @@ def editable_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor
     """As :func:`stgan.models.regions.parsed_regions`, without what covers the head or what a network would only blur:
     float (N, A, S, S) in [0, 1].
 
-    Edits of the whole head, such as age, leave hair, eyes and mouth as they are, beards and skin tones leave the mouth,
-    edits of the mouth leave the chin, and all edits but those of the eyes leave glasses.
+    Edits of the whole head, such as age, leave hair, eyes and mouth as they are, brows leave the eyes, beards and skin
+    tones leave the mouth, edits of the mouth leave the chin, and all edits but those of the eyes leave glasses.
     """
     regions = uncovered(parsed_regions(probabilities, attributes), probabilities)
     size = probabilities.shape[-1]
-    head, lips = (1 - around(shown(probabilities, *names), 0, 1) for names in (("hair", "eyes", "mouth"), ("mouth",)))
+    head, eyes, lips = (
+        1 - around(shown(probabilities, *names), 0, 1) for names in (("hair", "eyes", "mouth"), ("eyes",), ("mouth",))
+    )
     glasses = 1 - around(shown(probabilities, "eyeglasses"), 1, 1)
     cheekbones = (squared_radius(CHEEKBONES, size).sqrt() * 3 - 2).clamp(0, 1).to(regions)
     mouth = (3 - squared_radius(LIPS, size).sqrt() * 2).clamp(0, 1).to(regions)
@@ -36,6 +38,8 @@ def editable_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor
             regions[:, index] *= head
         if EYES not in place.ellipses:
             regions[:, index] *= glasses
+        if place.ellipses == (BROWS,):
+            regions[:, index] *= eyes
         if BEARD in place.ellipses:
             regions[:, index] *= cheekbones * lips
         if place.surface == "skin":
