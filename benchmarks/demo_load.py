@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -122,7 +123,7 @@ def load(clients: list["Client"], prepared: PreparedFace, seconds: float) -> tup
         return list(at_once.map(work, range(len(clients)))), sum(refused)
 
 
-class Client:
+class Client(ABC):
     """What a browser and ``gradio_client`` do: an event goes into the queue, and its answer comes as a stream."""
 
     def __init__(self, address: str, number: int):
@@ -130,13 +131,13 @@ class Client:
         self.session, self.photo = uuid.uuid4().hex, portrait(number)
         self.page = self.http.get("/config").raise_for_status().json()
 
+    @abstractmethod
     def open(self) -> float:
         """Send the photo; the seconds until its face is known."""
-        raise NotImplementedError
 
+    @abstractmethod
     def edit(self, name: str, wanted: bool, intensity: float) -> bool:
         """Request an edit and fetch its picture; False if the request is refused."""
-        raise NotImplementedError
 
     def upload(self) -> dict:
         (path,) = self.http.post("/gradio_api/upload", files={"files": ("me.jpg", self.photo)}).json()
