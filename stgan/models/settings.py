@@ -80,7 +80,10 @@ def limited_by(weights: Path) -> Iterator[None]:
         if parameter is not None and threading.get_ident() == thread:
             count += parameter.numel()
             if count > limit:
-                raise ValueError(f"it asks for more weights than {weights.name} of {2 * (limit - SLACK)} bytes holds.")
+                size = 2 * (limit - SLACK)
+                raise ValueError(
+                    f"it asks for more weights than {weights.name} of {size} bytes holds: one of the files is damaged."
+                )
 
     handle = register_module_parameter_registration_hook(add)
     try:
