@@ -34,8 +34,8 @@ OTHERS = {
     "varied_light": "0.2", "least_accuracy": "0.7", "attribute_weight": "11.5", "never_shown_attribute_weight": "2.5",
     "attribute_margin": "0.7", "intensity_range": "1.0 1.7", "reconstruction_weight": "30.5", "mask_weight": "0.5",
     "single_flip_weights": "Bald 2.0 Male 3.0", "validation_steps": "11", "classifier": "me/judge",
-    "logging_steps": "13", "report_to": "none", "checkpointing_steps": "17", "resume_from_checkpoint": "latest", "resume_anyway": True,
-    "push_to_hub": "me/pushed", "push_state_every": "4", "hub_private": True,
+    "logging_steps": "13", "report_to": "none", "checkpointing_steps": "17", "resume_from_checkpoint": "latest",
+    "resume_anyway": True, "push_to_hub": "me/pushed", "push_state_every": "4", "hub_private": True,
 }  # fmt: skip
 
 
