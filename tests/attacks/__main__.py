@@ -1,6 +1,7 @@
 """``python -m attacks inputs|photos|training``: attacks in any number. Run it in the folder tests/, or by make."""
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 
 def main() -> int:
     """Make the attacks that the arguments name and print what came of them; 1 where there was a fault."""
+    logging.getLogger("stgan.demo").setLevel(logging.ERROR)  # a hundred thousand refusals
     parser = argparse.ArgumentParser(prog="python -m attacks", description=__doc__)
     parser.add_argument("kind", choices=[*ATTACKS])
     parser.add_argument("--count", type=int, default=1000, help="number of attacks")

@@ -1,6 +1,5 @@
 """Attacks on the demo's functions without a server: what arrives there comes from anyone."""
 
-import logging
 import math
 from pathlib import Path
 from random import Random
@@ -20,8 +19,6 @@ from stgan.demo.listeners import Listeners
 from stgan.demo.session import parse_edit
 from stgan.demo.studio import Studio
 from stgan.demo.words import Language
-
-logging.getLogger("stgan.demo").setLevel(logging.ERROR)
 
 
 def endpoint_arguments(draw: Any) -> Attempt:
