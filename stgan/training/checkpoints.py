@@ -29,7 +29,7 @@ RESUME_SETTINGS = (
 )  # fmt: skip
 # Further ones of editors.
 EDITOR_RESUME_SETTINGS = (
-    "layers", "stu_layers", "stu_state", "label_mode", "soft_mask", "discriminator_width", "critic_steps",
+    "layers", "stu_layers", "stu_state", "label_mode", "soft_mask", "discriminator_width",
 )  # fmt: skip
 SHARING = ("batch_size", "processes", "dataloader_num_workers")  # these may change with --resume_anyway
 PLACES = ("dataset", "attribute_dataset")  # of these, another place of the same data will do

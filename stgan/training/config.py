@@ -31,7 +31,6 @@ PAPER = {
     "mixed_precision": "no",
     "learning_rate": 2e-4,
     "decay_start": 0.5,
-    "critic_steps": 5,
     "discriminator_attribute_weight": 1.0,
     "attribute_weight": 10.0,
     "never_shown_attribute_weight": 1.0,
@@ -84,6 +83,8 @@ class Method:
     These settings have no flags, but a run's records keep them. The values here are recipe fast's.
     """
 
+    # Discriminator steps per generator step, each on a fresh batch. 0: one batch and one generator pass serve both.
+    critic_steps: int = 0
     # logistic: non-saturating with R1; wgan: Wasserstein with gradient penalty.
     adversarial_loss: str = "logistic"
     # Weight of the gradient penalty (wgan) or R1 (logistic, by r1_weight).
@@ -150,6 +151,7 @@ class Method:
 
 
 PAPER_METHOD: dict[str, Any] = {
+    "critic_steps": 5,
     "adversarial_loss": "wgan",
     "penalty_weight": 10.0,
     "penalty_interval": 1,
@@ -220,7 +222,7 @@ class TrainingConfig:
             "an aligner needs a batch_size of at least 2, since it learns from faces and from images without one":
                 self.model != "aligner" or schedule.batch_size > 1,
             "decay_start must be in [0, 1]": 0 <= schedule.decay_start <= 1,
-            "critic_steps must be 0 (one shared pass) or more": self.discriminator.critic_steps >= 0,
+            "critic_steps must be 0 (one shared pass) or more": self.overrides.get("critic_steps", 0) >= 0,
             "single_flip_weights must be positive numbers": all(
                 0 < weight < float("inf") for weight in losses.single_flip_weights.values()
             ),
@@ -229,9 +231,9 @@ class TrainingConfig:
             "intensity_range must be positive and must not fall":
                 0 < losses.intensity_range[0] <= losses.intensity_range[1],
             "projected_weight must not be negative": self.discriminator.projected_weight >= 0,
-            "projected_weight needs --critic_steps 0, and an image_size of 64 or a larger multiple of 32":
+            "projected_weight needs --recipe fast, and an image_size of 64 or a larger multiple of 32":
                 not self.discriminator.projected_weight
-                or (self.discriminator.critic_steps == 0 and data.image_size % 32 == 0 and data.image_size >= 64),
+                or (self.method.critic_steps == 0 and data.image_size % 32 == 0 and data.image_size >= 64),
             "max_flips must be at least 1, and more need the single flips of recipe fast": losses.max_flips == 1
                 or losses.max_flips > 1 and self.method.single_flip_share > 0,
             "varied_light must be in [0, .75]": 0 <= data.varied_light <= 0.75,

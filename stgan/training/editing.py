@@ -72,7 +72,7 @@ class EditingObjective:
         if execution == "compiled":
             self.plain_generator.compile()
             self.plain_discriminator.compile()
-        self.batches_per_step = config.discriminator.critic_steps + 1
+        self.batches_per_step = config.method.critic_steps + 1
         self.networks: list[nn.Module] = [self.plain_generator, self.plain_discriminator]
         self.companions: dict[str, PretrainedModel] = {"discriminator": self.plain_discriminator}  # to train on with
         self.generator, self.discriminator, self.generator_optimizer, self.discriminator_optimizer = (
@@ -157,7 +157,7 @@ class EditingObjective:
 
     def step(self, draw: Callable[[], Batch], random: torch.Generator, step: int, progress: float) -> Terms:
         """One generator step and the discriminator steps that belong to it, recorded as a CUDA graph if possible."""
-        interval, critic_steps = self.config.method.penalty_interval, self.config.discriminator.critic_steps
+        interval, critic_steps = self.config.method.penalty_interval, self.config.method.critic_steps
         alone = self.head_start / self.config.schedule.total_images
         head_start = progress < alone
         projecting = self.projection is not None and self.projection.begin_step(progress, alone)

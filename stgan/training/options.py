@@ -112,12 +112,10 @@ class DiscriminatorOptions:
 
     # Channels of the discriminator's first layer.
     discriminator_width: int = 64
-    # Discriminator steps per generator step, each on a fresh batch. 0: one batch and one generator pass serve both.
-    critic_steps: int = 0
     # Weight of the attribute loss on real images.
     discriminator_attribute_weight: float = 2.0
     # Weight of a second discriminator, which judges by the features of a frozen network; 0 leaves it out. Needs
-    # ImageNet's weights and critic_steps 0.
+    # ImageNet's weights and recipe fast.
     projected_weight: float = 0.0
     # Weight of the R1 penalty on each attribute logit, as a share of its weight on realness (recipe fast).
     attribute_penalty_share: float = 0.2
