@@ -26,6 +26,7 @@ from stgan.editor import default_model
 from stgan.photo.detect import FaceDetector
 from stgan.photo.files import open_photo
 from stgan.photo.matte import WIDE, Matte, in_the_crop, warped
+from stgan.prepared import EditedCrop
 
 EDITS = {  # what is edited, and what its sharpness is compared with
     "Blond_Hair": (True, "hair"),
@@ -134,19 +135,20 @@ def main(settings: Settings) -> None:
     large = np.full((3000, 4000, 3), 90, np.uint8)
     large[:, 500:3500] = cv2.resize(skimage.data.astronaut(), (3000, 3000), interpolation=cv2.INTER_CUBIC)
     face = editor.prepare(large)
-    unchanged = face.reconstruction.clone()
+    unchanged = EditedCrop.of(face, face.reconstruction)
     for paste in (editor.paste, editor.recolour):
-        if not np.array_equal(paste(face, unchanged), large):
+        if not np.array_equal(paste(unchanged, large), large):
             raise SystemExit("No change does not leave the photo as it was.")
     print("\n| paste at 12 megapixels | seconds | ratio to adding the resized change |\n|---|---|---|")
     for name, (wanted, _) in EDITS.items():
         images, masks = editor.edit_crops(face, [{name: wanted}], source={name: not wanted})
         paste = WAYS.get(name, FaceEditor.paste).__get__(editor)
-        mask = None if masks is None else masks[0]
+        edited = EditedCrop.of(face, images[0], None if masks is None else masks[0])
+        unseen = replace(edited, prepared=replace(face, silhouette=None))
         ways = {
             "plain": lambda images=images: plain_paste(face, images[0]),
-            "matte": lambda images=images, mask=mask, paste=paste: paste(face, images[0], mask),
-            "no parser": lambda images=images, mask=mask: editor.paste(replace(face, silhouette=None), images[0], mask),
+            "matte": lambda edited=edited, paste=paste: paste(edited, face.photo.rgb),
+            "no parser": lambda unseen=unseen: editor.paste(unseen, face.photo.rgb),
         }
         seconds = measured(ways, settings.rounds)
         for way, value in seconds.items():

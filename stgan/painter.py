@@ -1,7 +1,7 @@
 """What an editor's networks make of a prepared face, at the photo's own size."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, window
 from stgan.photo.paste import paste_edit
 from stgan.photo.skin import toned
-from stgan.prepared import PreparedFace
+from stgan.prepared import EditedCrop, PreparedFace
 
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
@@ -41,117 +41,57 @@ class FacePainter:
     dtype: torch.dtype | None
     names: tuple[str, ...]
 
-    def paste(
-        self,
-        prepared: PreparedFace,
-        edited: Tensor,
-        mask: Tensor | None = None,
-        *,
-        region: Tensor | None = None,
-        strands: Tensor | None = None,
-        rgb: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """An edited crop (3, S, S) in [-1, 1] put back into the photo: uint8 (H, W, 3).
-
-        Args:
-            mask: soft mask (S, S) of the edit, if the model has one.
-            region: (S, S) in [0, 1], what the edit of a model without a soft mask was kept to.
-            strands: (S, S) in [0, 1], where new dark structure is hair, such as a beard or a fringe.
-            rgb: the photo with other edits, uint8 (H, W, 3); by default without any.
-        """
-        before, after, share = _levels(prepared, edited, mask, region)
-        rgb = prepared.photo.rgb if rgb is None else rgb
+    def paste(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """A photo uint8 (H, W, 3), perhaps with other edits, with an edited crop put back into it."""
+        face = edited.prepared
         return paste_edit(
-            rgb, prepared.alignment, before, after, share,
-            silhouette=prepared.silhouette, strands=None if strands is None else strands.float().cpu().numpy(),
-            light=prepared.light,
+            rgb, face.alignment, edited.before, edited.after, edited.mask,
+            silhouette=face.silhouette, strands=edited.strands, light=face.light,
         )  # fmt: skip
 
-    def tone_skin(self, prepared: PreparedFace, edited: Tensor, *parts: Any, **options: Any) -> np.ndarray:
-        """The photo with its skin in the tone of an edited crop. Arguments as for :meth:`paste`.
+    def tone_skin(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with its skin in the tone of an edited crop."""
+        parts, _ = edited.seen()
+        skin = parts.classes[0, PARSER_CLASSES.index("skin")].float().cpu().numpy()
+        return self.paste(replace(edited, after=toned(edited.before, edited.after, skin)), rgb)
 
-        The face must be prepared with a parser.
-        """
-        assert prepared.parts is not None
-        before, after, _ = _levels(prepared, edited, None, None)
-        skin = prepared.parts.classes[0, PARSER_CLASSES.index("skin")].float().cpu().numpy()
-        tone = torch.from_numpy(toned(before, after, skin)).permute(2, 0, 1) / 127.5 - 1
-        return self.paste(prepared, tone.to(edited), *parts, **options)
+    def recolour(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with its hair in the colour of an edited crop."""
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        now = silhouette
+        if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
+            now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
+        return recolour_hair(
+            rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light
+        )
 
-    def recolour(
-        self,
-        prepared: PreparedFace,
-        edited: Tensor,
-        mask: Tensor | None = None,
-        *,
-        region: Tensor | None = None,
-        strands: Tensor | None = None,
-        rgb: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """The photo with its hair in the colour of an edited crop. Arguments as for :meth:`paste`.
-
-        The face must be prepared with a parser.
-        """
-        before, after, share = _levels(prepared, edited, mask, region)
-        silhouette, alignment, light = prepared.silhouette, prepared.alignment, prepared.light
-        assert silhouette is not None
-        if rgb is None or rgb is prepared.photo.rgb:
-            rgb, now = prepared.photo.rgb, silhouette
-        else:  # the other edits may have added hair, or removed it
-            now = silhouette.with_view(self._view(rgb, alignment, light)[0].cpu().numpy())
-        return recolour_hair(rgb, alignment, before, after, share, silhouette, now, light=light)
-
-    def draw_bangs(
-        self,
-        prepared: PreparedFace,
-        edited: Tensor,
-        mask: Tensor | None = None,
-        *,
-        region: Tensor | None = None,
-        strands: Tensor | None = None,
-        rgb: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """The photo with its own hair as far over the forehead as the bangs of an edited crop reach. Arguments as for
-        :meth:`paste`.
+    def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with its own hair as far over the forehead as the bangs of an edited crop reach.
 
         The photo stays as it is where no hair is over the forehead, or a hat.
         """
-        before, after, _ = _levels(prepared, edited, mask, None)
-        parts, silhouette = prepared.parts, prepared.silhouette
-        assert parts is not None
-        assert silhouette is not None
-        rgb = prepared.photo.rgb if rgb is None else rgb
-        fringe = Fringe.read(before, after, in_the_crop(silhouette.hair, len(before)))
+        _, silhouette = edited.seen()
+        fringe = Fringe.read(edited.before, edited.after, in_the_crop(silhouette.hair, len(edited.before)))
         if fringe is None:
             return rgb
-        free = parts.regions[0, self.names.index("Bangs")].float().cpu().numpy()
-        return draw_fringe(rgb, prepared.alignment, fringe, free, silhouette)
+        return draw_fringe(rgb, edited.prepared.alignment, fringe, self._free(edited, "Bangs"), silhouette)
 
-    def wear(
-        self,
-        prepared: PreparedFace,
-        edited: Tensor,
-        mask: Tensor | None = None,
-        *,
-        region: Tensor | None = None,
-        strands: Tensor | None = None,
-        rgb: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """The photo with the eyeglasses of an edited crop, redrawn at its resolution. Arguments as for :meth:`paste`.
+    def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with the eyeglasses of an edited crop, redrawn at its resolution.
 
         The edited crop itself is pasted where it shows no new frame, or the face wears glasses already.
         """
-        before, after, _ = _levels(prepared, edited, mask, None)
-        parts, silhouette = prepared.parts, prepared.silhouette
-        assert parts is not None
-        assert silhouette is not None
+        face, (parts, silhouette) = edited.prepared, edited.seen()
         worn = parts.classes[0, PARSER_CLASSES.index("eyeglasses")].mean()
-        glasses = Glasses.read(before, after) if worn < WORN else None
+        glasses = Glasses.read(edited.before, edited.after) if worn < WORN else None
         if glasses is None:
-            return self.paste(prepared, edited, mask, region=region, strands=strands, rgb=rgb)
-        free = parts.regions[0, self.names.index("Eyeglasses")].float().cpu().numpy()
-        rgb = prepared.photo.rgb if rgb is None else rgb
-        return wear_glasses(rgb, prepared.alignment, glasses, free, silhouette, light=prepared.light)
+            return self.paste(edited, rgb)
+        free = self._free(edited, "Eyeglasses")
+        return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
+
+    def _free(self, edited: EditedCrop, name: str) -> np.ndarray:
+        """Float (S, S) in [0, 1]: where an attribute may change the crop."""
+        return edited.seen()[0].regions[0, self.names.index(name)].float().cpu().numpy()
 
     def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
         """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ."""
@@ -166,12 +106,13 @@ class FacePainter:
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
                 strands = self._strands(prepared, change[row])
-                photos[row] = put(
-                    prepared, decoded.image[index], mask, region=kept_to, strands=strands, rgb=photos[row]
-                )
+                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, strands)
+                photos[row] = put(edited, photos[row])
         return photos
 
-    def _steps(self, prepared: PreparedFace, condition: Tensor) -> list[tuple[Tensor, Callable[..., np.ndarray]]]:
+    def _steps(
+        self, prepared: PreparedFace, condition: Tensor
+    ) -> list[tuple[Tensor, Callable[[EditedCrop, np.ndarray], np.ndarray]]]:
         """Parts of a condition (K, A), which add up to it, in the order in which they change the photo, and how.
 
         Beards cover skin of any tone, hair takes its new colour when new hair is there, and glasses come last.
@@ -245,19 +186,3 @@ class FacePainter:
     def _image(self, crop: np.ndarray) -> Tensor:
         """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""
         return normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
-
-
-def _levels(
-    prepared: PreparedFace, edited: Tensor, mask: Tensor | None, region: Tensor | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Reconstruction and edit, float32 (S, S, 3) in [0, 255], and mask (S, S), as the paste takes them."""
-    before, after = (
-        ((image.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
-        for image in (prepared.reconstruction, edited)
-    )
-    if region is not None:
-        # Outside the region the edit is the crop itself. Compared with the reconstruction, what the model cannot
-        # draw would count as a change there.
-        share = region.float().cpu().numpy()[..., None]
-        before = prepared.crop + share * (before - prepared.crop)
-    return before, after, None if mask is None else mask.float().cpu().numpy()

@@ -79,3 +79,45 @@ class PreparedFace:
         """The same face with its tensors on another device, such as the CPU while nobody edits it."""
         tensors = {name: getattr(self, name) for name in ("labels", "features", "reconstruction", "parts")}
         return replace(self, **tree_map_only(Tensor, lambda tensor: tensor.to(device), tensors))
+
+
+@dataclass(frozen=True)
+class EditedCrop:
+    """An edit of a prepared face as the networks drew it, which is yet to be put into the photo."""
+
+    prepared: PreparedFace
+    before: np.ndarray  # float32 (S, S, 3) in [0, 255], the networks' crop without the edit
+    after: np.ndarray  # float32 (S, S, 3) in [0, 255], and with it
+    mask: np.ndarray | None = None  # float32 (S, S) in [0, 1], the soft mask of the edit, if the model has one
+    strands: np.ndarray | None = None  # float32 (S, S) in [0, 1], where new dark structure is hair; None: nowhere
+
+    @classmethod
+    def of(
+        cls,
+        prepared: PreparedFace,
+        image: Tensor,
+        mask: Tensor | None = None,
+        region: Tensor | None = None,
+        strands: Tensor | None = None,
+    ) -> "EditedCrop":
+        """From an image (3, S, S) in [-1, 1] and maps (S, S) in [0, 1].
+
+        ``region`` is what the edit of a model without a soft mask was kept to.
+        """
+        before, after = (
+            ((each.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
+            for each in (prepared.reconstruction, image)
+        )
+        if region is not None:
+            # Outside the region the edit is the crop itself. Compared with the reconstruction, what the model cannot
+            # draw would count as a change there.
+            before = prepared.crop + region.float().cpu().numpy()[..., None] * (before - prepared.crop)
+        maps = (None if each is None else each.float().cpu().numpy() for each in (mask, strands))
+        return cls(prepared, before, after, *maps)
+
+    def seen(self) -> tuple[FaceParts, Silhouette]:
+        """What a parser saw. The face must be prepared with one."""
+        parts, silhouette = self.prepared.parts, self.prepared.silhouette
+        assert parts is not None
+        assert silhouette is not None
+        return parts, silhouette
