@@ -58,6 +58,7 @@ def edit(
     face: FaceOrAll = None,
     aligned: Aligned = None,
     turn: Annotated[Literal[0, 90, 180, 270], arg(help="Degrees clockwise by which photos are turned first.")] = 0,
+    mark: Annotated[bool, arg(help='Write "Edited with AI" into a corner of each result.')] = False,
     yunet: YuNet = None,
 ) -> None:
     """Edit the face in each photo. A result is as large as its photo.
@@ -83,7 +84,7 @@ def edit(
     def save(edited: Any, path: Path, name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         replaced = path.exists()
-        save_photo(edited, path)
+        save_photo(edited, path, mark=mark)
         for note in edited.info["stgan"].notes():
             tell(name, f"{note}.".replace("..", "."))
         if replaced:

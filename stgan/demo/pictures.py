@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps
 from stgan.editor import PreparedFace
 from stgan.photo.face import Face
 from stgan.photo.files import save_photo
+from stgan.photo.provenance import XMP
 
 REST = 700  # milliseconds at either end of an animation
 FRAMES_PER_SECOND = 24  # of a video
@@ -87,8 +88,8 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
 def save_animation(frames: Sequence[Image.Image], path: str | Path, description: str, seconds: float = 1.5) -> None:
     """Write frames forwards and backwards, resting at both ends: an endless WebP or GIF, or a video (MP4, VP9).
 
-    ``seconds`` pass from the first of two or more frames to the last. ``description`` goes into a WebP's EXIF data and
-    a GIF's comment.
+    ``seconds`` pass from the first of two or more frames to the last. ``description`` goes into a WebP's EXIF data,
+    beside the mark of :mod:`stgan.photo.provenance`, and into a GIF's comment.
     """
     there_and_back = [frame.convert("RGB") for frame in [*frames, *frames[-2:0:-1]]]
     step = round(1000 * seconds / (len(frames) - 1))  # milliseconds
@@ -98,7 +99,9 @@ def save_animation(frames: Sequence[Image.Image], path: str | Path, description:
         return _save_video(there_and_back, durations, path)
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = description
-    notes = {"comment": description} if Path(path).suffix == ".gif" else {"exif": exif, "quality": 85}
+    notes = (
+        {"comment": description} if Path(path).suffix == ".gif" else {"exif": exif, "xmp": XMP.encode(), "quality": 85}
+    )
     there_and_back[0].save(path, save_all=True, append_images=there_and_back[1:], duration=durations, loop=0, **notes)
     return None
 

@@ -11,7 +11,6 @@ import io
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps
-from PIL.PngImagePlugin import PngInfo
 
 from stgan.photo.colour import DEEP_GREY, assumed_bits, scaled_grey, to_srgb, with_change
 from stgan.photo.kinds import unreadable
@@ -35,10 +33,10 @@ from stgan.photo.pictures import (
     too_large,
     warn,
 )  # fmt: skip
+from stgan.photo.provenance import marked, metadata
 
 __all__ = ["FORMATS", "MAX_PIXELS", "Photo", "PhotoError", "PhotoSource", "PhotoWarning", "open_photo", "save_photo"]
 
-SOFTWARE = "stgan"
 OUTCOME = "stgan"
 """Key of what an edit changed in the ``info`` of the image that it returns, see :mod:`stgan.outcome`."""
 KEPT_INFO = ("icc_profile", "transparency", "dpi", OUTCOME)
@@ -297,8 +295,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 FAST_OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"optimize": False}, "PNG": {"compress_level": 1}}
 """For a server: the same pixels in a third of the time as PNG, and in half as JPEG, and a tenth or 4 % more bytes."""
-JPEG_EXIF = 65_533
-"""Largest size of EXIF data in a JPEG, in bytes with their header."""
 MODES = {  # that a format supports, best first
     "JPEG": ("RGB", "L", "CMYK"),
     "PNG": ("RGB", "RGBA", "L", "LA", "P", "1", "I;16"),
@@ -307,7 +303,9 @@ MODES = {  # that a format supports, best first
 }
 
 
-def save_photo(image: Image.Image, path: str | Path, *, description: str | None = None, fast: bool = False) -> None:
+def save_photo(
+    image: Image.Image, path: str | Path, *, description: str | None = None, mark: bool = False, fast: bool = False
+) -> None:
     """Write a photograph in the format of its suffix, at high quality (JPEG 95 without colour subsampling).
 
     The colour profile is written too. The place where the photo was taken never is.
@@ -316,8 +314,10 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
         image: any mode. It is converted to the nearest mode of the format: transparent pixels become white in a JPEG,
             CMYK becomes sRGB in a PNG, 16 bits become 8 in a JPEG or WebP.
         path: ends in .jpg, .jpeg, .png, .webp, .tif or .tiff.
-        description: stored in the file's metadata (PNG text, else EXIF ImageDescription) with the name of this
-            software. By default what an edit by :class:`stgan.FaceEditor` really changed.
+        description: what was edited, stored in the file's metadata (PNG text, else EXIF ImageDescription) with the
+            name of this software and, as XMP, IPTC's mark of a picture that a trained model made part of. By default
+            what an edit by :class:`stgan.FaceEditor` really changed.
+        mark: write "Edited with AI" visibly into the lower right corner.
         fast: compress PNG and JPEG less, for speed; the quality stays.
 
     Raises:
@@ -327,12 +327,15 @@ def save_photo(image: Image.Image, path: str | Path, *, description: str | None 
     file_format = FORMATS.get(path.suffix.lower())
     if file_format is None:
         raise PhotoError(f"{path.name} ends in none of {', '.join(FORMATS)}: use one of them, such as .png.")
+    if mark:
+        photo = open_photo(image)
+        image = photo.with_rgb(marked(photo.rgb))
     clean = _fitting(image, file_format)
     info = _kept_info(clean)
     if description is None:
         description = getattr(info.get(OUTCOME), "description", None)
     arguments: dict[str, Any] = {key: info[key] for key in ("icc_profile", "dpi") if key in info}
-    arguments |= _described(info, file_format, description)
+    arguments |= metadata(info.get("exif"), file_format, description)
     # Pillow would write other entries of info too.
     clean.info = {key: value for key, value in info.items() if key == "transparency"}
     options = OPTIONS[file_format] | (FAST_OPTIONS.get(file_format, {}) if fast else {})
@@ -388,27 +391,3 @@ def _fitting(image: Image.Image, file_format: str) -> Image.Image:
         result = to_srgb(image)
     result.info = info
     return result
-
-
-def _described(info: Mapping[Any, Any], file_format: str, description: str | None) -> dict[str, Any]:
-    exif = Image.Exif()
-    arguments: dict[str, Any] = {}
-    if "exif" in info:
-        exif.load(info["exif"])
-    if file_format == "TIFF":  # libtiff, which compresses, cannot write the camera's tags
-        exif.pop(ExifTags.IFD.Exif, None)
-    if description is not None and file_format == "PNG":
-        arguments["pnginfo"] = PngInfo()
-        arguments["pnginfo"].add_itxt("Description", description)
-        arguments["pnginfo"].add_text("Software", SOFTWARE)
-    elif description is not None:
-        exif[Tag.ImageDescription] = description
-        exif[Tag.Software] = SOFTWARE
-    if file_format == "JPEG" and len(exif.tobytes()) > JPEG_EXIF:  # the description matters most
-        exif = Image.Exif()
-        if description is not None:
-            exif[Tag.ImageDescription] = description[: JPEG_EXIF - 1000]
-            exif[Tag.Software] = SOFTWARE
-    if len(exif):
-        arguments["exif"] = exif.tobytes()
-    return arguments
