@@ -263,8 +263,27 @@ def test_reduced_precision_edits_within_a_few_levels_of_full(bundled, astronaut)
         part, _ = FaceEditor(*networks, dtype=dtype).edit_crops(faces[bundled], ["Bangs"])
         assert part.dtype == torch.float32
         assert (part - full).abs().max() <= tolerance * 2 / 255
+        assert (part - full).abs().quantile(0.99) <= 2 * 2 / 255
     with pytest.raises(ValueError, match="precision int8 is not known: use float32, bfloat16 or float16"):
         FaceEditor(bundled.generator, bundled.classifier, dtype="int8")
+
+
+def test_edits_do_not_depend_on_the_number_of_threads_or_on_the_edits_beside_them(bundled, astronaut):
+    wanted = [{"Eyeglasses": True}, {"Blond_Hair": True}, {"Male": True, "Young": False}]
+    images, probabilities = [], []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        try:
+            prepared = bundled.prepare(astronaut)
+            images.append(bundled.edit_crops(prepared, wanted)[0])
+            probabilities.append(torch.tensor(list(prepared.probabilities.values())))
+        finally:
+            torch.set_num_threads(1)
+    for one, other in zip(images[1:], probabilities[1:], strict=True):
+        torch.testing.assert_close(one, images[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(other, probabilities[0], atol=1e-5, rtol=0)
+    alone = torch.cat([bundled.edit_crops(prepared, [each])[0] for each in wanted])
+    torch.testing.assert_close(alone, images[0], atol=1e-5, rtol=0)
 
 
 def test_an_intensity_per_attribute_equals_one_for_all(editor, prepared):
