@@ -1,11 +1,12 @@
 """What lies in front of a head: a hat, or a hand, sticker or microphone. Edits leave it as it is."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from stgan.attributes import BEARD, BROWS, EYES, HEAD, MOUTH, Ellipse, facts_of
+from stgan.attributes import BEARD, BROWS, EYES, HEAD, MOUTH, Ellipse, Place, facts_of
 from stgan.models.parser import PARSER_CLASSES
 from stgan.models.regions import around, parsed_regions, shown, squared_radius
 
@@ -30,23 +31,27 @@ def editable_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor
     glasses = 1 - around(shown(probabilities, "eyeglasses"), 1, 1)
     cheekbones = (squared_radius(CHEEKBONES, size).sqrt() * 3 - 2).clamp(0, 1).to(regions)
     mouth = (3 - squared_radius(LIPS, size).sqrt() * 2).clamp(0, 1).to(regions)
-    places = [facts_of(name).place for name in attributes]
-    for index, place in enumerate(places):
+
+    @cache  # several attributes share a place
+    def kept(place: Place | None) -> Tensor:
+        result = torch.ones_like(head)
         if place is None:
-            continue
+            return result
         if HEAD in place.ellipses:
-            regions[:, index] *= head
+            result = result * head
         if EYES not in place.ellipses:
-            regions[:, index] *= glasses
+            result = result * glasses
         if place.ellipses == (BROWS,):
-            regions[:, index] *= eyes
+            result = result * eyes
         if BEARD in place.ellipses:
-            regions[:, index] *= cheekbones * lips
+            result = result * cheekbones * lips
         if place.surface == "skin":
-            regions[:, index] *= lips
+            result = result * lips
         if place.ellipses == (MOUTH,):
-            regions[:, index] *= mouth
-    return regions
+            result = result * mouth
+        return result
+
+    return regions * torch.stack([kept(facts_of(name).place) for name in attributes], dim=1)
 
 
 def uncovered(regions: Tensor, probabilities: Tensor) -> Tensor:

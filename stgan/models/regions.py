@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stgan.attributes import LEFT_CHEEK, RIGHT_CHEEK, Ellipse, facts_of
+from stgan.attributes import LEFT_CHEEK, RIGHT_CHEEK, Ellipse, Place, facts_of
 from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
 from stgan.models.parser import PARSER_CLASSES
 
@@ -58,18 +58,17 @@ def parsed_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor:
         ),
     }
     bare = 1 - around(shown(probabilities, "hat"), 0, 1)
-    regions = []
-    for name in attributes:
-        place = facts_of(name).place
+
+    @functools.cache  # several attributes share a place
+    def region(place: Place | None) -> Tensor:
         if place is None:
-            regions.append(torch.ones_like(person))
-            continue
-        ellipses = _union_on(place.ellipses, size, person.device)
-        region = bare * surfaces[place.surface](ellipses)
+            return torch.ones_like(person)
+        result = bare * surfaces[place.surface](_union_on(place.ellipses, size, person.device))
         if place.surface == "scalp" and place.except_in is not None:
-            region = region * (1 - _union_on((place.except_in,), size, person.device))
-        regions.append(region)
-    return torch.stack(regions, dim=1)
+            result = result * (1 - _union_on((place.except_in,), size, person.device))
+        return result
+
+    return torch.stack([region(facts_of(name).place) for name in attributes], dim=1)
 
 
 def hold_skin(edited: Tensor, source: Tensor, probabilities: Tensor, share: Tensor) -> Tensor:
