@@ -83,8 +83,10 @@ train(*last)
 """
 
 
-def launch(launcher, folder, *runs, stop=None):
-    """Train in two processes on the CPU, one run after the other; returns what each rank recorded, and the output.
+def launch(folder, *runs, stop):
+    """Train in two processes on the CPU, one run after the other, by ``accelerate launch``.
+
+    Returns what each rank recorded, and the output.
 
     Args:
         runs: options, the step after which only the second process gets a SIGINT, and a checkpoint to resume from.
@@ -95,16 +97,12 @@ def launch(launcher, folder, *runs, stop=None):
     words = json.dumps([(arguments(**words), *more) for words, *more in runs], default=str)
     (folder / "worker.py").write_text(WORKER)
     environment = {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1"}
-    process = start([words], launcher, cwd=folder, env=environment, script=folder / "worker.py")
-    if stop:
-        wait_for(outputs[-1], stop, process)
-        os.killpg(process.pid, signal.SIGTERM)
+    process = start([words], ACCELERATE, cwd=folder, env=environment, script=folder / "worker.py")
+    wait_for(outputs[-1], stop, process)
+    os.killpg(process.pid, signal.SIGTERM)
     text, _ = process.communicate(timeout=240)
-    assert stop or process.returncode == 0, text
     return [[torch.load(output / f"rank-{rank}.pt") for rank in range(2)] for output in outputs], text
 
-
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 ACCELERATE = [
     sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
@@ -126,14 +124,21 @@ def assert_ranks_agree(ranks):
 
 
 def test_two_processes_agree_save_at_a_signal_and_resume_exactly(celeba, tmp_path):
-    """One run from the beginning, of which one process hears a signal, and one from its second step."""
+    """Three runs of one launch: the paper's recipe without a validation split, for which neither process waits, a run
+    from the beginning, of which one process hears a signal, and one from its second step."""
+    held_out = tiny(
+        only_train(celeba, tmp_path), tmp_path / "paper", "stgan-paper", steps=1, total_images=2 * 2 * 6 * 4
+    )
     settings = {"steps": 100_000, "checkpointing_steps": 2, "validation_steps": 100_000, "streaming": True}
     settings |= {"dataloader_num_workers": 1, "resume_from_checkpoint": "latest"}
     whole, resumed = (tmp_path / name for name in ("whole", "resumed"))
     runs = (tiny(celeba, whole, **settings), 4, None), (tiny(celeba, resumed, **settings), None, whole / "checkpoint-2")
-    records, text = launch(TORCHRUN, tmp_path, *runs, stop=4)
-    for ranks in records:
+    (paper, *records), text = launch(tmp_path, (held_out, None, None), *runs, stop=4)
+    for ranks in (paper, *records):
         assert_ranks_agree(ranks)
+    assert len(paper[0]["terms"]) == 2
+    assert text.count("images of train are held out") == 1
+    load_generator(tmp_path / "paper" / "model")
     assert "FutureWarning" not in text
     assert text.count("Everything is saved: continue with --resume_from_checkpoint latest.") == 2, text
     stopped_at = [int(end.split()[0]) for end in text.split("Stopped after step ")[1:]]
@@ -142,14 +147,3 @@ def test_two_processes_agree_save_at_a_signal_and_resume_exactly(celeba, tmp_pat
     assert_same_state(resumed / "checkpoint-4", whole / "checkpoint-4")
     for all_terms, later_terms in zip(*([rank["terms"] for rank in ranks] for ranks in records), strict=True):
         assert later_terms[:2] == all_terms[2:4]
-
-
-def test_accelerate_launch_starts_two_processes_that_hold_the_same_images_out(celeba, tmp_path):
-    """The paper's recipe on the CPU. Neither process waits for the other where there is no validation split."""
-    data, output = only_train(celeba, tmp_path), tmp_path / "run"
-    options = tiny(data, output, "stgan-paper", steps=1, total_images=2 * 2 * 6 * 4)
-    ((first, second),), text = launch(ACCELERATE, tmp_path, (options, None, None))
-    assert_ranks_agree([first, second])
-    assert len(first["terms"]) == 2
-    assert text.count("images of train are held out") == 1
-    load_generator(output / "model")

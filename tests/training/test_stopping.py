@@ -78,26 +78,26 @@ def test_signal_handlers_are_restored(celeba, tmp_path):
 
 def test_a_run_killed_at_any_moment_resumes_as_if_it_had_not_been(celeba, tmp_path):
     """kill -9 while it trains and saves; what it leaves half-written is never used."""
-    settings = {"steps": 40, "checkpointing_steps": 1}
+    settings = {"steps": 24, "checkpointing_steps": 1}
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(command(celeba, killed, **settings), cwd=tmp_path)
     wait_for(killed, 5, process)
     time.sleep(0.03)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert int(last_checkpoint(killed).name.removeprefix("checkpoint-")) < 40
+    assert int(last_checkpoint(killed).name.removeprefix("checkpoint-")) < 24
     settings["checkpointing_steps"] = 100
     resumed = trained(celeba, killed, resume_from_checkpoint="latest", **settings)
-    assert resumed.step == 40
+    assert resumed.step == 24
     assert not list(killed.glob("partial-*"))
     trained(celeba, whole, **settings)
     assert_same_state(last_checkpoint(killed), last_checkpoint(whole))
 
 
-def test_sigterm_to_the_whole_group_saves_and_exits_cleanly_with_workers_and_without_a_hub(celeba, tmp_path):
+def test_sigterm_to_the_whole_group_saves_and_exits_cleanly_with_a_worker_and_without_a_hub(celeba, tmp_path):
     output = tmp_path / "run"
     words = command(
-        celeba, output, steps=100_000, streaming=True, dataloader_num_workers=2, checkpointing_steps=2,
+        celeba, output, steps=100_000, streaming=True, dataloader_num_workers=1, checkpointing_steps=2,
         validation_steps=2, push_to_hub="nobody/nothing",
     )  # fmt: skip
     unreachable = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_none"}
