@@ -66,8 +66,9 @@ class FacePainter:
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
         return recolour_hair(
-            rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light
-        )
+            rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
+            blond=min(1.0, max(0.0, edited.changes.get("Blond_Hair", 0.0))),
+        )  # fmt: skip
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its own hair as far over the forehead as the bangs of an edited crop reach.
@@ -89,7 +90,7 @@ class FacePainter:
         if face.covered.get("Bald", 0) > COVERED:
             return rgb
         skin, features = (_in_the_window(parts, silhouette, *names) for names in (("skin",), FEATURES))
-        return draw_scalp(rgb, face.alignment, len(edited.before), silhouette, skin, features, edited.strength)
+        return draw_scalp(rgb, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"])
 
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the eyeglasses of an edited crop, redrawn at its resolution.
@@ -121,8 +122,8 @@ class FacePainter:
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
                 strands = self._strands(prepared, change[row])
-                strength = float(change[row].abs().max())
-                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, strands, strength)
+                changes = {name: value for name, value in zip(self.names, change[row].tolist(), strict=True) if value}
+                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, strands, changes)
                 photos[row] = put(edited, photos[row])
         return photos
 

@@ -90,7 +90,7 @@ class EditedCrop:
     after: np.ndarray  # float32 (S, S, 3) in [0, 255], and with it
     mask: np.ndarray | None = None  # float32 (S, S) in [0, 1], the soft mask of the edit, if the model has one
     strands: np.ndarray | None = None  # float32 (S, S) in [0, 1], where new dark structure is hair; None: nowhere
-    strength: float = 1.0  # of the edit: 1 is a plain one
+    changes: Mapping[str, float] = field(default_factory=dict)  # by attribute: 1 adds it, -1 takes it away
 
     @classmethod
     def of(
@@ -100,7 +100,7 @@ class EditedCrop:
         mask: Tensor | None = None,
         region: Tensor | None = None,
         strands: Tensor | None = None,
-        strength: float = 1.0,
+        changes: Mapping[str, float] | None = None,
     ) -> "EditedCrop":
         """From an image (3, S, S) in [-1, 1] and maps (S, S) in [0, 1].
 
@@ -115,7 +115,7 @@ class EditedCrop:
             # draw would count as a change there.
             before = prepared.crop + region.float().cpu().numpy()[..., None] * (before - prepared.crop)
         maps = (None if each is None else each.float().cpu().numpy() for each in (mask, strands))
-        return cls(prepared, before, after, *maps, strength)
+        return cls(prepared, before, after, *maps, changes or {})
 
     def seen(self) -> tuple[FaceParts, Silhouette]:
         """What a parser saw. The face must be prepared with one."""
