@@ -22,6 +22,7 @@ from stgan.photo.files import Photo
 from stgan.photo.fringe import Fringe, draw_fringe
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
+from stgan.photo.greying import grey_hair
 from stgan.photo.hair import recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window, window
@@ -48,10 +49,16 @@ class FacePainter:
     def paste(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """A photo uint8 (H, W, 3), perhaps with other edits, with an edited crop put back into it."""
         face = edited.prepared
-        return paste_edit(
+        pasted = paste_edit(
             rgb, face.alignment, edited.before, edited.after, edited.mask,
             silhouette=face.silhouette, strands=edited.strands, light=face.light,
         )  # fmt: skip
+        older = -edited.changes.get("Young", 0.0)
+        if face.silhouette is None or face.parts is None or older <= 0:
+            return pasted
+        skin = _in_the_window(face.parts, face.silhouette, "skin")
+        size = len(edited.before)
+        return grey_hair(pasted, face.alignment, size, face.silhouette, skin, older, light=face.light)
 
     def tone_skin(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its skin in the tone of an edited crop."""
