@@ -40,7 +40,6 @@ from stgan.models import (
     load_companion,
     load_generator,
 )  # fmt: skip
-from stgan.models.covering import covered_shares
 from stgan.models.frozen import frozen
 from stgan.outcome import FaceOutcome, Outcome, earlier_claims
 from stgan.painter import FacePainter
@@ -183,7 +182,7 @@ class FaceEditor(FacePainter):
         return PreparedFace(
             photo, found, alignment, crop, named, labels, features, reconstruction.float(), parts, silhouette, light,
             people=() if found is None else in_crop(found, others, alignment),
-            covered={} if parts is None else covered_shares(parts.classes, self.names),
+            covered={} if parts is None or silhouette is None else self._covered(parts, silhouette),
         )  # fmt: skip
 
     def _prepare_all(self, photo: Photo) -> tuple[list[PreparedFace], dict[int, str]]:

@@ -93,10 +93,12 @@ def face_outcome(
     wanted = dict(zip(names, (target > 0.5).tolist(), strict=True))
     differs = [name for name, differ in zip(names, (labels != target).tolist(), strict=True) if differ]
     changed = sorted((name for name in differs if strengths[name]), key=lambda name: (name not in edit, name))
+    held = {name: prepared.covered[name] for name in changed if prepared.covered.get(name, 0) > COVERED}
+    changed = [name for name in changed if held.get(name) != 1]
     seen = {name: prepared.probabilities[name] for name in edit if name not in differs}
     return FaceOutcome(
         changed={name: wanted[name] for name in changed},
         already={name: (edit[name], share if edit[name] else 1 - share) for name, share in seen.items()},
-        held_back={name: prepared.covered[name] for name in changed if prepared.covered.get(name, 0) > COVERED},
+        held_back=held,
         intensity=strengths,
     )

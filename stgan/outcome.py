@@ -17,7 +17,7 @@ class FaceOutcome:
     already: Mapping[str, tuple[bool, float]] = field(default_factory=dict)  # had the value; its probability
     held_back: Mapping[str, float] = field(
         default_factory=dict
-    )  # changed, but for the share of its place that is covered
+    )  # changed, but for the share of its place that is covered; not changed at all if that is 1
     unseen: Sequence[str] = ()  # asked for, but no pixel changed
     intensity: Mapping[str, float] = field(default_factory=dict)
 
@@ -36,7 +36,8 @@ class FaceOutcome:
             for name, (value, probability) in self.already.items()
         ]
         for name, share in self.held_back.items():
-            notes.append(f"{name}: held back where something covers the face or hair ({share:.0%} of its place)")
+            part = f"where something covers the face or hair ({share:.0%} of its place)"
+            notes.append(f"{name}: held back {part if share < 1 else 'altogether, for hair or a hat hides its place'}")
         notes += [f"{name}: no pixel changed, for the model found nothing to change here" for name in self.unseen]
         return notes
 

@@ -12,8 +12,9 @@ from stgan.attributes import HAIR_COLOUR, facts_of
 from stgan.devices import autocast
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, Edit, FaceParser, Generator
-from stgan.models.covering import editable_regions
+from stgan.models.covering import covered_shares, editable_regions
 from stgan.models.parsed import FaceParts, decode_faces
+from stgan.outcome import COVERED
 from stgan.photo.align import Alignment
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
@@ -21,13 +22,17 @@ from stgan.photo.files import Photo
 from stgan.photo.fringe import Fringe, draw_fringe
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
+from stgan.photo.greying import grey_hair
 from stgan.photo.hair import recolour_hair
 from stgan.photo.light import Light
-from stgan.photo.matte import WIDE, Silhouette, in_the_crop, window
+from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window, window
 from stgan.photo.paste import paste_edit
+from stgan.photo.scalp import draw_scalp
 from stgan.photo.skin import toned
+from stgan.photo.skull import hides_too_much
 from stgan.prepared import EditedCrop, PreparedFace
 
+FEATURES = ("eyes", "brows", "mouth", "eyeglasses")  # which stay on a bald head
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -44,10 +49,16 @@ class FacePainter:
     def paste(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """A photo uint8 (H, W, 3), perhaps with other edits, with an edited crop put back into it."""
         face = edited.prepared
-        return paste_edit(
+        pasted = paste_edit(
             rgb, face.alignment, edited.before, edited.after, edited.mask,
             silhouette=face.silhouette, strands=edited.strands, light=face.light,
         )  # fmt: skip
+        older = -edited.changes.get("Young", 0.0)
+        if face.silhouette is None or face.parts is None or older <= 0:
+            return pasted
+        skin = _in_the_window(face.parts, face.silhouette, "skin")
+        size = len(edited.before)
+        return grey_hair(pasted, face.alignment, size, face.silhouette, skin, older, light=face.light)
 
     def tone_skin(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its skin in the tone of an edited crop."""
@@ -62,8 +73,9 @@ class FacePainter:
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
         return recolour_hair(
-            rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light
-        )
+            rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
+            blond=min(1.0, max(0.0, edited.changes.get("Blond_Hair", 0.0))),
+        )  # fmt: skip
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its own hair as far over the forehead as the bangs of an edited crop reach.
@@ -75,6 +87,17 @@ class FacePainter:
         if fringe is None:
             return rgb
         return draw_fringe(rgb, edited.prepared.alignment, fringe, self._free(edited, "Bangs"), silhouette)
+
+    def shave(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with a bald head, drawn at its resolution.
+
+        The photo stays as it is where a hat is worn, or hair hides what a bald head would show.
+        """
+        face, (parts, silhouette) = edited.prepared, edited.seen()
+        if face.covered.get("Bald", 0) > COVERED:
+            return rgb
+        skin, features = (_in_the_window(parts, silhouette, *names) for names in (("skin",), FEATURES))
+        return draw_scalp(rgb, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"])
 
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the eyeglasses of an edited crop, redrawn at its resolution.
@@ -106,7 +129,8 @@ class FacePainter:
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
                 strands = self._strands(prepared, change[row])
-                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, strands)
+                changes = {name: value for name, value in zip(self.names, change[row].tolist(), strict=True) if value}
+                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, strands, changes)
                 photos[row] = put(edited, photos[row])
         return photos
 
@@ -124,13 +148,16 @@ class FacePainter:
             return of * torch.tensor([name in names for name in self.names], device=of.device)
 
         added = condition.clamp(min=0)
-        bangs, glasses = part(added, ["Bangs"]), part(added, ["Eyeglasses"])
+        bangs, glasses, bald = (part(added, [name]) for name in ("Bangs", "Eyeglasses", "Bald"))
+        if bald.any():  # what happens to the hair does not matter on a bald head
+            gone = [name for name in self.names if name == "Bangs" or facts_of(name).group == HAIR_COLOUR]
+            condition = condition - part(condition.clamp(max=0), gone) * (bald.amax(dim=1, keepdim=True) > 0)
         tone = part(condition, ["Pale_Skin"])
         colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
-        rest = condition - tone - bangs - colours - glasses
+        rest = condition - tone - bangs - bald - colours - glasses
         return [
-            (tone, self.tone_skin), (rest, self.paste), (bangs, self.draw_bangs), (colours, self.recolour),
-            (glasses, self.wear),
+            (tone, self.tone_skin), (rest, self.paste), (bald, self.shave), (bangs, self.draw_bangs),
+            (colours, self.recolour), (glasses, self.wear),
         ]  # fmt: skip
 
     def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
@@ -174,6 +201,15 @@ class FacePainter:
             silhouette = silhouette.within(own_pixels(window(alignment, size, WIDE, pixels), face, others, pixels))
         return FaceParts(classes, regions), silhouette
 
+    def _covered(self, parts: FaceParts, silhouette: Silhouette) -> dict[str, float]:
+        """Share in [0, 1] of each attribute's place that something covers; 1 if it makes an edit impossible."""
+        shares = covered_shares(parts.classes, self.names)
+        if "Bald" in shares and (
+            shares["Bald"] > COVERED or hides_too_much(silhouette, _in_the_window(parts, silhouette, "skin"))
+        ):
+            shares["Bald"] = 1.0
+        return shares
+
     @torch.inference_mode()
     def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
         """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
@@ -186,3 +222,9 @@ class FacePainter:
     def _image(self, crop: np.ndarray) -> Tensor:
         """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""
         return normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
+
+
+def _in_the_window(parts: FaceParts, silhouette: Silhouette, *names: str) -> np.ndarray:
+    """Where the crop shows some of the parser's classes, float32 (W, W) in the silhouette's window."""
+    shown = parts.classes[0, [PARSER_CLASSES.index(name) for name in names]].sum(dim=0)
+    return in_the_window(shown.float().cpu().numpy(), len(silhouette.hair))

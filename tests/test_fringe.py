@@ -71,6 +71,9 @@ def test_without_a_drawing_or_without_hair_there_is_no_fringe(scene):
     assert Fringe.read(before, after, 0 * hair) is None
     thin = hair * (np.arange(S)[:, None] >= HAIRLINE - 3)  # below a hat, say
     assert Fringe.read(before, after, thin) is None
+    short = hair * (np.arange(S)[:, None] >= HAIRLINE - 12)
+    assert Fringe.read(*bangs(short, LENGTH), short) is None
+    assert Fringe.read(*bangs(short, 8), short) is not None
     shorter = Fringe.read(*bangs(hair, LENGTH // 2), hair)
     assert shorter.moved.max() == pytest.approx(LENGTH / 2, abs=1)
 

@@ -73,6 +73,25 @@ def test_strands_stay_where_they_were(scene):
         assert relative[1] > 0.3 * relative[0]
 
 
+def test_dark_hair_that_turns_blond_keeps_dark_strands_in_brown_and_bright_ones_in_gold(scene):
+    rgb, where, *_ = scene
+    inside = eroded(where, 30)
+    flat, blond = (dyed(scene, lambda crop: np.full_like(crop, 1.0) * BLOND, blond=share) for share in (0.0, 1.0))
+    grey, before = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[inside].astype(float) for image in (blond, rgb))
+    assert np.median(grey) == pytest.approx(BLOND @ (0.299, 0.587, 0.114), rel=0.1)
+    spread = [np.ptp(np.log(np.percentile(each, (10, 90)))) for each in (grey, flat[inside].mean(axis=1))]
+    assert spread[0] == pytest.approx(0.31 + 0.66, abs=0.2)
+    assert spread[0] > 1.5 * spread[1]
+    assert np.corrcoef(grey, before)[0, 1] > 0.9
+    red, green, blue = blond[inside].astype(float).T
+    dark, bright = (grey < np.percentile(grey, 20)), (grey > np.percentile(grey, 80))
+    assert 1.3 < np.median(red[dark] / green[dark]) < 1.6
+    assert 1.1 < np.median(red[bright] / green[bright]) < 1.25
+    assert np.median(blue[dark] / green[dark]) < np.median(blue[bright] / green[bright]) < 0.85
+    rim = ~where & ~eroded(~where, 10) & ~(cv2.dilate(where.astype(np.uint8), np.ones((5, 5))) > 0)
+    assert np.abs(blond.astype(int) - rgb)[rim].mean() < 4  # no halo
+
+
 def test_no_change_and_no_hair_leave_every_pixel(scene):
     rgb, _, alignment, silhouette = scene
     assert np.array_equal(dyed(scene, lambda crop: crop), rgb)

@@ -21,6 +21,7 @@ SIDE = 0.95  # from the middle of the face to the sides, where no fringe grows
 LEAST = 0.06  # length of the longest fringe that is none
 THINNEST = 0.2  # depth of hair over the forehead that is enough to draw from
 DEEPEST = 1.1  # of the hair that moves
+LONGEST = 1.2  # mean length of a fringe over the depth of its hair: short hair that is stretched further becomes smears
 SMOOTH = 0.13  # over which the fringe's length varies
 BELOW = 0.5  # over which the movement ends below the fringe; what moves there is skin, and not shown
 SLACK = 1.5  # exponent of the movement from the top of the hair to its border: hair at the top hardly moves
@@ -44,7 +45,7 @@ class Fringe:
     def read(cls, before: np.ndarray, after: np.ndarray, hair: np.ndarray) -> "Fringe | None":
         """From a crop without and with drawn bangs, float (S, S, 3) in [0, 255], and its hair, (S, S) in [0, 1].
 
-        None if no bangs were drawn, or there is too little hair over the forehead to draw from.
+        None if no bangs were drawn, or there is too little hair over the forehead for a fringe as long as drawn.
         """
         size = len(hair)
         step = size / (CELEBA_CROP[2] - CELEBA_CROP[0])
@@ -60,7 +61,7 @@ class Fringe:
         depth = np.minimum(depth, DEEPEST * distance)
         length, border, depth = (_blurred(each, SMOOTH * distance) for each in (length, border, depth))
         length = np.minimum(length, np.maximum(lowest - border, 0))
-        if length.max() < LEAST * distance:
+        if length.max() < LEAST * distance or (length**2).sum() > LONGEST * (length * depth).sum():
             return None
         share = np.clip((rows - border + depth) / np.maximum(depth + length, 1e-3), 0, 1)
         ends = np.clip(1 - (rows - border - length) / (BELOW * distance), 0, 1)

@@ -53,6 +53,13 @@ def in_the_crop(share: np.ndarray, size: int | None = None) -> np.ndarray:
     return inner if size is None else cv2.resize(inner, (size, size), interpolation=cv2.INTER_AREA)
 
 
+def in_the_window(share: np.ndarray, pixels: int) -> np.ndarray:
+    """A map (S, S) of the crop as one of the window, float32 (W, W) with W = ``pixels``; 0 outside of the crop."""
+    margin = round(pixels * (1 - 1 / WIDE) / 2)
+    inner = pixels - 2 * margin
+    return np.pad(cv2.resize(share.astype(np.float32), (inner, inner), interpolation=cv2.INTER_LINEAR), margin)
+
+
 def window(alignment: Alignment, size: int, reach: float, pixels: int) -> Alignment:
     """The alignment for a window ``reach`` times as wide as a crop of S = ``size`` pixels, drawn at W = ``pixels``."""
     side = size * reach

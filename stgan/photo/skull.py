@@ -1,0 +1,139 @@
+"""The outline of the skull under a head of hair, and how light falls on it.
+
+Measured on bald heads of CelebA-HQ's training images: above its widest place a skull is half an ellipse, 2.5 eye
+distances wide and 1.3 high, and its sides are a third darker than the middle of the forehead.
+
+Places are (x, y) in eye distances from the middle between the eyes; y is positive upwards.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.photo.matte import WIDE, Silhouette
+
+CENTRE = 0.45  # height of the widest place
+ACROSS = (1.08, 1.26)  # half the width, from the narrowest to the widest skull
+ABOVE, GROWTH = 1.27, 0.6  # height above the widest place of a skull of half width 1.2, and its growth with that
+BELOW = 2.2  # likewise, below it: down to the chin
+CHEEKS = 0.95  # from the widest place down to the cheeks
+TURNED = 0.35  # from the middle between the eyes to that of the skull, at most; it grows as a head turns
+HAIR = 0.07  # thickness of the shortest hair
+LOW = -0.2  # height of the ears; hair hangs below it
+MOST_LOW = 0.7  # squared eye distances of hair that hangs, above which neck, clothes and ears below are unknown
+HIDING, EARS = 0.2, 0.15  # likewise, above which ears must show, and their least area
+DARKER = (0.36, 0.24)  # logarithm of brightness by which the sides and the top are darker than the forehead
+CHANNELS = np.array([1.0, 1.08, 1.25], np.float32)  # the same in red, green and blue
+GLOSS = 0.1  # logarithm of brightness of the shine above the forehead
+
+
+@dataclass(frozen=True)
+class Skull:
+    """A skull in places."""
+
+    middle: float
+    across: float  # half the width
+    above: float  # height above the widest place
+    cheeks: tuple[float, float]  # from x = 0 to the border of the face on the left and on the right of the image
+
+    @classmethod
+    def of(cls, silhouette: Silhouette, skin: np.ndarray) -> "Skull":
+        """Under the hair of a silhouette, given the skin (W, W) in [0, 1] in the same window.
+
+        On a side where the skin itself is the outline, because the head is turned, so it is on the skull.
+        """
+        seen = _Measured.of(silhouette.person > 0.5)
+        bare = _Measured.of(skin > 0.5)
+        face = _Measured.of((silhouette.person > 0.5) & (silhouette.hair < 0.5))
+        heights = np.arange(CENTRE - 0.1, CENTRE + 0.45, 0.05)
+        span = np.median([[seen.across(height, way) for way in (-1, 1)] for height in heights], axis=0)
+        ends = [[bare.at(way * (seen.across(height, way) - HAIR), height) for way in (-1, 1)] for height in heights]
+        hairy = np.mean(ends, axis=0) < 0.6
+        span = span - HAIR * hairy
+        span -= max(0.0, float(span.sum()) - 2 * ACROSS[1]) * hairy / max(int(hairy.sum()), 1)
+        across = float(np.clip(span.mean(), *ACROSS))
+        middle = float(np.clip((span[1] - span[0]) / 2, -TURNED, TURNED))
+        top = np.median([seen.up(middle + x, 0.5) for x in np.linspace(-0.3, 0.3, 7)])
+        above = float(np.clip(ABOVE + GROWTH * (across - 1.2), 0.6, max(0.6, top - CENTRE - HAIR)))
+        rows = [[face.across(height, way) for way in (-1, 1)] for height in np.arange(-0.9, LOW, 0.05)]
+        left, right = np.median(rows, axis=0)
+        return cls(middle, across, above, (float(left), float(right)))
+
+    def coordinates(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For places float32 (H, W): how far across and up they are, in half widths and heights, and the distance
+        inside of the outline in eye distances."""
+        height = np.where(y > CENTRE, self.above, BELOW).astype(np.float32)
+        below = np.clip((CENTRE - y) / CHEEKS, 0, 1)
+        usual = self.across * np.sqrt(1 - (CHEEKS / BELOW) ** 2)
+        narrow = [np.clip((cheek + HAIR - way * self.middle) / usual, 0.7, 1)
+                  for way, cheek in zip((-1, 1), self.cheeks, strict=True)]  # fmt: skip
+        width = self.across * (1 - (1 - np.where(x < self.middle, *narrow)) * below)
+        across, up = ((x - self.middle) / width).astype(np.float32), (y - CENTRE) / height
+        radius = np.hypot(across, up)
+        slope = np.hypot(across / width, up / height)
+        return across, up, ((1 - radius) * radius / np.maximum(slope, 1e-3)).astype(np.float32)
+
+
+def eye_frame(pixels: int) -> tuple[np.ndarray, float]:
+    """The middle between the eyes in a window of W = ``pixels``, (2,), and the eye distance, both in pixels."""
+    step = pixels / WIDE / (CELEBA_CROP[2] - CELEBA_CROP[0])
+    eyes = (MEAN_LANDMARKS[:2] - CELEBA_CROP[:2] + 0.5) * step + pixels * (1 - 1 / WIDE) / 2 - 0.5
+    return eyes.mean(axis=0), float(eyes[1, 0] - eyes[0, 0])
+
+
+def places(pixels: int) -> tuple[np.ndarray, np.ndarray]:
+    """The places x and y, float32 (W, W) each, of the pixels of a window of W = ``pixels``."""
+    origin, distance = eye_frame(pixels)
+    steps = np.arange(pixels, dtype=np.float32)
+    x, y = np.meshgrid((steps - origin[0]) / distance, (origin[1] - steps) / distance)
+    return x.astype(np.float32), y.astype(np.float32)
+
+
+def shading(across: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Logarithm of brightness, float32 (H, W, 3), over a skull, compared with the middle of the forehead.
+
+    Arguments as :meth:`Skull.coordinates` returns them.
+    """
+    dark = DARKER[0] * np.abs(across.clip(-1, 1)) ** 2.2 + DARKER[1] * up.clip(0, 1) ** 4
+    gloss = GLOSS * np.exp(-((across / 0.4) ** 2) - ((up - 0.5) / 0.22) ** 2)
+    return (gloss[..., None] - dark[..., None] * CHANNELS).astype(np.float32)
+
+
+def hides_too_much(silhouette: Silhouette, skin: np.ndarray) -> bool:
+    """Whether hair hangs over neck, clothes or ears, so that nobody knows what a bald head would show there."""
+    x, y = places(len(skin))
+    pixel = 1 / eye_frame(len(skin))[1] ** 2
+    hangs = pixel * float((silhouette.hair * (y < LOW)).sum())
+    ears = pixel * int(((skin > 0.5) & (np.abs(x) > 1.12) & (np.abs(y - LOW - 0.1) < 0.6)).sum())
+    return hangs > MOST_LOW or (hangs > HIDING and ears < EARS)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A shape, bool (W, W), measured in places."""
+
+    shape: np.ndarray
+    origin: np.ndarray
+    distance: float
+
+    @classmethod
+    def of(cls, shape: np.ndarray) -> "_Measured":
+        return cls(shape, *eye_frame(len(shape)))
+
+    def at(self, x: float, y: float) -> bool:
+        column, row = np.rint(self.origin + self.distance * np.array([x, -y])).astype(int)
+        return bool(self.shape[np.clip(row, 0, len(self.shape) - 1), np.clip(column, 0, len(self.shape) - 1)])
+
+    def across(self, y: float, way: int) -> float:
+        """From x = 0 to the end of the shape at a height, to the right (1) or to the left (-1)."""
+        row = self.shape[round(self.origin[1] - y * self.distance)]
+        return self._run(row[round(self.origin[0]) :] if way > 0 else row[round(self.origin[0]) :: -1])
+
+    def up(self, x: float, start: float) -> float:
+        """The height at which the shape ends above a height."""
+        column = self.shape[:, round(self.origin[0] + x * self.distance)]
+        return start + self._run(column[round(self.origin[1] - start * self.distance) :: -1])
+
+    def _run(self, line: np.ndarray) -> float:
+        return float(np.argmin(np.append(line, False))) / self.distance

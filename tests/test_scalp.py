@@ -1,0 +1,129 @@
+"""A bald head is a skull in the forehead's skin, before the photo's own background."""
+
+import cv2
+import numpy as np
+import pytest
+from frames import S, centred
+
+from stgan.photo.filling import grain_of, spread
+from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
+from stgan.photo.scalp import draw_scalp
+from stgan.photo.skull import CENTRE, Skull, hides_too_much, places, shading
+
+DETAIL = 2  # pixels of the photo per pixel of the crop
+WALL, SKIN, HAIR = (90, 120, 160), (205, 160, 140), (50, 40, 35)
+X, Y = places(WIDE * S)
+HEAD = (X / 1.2) ** 2 + ((Y - CENTRE) / np.where(Y > CENTRE, 1.27, 2.2)) ** 2 < 1
+FACE = HEAD & (Y < 1.0 - 0.3 * X**2)
+CAP = ((X / 1.35) ** 2 + ((Y - CENTRE) / 1.5) ** 2 < 1) & (Y > 0.3) & ~FACE
+
+
+def silhouette_of(hair, face=FACE):
+    ones = np.ones(hair.shape, np.float32)
+    return Silhouette(hair.astype(np.float32), (hair | face).astype(np.float32), ones)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """A photo, its alignment, silhouette and skin, of a head with short dark hair before a wall."""
+    rgb = np.empty((*HEAD.shape, 3), np.uint8)
+    rgb[:], rgb[FACE], rgb[CAP] = WALL, SKIN, HAIR
+    rgb = cv2.resize(rgb, None, fx=DETAIL, fy=DETAIL, interpolation=cv2.INTER_NEAREST)
+    middle = (len(rgb) - 1) / 2
+    return rgb, centred(middle, middle, 0, 1 / DETAIL), silhouette_of(CAP), FACE.astype(np.float32)
+
+
+def bald(scene, strength=1.0):
+    rgb, alignment, silhouette, skin = scene
+    return draw_scalp(rgb, alignment, S, silhouette, skin, np.zeros_like(skin), strength)
+
+
+def test_the_skull_lies_within_the_hair(scene):
+    *_, silhouette, skin = scene
+    skull = Skull.of(silhouette, skin)
+    assert abs(skull.middle) < 0.05
+    assert skull.across == pytest.approx(1.24, abs=0.06)
+    assert 1.15 < skull.above < 1.5 - 0.05
+    angles = np.linspace(0, np.pi, 9)
+    across, up, edge = skull.coordinates(
+        (skull.middle + skull.across * np.cos(angles))[None].astype(np.float32),
+        (CENTRE + skull.above * np.sin(angles))[None].astype(np.float32),
+    )
+    np.testing.assert_allclose(np.hypot(across, up), 1, atol=1e-5)
+    np.testing.assert_allclose(edge, 0, atol=1e-5)
+
+
+def test_inside_the_skull_is_the_foreheads_skin_and_outside_the_wall(scene):
+    rgb, *_, silhouette, skin = scene
+    result = bald(scene)
+    across, up, edge = Skull.of(silhouette, skin).coordinates(X, Y)
+    hair = cv2.erode(CAP.astype(np.uint8), np.ones((3, 3))) > 0
+    small = cv2.resize(result, CAP.shape, interpolation=cv2.INTER_AREA).astype(float)
+    assert np.abs(small[hair & (edge < -0.05)] - WALL).max() < 2
+    inside = hair & (edge > 0.05)
+    # An even face has the shading of none, so that the forehead's middle sets the tone for the rest.
+    ratio = np.log(small[inside].mean(axis=1) / np.mean(SKIN)) - shading(across, up).mean(axis=2)[inside]
+    assert np.ptp(ratio) < 0.25
+    assert abs(np.median(ratio)) < 0.15
+    assert np.array_equal(result[Y.shape[0] * DETAIL * 3 // 4 :], rgb[Y.shape[0] * DETAIL * 3 // 4 :])
+
+
+def test_the_stronger_the_edit_the_less_hair(scene):
+    rgb = scene[0]
+    hair = cv2.resize(CAP.astype(np.uint8), rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+    far = [np.abs(bald(scene, strength).astype(float) - rgb)[hair].mean() for strength in (0, 0.25, 0.5, 0.75, 1, 1.5)]
+    assert far[0] == 0
+    assert (np.diff(far[:5]) > 1).all()
+    assert far[5] == far[4]
+
+
+def test_a_bald_head_turns_with_the_photo(scene):
+    rgb, _, silhouette, skin = scene
+    middle = (len(rgb) - 1) / 2
+    lying = (np.ascontiguousarray(np.rot90(rgb)), centred(middle, middle, 90, 1 / DETAIL), silhouette, skin)
+    difference = cv2.absdiff(np.ascontiguousarray(np.rot90(bald(lying), -1)), bald(scene))
+    assert np.percentile(difference, 99) <= 3
+
+
+def test_other_heads_keep_their_hair(scene):
+    rgb, alignment, silhouette, skin = scene
+    own = (X < 0).astype(np.float32)
+    result = bald((rgb, alignment, silhouette.within(own), skin))
+    right = cv2.resize((X > 0.05).astype(np.uint8), rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+    assert np.array_equal(result[right], rgb[right])
+    assert not np.array_equal(result, rgb)
+
+
+def test_hair_that_hangs_over_ears_or_shoulders_is_too_much(scene):
+    *_, silhouette, skin = scene
+    assert not hides_too_much(silhouette, skin)
+    long = CAP | ((np.abs(X) > 0.9) & (np.abs(X) < 1.7) & (Y < 0.6) & (Y > -2) & ~FACE)
+    assert hides_too_much(silhouette_of(long), skin)
+    bob = CAP | ((np.abs(X) > 1.0) & (np.abs(X) < 1.4) & (Y < 0.6) & (Y > -0.6))
+    ears = ((np.abs(X) - 1.25) / 0.2) ** 2 + ((Y + 0.15) / 0.35) ** 2 < 1
+    assert hides_too_much(silhouette_of(bob & ~FACE), skin * ~bob)
+    assert not hides_too_much(silhouette_of(bob & ~ears, FACE | ears), np.maximum(skin * ~bob, ears))
+
+
+def test_slow_colours_spread_from_what_is_known():
+    image = np.random.default_rng(0).random((60, 80, 3))
+    near = spread(image, np.ones((60, 80)), 2.0)
+    assert np.abs(near - cv2.GaussianBlur(image, (0, 0), 2.0)).max() < 1e-5
+    known = np.zeros((60, 80))
+    known[20:40, :10] = 1
+    np.testing.assert_allclose(spread(np.full((60, 80, 3), 7.0), known, 2.0), 7, atol=1e-3)
+
+
+def test_grain_is_as_strong_as_the_photos_and_has_its_fineness():
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 30, (96, 96)), (0, 0), 1.0)
+    patch = np.clip(128 + noise, 0, 255).round().astype(np.uint8)[..., None].repeat(3, axis=2)
+    grain = grain_of(patch, 6.0)
+    assert grain.std() == pytest.approx(noise.std(), rel=0.1)
+    neighbours = [np.corrcoef(each[:, 1:].ravel(), each[:, :-1].ravel())[0, 1] for each in (grain, noise)]
+    assert neighbours[0] == pytest.approx(neighbours[1], abs=0.05)
+    assert not grain_of(patch[:8, :8], 6.0).any()
+
+
+def test_a_map_of_the_crop_returns_from_the_window():
+    share = np.random.default_rng(0).random((S, S)).astype(np.float32)
+    np.testing.assert_allclose(in_the_crop(in_the_window(share, WIDE * S)), share, atol=1e-6)
