@@ -15,6 +15,8 @@ from stgan.models import PARSER_CLASSES, Edit, FaceParser, Generator
 from stgan.models.covering import editable_regions
 from stgan.models.parsed import FaceParts, decode_faces
 from stgan.photo.align import Alignment
+from stgan.photo.beard import read_beard
+from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
@@ -26,8 +28,10 @@ from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, window
 from stgan.photo.paste import paste_edit
 from stgan.photo.skin import toned
+from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.prepared import EditedCrop, PreparedFace
 
+BARE = ("skin", "neck")  # where a beard may grow
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -89,6 +93,45 @@ class FacePainter:
         free = self._free(edited, "Eyeglasses")
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
 
+    def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with bushier or thinner brows: hairs added to its own, or its own drawn together.
+
+        The edited crop itself is pasted where neither is drawn.
+        """
+        own, share = self._shown(edited, "brows"), self._free(edited, "Bushy_Eyebrows")
+        growth = read_bushy(edited.before, edited.after, own)
+        if growth is not None:
+            return self._grow(edited, rgb, growth, self._hair_colour(edited), share)
+        thinning = Thinning.read(edited.before, edited.after, own)
+        if thinning is None:
+            return self.paste(edited, rgb)
+        return thin_brows(rgb, edited.prepared.alignment, thinning, share)
+
+    def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with short hairs where an edited crop has a beard or mustache, which is pasted if it has none."""
+        colour, (skin, mouth) = self._hair_colour(edited), (self._shown(edited, *each) for each in (BARE, ["mouth"]))
+        growth = read_beard(edited.before, edited.after, colour, skin, mouth)
+        if growth is None or edited.strands is None:
+            return self.paste(edited, rgb)
+        return self._grow(edited, rgb, growth, colour, edited.strands)
+
+    def _grow(
+        self, edited: EditedCrop, rgb: np.ndarray, growth: Growth, colour: np.ndarray, share: np.ndarray
+    ) -> np.ndarray:
+        face = edited.prepared
+        return draw_hairs(rgb, face.alignment, growth, colour, share, light=face.light)
+
+    def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
+        """The colour (3,) of new hair in the face."""
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        hair = np.maximum(in_the_crop(silhouette.hair, len(edited.before)), self._shown(edited, "brows"))
+        return hair_colour(face.photo.rgb, face.alignment, hair, self._shown(edited, "skin"), face.light)
+
+    def _shown(self, edited: EditedCrop, *names: str) -> np.ndarray:
+        """Float (S, S) in [0, 1]: how certain it is that the crop shows one of these classes of the parser."""
+        classes = edited.seen()[0].classes[0, [PARSER_CLASSES.index(name) for name in names]]
+        return classes.sum(dim=0).float().cpu().numpy()
+
     def _free(self, edited: EditedCrop, name: str) -> np.ndarray:
         """Float (S, S) in [0, 1]: where an attribute may change the crop."""
         return edited.seen()[0].regions[0, self.names.index(name)].float().cpu().numpy()
@@ -127,10 +170,12 @@ class FacePainter:
         bangs, glasses = part(added, ["Bangs"]), part(added, ["Eyeglasses"])
         tone = part(condition, ["Pale_Skin"])
         colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
-        rest = condition - tone - bangs - colours - glasses
+        brows = part(condition, ["Bushy_Eyebrows"])
+        beard = part(added, ["Mustache"]) + part(condition - added, ["No_Beard"])
+        rest = condition - tone - bangs - colours - glasses - brows - beard
         return [
-            (tone, self.tone_skin), (rest, self.paste), (bangs, self.draw_bangs), (colours, self.recolour),
-            (glasses, self.wear),
+            (tone, self.tone_skin), (rest, self.paste), (beard, self.grow_beard), (brows, self.draw_brows),
+            (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
         ]  # fmt: skip
 
     def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
