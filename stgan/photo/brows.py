@@ -21,8 +21,8 @@ LENGTH = 0.17  # of a hair
 SPREAD = 0.22  # radians
 # Degrees above the brow's line in which hairs grow: at its inner end, in addition to the usual, and towards its edge.
 INNER, USUAL, EDGE = 70.0, 12.0, 26.0
-THINNER = 0.5  # of its thickness and darkness that a brow loses at most
-REACH = 3.0  # half thicknesses of a brow from its middle, within which the photo moves
+THINNER = 0.42  # of its thickness and darkness that a brow loses at most
+REACH = 2.4  # half thicknesses of a brow from its middle, within which the photo moves
 
 
 def read_bushy(before: np.ndarray, after: np.ndarray, brows: np.ndarray) -> Growth | None:
@@ -144,7 +144,9 @@ def thin_brows(rgb: np.ndarray, alignment: Alignment, thinning: Thinning, share:
     box = (columns[0] - reach, rows[0] - reach, columns[-1] + reach, rows[-1] + reach)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=2)
     part = result[top:bottom, left:right]
-    maps = np.dstack([thinning.moved * share, thinning.lighter * share]).astype(np.float32)
+    side = 2 * int(np.ceil(np.abs(thinning.moved).max())) + 1
+    near = cv2.blur(cv2.erode(share.astype(np.float32), np.ones((side, side))), (3, 3))  # nor is an eye drawn upwards
+    maps = np.dstack([thinning.moved * near, thinning.lighter * near]).astype(np.float32)
     moved, lighter = cv2.split(warped(maps, alignment.matrix, (left, top), part.shape))
     down = alignment.inverse[:, 1].astype(np.float32)  # of the face, in pixels of the photo per pixel of the crop
     rows, columns = np.mgrid[: part.shape[0], : part.shape[1]].astype(np.float32)
