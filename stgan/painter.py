@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,13 +26,16 @@ from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.hair import recolour_hair
 from stgan.photo.light import Light
+from stgan.photo.lips import Lips
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, window
+from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.skin import toned
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.prepared import EditedCrop, PreparedFace
 
 BARE = ("skin", "neck")  # where a beard may grow
+FACE = ("skin", "mouth", "neck")  # what moves with the lips
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -115,6 +119,26 @@ class FacePainter:
             return self.paste(edited, rgb)
         return self._grow(edited, rgb, growth, colour, edited.strands)
 
+    def open_mouth(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with its lips moved apart; the edited crop is pasted where they are so already."""
+        return self._move_lips(edited, rgb, Movement.opening)
+
+    def close_mouth(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with its lips brought together; the edited crop is pasted where no gap is found."""
+        return self._move_lips(edited, rgb, Movement.closing)
+
+    def _move_lips(
+        self, edited: EditedCrop, rgb: np.ndarray, way: Callable[[Lips, float], Movement | None]
+    ) -> np.ndarray:
+        face, (mouth, head) = edited.prepared, (self._shown(edited, *each) for each in (["mouth"], FACE))
+        # Other edits leave lips where they are, but may hide them: they are looked for in the photo as it was.
+        darker = (edited.before - edited.after).mean(axis=2)
+        lips = Lips.find(face.photo.rgb, face.alignment, mouth, face.light, darker)
+        movement = None if lips is None else way(lips, edited.strength)
+        if movement is None:
+            return self.paste(edited, rgb)
+        return move_lips(rgb, face.alignment, movement, cv2.blur(head, (3, 3)), light=face.light)
+
     def _grow(
         self, edited: EditedCrop, rgb: np.ndarray, growth: Growth, colour: np.ndarray, share: np.ndarray
     ) -> np.ndarray:
@@ -149,7 +173,8 @@ class FacePainter:
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
                 strands = self._strands(prepared, change[row])
-                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, strands)
+                strength = float(change[row].abs().max())
+                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, strands, strength)
                 photos[row] = put(edited, photos[row])
         return photos
 
@@ -172,10 +197,11 @@ class FacePainter:
         colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
         brows = part(condition, ["Bushy_Eyebrows"])
         beard = part(added, ["Mustache"]) + part(condition - added, ["No_Beard"])
-        rest = condition - tone - bangs - colours - glasses - brows - beard
+        opened, closed = (part(each, ["Mouth_Slightly_Open"]) for each in (added, condition - added))
+        rest = condition - tone - bangs - colours - glasses - brows - beard - opened - closed
         return [
             (tone, self.tone_skin), (rest, self.paste), (beard, self.grow_beard), (brows, self.draw_brows),
-            (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
+            (opened, self.open_mouth), (closed, self.close_mouth), (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
         ]  # fmt: skip
 
     def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:

@@ -90,6 +90,7 @@ class EditedCrop:
     after: np.ndarray  # float32 (S, S, 3) in [0, 255], and with it
     mask: np.ndarray | None = None  # float32 (S, S) in [0, 1], the soft mask of the edit, if the model has one
     strands: np.ndarray | None = None  # float32 (S, S) in [0, 1], where new dark structure is hair; None: nowhere
+    strength: float = 1.0  # of the edit, 1 as in training
 
     @classmethod
     def of(
@@ -99,6 +100,7 @@ class EditedCrop:
         mask: Tensor | None = None,
         region: Tensor | None = None,
         strands: Tensor | None = None,
+        strength: float = 1.0,
     ) -> "EditedCrop":
         """From an image (3, S, S) in [-1, 1] and maps (S, S) in [0, 1].
 
@@ -113,7 +115,7 @@ class EditedCrop:
             # draw would count as a change there.
             before = prepared.crop + region.float().cpu().numpy()[..., None] * (before - prepared.crop)
         maps = (None if each is None else each.float().cpu().numpy() for each in (mask, strands))
-        return cls(prepared, before, after, *maps)
+        return cls(prepared, before, after, *maps, strength=strength)
 
     def seen(self) -> tuple[FaceParts, Silhouette]:
         """What a parser saw. The face must be prepared with one."""

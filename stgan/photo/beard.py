@@ -38,7 +38,9 @@ def read_beard(
     rows, columns = np.mgrid[:size, :size]
     across, below_nose = np.abs(columns - points[2, 0]) / distance, (rows - points[2, 1]) / distance
     nose = _ramp(across, *WING[::-1]) * _ramp(below_nose, *NOSE[::-1])
-    inside = _ramp(np.minimum(rows, size - 1 - rows) / size, 0, BORDER) * _ramp(np.minimum(columns, size - 1 - columns) / size, 0, BORDER)
+    inside = _ramp(np.minimum(rows, size - 1 - rows) / size, 0, BORDER) * _ramp(
+        np.minimum(columns, size - 1 - columns) / size, 0, BORDER
+    )
     density = ((cover - BARE) / (1 - 2 * BARE)).clip(0, MOST) * place * (1 - nose) * inside
     if density.max() < BARE:
         return None

@@ -77,7 +77,9 @@ class _Brow:
         curve = np.polyfit(x, y, 2, w=np.sqrt(share))
         first, last = np.percentile(x, (2, 98))
         spread = np.sqrt(np.average((y - np.polyval(curve, x)) ** 2, weights=share))
-        return cls(curve, (float(first), max(float(last), float(first) + 1)), max(1.0, 1.7 * float(spread)), side, middle)
+        return cls(
+            curve, (float(first), max(float(last), float(first) + 1)), max(1.0, 1.7 * float(spread)), side, middle
+        )
 
     def half(self, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """This half of a crop, bool (S, S), and of all pixels their distance from the middle of the face and row."""
@@ -93,7 +95,9 @@ class _Brow:
         """(..., 2): hairs rise at the inner end, lie along the brow further out, and meet at its middle."""
         share = np.clip((across - self.ends[0]) / (self.ends[1] - self.ends[0]), 0, 1)
         rise = np.arctan(-np.polyval(np.polyder(self.curve), across.clip(*self.ends)))
-        lean = INNER * (1 - share) ** 2.5 + USUAL - EDGE * self.above(across, rows).clip(-1, 1) * np.minimum(1, 3 * share)
+        lean = (
+            INNER * (1 - share) ** 2.5 + USUAL - EDGE * self.above(across, rows).clip(-1, 1) * np.minimum(1, 3 * share)
+        )
         angle = rise + np.radians(lean)
         return np.stack([self.side * np.cos(angle), -np.sin(angle)], axis=-1)
 
@@ -112,7 +116,9 @@ class Thinning:
         (S, S) in [0, 1]. None if it thinned none."""
         size, own = len(before), brows.astype(np.float32)
         points, distance = landmarks_in_crop(size)
-        old, new = (cv2.cvtColor(np.ascontiguousarray(each, np.float32), cv2.COLOR_RGB2GRAY) for each in (before, after))
+        old, new = (
+            cv2.cvtColor(np.ascontiguousarray(each, np.float32), cv2.COLOR_RGB2GRAY) for each in (before, after)
+        )
         side = 2 * round(0.2 * distance) + 1
         skin = cv2.morphologyEx(old, cv2.MORPH_CLOSE, np.ones((side, side)))
         parts = [brow for side in (-1, 1) if (brow := _Brow.of(own, side, points)) is not None]

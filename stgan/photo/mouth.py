@@ -1,7 +1,6 @@
 """Mouths closed or opened by moving the photo's own lips.
 
-A network says how far. Lips that it paints anew at a few pixels are soft and pale; the photo's own keep their colour,
-their light and their detail.
+Lips that a network paints, at a few pixels, are soft and pale; the photo's own keep their colour, light and detail.
 """
 
 from dataclasses import dataclass
@@ -10,204 +9,148 @@ import cv2
 import numpy as np
 
 from stgan.photo.align import Alignment
-from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import as_3x3, extent
 from stgan.photo.light import USUAL_LIGHT, Light
-from stgan.photo.matte import drawn, warped, window
+from stgan.photo.lips import FINE, Lips, smoothed
+from stgan.photo.matte import warped
 
-STEPS = 48
-HINT = 0.3
-PRIOR = 0.5
-FINE = 3  # pixels of the grid per pixel of the crop
+# Lengths are in eye distances.
+CLEAR = (0.012, 0.03)  # that the upper and the lower lip leave behind when they close: there teeth shine through
+UPPER = 0.45  # of the way, which the upper lip goes when a mouth closes; the lower one goes the rest
+RAISED = 0.2  # likewise when it opens
+OPEN = 0.13  # between the lips of a mouth that was opened, in the middle
+ROUND = 0.8  # exponent of the parabola of its edges
+CHIN = 0.62  # below the lower lip, where the movement ends
+LIP = 0.7  # slope of the movement at a lip's edge: 0 moves it as it is, 2 stretches nothing but the lip
+SEAM = np.array([0.3, 0.42, 0.4])  # share of red, green and blue that closed lips take from each other's edge
+SEAM_WIDTH = 0.014
+TOOTH, INCISOR = 0.075, 0.13  # length of teeth that show, and width of the largest
+EDGES = INCISOR * np.array([0, 1.0, 1.78, 2.6])  # between teeth, from the middle of the mouth
+ROUNDED = (0.012, 0.03)  # height and width of the rounded corners of teeth
+SOFT = 0.012  # of the edges of teeth
+GAP = (0.16, 0.007)  # share of their light that teeth lose where they meet, and over which width
+WHITE = (1.3, 130.0, 215.0)  # brightness of teeth: that of the skin times the first, in levels at least and at most
+WHITE_HUE, DARK_HUE = 0.6, 1.6  # exponents of the hue of the skin in teeth, and of the lips in the dark behind them
+DARK = 0.33  # brightness of that, of the lips'
+PIXEL = 1.2  # pixels of the photo over which a lip's edge changes
+CLOSED = 0.04  # gap between lips: with a smaller one there is nothing to close
+TOOTHY = 0.5  # certainty that teeth show, above which a mouth is open
 
 
 @dataclass(frozen=True)
-class Lips:
-    """Where a mouth is in a crop. All lengths are in its pixels."""
+class Movement:
+    """Lips that move in a crop, as smooth maps on a grid, in pixels of the crop."""
 
-    columns: np.ndarray  # (N,), from corner to corner
-    upper: np.ndarray  # (N,), row where the upper lip ends
-    lower: np.ndarray  # (N,), row where the lower lip begins
-    nose: float  # row below which the upper lip moves
-    chin: float  # row above which the lower lip moves
-    distance: float  # of the eyes
-    lip: np.ndarray
+    maps: np.ndarray  # float32 (h, w, 5): how far each lip moves down, how far below their new edges, column
+    to_grid: np.ndarray  # (2, 3), pixels of the crop to pixels of the grid
+    box: tuple[float, float, float, float]  # left, top, right, bottom in the crop
+    lips: Lips
+    opens: bool
 
     @classmethod
-    def find(cls, rgb: np.ndarray, alignment: Alignment, mouth: np.ndarray, light: Light, closed: np.ndarray | None = None) -> "Lips | None":
-        size = len(mouth)
-        points, distance = landmarks_in_crop(size)
-        side = FINE * size
-        picture = light.normalised(drawn(rgb, window(alignment, size, 1, side), side))
-        shown = cv2.resize(mouth.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
-        inside = shown > 0.5
-        if inside.sum() < 0.02 * (FINE * distance) ** 2:
+    def closing(cls, lips: Lips, strength: float) -> "Movement | None":
+        """The lips brought together by a share of the gap between them. None where there is none."""
+        if lips.gap < CLOSED:
             return None
-        count, pieces, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8))
-        inside = pieces == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
-        used = np.nonzero(inside.any(axis=0))[0]
-        first, last = used[0], used[-1] + 1
-        top = inside[:, first:last].argmax(axis=0)
-        bottom = side - inside[::-1, first:last].argmax(axis=0)
-        smooth = 0.05 * distance * FINE
-        top, bottom = (_smoothed(each, smooth) for each in (top, bottom))
-        # The mouth is straightened: rows are shares of the way from its upper to its lower border.
-        share = (np.arange(STEPS) + 0.5) / STEPS
-        rows = top + share[:, None] * (bottom - top)
-        columns = np.broadcast_to(np.arange(first, last, dtype=np.float32), rows.shape)
-        straight = cv2.remap(picture, columns, rows.astype(np.float32), cv2.INTER_LINEAR)
-        score = _inner(straight)
-        if closed is not None:
-            hint = cv2.resize(closed.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
-            score = score + HINT * np.clip(cv2.remap(hint, columns, rows.astype(np.float32), cv2.INTER_LINEAR) / 15, -1, 1)
-        score = 0.65 * score + 0.35 * score[:, ::-1]
-        score = cv2.GaussianBlur(score, (0, 0), 1.0) + PRIOR * (0.25 - np.abs(share - 0.45))[:, None]
-        middle = _path(cv2.blur(score, (7, 7)), 0.5)
-        below = np.vstack([np.zeros_like(score[:1]), np.cumsum(score, axis=0)])
-        row = np.arange(len(below))[:, None]
-        upper = _path(np.where(row <= middle + 0.5, -below, -1e6), 0.6)
-        lower = _path(np.where(row >= middle + 0.5, below, -1e6), 0.6)
-        upper, lower = (_smoothed(top + each / STEPS * (bottom - top), smooth) for each in (upper, lower))
-        to_crop = lambda values: (values + 0.5) / FINE - 0.5
-        colour = np.median(straight[score < 0], axis=0) if (score < 0).any() else np.median(straight, axis=(0, 1))
-        return cls(
-            to_crop(np.arange(first, last)), to_crop(upper), to_crop(lower),
-            float(points[2, 1] + 0.16 * distance), 0.0, distance, colour,
-        )
+        above, below = (each * lips.distance for each in CLEAR)
+        gap = np.maximum(lips.lower - lips.upper, 0)
+        taper = np.minimum(1, gap / (above + below))
+        upper, lower = lips.upper - above * taper, lips.lower + below * taper
+        way = min(strength, 1.0) * (lower - upper)
+        return cls._of(lips, upper, lower, UPPER * way, (UPPER - 1) * way, opens=False)
 
-    @property
-    def gap(self) -> float:
-        """How far the lips are apart in the middle, in eye distances."""
-        n = len(self.columns)
-        return float(np.mean((self.lower - self.upper)[n // 3 : n - n // 3])) / self.distance
+    @classmethod
+    def opening(cls, lips: Lips, strength: float) -> "Movement | None":
+        """Closed lips moved apart, more or less than usual. None where teeth show already."""
+        if lips.toothy > TOOTHY:
+            return None
+        half = np.ptp(lips.columns) / 2
+        parabola = 1 - ((lips.columns - lips.columns.mean()) / half) ** 2
+        way = OPEN * strength * lips.distance * np.clip(parabola, 0, 1) ** ROUND
+        return cls._of(lips, lips.seam, lips.seam, -RAISED * way, (1 - RAISED) * way, opens=True)
 
+    @classmethod
+    def _of(
+        cls, lips: Lips, upper: np.ndarray, lower: np.ndarray, down: np.ndarray, lower_down: np.ndarray, opens: bool
+    ) -> "Movement":
+        """Edges (N,) of both lips, which move down by so much."""
+        distance, chin = lips.distance, float(lips.lower.max()) + CHIN * lips.distance
+        margin = 0.2 * distance
+        box = (lips.columns[0] - margin, lips.nose - 2, lips.columns[-1] + margin, chin + 2)
+        columns, rows = np.arange(box[0], box[2], 1 / FINE), np.arange(box[1], box[3], 1 / FINE)[:, None]
 
-def _smoothed(values: np.ndarray, sigma: float) -> np.ndarray:
-    values = np.asarray(values, np.float32)
-    ends = np.linspace(values[0], values[-1], len(values), dtype=np.float32)  # which stay where they are
-    mirrored = np.concatenate([-(values - ends)[::-1], values - ends, -(values - ends)[::-1]])
-    return ends + cv2.GaussianBlur(mirrored[None], (0, 0), sigma)[0, len(values) : 2 * len(values)]
+        def along(values: np.ndarray, beyond: float | None = None) -> np.ndarray:
+            values = np.interp(columns, lips.columns, values, left=beyond, right=beyond)
+            return smoothed(values, 0.02 * distance * FINE)
+
+        edges = along(upper + down), along(lower + lower_down)
+        above = np.clip((rows - lips.nose) / np.maximum(edges[0] - lips.nose, 1), 0, None)
+        below = np.clip((chin - rows) / np.maximum(chin - edges[1], 1), 0, None)
+        moved = along(down, 0.0) * _eased(above), along(lower_down, 0.0) * _eased(below)
+        maps = np.dstack([*moved, rows - edges[0], rows - edges[1], np.broadcast_to(columns, moved[0].shape)])
+        to_grid = np.array([[FINE, 0, -FINE * box[0]], [0, FINE, -FINE * box[1]]])
+        return cls(maps.astype(np.float32), to_grid, box, lips, opens)
 
 
-def _inner(mouth: np.ndarray) -> np.ndarray:
-    """Scores (h, w) of a straightened mouth (h, w, 3): positive where teeth or the dark behind lips show."""
-    part = cv2.GaussianBlur(mouth, (0, 0), 0.6)
-    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-    red = np.log((part[..., 0] + 10) / (part[..., 1] + 10))
-    height, width = grey.shape
-    lips, middle = np.zeros(grey.shape, bool), np.zeros(grey.shape, bool)
-    centre = slice(round(0.2 * width), round(0.8 * width))
-    for first, last in ((0.06, 0.16), (0.78, 0.94)):
-        lips[round(first * height) : round(last * height), centre] = True
-    middle[round(0.25 * height) : round(0.65 * height), centre] = True
-    teeth = middle & (grey >= np.percentile(grey[middle], 80))
-    lip_grey, lip_red = np.median(grey[lips]), np.median(red[lips])
-    weights = [max(0.0, float(sign * (np.median(each[teeth]) - np.median(each[lips])))) / (each[lips].std() + least) ** 2
-               for each, sign, least in ((grey, 1, 6.0), (red, -1, 0.03))]  # fmt: skip
-    whiter = weights[0] * (grey - lip_grey) + weights[1] * (lip_red - red)
-    whole = np.median(whiter[teeth])
-    separate = np.clip((whole - 2) / 6, 0, 1)
-    white = 4 * (whiter / max(whole, 1e-3) - 0.55)
-    dark = 2 * ((lip_grey - grey) / lip_grey / 0.3 - 1)
-    return np.clip(np.maximum(separate * white - 2 * (1 - separate), dark), -2, 2).astype(np.float32)
+def move_lips(
+    rgb: np.ndarray, alignment: Alignment, movement: Movement, share: np.ndarray, *, light: Light = USUAL_LIGHT
+) -> np.ndarray:
+    """The photo with its lips moved: uint8 (H, W, 3). Between them it stays, or shows what an open mouth does.
 
-
-def _path(score: np.ndarray, stiffness: float) -> np.ndarray:
-    """Rows (w,) of the smooth path from left to right along which a score (h, w) is highest."""
-    height, width = score.shape
-    steps = np.arange(height)
-    bends = stiffness * np.abs(steps[:, None] - steps[None, :]).astype(np.float32) ** 1.5
-    total, origins = score[:, 0].astype(np.float32), []
-    for column in range(1, width):
-        reached = total[:, None] - bends
-        origins.append(reached.argmax(axis=0))
-        total = reached.max(axis=0) + score[:, column]
-    path = [int(total.argmax())]
-    for origin in origins[::-1]:
-        path.append(int(origin[path[-1]]))
-    return np.array(path[::-1])
-
-
-CLEAR = 0.012
-UPPER = 0.45
-REST = 0.7
-CHIN = 0.62
-SEAM = (0.5, 0.02)
-
-
-@dataclass(frozen=True)
-class Moved:
-    """Maps on a grid: how far the upper and the lower lip move down, and how far a pixel lies below their new edges."""
-
-    maps: np.ndarray  # float32 (h, w, 4) pixels of the crop
-    to_grid: np.ndarray
-    box: tuple
-
-
-def closing(lips: Lips, share: float) -> Moved:
-    """The lips brought together by a share of the gap between them."""
-    clear = CLEAR * lips.distance
-    gap = np.maximum(lips.lower - lips.upper, 0)
-    taper = np.minimum(1, gap / (2 * clear))
-    upper, lower = lips.upper - clear * taper, lips.lower + clear * taper
-    gap = lower - upper
-    return _moved(lips, upper, lower, UPPER * share * gap, -(1 - UPPER) * share * gap)
-
-
-def _moved(lips: Lips, upper: np.ndarray, lower: np.ndarray, down: np.ndarray, up: np.ndarray) -> Moved:
-    """Upper and lower edges (N,) move down by down and up (N,)."""
-    d = lips.distance
-    pad = 0.25 * d
-    left, right = lips.columns[0] - pad, lips.columns[-1] + pad
-    top, bottom = lips.nose - 2, lips.lower.max() + CHIN * d + 2
-    columns, rows = np.arange(left, right, 1 / FINE), np.arange(top, bottom, 1 / FINE)[:, None]
-    at = lambda values, out=None: _smoothed(np.interp(columns, lips.columns, values, left=out, right=out), 0.02 * d * FINE)
-    # beyond the corners lips end, and the movement does
-    new_upper, new_lower = at(upper + down), at(lower + up)
-    down, up = at(down, 0.0), at(up, 0.0)
-    above = np.clip((rows - lips.nose) / np.maximum(new_upper - lips.nose, 1), 0, None)
-    chin = lips.lower.max() + CHIN * d
-    below = np.clip((chin - rows) / np.maximum(chin - new_lower, 1), 0, None)
-    maps = np.dstack([down * _eased(above), up * _eased(below), rows - new_upper, rows - new_lower]).astype(np.float32)
-    to_grid = np.array([[FINE, 0, -FINE * columns[0]], [0, FINE, -FINE * rows[0, 0]]])
-    return Moved(maps, to_grid, (left, top, right, bottom))
-
-
-def _eased(share: np.ndarray) -> np.ndarray:
-    inside = np.minimum(share, 1)
-    return (3 - REST) * inside**2 - (2 - REST) * inside**3 + REST * (share - inside)
-
-
-def move_lips(rgb: np.ndarray, alignment: Alignment, moved: Moved, share: np.ndarray, distance: float, inner=None, light: Light = USUAL_LIGHT) -> np.ndarray:
-    result = rgb.copy()
-    left, top, right, bottom = extent(alignment.matrix, moved.box, rgb.shape, margin=1)
-    part = result[top:bottom, left:right]
-    maps = warped(moved.maps, moved.to_grid @ as_3x3(alignment.matrix), (left, top), part.shape)
-    free = warped(share.astype(np.float32), alignment.matrix, (left, top), part.shape)
-    upper, lower, past_upper, past_lower = cv2.split(maps)
-    inside = _inside_box(moved, alignment, (left, top), part.shape)
-    free = free * inside
-    axis = alignment.inverse[:, 1].astype(np.float32)
+    Args:
+        rgb: uint8 (H, W, 3).
+        alignment: of the crop.
+        share: float (S, S) in [0, 1], where the crop may change.
+        light: of the photo.
+    """
+    result, distance = rgb.copy(), movement.lips.distance
+    left, top, right, bottom = extent(alignment.matrix, movement.box, rgb.shape, margin=0)
+    part, corner = result[top:bottom, left:right], (left, top)
+    inside = np.pad(np.ones(np.subtract(movement.maps.shape[:2], 2), np.float32), 1)
+    to_grid = movement.to_grid @ as_3x3(alignment.matrix)
+    upper, lower, past_upper, past_lower, column, inside = cv2.split(
+        warped(np.dstack([movement.maps, inside]), to_grid, corner, part.shape)
+    )
+    free = inside * warped(share.astype(np.float32), alignment.matrix, corner, part.shape)
+    soft, source = PIXEL * alignment.scale, part.astype(np.float32)
+    new = source
+    if movement.opens:
+        new = light.restored(_inner_mouth(movement.lips, past_upper, column))
     rows, columns = np.mgrid[: part.shape[0], : part.shape[1]].astype(np.float32)
-    soft = 1.2 * alignment.scale
-    source = part.astype(np.float32)
-    result_part = source if inner is None else inner
-    for shift, cover in ((upper, np.clip(0.5 - past_upper / soft, 0, 1)), (lower, np.clip(0.5 + past_lower / soft, 0, 1))):
-        origin = columns - shift * free * axis[0], rows - shift * free * axis[1]
+    down = alignment.inverse[:, 1].astype(np.float32)  # of the face, in pixels of the photo per pixel of the crop
+    for moved, cover in ((upper, 0.5 - past_upper / soft), (lower, 0.5 + past_lower / soft)):
+        origin = columns - moved * free * down[0], rows - moved * free * down[1]
         lip = cv2.remap(part, *origin, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-        result_part = result_part + cover[..., None] * (lip - result_part)
-    gap = np.clip(past_upper - past_lower, 0, None)
-    depth, width = SEAM
-    moving = np.clip((np.abs(upper) + np.abs(lower)) / (0.02 * distance), 0, 1) * free
-    seam = depth * np.exp(-((0.5 * (past_upper + past_lower) / (width * distance)) ** 2)) * np.clip(1 - gap / (0.05 * distance), 0, 1) * moving
-    result_part = result_part * (1 - seam[..., None])
-    changed = (np.abs(upper) + np.abs(lower)) * free > 1e-3
-    part[...] = cv2.add(part, ((result_part - source) * changed[..., None]).astype(np.float32), dtype=cv2.CV_8U)
+        new = new + np.clip(cover, 0, 1)[..., None] * (lip - new)
+    way = np.abs(upper) + np.abs(lower)
+    if not movement.opens:
+        line = np.exp(-(((past_upper + past_lower) / (2 * SEAM_WIDTH * distance)) ** 2))
+        line *= np.clip(1 - (past_upper - past_lower) / (0.05 * distance), 0, 1)
+        line *= free * np.clip(way / (0.08 * distance), 0, 1)
+        new = new * (1 - line[..., None] * SEAM)
+    changed = way * free > 1e-3
+    part[...] = cv2.add(part, ((new - source) * changed[..., None]).astype(np.float32), dtype=cv2.CV_8U)
     return result
 
 
-def _inside_box(moved, alignment, corner, shape):
-    inner = np.zeros(moved.maps.shape[:2], np.float32)
-    inner[1:-1, 1:-1] = 1
-    to_image = moved.to_grid @ as_3x3(alignment.matrix) @ np.array([[1, 0, corner[0]], [0, 1, corner[1]], [0, 0, 1]])
-    return cv2.warpAffine(inner, to_image, (shape[1], shape[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+def _eased(share: np.ndarray) -> np.ndarray:
+    """A movement from 0 at the share 0, where it begins gently, to 1 at the share 1, a lip's edge."""
+    inside = np.minimum(share, 1)
+    return (3 - LIP) * inside**2 - (2 - LIP) * inside**3 + LIP * (share - inside)
+
+
+def _inner_mouth(lips: Lips, below: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Upper teeth above the dark of a mouth, float32 (h, w, 3), at pixels (h, w) of a column of the crop and so far
+    below the upper lip, both in pixels of the crop."""
+    depth = below / lips.distance
+    across = np.abs(column - lips.columns.mean()) / lips.distance
+    side = np.clip(2 * across * lips.distance / np.ptp(lips.columns), 0, 1)
+    lip, skin = lips.colour.mean(), lips.skin.mean()
+    cavity = DARK * lip * (lips.colour / lip) ** DARK_HUE * (1 + 0.5 * np.clip(depth / OPEN, 0, 1))[..., None]
+    beside = np.abs(across[..., None] - EDGES).min(axis=-1)
+    length = TOOTH * (1 - 0.45 * side**2) - ROUNDED[0] * (1 - np.clip(beside / ROUNDED[1], 0, 1)) ** 2
+    tooth = np.clip(0.5 - (depth - length) / SOFT, 0, 1)
+    lit = (0.6 + 0.4 * np.clip(depth / 0.05, 0, 1)) * (1 - 0.75 * side**2)  # in the shade of the lip and of the cheeks
+    lit = lit * (1 - GAP[0] * np.exp(-((beside / GAP[1]) ** 2)))
+    white = np.clip(WHITE[0] * skin, *WHITE[1:]) * (lips.skin / skin) ** WHITE_HUE
+    return (cavity + (tooth * lit)[..., None] * (white - cavity)).astype(np.float32)

@@ -72,7 +72,9 @@ def draw_hairs(
     part, corner = result[top:bottom, left:right], (left, top)
     hairs, to_grid = _drawn(STRANDS * density, growth, box, detail)
     hairs = warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape)
-    free, under = cv2.split(warped(np.dstack([share.astype(np.float32), density]), alignment.matrix, corner, part.shape))
+    free, under = cv2.split(
+        warped(np.dstack([share.astype(np.float32), density]), alignment.matrix, corner, part.shape)
+    )
     cover = 1 - (1 - free * hairs) * (1 - UNDER * under)
     darker = np.minimum(colour.astype(np.float32) - light.normalised(part), 0)
     change = light.restored(cover[..., None] * darker).astype(np.float32)
