@@ -9,7 +9,6 @@ import numpy as np
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import extent
-from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import warped
 from stgan.photo.strokes import Growth
 

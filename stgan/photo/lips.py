@@ -19,6 +19,7 @@ USUAL = (0.5, 0.45)  # weight of the usual place of teeth, and its middle
 MIRROR = 0.35  # weight of the other half of the face
 SMOOTH = 0.065  # of a lip's edge, in eye distances
 STIFFNESS = 0.6  # cost of a step of a lip's edge
+RIM = 10  # rows of the grid below a lower lip's edge, in which teeth may show
 NOSE = 0.16  # from the nose's tip down to the upper lip's beginning, in eye distances
 
 
@@ -35,6 +36,7 @@ class Lips:
     colour: np.ndarray  # (3,), levels of the lips in the networks' light
     skin: np.ndarray  # (3,), levels of the skin around them
     toothy: float  # in [0, 1], how certain it is that teeth show
+    rim: float  # how far teeth still show below the lower lip's edge
 
     @classmethod
     def find(
@@ -72,8 +74,11 @@ class Lips:
         lips = np.median(straight[score < 0] if (score < 0).any() else straight.reshape(-1, 3), axis=0)
         around = picture[int(bottom.max()) + FINE : int(bottom.max() + 0.3 * distance * FINE), first : first + len(top)]
         skin = np.median(around.reshape(-1, 3), axis=0) if around.size else lips
+        rim = _rim(picture, columns[0], FINE * (lower + 0.5) - 0.5) / FINE
         columns = (columns[0] + 0.5) / FINE - 0.5
-        return cls(columns, upper, lower, seam, float(points[2, 1]) + NOSE * distance, distance, lips, skin, toothy)
+        return cls(
+            columns, upper, lower, seam, float(points[2, 1]) + NOSE * distance, distance, lips, skin, toothy, rim
+        )
 
     @property
     def gap(self) -> float:
@@ -141,6 +146,20 @@ def _edges(score: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return (
         _path(np.where(row <= middle, -total, -1e6), STIFFNESS), _path(np.where(row >= middle, total, -1e6), STIFFNESS)
     )  # fmt: skip
+
+
+def _rim(picture: np.ndarray, columns: np.ndarray, lower: np.ndarray) -> float:
+    """How many rows below the lower lip's edge (N,) a picture (P, P, 3) still shows the detail of teeth, not a lip."""
+    fifth = len(columns) // 5
+    columns, rows = columns[fifth:-fifth], lower[fifth:-fifth] + np.arange(RIM)[:, None]
+    lines = cv2.remap(
+        picture, np.broadcast_to(columns, rows.shape).astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR
+    )
+    lines = cv2.cvtColor(lines, cv2.COLOR_RGB2GRAY)
+    detail = np.abs(lines - np.stack([cv2.GaussianBlur(line[None], (0, 0), 4.0)[0] for line in lines])).mean(axis=1)
+    most = int(detail[: RIM // 2 + 1].argmax())
+    least = detail.min() + 0.3 * (detail[most] - detail.min())
+    return float(most + (detail[most:] <= least).argmax())
 
 
 def _seam(mouth: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from stgan.photo.lips import FINE, Lips, smoothed
 from stgan.photo.matte import warped
 
 # Lengths are in eye distances.
-CLEAR = (0.012, 0.03)  # that the upper and the lower lip leave behind when they close: there teeth shine through
+CLEAR, CLEAREST = 0.012, 0.08  # that lips leave behind at least and most when they close: there teeth shine through
 UPPER = 0.45  # of the way, which the upper lip goes when a mouth closes; the lower one goes the rest
 RAISED = 0.2  # likewise when it opens
 OPEN = 0.13  # between the lips of a mouth that was opened, in the middle
@@ -52,7 +52,7 @@ class Movement:
         """The lips brought together by a share of the gap between them. None where there is none."""
         if lips.gap < CLOSED:
             return None
-        above, below = (each * lips.distance for each in CLEAR)
+        above, below = CLEAR * lips.distance, np.clip(lips.rim, CLEAR * lips.distance, CLEAREST * lips.distance)
         gap = np.maximum(lips.lower - lips.upper, 0)
         taper = np.minimum(1, gap / (above + below))
         upper, lower = lips.upper - above * taper, lips.lower + below * taper
