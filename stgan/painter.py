@@ -130,14 +130,15 @@ class FacePainter:
     def _move_lips(
         self, edited: EditedCrop, rgb: np.ndarray, way: Callable[[Lips, float], Movement | None]
     ) -> np.ndarray:
-        face, (mouth, head) = edited.prepared, (self._shown(edited, *each) for each in (["mouth"], FACE))
+        face, mouth, size = edited.prepared, self._shown(edited, "mouth"), len(edited.before)
         # Other edits leave lips where they are, but may hide them: they are looked for in the photo as it was.
         darker = (edited.before - edited.after).mean(axis=2)
         lips = Lips.find(face.photo.rgb, face.alignment, mouth, face.light, darker)
         movement = None if lips is None else way(lips, edited.strength)
         if movement is None:
             return self.paste(edited, rgb)
-        return move_lips(rgb, face.alignment, movement, cv2.blur(head, (3, 3)), light=face.light)
+        share = self._shown(edited, *FACE) * in_the_crop(edited.seen()[1].own, size)
+        return move_lips(rgb, face.alignment, movement, cv2.blur(share, (3, 3)), light=face.light)
 
     def _grow(
         self, edited: EditedCrop, rgb: np.ndarray, growth: Growth, colour: np.ndarray, share: np.ndarray
@@ -201,7 +202,8 @@ class FacePainter:
         rest = condition - tone - bangs - colours - glasses - brows - beard - opened - closed
         return [
             (tone, self.tone_skin), (rest, self.paste), (beard, self.grow_beard), (brows, self.draw_brows),
-            (opened, self.open_mouth), (closed, self.close_mouth), (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
+            (opened, self.open_mouth), (closed, self.close_mouth), (bangs, self.draw_bangs), (colours, self.recolour),
+            (glasses, self.wear),
         ]  # fmt: skip
 
     def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
