@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from stgan.photo.crop import landmarks_in_crop
-from stgan.photo.strokes import Growth
+from stgan.photo.strokes import Growth, brightness
 
 BARE, MOST = 0.1, 0.8  # density below which skin stays bare, and of the densest beard
 BORDER = 0.1  # of the crop's side, over which hair gets sparse towards its border
@@ -29,7 +29,7 @@ def read_beard(
     """
     size = len(before)
     points, distance = landmarks_in_crop(size)
-    light, dark = (cv2.cvtColor(np.ascontiguousarray(each, np.float32), cv2.COLOR_RGB2GRAY) for each in (before, after))
+    light, dark = brightness(before), brightness(after)
     lips = cv2.GaussianBlur(cv2.dilate((mouth > 0.3).astype(np.float32), np.ones((3, 3))), (0, 0), size / 180)
     place = skin.clip(0, 1).astype(np.float32) * (1 - lips)
     cover = np.clip((light - dark) / np.maximum(light - colour.mean(), 20), 0, 1)
@@ -38,10 +38,8 @@ def read_beard(
     rows, columns = np.mgrid[:size, :size]
     across, below_nose = np.abs(columns - points[2, 0]) / distance, (rows - points[2, 1]) / distance
     nose = _ramp(across, *WING[::-1]) * _ramp(below_nose, *NOSE[::-1])
-    inside = _ramp(np.minimum(rows, size - 1 - rows) / size, 0, BORDER) * _ramp(
-        np.minimum(columns, size - 1 - columns) / size, 0, BORDER
-    )
-    density = ((cover - BARE) / (1 - 2 * BARE)).clip(0, MOST) * place * (1 - nose) * inside
+    inside = np.minimum.reduce([rows, columns, size - 1 - rows, size - 1 - columns]) / (BORDER * size)
+    density = ((cover - BARE) / (1 - 2 * BARE)).clip(0, MOST) * place * (1 - nose) * inside.clip(0, 1)
     if density.max() < BARE:
         return None
     return Growth(density.astype(np.float32), _direction(points, distance, size), LENGTH * distance, SPREAD)

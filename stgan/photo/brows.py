@@ -10,7 +10,7 @@ from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import extent
 from stgan.photo.matte import warped
-from stgan.photo.strokes import Growth
+from stgan.photo.strokes import Growth, brightness
 
 LEAST = 8.0  # levels of change: less is no edit
 FAINT, MOST = 0.14, 0.8  # density that is no hair yet, and that of the densest brows
@@ -21,6 +21,7 @@ SPREAD = 0.22  # radians
 # Degrees above the brow's line in which hairs grow: at its inner end, in addition to the usual, and towards its edge.
 INNER, USUAL, EDGE = 70.0, 12.0, 26.0
 THINNER = 0.42  # of its thickness and darkness that a brow loses at most
+NARROWEST = 4  # pixels of the crop: what is narrower is no brow
 REACH = 2.4  # half thicknesses of a brow from its middle, within which the photo moves
 
 
@@ -33,7 +34,7 @@ def read_bushy(before: np.ndarray, after: np.ndarray, brows: np.ndarray) -> Grow
     """
     size, own = len(before), brows.astype(np.float32)
     points, distance = landmarks_in_crop(size)
-    light, dark = (cv2.cvtColor(np.ascontiguousarray(each, np.float32), cv2.COLOR_RGB2GRAY) for each in (before, after))
+    light, dark = brightness(before), brightness(after)
     above, below = round(ABOVE * distance), round(BELOW * distance)
     kernel = np.ones((above + below + 1, 2 * below + 1), np.uint8)
     near = cv2.dilate((own > 0.3).astype(np.float32), kernel, anchor=(below, below))
@@ -70,7 +71,7 @@ class _Brow:
         middle = float(points[:2, 0].mean())
         across = side * (columns - middle)
         inside = (across > 0) & (weight > 0.15)
-        if inside.sum() < 6:
+        if np.count_nonzero(inside.any(axis=0)) < NARROWEST:
             return None
         x, y, share = across[inside], rows[inside], weight[inside]
         curve = np.polyfit(x, y, 2, w=np.sqrt(share))
@@ -115,9 +116,7 @@ class Thinning:
         (S, S) in [0, 1]. None if it thinned none."""
         size, own = len(before), brows.astype(np.float32)
         points, distance = landmarks_in_crop(size)
-        old, new = (
-            cv2.cvtColor(np.ascontiguousarray(each, np.float32), cv2.COLOR_RGB2GRAY) for each in (before, after)
-        )
+        old, new = brightness(before), brightness(after)
         side = 2 * round(0.2 * distance) + 1
         skin = cv2.morphologyEx(old, cv2.MORPH_CLOSE, np.ones((side, side)))
         parts = [brow for side in (-1, 1) if (brow := _Brow.of(own, side, points)) is not None]
@@ -145,7 +144,7 @@ def thin_brows(rgb: np.ndarray, alignment: Alignment, thinning: Thinning, share:
         share: float (S, S) in [0, 1], where the crop may change.
     """
     result, reach = rgb.copy(), float(np.abs(thinning.moved).max()) + 2 * thinning.thickness
-    rows, columns = (np.nonzero((thinning.lighter > 0.01).any(axis=axis))[0] for axis in (1, 0))
+    rows, columns = (np.nonzero((thinning.lighter > 0).any(axis=axis))[0] for axis in (1, 0))
     box = (columns[0] - reach, rows[0] - reach, columns[-1] + reach, rows[-1] + reach)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=2)
     part = result[top:bottom, left:right]

@@ -13,6 +13,7 @@ from stgan.photo.matte import drawn, window
 FINE = 3  # pixels of the grid per pixel of the crop
 STEPS = 48  # rows of a straightened mouth
 SMALLEST = 0.02  # of a mouth, in squared eye distances
+NARROWEST = 15  # likewise, in pixels of the grid
 MIDDLE = slice(0.25, 0.65)  # rows of a straightened mouth between which lips meet
 HINT = (0.3, 15.0)  # weight of what a network painted over, and the levels of its change that count as certain
 USUAL = (0.5, 0.45)  # weight of the usual place of teeth, and its middle
@@ -104,6 +105,8 @@ def _borders(shown: np.ndarray, smallest: float) -> tuple[int, np.ndarray, np.nd
         return None
     inside = pieces == 1 + areas.argmax()
     used = np.nonzero(inside.any(axis=0))[0]
+    if len(used) < NARROWEST:
+        return None
     inside = inside[:, used[0] : used[-1] + 1]
     return int(used[0]), inside.argmax(axis=0), len(inside) - inside[::-1].argmax(axis=0)
 

@@ -22,7 +22,10 @@ OPEN = 0.13  # between the lips of a mouth that was opened, in the middle
 ROUND = 0.8  # exponent of the parabola of its edges
 CHIN = 0.62  # below the lower lip, where the movement ends
 LIP = 0.7  # slope of the movement at a lip's edge: 0 moves it as it is, 2 stretches nothing but the lip
-SEAM = np.array([0.3, 0.42, 0.4])  # share of red, green and blue that closed lips take from each other's edge
+SEAM, SEAM_HUE = (
+    0.38,
+    -0.5,
+)  # share of their light that closed lips take from each other's edge, the least of their own hue
 SEAM_WIDTH = 0.014
 TOOTH, INCISOR = 0.075, 0.13  # length of teeth that show, and width of the largest
 EDGES = INCISOR * np.array([0, 1.0, 1.78, 2.6])  # between teeth, from the middle of the mouth
@@ -127,7 +130,8 @@ def move_lips(
         line = np.exp(-(((past_upper + past_lower) / (2 * SEAM_WIDTH * distance)) ** 2))
         line *= np.clip(1 - (past_upper - past_lower) / (0.05 * distance), 0, 1)
         line *= free * np.clip(way / (0.08 * distance), 0, 1)
-        new = new * (1 - line[..., None] * SEAM)
+        lip = movement.lips.colour
+        new = new * (1 - line[..., None] * SEAM * (lip / lip.mean()) ** SEAM_HUE).astype(np.float32)
     changed = way * free > 1e-3
     part[...] = cv2.add(part, ((new - source) * changed[..., None]).astype(np.float32), dtype=cv2.CV_8U)
     return result

@@ -95,10 +95,15 @@ def hair_colour(rgb: np.ndarray, alignment: Alignment, hair: np.ndarray, skin: n
     pixels = picture[hair > 0.6]
     if len(pixels) < FEWEST_PIXELS:
         return BRIGHTNESS[1] * tone
-    brightness = pixels.mean(axis=1)
-    dark = pixels[brightness <= np.percentile(brightness, DARKEST)].mean(axis=0) + 1
+    means = pixels.mean(axis=1)
+    dark = pixels[means <= np.percentile(means, DARKEST)].mean(axis=0) + 1
     hue = (1 - SKIN_HUE) * dark / dark.mean() + SKIN_HUE * (tone / tone.mean()) ** 2
     return hue * np.clip(dark.mean(), *(share * tone.mean() for share in BRIGHTNESS))
+
+
+def brightness(image: np.ndarray) -> np.ndarray:
+    """float32 (S, S) of an image (S, S, 3)."""
+    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
 
 
 def _drawn(
