@@ -143,8 +143,8 @@ class FacePainter:
     def _grow(
         self, edited: EditedCrop, rgb: np.ndarray, growth: Growth, colour: np.ndarray, share: np.ndarray
     ) -> np.ndarray:
-        face = edited.prepared
-        return draw_hairs(rgb, face.alignment, growth, colour, share, light=face.light)
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        return draw_hairs(rgb, face.alignment, growth, colour, share, silhouette, light=face.light)
 
     def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
         """The colour (3,) of new hair in the face."""

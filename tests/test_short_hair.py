@@ -8,12 +8,14 @@ from frames import S, centred
 from stgan.photo.beard import read_beard
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.light import USUAL_LIGHT
+from stgan.photo.matte import WIDE, Silhouette
 from stgan.photo.strokes import STRANDS, UNDER, Growth, draw_hairs, hair_colour
 
 DETAIL = 4  # pixels of the photo per pixel of the crop
 SIDE = DETAIL * S
 SKIN, HAIR = np.array([200.0, 160, 140]), np.array([50.0, 35, 25])
 ALIGNMENT = centred((SIDE - 1) / 2, (SIDE - 1) / 2, 0, 1 / DETAIL)
+PERSON = Silhouette(*[np.ones((WIDE * S, WIDE * S), np.float32)] * 3)
 PLACE = np.s_[40:90, 30:100]  # of the crop
 BROW = np.s_[48:53, 32:56], np.s_[48:53, 72:96]  # the eyes are in row 64, their middle in column 64
 
@@ -31,7 +33,7 @@ def growth(density, degrees=60.0):
 
 
 def drawn(density, degrees=60.0, share=1.0):
-    return draw_hairs(photo(), ALIGNMENT, growth(density, degrees), HAIR, np.full((S, S), share))
+    return draw_hairs(photo(), ALIGNMENT, growth(density, degrees), HAIR, np.full((S, S), share), PERSON)
 
 
 def well_inside(image):
@@ -62,7 +64,7 @@ def test_hairs_lie_in_the_direction_in_which_they_grow(degrees):
 def test_hairs_turn_with_the_face_and_keep_grey_photos_grey():
     upright = drawn(0.4)
     turned = centred((SIDE - 1) / 2, (SIDE - 1) / 2, 90, 1 / DETAIL)
-    lying = draw_hairs(np.rot90(photo()).copy(), turned, growth(0.4), HAIR, np.ones((S, S)))
+    lying = draw_hairs(np.rot90(photo()).copy(), turned, growth(0.4), HAIR, np.ones((S, S)), PERSON)
     assert cv2.absdiff(np.rot90(lying, -1).copy(), upright).max() <= 3
     grey = np.full((SIDE, SIDE, 3), 150, np.uint8)
     grey[: SIDE // 4] = 40
@@ -71,7 +73,7 @@ def test_hairs_turn_with_the_face_and_keep_grey_photos_grey():
     colour = hair_colour(grey, ALIGNMENT, hair, 1 - hair, USUAL_LIGHT)
     assert np.ptp(colour) < 1e-3
     assert 20 < colour[0] < 60
-    assert np.ptp(draw_hairs(grey, ALIGNMENT, growth(0.4), colour, np.ones((S, S))), axis=2).max() == 0
+    assert np.ptp(draw_hairs(grey, ALIGNMENT, growth(0.4), colour, np.ones((S, S)), PERSON), axis=2).max() == 0
 
 
 def crop(*places, level=60.0):

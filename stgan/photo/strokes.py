@@ -11,7 +11,7 @@ import numpy as np
 from stgan.photo.align import Alignment
 from stgan.photo.geometry import as_3x3, extent
 from stgan.photo.light import USUAL_LIGHT, Light
-from stgan.photo.matte import drawn, warped, window
+from stgan.photo.matte import Matte, Silhouette, drawn, in_the_crop, warped, window
 
 THINNEST = 0.06  # width of a hair in pixels of the crop: about a tenth of a millimetre
 VISIBLE = 0.28  # of a pixel of the photo; finer hairs could not be seen, so one stands for several
@@ -49,6 +49,7 @@ def draw_hairs(
     growth: Growth,
     colour: np.ndarray,
     share: np.ndarray,
+    silhouette: Silhouette,
     *,
     light: Light = USUAL_LIGHT,
 ) -> np.ndarray:
@@ -59,6 +60,7 @@ def draw_hairs(
         alignment: of the crop.
         colour: (3,), levels of the hair in the networks' light.
         share: float (S, S) in [0, 1], where the crop may change.
+        silhouette: the person, whom hair does not leave.
         light: of the photo.
     """
     result, detail = rgb.copy(), 1 / alignment.scale
@@ -72,10 +74,11 @@ def draw_hairs(
     part, corner = result[top:bottom, left:right], (left, top)
     hairs, to_grid = _drawn(STRANDS * density, growth, box, detail)
     hairs = warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape)
+    person = Matte.fitted(rgb, alignment, len(share), in_the_crop(silhouette.person), 1).of(part, corner)[0]
     free, under = cv2.split(
         warped(np.dstack([share.astype(np.float32), density]), alignment.matrix, corner, part.shape)
     )
-    cover = 1 - (1 - free * hairs) * (1 - UNDER * under)
+    cover = person * (1 - (1 - free * hairs) * (1 - UNDER * under))
     darker = np.minimum(colour.astype(np.float32) - light.normalised(part), 0)
     change = light.restored(cover[..., None] * darker).astype(np.float32)
     part[...] = cv2.add(part, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
