@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from stgan.models.covering import covered_shares, editable_regions
 from stgan.models.parsed import FaceParts, decode_faces
 from stgan.outcome import COVERED
 from stgan.photo.align import Alignment
+from stgan.photo.beard import read_beard
+from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
@@ -25,14 +28,19 @@ from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
 from stgan.photo.hair import recolour_hair
 from stgan.photo.light import Light
+from stgan.photo.lips import Lips
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window, window
+from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.scalp import draw_scalp
 from stgan.photo.skin import toned
 from stgan.photo.skull import hides_too_much
+from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.prepared import EditedCrop, PreparedFace
 
 FEATURES = ("eyes", "brows", "mouth", "eyeglasses")  # which stay on a bald head
+BARE = ("skin", "neck")  # where a beard may grow
+FACE = ("skin", "mouth", "neck")  # what moves with the lips
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -112,6 +120,66 @@ class FacePainter:
         free = self._free(edited, "Eyeglasses")
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
 
+    def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with bushier or thinner brows: hairs added to its own, or its own drawn together.
+
+        The edited crop itself is pasted where neither is drawn.
+        """
+        own, share = self._shown(edited, "brows"), self._free(edited, "Bushy_Eyebrows")
+        growth = read_bushy(edited.before, edited.after, own)
+        if growth is not None:
+            return self._grow(edited, rgb, growth, self._hair_colour(edited), share)
+        thinning = Thinning.read(edited.before, edited.after, own)
+        if thinning is None:
+            return self.paste(edited, rgb)
+        return thin_brows(rgb, edited.prepared.alignment, thinning, share)
+
+    def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with short hairs where an edited crop has a beard or mustache, which is pasted if it has none."""
+        colour, (skin, mouth) = self._hair_colour(edited), (self._shown(edited, *each) for each in (BARE, ["mouth"]))
+        growth = read_beard(edited.before, edited.after, colour, skin, mouth)
+        if growth is None or edited.strands is None:
+            return self.paste(edited, rgb)
+        return self._grow(edited, rgb, growth, colour, edited.strands)
+
+    def open_mouth(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with its lips moved apart; the edited crop is pasted where they are so already."""
+        return self._move_lips(edited, rgb, Movement.opening)
+
+    def close_mouth(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with its lips brought together; the edited crop is pasted where no gap is found."""
+        return self._move_lips(edited, rgb, Movement.closing)
+
+    def _move_lips(
+        self, edited: EditedCrop, rgb: np.ndarray, way: Callable[[Lips, float], Movement | None]
+    ) -> np.ndarray:
+        face, mouth, size = edited.prepared, self._shown(edited, "mouth"), len(edited.before)
+        # Other edits leave lips where they are, but may hide them: they are looked for in the photo as it was.
+        darker = (edited.before - edited.after).mean(axis=2)
+        lips = Lips.find(face.photo.rgb, face.alignment, mouth, face.light, darker)
+        movement = None if lips is None else way(lips, edited.strength)
+        if movement is None:
+            return self.paste(edited, rgb)
+        share = self._shown(edited, *FACE) * in_the_crop(edited.seen()[1].own, size)
+        return move_lips(rgb, face.alignment, movement, cv2.blur(share, (3, 3)), light=face.light)
+
+    def _grow(
+        self, edited: EditedCrop, rgb: np.ndarray, growth: Growth, colour: np.ndarray, share: np.ndarray
+    ) -> np.ndarray:
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        return draw_hairs(rgb, face.alignment, growth, colour, share, silhouette, light=face.light)
+
+    def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
+        """The colour (3,) of new hair in the face."""
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        hair = np.maximum(in_the_crop(silhouette.hair, len(edited.before)), self._shown(edited, "brows"))
+        return hair_colour(face.photo.rgb, face.alignment, hair, self._shown(edited, "skin"), face.light)
+
+    def _shown(self, edited: EditedCrop, *names: str) -> np.ndarray:
+        """Float (S, S) in [0, 1]: how certain it is that the crop shows one of these classes of the parser."""
+        classes = edited.seen()[0].classes[0, [PARSER_CLASSES.index(name) for name in names]]
+        return classes.sum(dim=0).float().cpu().numpy()
+
     def _free(self, edited: EditedCrop, name: str) -> np.ndarray:
         """Float (S, S) in [0, 1]: where an attribute may change the crop."""
         return edited.seen()[0].regions[0, self.names.index(name)].float().cpu().numpy()
@@ -154,9 +222,13 @@ class FacePainter:
             condition = condition - part(condition.clamp(max=0), gone) * (bald.amax(dim=1, keepdim=True) > 0)
         tone = part(condition, ["Pale_Skin"])
         colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
-        rest = condition - tone - bangs - bald - colours - glasses
+        brows = part(condition, ["Bushy_Eyebrows"])
+        beard = part(added, ["Mustache"]) + part(condition - added, ["No_Beard"])
+        opened, closed = (part(each, ["Mouth_Slightly_Open"]) for each in (added, condition - added))
+        rest = condition - tone - bangs - bald - colours - glasses - brows - beard - opened - closed
         return [
-            (tone, self.tone_skin), (rest, self.paste), (bald, self.shave), (bangs, self.draw_bangs),
+            (tone, self.tone_skin), (rest, self.paste), (bald, self.shave), (beard, self.grow_beard),
+            (brows, self.draw_brows), (opened, self.open_mouth), (closed, self.close_mouth), (bangs, self.draw_bangs),
             (colours, self.recolour), (glasses, self.wear),
         ]  # fmt: skip
 

@@ -117,6 +117,11 @@ class EditedCrop:
         maps = (None if each is None else each.float().cpu().numpy() for each in (mask, strands))
         return cls(prepared, before, after, *maps, changes or {})
 
+    @property
+    def strength(self) -> float:
+        """Of the edit, 1 as in training."""
+        return max(map(abs, self.changes.values()), default=1.0)
+
     def seen(self) -> tuple[FaceParts, Silhouette]:
         """What a parser saw. The face must be prepared with one."""
         parts, silhouette = self.prepared.parts, self.prepared.silhouette

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
 from stgan.photo.align import Alignment
 from stgan.photo.face import Face
 from stgan.photo.geometry import as_3x3, box_to_square, extent, transform
@@ -32,6 +33,13 @@ def own_pixels(alignment: Alignment, face: Face, others: Sequence[Face], image_s
     rivals = [other for other in others if math.dist(other.centre, face.centre) > SAME_FACE * face.size]
     nearer = np.any([distance(other) < own for other in rivals], axis=0) if rivals else np.zeros(len(own), bool)
     return ~nearer.reshape(image_size, image_size)
+
+
+def landmarks_in_crop(size: int) -> tuple[np.ndarray, float]:
+    """Where a crop of S = ``size`` pixels shows the mean landmarks, (5, 2), and the distance of the eyes, in pixels."""
+    step = size / (CELEBA_CROP[2] - CELEBA_CROP[0])
+    points = (MEAN_LANDMARKS - CELEBA_CROP[:2] + 0.5) * step - 0.5
+    return points, float(points[1, 0] - points[0, 0])
 
 
 def check_photo(rgb: np.ndarray) -> None:

@@ -1,0 +1,140 @@
+"""Brows and beards are drawn hair by hair, as densely and in the direction asked for, and only where they grow."""
+
+import cv2
+import numpy as np
+import pytest
+from frames import S, centred
+
+from stgan.photo.beard import read_beard
+from stgan.photo.brows import Thinning, read_bushy, thin_brows
+from stgan.photo.light import USUAL_LIGHT
+from stgan.photo.matte import WIDE, Silhouette
+from stgan.photo.strokes import STRANDS, UNDER, Growth, draw_hairs, hair_colour
+
+DETAIL = 4  # pixels of the photo per pixel of the crop
+SIDE = DETAIL * S
+SKIN, HAIR = np.array([200.0, 160, 140]), np.array([50.0, 35, 25])
+ALIGNMENT = centred((SIDE - 1) / 2, (SIDE - 1) / 2, 0, 1 / DETAIL)
+PERSON = Silhouette(*[np.ones((WIDE * S, WIDE * S), np.float32)] * 3)
+PLACE = np.s_[40:90, 30:100]  # of the crop
+BROW = np.s_[48:53, 32:56], np.s_[48:53, 72:96]  # the eyes are in row 64, their middle in column 64
+
+
+def photo():
+    return np.broadcast_to(SKIN.astype(np.uint8), (SIDE, SIDE, 3)).copy()
+
+
+def growth(density, degrees=60.0):
+    place = np.zeros((S, S), np.float32)
+    place[PLACE] = density
+    angle = np.radians(degrees)
+    direction = np.broadcast_to(np.float32([np.cos(angle), np.sin(angle)]), (S, S, 2))
+    return Growth(place, direction, 4.0, 0.05)
+
+
+def drawn(density, degrees=60.0, share=1.0):
+    return draw_hairs(photo(), ALIGNMENT, growth(density, degrees), HAIR, np.full((S, S), share), PERSON)
+
+
+def well_inside(image):
+    return image[PLACE][8:-8, 8:-8] if len(image) == S else image[DETAIL * 48 : DETAIL * 82, DETAIL * 38 : DETAIL * 92]
+
+
+@pytest.mark.parametrize("density", [0.15, 0.4, 0.7])
+def test_hairs_cover_as_much_as_asked_for_and_darken_only(density):
+    result = drawn(density).astype(float)
+    cover = ((SKIN - well_inside(result)) / (SKIN - HAIR)).mean()
+    assert cover == pytest.approx(1 - (1 - STRANDS * density) * (1 - UNDER * density), abs=0.06)
+    assert (result <= photo()).all()
+    outside = np.ones((SIDE, SIDE), bool)
+    outside[DETAIL * 34 : DETAIL * 96, DETAIL * 24 : DETAIL * 106] = False
+    assert (result == photo())[outside].all()
+    assert np.array_equal(drawn(density, share=0.0), photo())
+
+
+@pytest.mark.parametrize("degrees", [0, 35, 90, 140])
+def test_hairs_lie_in_the_direction_in_which_they_grow(degrees):
+    grey = cv2.cvtColor(well_inside(drawn(0.4, degrees)), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    steepest = np.arctan2(2 * (across * down).mean(), (across**2 - down**2).mean()) / 2  # of the structure tensor
+    error = (np.degrees(steepest) + 90 - degrees + 90) % 180 - 90
+    assert abs(error) < 6
+
+
+def test_hairs_turn_with_the_face_and_keep_grey_photos_grey():
+    upright = drawn(0.4)
+    turned = centred((SIDE - 1) / 2, (SIDE - 1) / 2, 90, 1 / DETAIL)
+    lying = draw_hairs(np.rot90(photo()).copy(), turned, growth(0.4), HAIR, np.ones((S, S)), PERSON)
+    assert cv2.absdiff(np.rot90(lying, -1).copy(), upright).max() <= 3
+    grey = np.full((SIDE, SIDE, 3), 150, np.uint8)
+    grey[: SIDE // 4] = 40
+    hair = np.zeros((S, S))
+    hair[: S // 4] = 1
+    colour = hair_colour(grey, ALIGNMENT, hair, 1 - hair, USUAL_LIGHT)
+    assert np.ptp(colour) < 1e-3
+    assert 20 < colour[0] < 60
+    assert np.ptp(draw_hairs(grey, ALIGNMENT, growth(0.4), colour, np.ones((S, S)), PERSON), axis=2).max() == 0
+
+
+def crop(*places, level=60.0):
+    image = np.full((S, S, 3), 170.0)
+    for place in places:
+        image[place] = level
+    return image
+
+
+def brows(thickness=0):
+    shown = np.zeros((S, S))
+    for rows, columns in BROW:
+        shown[rows.start - thickness : rows.stop + thickness, columns] = 1
+    return shown
+
+
+def test_brows_grow_where_a_network_darkened_them_and_rise_outwards():
+    own = crop(*BROW, level=120.0)
+    bushy = np.where(brows(2)[..., None] > 0, 50.0, 170.0) * np.ones(3)
+    growth = read_bushy(own, bushy, brows())
+    assert growth.density[brows(2) > 0].mean() > 0.5
+    assert growth.density[brows(5) == 0].max() == 0
+    half = read_bushy(own, (own + bushy) / 2, brows())
+    assert 0 < half.density.sum() < growth.density.sum() * 1.01
+    x, y = growth.direction[50, 40]
+    assert x < 0  # towards the temple
+    inner, outer = growth.direction[50, 74], growth.direction[50, 90]
+    assert inner[1] < outer[1] < 0.5
+    assert read_bushy(own, own, brows()) is None
+    assert read_bushy(own, bushy, 0 * brows()) is None
+
+
+def test_thinner_brows_are_the_photos_own_and_leave_what_is_kept():
+    rgb = photo()
+    for rows, columns in BROW:
+        rgb[DETAIL * rows.start : DETAIL * rows.stop, DETAIL * columns.start : DETAIL * columns.stop] = 40
+    before, gone = crop(*BROW), crop()
+    thinning = Thinning.read(before, gone, brows())
+    kept = np.ones((S, S))
+    kept[60:] = 0  # the eyes
+    result = thin_brows(rgb, ALIGNMENT, thinning, kept)
+    middle = DETAIL * 44
+    old, new = ((image[: DETAIL * 60, middle].mean(axis=1) < 110).sum() for image in (rgb, result))
+    assert 0.4 * old < new < 0.8 * old
+    assert np.array_equal(result[DETAIL * 61 :], rgb[DETAIL * 61 :])
+    weaker = Thinning.read(before, (before + gone) / 2, brows())
+    assert 0 < np.abs(weaker.moved).max() < np.abs(thinning.moved).max()
+    assert Thinning.read(before, before, brows()) is None
+
+
+def test_a_beard_grows_on_darkened_skin_but_not_on_lips_or_nose():
+    skin, mouth = np.ones((S, S)), np.zeros((S, S))
+    mouth[92:100, 50:78] = 1
+    before, after = crop(), crop(np.s_[70:125, 30:100])
+    growth = read_beard(before, after, HAIR, skin - mouth, mouth)
+    assert growth.density[92:100, 50:78].max() < 0.1
+    assert growth.density[108:112, 50:78].min() > 0.5
+    assert growth.density[:66].max() == 0
+    assert growth.density[70:82, 60:68].max() == 0  # the nose
+    assert growth.density[-1].max() == 0
+    chin, upper_lip = growth.direction[110, 64], growth.direction[87, 74]
+    assert chin[1] > 0.9 > upper_lip[1] > 0.3
+    assert upper_lip[0] > 0.3 > -0.3 > growth.direction[87, 54][0]
+    assert read_beard(before, before, HAIR, skin, mouth) is None
