@@ -114,8 +114,8 @@ class EditedCrop:
             # Outside the region the edit is the crop itself. Compared with the reconstruction, what the model cannot
             # draw would count as a change there.
             before = prepared.crop + region.float().cpu().numpy()[..., None] * (before - prepared.crop)
-        maps = (None if each is None else each.float().cpu().numpy() for each in (mask, strands))
-        return cls(prepared, before, after, *maps, changes or {})
+        shown, hairy = (None if each is None else each.float().cpu().numpy() for each in (mask, strands))
+        return cls(prepared, before, after, shown, hairy, changes or {})
 
     @property
     def strength(self) -> float:

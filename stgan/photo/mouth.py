@@ -109,14 +109,15 @@ def move_lips(
     result, distance = rgb.copy(), movement.lips.distance
     left, top, right, bottom = extent(alignment.matrix, movement.box, rgb.shape, margin=0)
     part, corner = result[top:bottom, left:right], (left, top)
-    inside = np.pad(np.ones(np.subtract(movement.maps.shape[:2], 2), np.float32), 1)
+    whole = np.pad(np.ones(np.subtract(movement.maps.shape[:2], 2), np.float32), 1)
     to_grid = movement.to_grid @ as_3x3(alignment.matrix)
     upper, lower, past_upper, past_lower, column, inside = cv2.split(
-        warped(np.dstack([movement.maps, inside]), to_grid, corner, part.shape)
+        warped(np.dstack([movement.maps, whole]), to_grid, corner, part.shape)
     )
     free = inside * warped(share.astype(np.float32), alignment.matrix, corner, part.shape)
-    soft, source = PIXEL * alignment.scale, part.astype(np.float32)
-    new = source
+    soft = PIXEL * alignment.scale
+    source: np.ndarray = part.astype(np.float32)
+    new: np.ndarray = source
     if movement.opens:
         new = light.restored(_inner_mouth(movement.lips, past_upper, column))
     rows, columns = np.mgrid[: part.shape[0], : part.shape[1]].astype(np.float32)

@@ -109,9 +109,9 @@ class _Head:
         maps = np.dstack([tone, spread(photo, known, 0.04 * distance), edge, zone]).astype(np.float32)
         skins = [clean * (y > 0.35), *(clean * (y < -0.2) * (way * x > 0.3) for way in (-1, 1))]
         walls = [known * (y > 0) * part for part in (x > 0.3, x < -0.3, np.abs(x) < 0.8)]
-        grains = [_grain(rgb, placed, areas, sigma)
-                  for areas, sigma in ((skins, 0.03 * distance), (walls, 1.5 * placed.scale))]  # fmt: skip
-        return cls(maps, placed, *grains, max(SOFTEST, SOFT * placed.scale / distance))
+        skin_grain = _grain(rgb, placed, skins, 0.03 * distance)
+        wall_grain = _grain(rgb, placed, walls, 1.5 * placed.scale)
+        return cls(maps, placed, skin_grain, wall_grain, max(SOFTEST, SOFT * placed.scale / distance))
 
     def change(self, part: np.ndarray, corner: tuple[int, int], strength: float) -> np.ndarray:
         """What to add to a part (h, w, 3) of the photo whose upper left pixel is ``corner``: float32."""
