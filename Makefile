@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 7860
 
-.PHONY: demo test lint bench fuzz torture clean
+.PHONY: demo test test-oldest lint bench fuzz torture clean
 
 demo: .venv/demo
 	STGAN_PORT=$(PORT) $(BIN)/python app.py
@@ -17,6 +17,15 @@ lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The tests with the lowest versions that pyproject.toml allows; torch alone is as requirements.txt pins it.
+test-oldest:
+	$(PYTHON) -m venv .venv-oldest
+	grep '^torch==' requirements.txt > .venv-oldest/torch.txt
+	.venv-oldest/bin/python -m pip install --quiet uv -r .venv-oldest/torch.txt
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct \
+		--constraint .venv-oldest/torch.txt --editable ".[app,train,test]"
+	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Attacks in large numbers, see docs/reliability.md: mutated inputs and hostile photos; trainings that are killed.
 fuzz: .venv/test
@@ -44,4 +53,4 @@ bench: .venv/test
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-oldest
