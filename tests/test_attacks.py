@@ -15,7 +15,7 @@ from small_models import MODELS
 
 from stgan.data import DataError, StreamBatches, load_into_memory
 from stgan.data.preprocess import open_image
-from stgan.models import STGAN, ModelFolderError
+from stgan.models import STGAN, AttributeClassifier, ModelFolderError, load_network
 from stgan.photo.files import PhotoError, open_photo
 
 
@@ -60,12 +60,26 @@ def test_hostile_photos_end_with_a_result_or_a_sentence(editor, tmp_path):
     assert report.sentences
 
 
+def test_a_network_of_very_many_layers_without_weights_is_refused_at_once(tmp_path):
+    AttributeClassifier(["Bald"], 32, 4).save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+
+    def attempt(_):
+        (tmp_path / "config.json").write_text(json.dumps(settings | {"width": 0, "blocks": 65_536}))
+        with pytest.raises(ModelFolderError, match="more than 10000 tensors of weights"):
+            load_network(tmp_path, "classifier")
+        return None
+
+    report = attack("config", 1, attempt)
+    assert not report.faults, str(report)
+
+
 def test_a_config_of_absurd_size_is_refused_before_memory_is_touched(tmp_path):
     MODELS["STGAN"]().save_pretrained(tmp_path)
     file = tmp_path / "config.json"
     settings = json.loads(file.read_text())
     absurd = {
-        "width": [65_536, 10**12, -1, 2.5, True], "image_size": [65_536, 0, 4096], "layers": [60_000, 10**9],
+        "width": [65_536, 10**12, -1, 2.5, True], "image_size": [65_536, 0, 4096], "layers": [60_000, 10**9, 0],
         "attributes": [["A"] * 100_000, [], "Bald", [1], ["A\n"]], "norm_decay": [float("nan"), "0.9"],
         "soft_mask": [1], "stu_state": [None],
     }  # fmt: skip

@@ -31,8 +31,10 @@ def norm_layer(kind: str, channels: int) -> nn.Module:
 def layer_widths(image_size: int, width: int, layers: int, max_width: int | None = None) -> list[int]:
     """Channels of stride-2 layers, doubled from one to the next up to ``max_width``.
 
-    Raises a ValueError if the image's side is no multiple of 2**layers.
+    Raises a ValueError if the image's side is no multiple of 2**layers, or without any layer.
     """
+    if layers < 1:
+        raise ValueError(f"layers must be at least 1, not {layers}.")
     if image_size % 2**layers:
         raise ValueError(f"image_size must be a multiple of {2**layers} for {layers} layers, not {image_size}.")
     return [min(width * 2**layer, max_width or width * 2**layer) for layer in range(layers)]

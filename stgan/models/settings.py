@@ -16,6 +16,7 @@ LARGEST_NUMBER = 65_536  # of channels, layers, …
 LARGEST_IMAGE = 1024  # pixels
 LARGEST_REGIONS = 2**26  # values in the regions of all attributes
 MOST_NAMES, LONGEST_NAME = 1000, 100
+MOST_TENSORS = 10_000  # of a network; layers without channels would pass every other limit
 SLACK = 2**20  # weights; a network that is only slightly too large is refused with the names of its weights
 
 
@@ -73,12 +74,14 @@ def limited_by(weights: Path) -> Iterator[None]:
         ValueError: the network has more.
     """
     limit, thread = weights.stat().st_size // 2 + SLACK, threading.get_ident()
-    count = 0
+    count, tensors = 0, 0
 
     def add(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        nonlocal count
+        nonlocal count, tensors
         if parameter is not None and threading.get_ident() == thread:
-            count += parameter.numel()
+            count, tensors = count + parameter.numel(), tensors + 1
+            if tensors > MOST_TENSORS:
+                raise ValueError(f"it asks for more than {MOST_TENSORS} tensors of weights, as no network has.")
             if count > limit:
                 size = 2 * (limit - SLACK)
                 raise ValueError(

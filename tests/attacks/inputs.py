@@ -58,13 +58,18 @@ def sentence(
     return None
 
 
+MEMORY = 256 << 20
+PHOTO_MEMORY = 512 << 20  # a header may claim 100 megapixels, which are allowed and take 300 MB
+
+
 def run(count: int, seed: int, folder: Path, only: str = "") -> list[Report]:
     """About ``count`` attacks on all targets, or as many on one of them."""
     reports = []
     for name, share in SHARES.items():
         if only in ("", name):
             number = count if only else round(count * share)
-            reports.append(attack(name, number, TARGETS[name](folder, partial(_random, seed, name)), memory=256 << 20))
+            memory = PHOTO_MEMORY if name == "photos" else MEMORY
+            reports.append(attack(name, number, TARGETS[name](folder, partial(_random, seed, name)), memory=memory))
     return reports
 
 
