@@ -33,7 +33,7 @@ from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window, wind
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.scalp import draw_scalp
-from stgan.photo.skin import toned
+from stgan.photo.skin import shaded, toned
 from stgan.photo.skull import hides_too_much
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.prepared import EditedCrop, PreparedFace
@@ -57,16 +57,21 @@ class FacePainter:
     def paste(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """A photo uint8 (H, W, 3), perhaps with other edits, with an edited crop put back into it."""
         face = edited.prepared
-        pasted = paste_edit(
+        return paste_edit(
             rgb, face.alignment, edited.before, edited.after, edited.mask,
             silhouette=face.silhouette, strands=edited.strands, light=face.light,
         )  # fmt: skip
+
+    def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with the skin of an edited crop, of another age or gender; hair goes grey with age."""
+        face, (parts, silhouette) = edited.prepared, edited.seen()
+        skin, eyes = (parts.classes[0, PARSER_CLASSES.index(name)].float().cpu().numpy() for name in ("skin", "eyes"))
+        pasted = self.paste(replace(edited, after=shaded(edited.before, edited.after, skin, eyes)), rgb)
         older = -edited.changes.get("Young", 0.0)
-        if face.silhouette is None or face.parts is None or older <= 0:
+        if older <= 0:
             return pasted
-        skin = _in_the_window(face.parts, face.silhouette, "skin")
-        size = len(edited.before)
-        return grey_hair(pasted, face.alignment, size, face.silhouette, skin, older, light=face.light)
+        wide, size = _in_the_window(parts, silhouette, "skin"), len(edited.before)
+        return grey_hair(pasted, face.alignment, size, silhouette, wide, older, light=face.light)
 
     def tone_skin(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its skin in the tone of an edited crop."""
@@ -226,10 +231,11 @@ class FacePainter:
         beard = part(added, ["Mustache"]) + part(condition - added, ["No_Beard"])
         opened, closed = (part(each, ["Mouth_Slightly_Open"]) for each in (added, condition - added))
         rest = condition - tone - bangs - bald - colours - glasses - brows - beard - opened - closed
+        aged = part(rest, ["Male", "Young"])
         return [
-            (tone, self.tone_skin), (rest, self.paste), (bald, self.shave), (beard, self.grow_beard),
-            (brows, self.draw_brows), (opened, self.open_mouth), (closed, self.close_mouth), (bangs, self.draw_bangs),
-            (colours, self.recolour), (glasses, self.wear),
+            (tone, self.tone_skin), (aged, self.age), (rest - aged, self.paste), (bald, self.shave),
+            (beard, self.grow_beard), (brows, self.draw_brows), (opened, self.open_mouth), (closed, self.close_mouth),
+            (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
         ]  # fmt: skip
 
     def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import S
 
-from stgan.photo.skin import MOST, toned
+from stgan.photo.skin import MOST, shaded, toned
 
 ROWS, COLUMNS = np.mgrid[:S, :S]
 SKIN = ((COLUMNS - 64) / 40) ** 2 + ((ROWS - 64) / 50) ** 2 < 1
@@ -33,3 +33,25 @@ def test_chalk_becomes_skin_again():
 
 def test_no_change_stays_none():
     assert np.array_equal(toned(BEFORE, BEFORE, SKIN.astype(np.float32)), BEFORE)
+
+
+def test_age_draws_lines_but_no_stains_and_no_rims_around_the_eyes():
+    skin, eyes = SKIN.astype(np.float32), np.zeros(SKIN.shape, np.float32)
+    eyes[50:54, 44:56] = 1
+    line, stain, rim, wall = np.s_[90:92, 50:70], np.s_[70:80, 60:76], np.s_[55:57, 44:56], np.s_[:10, :10]
+    after = BEFORE.copy()
+    after[line] *= 0.7
+    after[stain] += (-30, 0, 30)
+    after[rim] *= 0.4
+    after[wall] += 9
+    assert SKIN[line].all()
+    assert SKIN[stain].all()
+    assert SKIN[rim].all()
+    assert not SKIN[wall].any()
+    change = shaded(BEFORE, after, skin, eyes) - BEFORE
+    inside = np.s_[73:77, 64:72]
+    assert np.abs(change[wall] - 9).max() < 1e-3
+    assert change[line].mean() < 0.6 * (after - BEFORE)[line].mean()
+    assert (change[inside][..., 2] - change[inside][..., 0]).mean() < 0.3 * 60
+    assert change[rim].mean() > 0.5 * (after - BEFORE)[rim].mean()
+    np.testing.assert_allclose(shaded(BEFORE, BEFORE, skin, eyes), BEFORE, atol=1e-3)

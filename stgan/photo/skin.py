@@ -1,4 +1,4 @@
-"""Skin in another tone: light and colour change slowly over the face, and its shape and pores stay."""
+"""Skin in another tone or of another age: what a network draws, kept to what skin does."""
 
 import cv2
 import numpy as np
@@ -33,3 +33,37 @@ def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.ndarray
     above = np.maximum(result - SHOULDER, 0)
     result += (255 - SHOULDER) * np.tanh(above / (255 - SHOULDER)) - above  # highlights keep their shape
     return before + np.clip(strength / CHANGED, 0, 1)[..., None] * (result - before)
+
+
+LIKELY = (-0.9, 0.45)  # logarithm of brightness by which age and gender change skin, at most
+TINT = 1 / 6  # of the crop's side, over which their colour may vary
+LINER = 0.7  # share of darker rims of the eyes that is left out
+
+
+def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, eyes: np.ndarray) -> np.ndarray:
+    """A crop whose skin has the light and shade, but not the stains, of an edited one: float (S, S, 3) in [0, 255].
+
+    Age and gender draw lines and shadows. Their tint of the skin varies slowly, and they draw no dark rims around eyes.
+
+    Args:
+        before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
+        skin, eyes: (S, S) in [0, 1].
+    """
+    size = len(before)
+    change = np.log((after.clip(0) + DARK) / (before.clip(0) + DARK)).astype(np.float32)
+    bright = change.mean(axis=2)
+    tint = (change - bright[..., None]) * skin[..., None]
+    sigma = TINT * size
+    tint = cv2.GaussianBlur(tint, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(skin, (0, 0), sigma), 0.05)[..., None]
+    low, high = LIKELY
+    bright = np.where(bright < 0, low * np.tanh(bright / low), high * np.tanh(bright / high))
+    near = cv2.GaussianBlur(cv2.dilate(eyes, _disc(size / 24)), (0, 0), size / 48)
+    bright = np.where(bright < 0, bright * (1 - LINER * near), bright)
+    result = (before + DARK) * np.exp(bright[..., None] + tint) - DARK
+    share = cv2.GaussianBlur(skin, (0, 0), 1)[..., None]
+    return after + share * (result - after)
+
+
+def _disc(radius: float) -> np.ndarray:
+    side = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
