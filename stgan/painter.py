@@ -41,6 +41,7 @@ from stgan.prepared import EditedCrop, PreparedFace
 FEATURES = ("eyes", "brows", "mouth", "eyeglasses")  # which stay on a bald head
 BARE = ("skin", "neck")  # where a beard may grow
 FACE = ("skin", "mouth", "neck")  # what moves with the lips
+LIPS = 0.5  # share of a new skin tone that lips and teeth take
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -74,10 +75,13 @@ class FacePainter:
         return grey_hair(pasted, face.alignment, size, silhouette, wide, older, light=face.light)
 
     def tone_skin(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with its skin in the tone of an edited crop."""
+        """The photo with its skin in the tone of an edited crop. Ears and neck take it too, and lips in part."""
         parts, _ = edited.seen()
-        skin = parts.classes[0, PARSER_CLASSES.index("skin")].float().cpu().numpy()
-        return self.paste(replace(edited, after=toned(edited.before, edited.after, skin)), rgb)
+        classes = parts.classes[0].float().cpu().numpy()
+        skin, neck, brows, mouth = (classes[PARSER_CLASSES.index(name)] for name in ("skin", "neck", "brows", "mouth"))
+        share = cv2.GaussianBlur(np.clip(skin + neck + brows + LIPS * mouth, 0, 1), (0, 0), len(skin) / 128)
+        tone = toned(edited.before, edited.after, skin, share)
+        return self.paste(replace(edited, after=tone, mask=share), rgb)
 
     def recolour(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its hair in the colour of an edited crop."""
