@@ -38,9 +38,9 @@ def main() -> None:
 def _serve() -> None:
     _limit_memory()
     port = chosen_port()
-    with StartingPage(_host(), port) if spaces is None else nullcontext():  # a Space shows a page of its own
-        with without_collections():
-            demo = _load()  # before the launch: ZeroGPU copies this process for each call
+    starting = StartingPage(_host(), port) if spaces is None else nullcontext()  # a Space shows a page of its own
+    with starting, without_collections():
+        demo = _load()  # before the launch: ZeroGPU copies this process for each call
     _launch(demo, port)
 
 

@@ -84,7 +84,7 @@ class EditRequest:
         """
         place, opening = json.dumps(photo), ""
         if len(requests) > 1:
-            opening, arguments = f"from stgan.photo.files import open_photo\n\nphoto = open_photo({place})\n", []
+            opening, arguments = f"from stgan.photo.files import open_photo\n\nphoto = open_photo({place})", []
             for number, each in requests.items():
                 face = f"editor.prepare(photo, face={number})"
                 arguments.append(f"({face}, {each.changes!r}, {each.intensity!r}, {each.source!r})")

@@ -26,16 +26,19 @@ THEME = gr.themes.Soft(primary_hue="indigo", font=["system-ui", "sans-serif"], f
 CSS = """
 .gradio-container { width: 100%; max-width: 1480px !important; margin: auto; }
 .gradio-container { overflow: clip !important; }  /* Gradio hides it, which would keep the picture from sticking */
-.gradio-container > .main { max-width: 100% !important; padding: 0 20px 12px !important; }
+.gradio-container > .main { max-width: 100% !important; padding: 0 clamp(12px, 2vw, 20px) 12px !important; }
 .gradio-container main.contain { padding: 0 !important; }
 .gradio-container main.contain > .column { gap: 10px; }
 footer a, footer button { min-height: 24px; color: var(--body-text-color-subdued) !important; }
 #title h1 { margin: 10px 0 0; font-size: 28px; } #intro p { margin: 0; font-size: 16px; }
 .dark .gradio-container { --color-accent: var(--primary-300); }
 p[style*="nowrap"] { white-space: normal !important; }
-.dark .prose a, .dark a.download-link { color: var(--primary-300); } .beta-tag { background: var(--primary-700) !important; }
-.prose pre code { white-space: pre-wrap; overflow-wrap: anywhere; } .prose pre .token { color: inherit; background: none; }
+.dark .prose a, .dark a.download-link { color: var(--primary-300); }
+.beta-tag { background: var(--primary-700) !important; }
+.prose pre code { white-space: pre-wrap; overflow-wrap: anywhere; }
+.prose pre .token { color: inherit; background: none; }
 #photos button[aria-label="common.upload"] { display: none; }  /* a button in a button, which has no name */
+#photos button, .icon-button { min-width: 24px; min-height: 24px; }
 :focus-visible { outline: 3px solid var(--primary-500) !important; outline-offset: 2px; }
 .label-wrap { min-height: 24px; }
 .source-selection button { min-width: 24px; min-height: 24px; color: var(--body-text-color-subdued); }
@@ -128,14 +131,15 @@ p[style*="nowrap"] { white-space: normal !important; }
 #take .wrap { flex-wrap: nowrap; } #take button { min-height: 44px; }
 #shared img, #shared video { max-width: 100%; max-height: 380px; border-radius: 10px; margin: 0 auto; display: block; }
 
+@media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 @media (max-width: 800px) {  /* one column, and the picture stays in sight of the controls that change it */
-  .gradio-container > .main { padding: 0 12px 12px !important; }
   #editor { display: flex; flex-direction: column; flex-wrap: nowrap; align-items: stretch; gap: 10px; }
   #left { display: contents; }
   #see { position: sticky; top: 0; z-index: 100; padding: 4px 0; background: var(--body-background-fill); }
   #result { --tall: 38vh; min-height: 0; }
   #keep { display: contents; }  /* the download follows the picture, the versions come last */
-  #take { order: 1; gap: 8px; } #take > button { font-size: 15px; line-height: 1.2; padding: 4px 8px; white-space: normal; flex: 1 1 0 !important; }
+  #take { order: 1; gap: 8px; }
+  #take > button { flex: 1 1 0 !important; padding: 4px 8px; font-size: 15px; line-height: 1.2; white-space: normal; }
   #take > .block { flex: none !important; width: auto; } #take label { padding: 8px; } #intro p { font-size: 15px; }
   #say { order: 2; } #keep .hint { order: 3; } #versions { order: 4; }
   #looks li { flex: 0 0 84px; }
