@@ -36,6 +36,7 @@ from stgan.photo.scalp import draw_scalp
 from stgan.photo.skin import shaded, toned
 from stgan.photo.skull import hides_too_much
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
+from stgan.photo.tones import MEASURED
 from stgan.prepared import EditedCrop, PreparedFace
 
 FEATURES = ("eyes", "brows", "mouth", "eyeglasses")  # which stay on a bald head
@@ -82,12 +83,13 @@ class FacePainter:
     def recolour(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its hair in the colour of an edited crop."""
         face, (_, silhouette) = edited.prepared, edited.seen()
+        colour, share = max(edited.changes.items(), key=lambda change: change[1])  # the new one; others are taken away
         now = silhouette
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
         return recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
-            blond=min(1.0, max(0.0, edited.changes.get("Blond_Hair", 0.0))),
+            tones=MEASURED.get(colour) if share > 0 else None, share=min(1.0, 2 * share),
         )  # fmt: skip
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
