@@ -34,7 +34,7 @@ from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.scalp import draw_scalp
 from stgan.photo.skin import shaded, toned
-from stgan.photo.skull import hides_too_much
+from stgan.photo.skull import hides_the_brows
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.photo.tones import MEASURED
 from stgan.prepared import EditedCrop, PreparedFace
@@ -284,9 +284,7 @@ class FacePainter:
     def _covered(self, parts: FaceParts, silhouette: Silhouette) -> dict[str, float]:
         """Share in [0, 1] of each attribute's place that something covers; 1 if it makes an edit impossible."""
         shares = covered_shares(parts.classes, self.names)
-        if "Bald" in shares and (
-            shares["Bald"] > COVERED or hides_too_much(silhouette, _in_the_window(parts, silhouette, "skin"))
-        ):
+        if "Bald" in shares and (shares["Bald"] > COVERED or hides_the_brows(silhouette)):
             shares["Bald"] = 1.0
         return shares
 
