@@ -64,15 +64,19 @@ class FacePainter:
         )  # fmt: skip
 
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with the skin of an edited crop, of another age or gender; hair goes grey with age."""
-        face, (parts, silhouette) = edited.prepared, edited.seen()
+        """The photo with the skin of an edited crop, of another age or gender."""
+        parts, _ = edited.seen()
         skin, eyes = (parts.classes[0, PARSER_CLASSES.index(name)].float().cpu().numpy() for name in ("skin", "eyes"))
-        pasted = self.paste(replace(edited, after=shaded(edited.before, edited.after, skin, eyes)), rgb)
-        older = -edited.changes.get("Young", 0.0)
+        return self.paste(replace(edited, after=shaded(edited.before, edited.after, skin, eyes)), rgb)
+
+    def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """As :meth:`age`; the hair of a face that becomes older goes grey."""
+        rgb, older = self.age(edited, rgb), -edited.changes.get("Young", 0.0)
         if older <= 0:
-            return pasted
-        wide, size = _in_the_window(parts, silhouette, "skin"), len(edited.before)
-        return grey_hair(pasted, face.alignment, size, silhouette, wide, older, light=face.light)
+            return rgb
+        face, (parts, silhouette) = edited.prepared, edited.seen()
+        skin = _in_the_window(parts, silhouette, "skin")
+        return grey_hair(rgb, face.alignment, len(edited.before), silhouette, skin, older, light=face.light)
 
     def tone_skin(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its skin in the tone of an edited crop."""
@@ -234,9 +238,11 @@ class FacePainter:
         opened, closed = (part(each, ["Mouth_Slightly_Open"]) for each in (added, condition - added))
         rest = condition - tone - bangs - bald - colours - glasses - brows - beard - opened - closed
         aged = part(rest, ["Male", "Young"])
+        dyed = aged * (colours > 0).any(dim=1, keepdim=True)  # such hair does not go grey
         return [
-            (tone, self.tone_skin), (aged, self.age), (rest - aged, self.paste), (bald, self.shave),
-            (beard, self.grow_beard), (brows, self.draw_brows), (opened, self.open_mouth), (closed, self.close_mouth),
+            (tone, self.tone_skin), (dyed, self.age), (aged - dyed, self.age_with_hair), (rest - aged, self.paste),
+            (bald, self.shave), (beard, self.grow_beard), (brows, self.draw_brows), (opened, self.open_mouth),
+            (closed, self.close_mouth),
             (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
         ]  # fmt: skip
 
