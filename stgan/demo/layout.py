@@ -114,7 +114,7 @@ class Layout:
             self.photo = gr.Image(
                 label=t("Open a photo"), show_label=False, type="filepath", image_mode=None, height=112, format="jpeg",
                 sources=["upload", "webcam", "clipboard"], buttons=[], elem_id="photo",
-                placeholder=t("Choose a photo, or drop it here"),
+                placeholder=t("Choose a photo, or drop it here"),  # type: ignore[arg-type]  # Gradio translates it all the same
             )  # fmt: skip
         self.people = gr.HTML(elem_id="people", elem_classes=["tiles", "strip"], js_on_load=TILES_JS)
 

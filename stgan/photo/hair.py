@@ -65,9 +65,9 @@ def recolour_hair(
     height = max(1, STRIP_PIXELS // (right - left))
     for y in range(top, bottom, height):
         strip = result[y : min(y + height, bottom), left:right]
-        share, inside = matte.of(strip, (left, y))
-        if share.any():
-            change = light.restored(colour.change(light.normalised(strip), share, inside, (left, y)))
+        cover, inside = matte.of(strip, (left, y))
+        if cover.any():
+            change = light.restored(colour.change(light.normalised(strip), cover, inside, (left, y)))
             strip[...] = cv2.add(strip, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
     return result
 

@@ -99,13 +99,14 @@ class _View:
         grid = int(np.clip(round(side), 64, MOST))
         placed, distance = window(alignment, size, WIDE, grid), eye_frame(grid)[1]
         clothes = np.zeros_like(silhouette.hair) if silhouette.clothes is None else silhouette.clothes
-        hair, *maps = (
+        hair, person, own, clothes, skin_map, features = (
             cv2.resize(each.astype(np.float32), (grid, grid), interpolation=cv2.INTER_LINEAR).clip(0, 1)
             for each in (silhouette.hair, silhouette.person, silhouette.own, clothes, skin, features)
         )
+        x, y = places(grid)
         return cls(
-            placed, drawn(rgb, placed, grid).astype(np.float32), _inside(rgb.shape, placed, grid), *places(grid),
-            distance, hair, *maps, _distances(hair, 0.3, distance), Skull.of(silhouette, skin),
+            placed, drawn(rgb, placed, grid).astype(np.float32), _inside(rgb.shape, placed, grid), x, y, distance, hair,
+            person, own, clothes, skin_map, features, _distances(hair, 0.3, distance), Skull.of(silhouette, skin),
             hidden_ears(silhouette, skin),
         )  # fmt: skip
 
@@ -123,7 +124,7 @@ class _View:
         across, up, _ = self.skull.coordinates(self.x, self.y)
         usual, own = shading(across, up), np.log(self.photo + DARK)
         times = max(1, round(0.03 * self.distance))
-        trust = cv2.erode(np.clip(2 * clean - 1, 0, 1), np.ones((3, 3)), iterations=times)
+        trust: np.ndarray = cv2.erode(np.clip(2 * clean - 1, 0, 1), np.ones((3, 3)), iterations=times)
         trust *= 0.01 + 0.99 * np.clip((self.y - 0.1) / 0.4, 0, 1)
         own -= usual
         aside = across.clip(-1, 1) - np.average(across, weights=trust + 1e-9)
