@@ -17,7 +17,7 @@ try:
 except ImportError:
     spaces = None
 
-from stgan.demo.starting import StartingPage
+from stgan.demo.starting import StartingPage, import_gradio, without_collections
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -38,13 +38,15 @@ def main() -> None:
 def _serve() -> None:
     _limit_memory()
     port = chosen_port()
-    with StartingPage(_host(), port) if spaces is None else nullcontext():  # a Space shows a page of its own
+    starting = StartingPage(_host(), port) if spaces is None else nullcontext()  # a Space shows a page of its own
+    with starting, without_collections():
         demo = _load()  # before the launch: ZeroGPU copies this process for each call
     _launch(demo, port)
 
 
 def _load() -> "gr.Blocks":
     # Imported here, since Gradio and torch take seconds, and the port is to be open before.
+    import_gradio()
     from stgan.demo.credentials import Credentials
     from stgan.demo.model import open_editor
     from stgan.demo.page import build_demo

@@ -11,6 +11,7 @@ import difflib
 import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -209,9 +210,14 @@ def _excludes(one: Attribute, other: Attribute) -> bool:
 
 def contradicted_by(name: str) -> tuple[str, ...]:
     """Attributes that cannot be true together with ``name``, but whose label an edit of ``name`` leaves alone."""
-    return _related(name, lambda one, other: other.name in one.contradicts or other.group in one.contradicts)
+    return _related(name, _contradicts)
 
 
+def _contradicts(one: Attribute, other: Attribute) -> bool:
+    return other.name in one.contradicts or other.group in one.contradicts
+
+
+@lru_cache(maxsize=256)  # every edit asks for them a hundred times
 def _related(name: str, relation: Callable[[Attribute, Attribute], bool]) -> tuple[str, ...]:
     """Names in the table that stand in a relation to ``name``, in either direction."""
     one, others = facts_of(name), [row for row in ATTRIBUTES.values() if row.name != name]

@@ -8,7 +8,7 @@
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -300,19 +300,24 @@ class FaceEditor(FacePainter):
         """
         edits, _ = read_edits(edits, self.names), read_intensities(intensity, self.names)  # before the work
         people, skipped = self._people(photo, face, aligned)
-        if not edits:
-            return []
-        original = people[0].photo
-        batches = [self._edited_face(prepared, edits, intensity, source, force) for prepared in people]
-        images = []
-        for edited in zip(*batches, strict=True):  # of one edit, each face
-            rgb = original.rgb
-            for pixels, _ in edited:
-                rgb = pixels if rgb is original.rgb else merged(original.rgb, rgb, pixels)
-            before, turn = earlier_claims(original.original.info), people[0].turn
-            images.append(original.with_rgb(rgb))
-            images[-1].info[OUTCOME] = Outcome([outcome for _, outcome in edited], skipped, before, turn)
-        return images
+        batches = [self._edited_face(prepared, edits, intensity, source, force) for prepared in people] if edits else []
+        return [_joined(people, of_one_edit, skipped) for of_one_edit in zip(*batches, strict=True)]
+
+    def edit_people(self, people: Sequence[tuple[PreparedFace, Labels, Intensity, Labels | None]]) -> Image.Image:
+        """One photo with several of its people edited, each in their own way. An edit never reaches another face.
+
+        Args:
+            people: prepared faces of one photo, each with its edit, intensity and source as for :meth:`edit`.
+
+        Raises:
+            ValueError: see :meth:`edit`; or the faces are of different photos.
+        """
+        edits = [(read_edits([edit], self.names), intensity, source) for _, edit, intensity, source in people]
+        for _, _, intensity, _ in people:
+            read_intensities(intensity, self.names)  # before the work
+        faces, _ = self._people([prepared for prepared, *_ in people], None, None)
+        edited = (next(self._edited_face(face, *each)) for face, each in zip(faces, edits, strict=True))
+        return _joined(faces, edited, {})
 
     def _edited_face(
         self, prepared: PreparedFace, edits: Sequence[dict[str, bool]], intensity: Intensity, *corrections: Any
@@ -344,6 +349,20 @@ class FaceEditor(FacePainter):
         if aligned:
             raise ValueError("An aligned photo is one face: leave out face='all', or leave out aligned.")
         return self._prepare_all(as_photo(photo))
+
+
+def _joined(
+    people: Sequence[PreparedFace], edited: Iterable[tuple[np.ndarray, FaceOutcome]], skipped: dict[int, str]
+) -> Image.Image:
+    """One photo of the pixels of each of its edited faces, with what was changed."""
+    original, outcomes = people[0].photo, []
+    rgb = original.rgb
+    for pixels, outcome in edited:
+        rgb = pixels if rgb is original.rgb else merged(original.rgb, rgb, pixels)
+        outcomes.append(outcome)
+    image = original.with_rgb(rgb)
+    image.info[OUTCOME] = Outcome(outcomes, skipped, earlier_claims(original.original.info), people[0].turn)
+    return image
 
 
 def as_photo(photo: PhotoSource) -> Photo:

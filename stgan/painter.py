@@ -34,13 +34,15 @@ from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.scalp import draw_scalp
 from stgan.photo.skin import shaded, toned
-from stgan.photo.skull import hides_too_much
+from stgan.photo.skull import hides_the_brows
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
+from stgan.photo.tones import MEASURED
 from stgan.prepared import EditedCrop, PreparedFace
 
 FEATURES = ("eyes", "brows", "mouth", "eyeglasses")  # which stay on a bald head
 BARE = ("skin", "neck")  # where a beard may grow
 FACE = ("skin", "mouth", "neck")  # what moves with the lips
+LIPS = 0.5  # share of a new skin tone that lips and teeth take
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -63,31 +65,39 @@ class FacePainter:
         )  # fmt: skip
 
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with the skin of an edited crop, of another age or gender; hair goes grey with age."""
-        face, (parts, silhouette) = edited.prepared, edited.seen()
+        """The photo with the skin of an edited crop, of another age or gender."""
+        parts, _ = edited.seen()
         skin, eyes = (parts.classes[0, PARSER_CLASSES.index(name)].float().cpu().numpy() for name in ("skin", "eyes"))
-        pasted = self.paste(replace(edited, after=shaded(edited.before, edited.after, skin, eyes)), rgb)
-        older = -edited.changes.get("Young", 0.0)
+        return self.paste(replace(edited, after=shaded(edited.before, edited.after, skin, eyes)), rgb)
+
+    def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """As :meth:`age`; the hair of a face that becomes older goes grey."""
+        rgb, older = self.age(edited, rgb), -edited.changes.get("Young", 0.0)
         if older <= 0:
-            return pasted
-        wide, size = _in_the_window(parts, silhouette, "skin"), len(edited.before)
-        return grey_hair(pasted, face.alignment, size, silhouette, wide, older, light=face.light)
+            return rgb
+        face, (parts, silhouette) = edited.prepared, edited.seen()
+        skin = _in_the_window(parts, silhouette, "skin")
+        return grey_hair(rgb, face.alignment, len(edited.before), silhouette, skin, older, light=face.light)
 
     def tone_skin(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with its skin in the tone of an edited crop."""
+        """The photo with its skin in the tone of an edited crop. Ears and neck take it too, and lips in part."""
         parts, _ = edited.seen()
-        skin = parts.classes[0, PARSER_CLASSES.index("skin")].float().cpu().numpy()
-        return self.paste(replace(edited, after=toned(edited.before, edited.after, skin)), rgb)
+        classes = parts.classes[0].float().cpu().numpy()
+        skin, neck, brows, mouth = (classes[PARSER_CLASSES.index(name)] for name in ("skin", "neck", "brows", "mouth"))
+        share = cv2.GaussianBlur(np.clip(skin + neck + brows + LIPS * mouth, 0, 1), (0, 0), len(skin) / 128)
+        tone = toned(edited.before, edited.after, skin, share)
+        return self.paste(replace(edited, after=tone, mask=share), rgb)
 
     def recolour(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its hair in the colour of an edited crop."""
         face, (_, silhouette) = edited.prepared, edited.seen()
+        colour, share = max(edited.changes.items(), key=lambda change: change[1])  # the new one; others are taken away
         now = silhouette
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
         return recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
-            blond=min(1.0, max(0.0, edited.changes.get("Blond_Hair", 0.0))),
+            tones=MEASURED.get(colour) if share > 0 else None, share=min(1.0, 2 * share),
         )  # fmt: skip
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -232,9 +242,11 @@ class FacePainter:
         opened, closed = (part(each, ["Mouth_Slightly_Open"]) for each in (added, condition - added))
         rest = condition - tone - bangs - bald - colours - glasses - brows - beard - opened - closed
         aged = part(rest, ["Male", "Young"])
+        dyed = aged * (colours > 0).any(dim=1, keepdim=True)  # such hair does not go grey
         return [
-            (tone, self.tone_skin), (aged, self.age), (rest - aged, self.paste), (bald, self.shave),
-            (beard, self.grow_beard), (brows, self.draw_brows), (opened, self.open_mouth), (closed, self.close_mouth),
+            (tone, self.tone_skin), (dyed, self.age), (aged - dyed, self.age_with_hair), (rest - aged, self.paste),
+            (bald, self.shave), (beard, self.grow_beard), (brows, self.draw_brows), (opened, self.open_mouth),
+            (closed, self.close_mouth),
             (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
         ]  # fmt: skip
 
@@ -282,9 +294,7 @@ class FacePainter:
     def _covered(self, parts: FaceParts, silhouette: Silhouette) -> dict[str, float]:
         """Share in [0, 1] of each attribute's place that something covers; 1 if it makes an edit impossible."""
         shares = covered_shares(parts.classes, self.names)
-        if "Bald" in shares and (
-            shares["Bald"] > COVERED or hides_too_much(silhouette, _in_the_window(parts, silhouette, "skin"))
-        ):
+        if "Bald" in shares and (shares["Bald"] > COVERED or hides_the_brows(silhouette)):
             shares["Bald"] = 1.0
         return shares
 

@@ -220,10 +220,16 @@ def photo(tmp_path, astronaut):
 
 
 @pytest.fixture(scope="session")
-def demo_address(model_folder, tmp_path_factory):
+def demo_log(tmp_path_factory):
+    """What the process of :func:`demo_address` writes."""
+    return tmp_path_factory.mktemp("app") / "log.txt"
+
+
+@pytest.fixture(scope="session")
+def demo_address(model_folder, demo_log):
     """Address of ``app.py``, running on the small untrained model."""
     pytest.importorskip("gradio")
-    with running_app(ROOT, "STGAN_PORT", tmp_path_factory.mktemp("app"), STGAN_MODEL=str(model_folder)) as address:
+    with running_app(ROOT, "STGAN_PORT", demo_log.parent, STGAN_MODEL=str(model_folder)) as address:
         yield address
 
 

@@ -8,7 +8,7 @@ import torch
 from accelerate.state import AcceleratorState
 from numbered_data import write_images
 
-from stgan import STGAN, AttributeClassifier, FaceEditor
+from stgan import STGAN, AttributeClassifier, FaceEditor, attributes
 from stgan.attributes import (
     ATTRIBUTES,
     CELEBA_ATTRIBUTES,
@@ -214,6 +214,14 @@ def test_an_attribute_without_a_row_trains_edits_and_has_a_caption(faces, astron
     assert in_order(names) == ["Eyeglasses", "Freckles"]
 
 
+@pytest.fixture
+def _changed_table():
+    attributes._related.cache_clear()
+    yield
+    attributes._related.cache_clear()
+
+
+@pytest.mark.usefixtures("_changed_table")
 def test_a_row_gives_an_attribute_its_place_exclusions_and_captions(monkeypatch):
     names = (*DEFAULT_ATTRIBUTES, "Red_Hair")
     row = Attribute(

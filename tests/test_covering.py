@@ -50,20 +50,19 @@ def test_no_bangs_hang_out_of_a_hat(bundled, astronaut):
     assert any(note.startswith("Bangs: held back") for note in outcome.notes())
 
 
-def test_nobody_is_bald_under_a_hat_or_long_hair(bundled, astronaut):
-    hat = np.where(HAT[..., None], np.array((20, 40, 140), np.uint8), astronaut)
-    for photo in (hat, astronaut):  # her hair hides her ears
-        image = bundled.edit(photo, ["Bald"], force=True)
-        assert np.array_equal(np.asarray(image), photo)
-        assert "Bald: held back altogether, for hair or a hat hides its place" in image.info["stgan"].notes()
-        both = bundled.edit(photo, ["Bald", "Eyeglasses"], force=True).info["stgan"]
-        assert "Bald" not in both.changed
-        assert both.changed["Eyeglasses"]
+def test_nobody_is_bald_under_a_hat(bundled, astronaut):
+    photo = np.where(HAT[..., None], np.array((20, 40, 140), np.uint8), astronaut)
+    image = bundled.edit(photo, ["Bald"], force=True)
+    assert np.array_equal(np.asarray(image), photo)
+    assert "Bald: held back altogether, for hair or a hat hides its place" in image.info["stgan"].notes()
+    both = bundled.edit(photo, ["Bald", "Eyeglasses"], force=True).info["stgan"]
+    assert "Bald" not in both.changed
+    assert both.changed["Eyeglasses"]
 
 
 def test_a_bare_head_is_not_covered(bundled, astronaut):
     prepared = bundled.prepare(astronaut)
-    assert max(share for name, share in prepared.covered.items() if name != "Bald") < 0.1  # hair hides her ears
+    assert max(prepared.covered.values()) < 0.1
     assert not any("held back" in note for note in bundled.edit(prepared, ["Bangs"], force=True).info["stgan"].notes())
 
 

@@ -9,6 +9,7 @@ from stgan.photo.crop import crop_face
 from stgan.photo.hair import recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
+from stgan.photo.tones import MEASURED
 
 W = 2 * S * WIDE
 BLOND = np.array([205.0, 170, 110])
@@ -76,7 +77,10 @@ def test_strands_stay_where_they_were(scene):
 def test_dark_hair_that_turns_blond_keeps_dark_strands_in_brown_and_bright_ones_in_gold(scene):
     rgb, where, *_ = scene
     inside = eroded(where, 30)
-    flat, blond = (dyed(scene, lambda crop: np.full_like(crop, 1.0) * BLOND, blond=share) for share in (0.0, 1.0))
+    flat, blond = (
+        dyed(scene, lambda crop: np.full_like(crop, 1.0) * BLOND, tones=MEASURED["Blond_Hair"], share=share)
+        for share in (0.0, 1.0)
+    )
     grey, before = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[inside].astype(float) for image in (blond, rgb))
     assert np.median(grey) == pytest.approx(BLOND @ (0.299, 0.587, 0.114), rel=0.1)
     spread = [np.ptp(np.log(np.percentile(each, (10, 90)))) for each in (grey, flat[inside].mean(axis=1))]

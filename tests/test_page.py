@@ -286,9 +286,9 @@ def test_edits_of_two_people_add_up_in_one_picture(demo, editor, tmp_path):
         before = np.asarray(two).astype(int)
         assert np.abs(shown - before)[top:bottom, left:right].max() > 20
     request = [both.subject.request(number, both.edits[number]) for number in (0, 1)]
-    one = request[0].edit(editor, both.subject.prepared[0])
-    chained = request[1].edit(editor, editor.prepare(one, face=both.subject.faces[1], others=both.subject.faces))
-    assert np.abs(shown - np.asarray(chained).astype(int)).mean() < 3  # but for JPEG
+    alone = [np.asarray(request[number].edit(editor, both.subject.prepared[number])).astype(int) for number in (0, 1)]
+    expected = np.where((alone[0] != before).any(axis=2, keepdims=True), alone[0], alone[1])
+    assert np.abs(shown - expected).mean() < 1  # but for JPEG
 
     everyone = demo.visit("choose_person", both.page_key, both, False, SimpleNamespace(index=0))
     assert everyone.chosen == EVERYONE

@@ -11,6 +11,7 @@ from PIL import Image
 from stgan import FaceEditor, cli
 from stgan.photo.align import Alignment
 from stgan.photo.face import Face, FaceError
+from stgan.photo.files import open_photo
 from stgan.photo.people import in_crop, kept_to_own, merged
 
 WIDTH = 300
@@ -51,9 +52,18 @@ def test_everyone_at_once_is_everyone_in_turn(crowd, tmp_path):
     expected = np.where((one != photo).any(axis=2, keepdims=True), one, other)
     assert np.array_equal(np.asarray(together), expected)
     assert re.fullmatch("Edited with stgan: [+]Bald 1.* on 2 faces", together.info["stgan"].description)
-    prepared = [editor.prepare(together, face=face, others=[LEFT, RIGHT]) for face in (LEFT, RIGHT)]
+    faces = [editor.prepare(open_photo(together), face=face, others=[LEFT, RIGHT]) for face in (LEFT, RIGHT)]
     with pytest.raises(ValueError, match="different photos"):
-        editor.edit([prepared[0], editor.prepare(photo, face=RIGHT)], ["Bald"])
+        editor.edit(faces, ["Bald"])
+    opened = open_photo(photo)
+    faces = [editor.prepare(opened, face=number) for number in (0, 1)]
+    bald, young = ({name: True} for name in ("Bald", "Young"))
+    alike = editor.edit_people([(face, bald, 1.0, {"Bald": False}) for face in faces])
+    assert np.array_equal(np.asarray(alike), expected)
+    each = editor.edit_people([(faces[0], bald, 1.0, {"Bald": False}), (faces[1], young, 1.5, {"Young": False})])
+    young = np.asarray(editor.edit(photo, young, 1.5, face=1, source={"Young": False}))
+    assert np.array_equal(np.asarray(each), np.where((one != photo).any(axis=2, keepdims=True), one, young))
+    assert each.info["stgan"].changed == {"Bald": True, "Young": True}
     several = editor.edit_each(photo, [["Bald"], {}], face="all", force=True)
     assert np.array_equal(np.asarray(several[0]), expected)
     assert np.array_equal(np.asarray(several[1]), photo)

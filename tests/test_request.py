@@ -6,6 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+from pictures import two_people
 from PIL import Image
 
 from stgan.attributes import labels_to_difference
@@ -63,15 +64,22 @@ def test_the_python_code_makes_the_same_picture(editor, prepared, model_folder, 
     assert "Young 0.6" in edited.text["Description"]
 
 
-def test_the_code_edits_one_person_after_the_other():
-    requests = {0: EditRequest({"Young": True}), 2: EditRequest({"Eyeglasses": True})}
-    code = EditRequest.as_python(requests, "model", "me.png", many=True)
-    calls = [line for line in code.splitlines() if "editor.edit(" in line]
-    assert calls == [
-        """edited = editor.edit("me.png", {'Young': True}, intensity=1.0, face=0)""",
-        """edited = editor.edit(edited, {'Eyeglasses': True}, intensity=1.0, face=2)""",
-    ]
-    assert "+Young 1; +Eyeglasses 1" in code
+def test_the_python_code_edits_several_people_as_the_page_does(editor, model_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    two_people().save("two.png")
+    shifts = {0: {"Young": -0.6}, 1: {"Eyeglasses": 1.0, "Male": 0.8}}
+    faces = [editor.prepare("two.png", face=number) for number in shifts]
+    requests = {number: EditRequest.from_shifts(faces[number].label_dict(), shifts[number]) for number in shifts}
+    code = EditRequest.as_python(requests, str(model_folder), "two.png", many=True)
+    assert [line.split("{")[0] for line in code.splitlines() if "prepare" in line] == [
+        f"    (editor.prepare(photo, face={number}), " for number in shifts
+    ]  # fmt: skip
+    exec(compile(code, "snippet", "exec"), {})
+    edited, before = (np.asarray(Image.open(name)) for name in ("edited.png", "two.png"))
+    alone = [np.asarray(requests[number].edit(editor, faces[number])) for number in shifts]
+    assert np.array_equal(edited, np.where((alone[0] != before).any(axis=2, keepdims=True), alone[0], alone[1]))
+    assert all((each != before).any() for each in alone)
+    assert "Young 0.6; " in Image.open("edited.png").text["Description"]
 
 
 def test_the_code_names_the_face_where_it_is_not_left_to_the_editor():

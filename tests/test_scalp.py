@@ -1,5 +1,7 @@
 """A bald head is a skull in the forehead's skin, before the photo's own background."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from frames import S, centred
 from stgan.photo.filling import grain_of, spread
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
 from stgan.photo.scalp import draw_scalp
-from stgan.photo.skull import CENTRE, Skull, hides_too_much, places, shading
+from stgan.photo.skull import CENTRE, Skull, hidden_ears, hides_the_brows, places, shading
 
 DETAIL = 2  # pixels of the photo per pixel of the crop
 WALL, SKIN, HAIR = (90, 120, 160), (205, 160, 140), (50, 40, 35)
@@ -94,15 +96,50 @@ def test_other_heads_keep_their_hair(scene):
     assert not np.array_equal(result, rgb)
 
 
-def test_hair_that_hangs_over_ears_or_shoulders_is_too_much(scene):
+EARS = ((np.abs(X) - 1.25) / 0.2) ** 2 + ((Y + 0.1) / 0.4) ** 2 < 1
+BOB = CAP | ((np.abs(X) > 1.0) & (np.abs(X) < 1.6) & (Y < 0.6) & (Y > -0.9) & ~FACE)
+
+
+def test_ears_are_drawn_where_hair_hides_them(scene):
     *_, silhouette, skin = scene
-    assert not hides_too_much(silhouette, skin)
-    long = CAP | ((np.abs(X) > 0.9) & (np.abs(X) < 1.7) & (Y < 0.6) & (Y > -2) & ~FACE)
-    assert hides_too_much(silhouette_of(long), skin)
-    bob = CAP | ((np.abs(X) > 1.0) & (np.abs(X) < 1.4) & (Y < 0.6) & (Y > -0.6))
-    ears = ((np.abs(X) - 1.25) / 0.2) ** 2 + ((Y + 0.15) / 0.35) ** 2 < 1
-    assert hides_too_much(silhouette_of(bob & ~FACE), skin * ~bob)
-    assert not hides_too_much(silhouette_of(bob & ~ears, FACE | ears), np.maximum(skin * ~bob, ears))
+    assert hidden_ears(silhouette, skin) == []
+    one = np.maximum(skin * ~BOB, EARS & (X > 0))
+    assert hidden_ears(silhouette_of(BOB, FACE), skin * ~BOB) == [-1, 1]
+    assert hidden_ears(silhouette_of(BOB & ~(EARS & (X > 0)), FACE | EARS), one) == [-1]
+    rgb = np.full((*HEAD.shape, 3), WALL, np.uint8)
+    rgb[FACE], rgb[BOB] = SKIN, HAIR
+    alignment = centred((len(rgb) - 1) / 2, (len(rgb) - 1) / 2, 0, 1)
+    result = draw_scalp(rgb, alignment, S, silhouette_of(BOB), skin * ~BOB, 0 * skin)
+    skull = Skull.of(silhouette_of(BOB), skin * ~BOB)
+    for way in (-1, 1):
+        inner, _ = skull.ear(X, Y, way)
+        reddish = result[..., 0].astype(int) - result[..., 2]
+        assert np.median(reddish[(inner > 0.03) & BOB]) > 20  # skin, not wall
+        assert 0.2 < np.ptp(X[inner > 0]) < 0.45
+    left, right = (skull.ear(X, Y, way)[0] for way in (-1, 1))
+    assert left.max() == pytest.approx(right.max(), rel=0.1)
+    turned = Skull(0.3, skull.across, skull.above, skull.cheeks, (0.0, 0.0))
+    assert turned.ear(X, Y, -1)[0].max() < 0.5 * turned.ear(X, Y, 1)[0].max()  # a turned head hides one
+
+
+def test_behind_long_hair_clothes_and_wall_meet_at_a_border(scene):
+    shirt = (0, 90, 200)
+    long = CAP | ((np.abs(X) > 0.9) & (np.abs(X) < 1.8) & (Y < 0.6) & (Y > -3.5) & ~FACE)
+    clothes = (Y < -2.6) & ~long
+    rgb = np.full((*HEAD.shape, 3), WALL, np.uint8)
+    rgb[clothes], rgb[FACE], rgb[long] = shirt, SKIN, HAIR
+    silhouette = replace(silhouette_of(long), clothes=clothes.astype(np.float32))
+    alignment = centred((len(rgb) - 1) / 2, (len(rgb) - 1) / 2, 0, 1)
+    result = draw_scalp(rgb, alignment, S, silhouette, FACE * (1.0 - long), 0.0 * FACE)
+    column = result[:, int(np.abs(X[0] - 1.35).argmin())].astype(int)
+    height = Y[:, 0]
+    assert np.abs(column[(height < -1.2) & (height > -2.3)] - WALL).max() < 6
+    assert np.abs(column[(height < -2.9) & (height > -3.3)] - shirt).max() < 6
+
+
+def test_hair_over_the_brows_is_known():
+    assert not hides_the_brows(silhouette_of(CAP))
+    assert hides_the_brows(silhouette_of(CAP | ((np.abs(X) < 0.8) & (Y > 0.2))))
 
 
 def test_slow_colours_spread_from_what_is_known():

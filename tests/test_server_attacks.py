@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from attacks import inputs
 from PIL import Image
-from test_app import call, open_on_the_page, upload
+from test_app import WEB, call, config_of, open_on_the_page, upload
 
 gradio = pytest.importorskip("gradio")
 httpx = pytest.importorskip("httpx")
@@ -76,20 +76,14 @@ def test_a_file_lies_where_nobody_can_compute_it(demo_address, photo):
     assert Path(paths[0]).parent != Path(paths[1]).parent  # nobody's answer is another one's
 
 
-def listener_of(address, element, event):
-    config = httpx.get(f"{address}/config").json()
-    part = next(each["id"] for each in config["components"] if each["props"].get("elem_id") == element)
-    return next(each for each in config["dependencies"] if [part, event] in each["targets"])
-
-
 def predict(address, dependency, data, session, **more):
     body = {"fn_index": dependency["id"], "data": data, "session_hash": session} | more
-    return httpx.post(f"{address}/gradio_api/run/predict", json=body, timeout=120)
+    return WEB.post(f"{address}/gradio_api/run/predict", json=body, timeout=120)
 
 
 def test_another_session_has_nothing_of_the_first_one(demo_address, photo):
     """What a visitor works on is in the session on the server; naming it needs the visitor's own random number."""
-    config = httpx.get(f"{demo_address}/config").json()
+    config = config_of(demo_address)
     assert "error" not in open_on_the_page(demo_address, {"path": str(upload(demo_address, photo))})
     names = {each["id"]: each for each in config["components"]}
     states = [number for number, part in names.items() if part["type"] == "state"]
@@ -141,7 +135,7 @@ def test_the_server_fetches_nothing_that_a_visitor_names(demo_address, bait):
         open_on_the_page(demo_address, value)
     for path in (f"file={address}", f"proxy={address}", "proxy=http://169.254.169.254/latest/meta-data"):
         with suppress(httpx.HTTPError):
-            assert httpx.get(f"{demo_address}/gradio_api/{path}", follow_redirects=False).status_code >= 300
+            assert WEB.get(f"{demo_address}/gradio_api/{path}", follow_redirects=False).status_code >= 300
     assert bait.visits == []
 
 
@@ -150,24 +144,24 @@ def test_forged_headers_change_nothing_for_others(demo_address):
         {"X-Forwarded-Host": "evil.example"}, {"Host": "evil.example"}, {"X-Forwarded-Proto": "https"},
         {"X-Forwarded-Prefix": "/evil"}, {"Origin": "https://evil.example"}, {"X-Gradio-Server": "http://evil.example"},
     ):  # fmt: skip
-        answer = httpx.get(demo_address, headers=headers)
+        answer = WEB.get(demo_address, headers=headers)
         assert "evil.example" not in answer.headers.get("access-control-allow-origin", "")
-        assert "evil" not in httpx.get(demo_address).text
-        assert "evil" not in httpx.get(f"{demo_address}/config").text
+        assert "evil" not in WEB.get(demo_address).text
+        assert "evil" not in WEB.get(f"{demo_address}/config").text
 
 
 def test_oversized_and_deep_requests_are_refused_and_the_server_lives_on(demo_address, photo):
     place = f"{demo_address}/gradio_api/call/edit"
     json_type = {"Content-Type": "application/json"}
     large = b'{"data": ["' + b"A" * 3_000_000 + b'"]}'
-    refused = httpx.post(place, content=large, headers=json_type)
+    refused = WEB.post(place, content=large, headers=json_type)
     assert refused.status_code == 413
     assert "at most 1,000,000 bytes" in refused.text
     in_pieces = (large[start : start + 100_000] for start in range(0, len(large), 100_000))
     with suppress(httpx.HTTPError):
-        assert httpx.post(place, content=in_pieces, headers=json_type).status_code in (400, 413)
+        assert WEB.post(place, content=in_pieces, headers=json_type).status_code in (400, 413)
     for content in (b"[" * 200_000, b'{"data": ' + b"[" * 90_000 + b"]" * 90_000 + b"}", b"{", b"\xff", b'{"data": 1}'):
-        assert httpx.post(place, content=content, headers=json_type).status_code in (400, 422, 500)
+        assert WEB.post(place, content=content, headers=json_type).status_code in (400, 422, 500)
     assert "event: complete" in call(demo_address, "attributes", {"path": str(upload(demo_address, photo))})
 
 
@@ -176,7 +170,7 @@ def test_oversized_and_deep_requests_are_refused_and_the_server_lives_on(demo_ad
 )
 def test_a_name_of_a_file_is_never_markup_a_path_or_a_command(name, demo_address, photo):
     with photo.open("rb") as file:
-        path = Path(httpx.post(f"{demo_address}/gradio_api/upload", files={"files": (name, file)}).json()[0])
+        path = Path(WEB.post(f"{demo_address}/gradio_api/upload", files={"files": (name, file)}).json()[0])
     folder = upload(demo_address, photo).parent.parent
     assert path.resolve().is_relative_to(folder)
     answer = open_on_the_page(demo_address, {"path": str(path), "orig_name": name})
@@ -199,7 +193,7 @@ def test_what_a_photo_says_about_itself_reaches_no_answer(demo_address, astronau
 
 
 def test_the_page_may_reach_this_server_only(demo_address):
-    answer = httpx.get(demo_address)
+    answer = WEB.get(demo_address)
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'self'"
     assert not any("*" in sources or "http" in sources for name, sources in policy.items() if name != "frame-ancestors")
@@ -220,7 +214,7 @@ class Proxy(BaseHTTPRequestHandler):
             self.server.lost.append(self.path)
             return self.send_error(404)
         url = self.server.target + self.path.removeprefix("/faces")
-        answer = httpx.request(self.command, url, content=body, headers=headers, timeout=120)
+        answer = WEB.request(self.command, url, content=body, headers=headers, timeout=120)
         self.send_response(answer.status_code)
         self.send_header("Content-Type", answer.headers.get("content-type", ""))
         self.send_header("Content-Length", str(len(answer.content)))
@@ -246,13 +240,13 @@ def test_the_demo_works_behind_a_proxy_under_a_path(editor, photo, tmp_path, mon
     threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
     try:
         address = f"http://127.0.0.1:{proxy.server_port}/faces"
-        page = httpx.get(f"{address}/").text
-        assert httpx.get(f"{address}/config").json()["root"] == address
+        page = WEB.get(f"{address}/").text
+        assert WEB.get(f"{address}/config").json()["root"] == address
         for place in re.findall(r"""(?:src|href)=["']([^"'#]+\.(?:js|css))["']""", page)[:3]:
-            assert httpx.get(httpx.URL(f"{address}/").join(place)).status_code == 200
+            assert WEB.get(httpx.URL(f"{address}/").join(place)).status_code == 200
         file = {"path": str(upload(address, photo))}
         edited = json.loads(call(address, "edit", file, {"Eyeglasses": True}).partition("data: ")[2])[0]
-        assert httpx.get(f"{address}/gradio_api/file={edited['path']}").content == Path(edited["path"]).read_bytes()
+        assert WEB.get(f"{address}/gradio_api/file={edited['path']}").content == Path(edited["path"]).read_bytes()
         assert edited["url"].startswith(address)
         assert "error" not in open_on_the_page(address, file)
     finally:

@@ -1,11 +1,13 @@
 """What answers at once: the package without its libraries, and the demo's port while they load."""
 
+import gc
+import inspect
 import subprocess
 import sys
 
 import pytest
 
-from stgan.demo.starting import PAGE, StartingPage
+from stgan.demo.starting import PAGE, StartingPage, import_gradio, without_collections
 
 httpx = pytest.importorskip("httpx")  # Gradio's own
 
@@ -29,3 +31,33 @@ def test_the_port_says_that_the_demo_is_starting_and_is_free_afterwards():
         httpx.get(f"http://{host}:{port}")
     with StartingPage(host, port):  # as the demo takes it over
         assert httpx.get(f"http://{host}:{port}").status_code == 503
+
+
+def test_gradio_is_imported_without_the_source_of_its_components(tmp_path, monkeypatch):
+    module = """
+import inspect
+class Component: pass
+try: source = inspect.getfile(Component)
+except OSError: source = None
+"""
+    (tmp_path / "gradio.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "gradio", raising=False)
+    import_gradio()
+    assert sys.modules.pop("gradio").source is None
+    assert inspect.getfile(StartingPage).endswith("starting.py")
+
+
+def test_what_is_loaded_until_the_end_is_not_searched_for_garbage():
+    try:
+        with without_collections():
+            assert not gc.isenabled()
+            kept = [[]]
+        assert gc.isenabled()
+        assert not any(each is kept for each in gc.get_objects())
+    finally:
+        gc.unfreeze()
+    assert any(each is kept for each in gc.get_objects())
+    with pytest.raises(ValueError, match="no model"), without_collections():
+        raise ValueError("no model")
+    assert gc.isenabled()

@@ -15,14 +15,14 @@ BEFORE = np.where(SKIN[..., None], np.array([120.0, 85, 70]) * PORES, 40.0)
 @pytest.mark.parametrize("gain", [1.25, 0.8])
 def test_an_even_change_of_light_is_kept_as_it_is(gain):
     after = np.where(SKIN[..., None], (BEFORE + 16) * gain - 16, BEFORE)
-    result = toned(BEFORE, after, SKIN.astype(np.float32))
+    result = toned(BEFORE, after, SKIN.astype(np.float32), SKIN.astype(np.float32))
     assert np.abs(result - after).max() < 1
 
 
 def test_chalk_becomes_skin_again():
     """A flat white face keeps its pores, and is no brighter than skin can become."""
     after = np.where(SKIN[..., None], 235.0, BEFORE)
-    result = toned(BEFORE, after, SKIN.astype(np.float32))
+    result = toned(BEFORE, after, SKIN.astype(np.float32), SKIN.astype(np.float32))
     gain = ((result + 16) / (BEFORE + 16))[SKIN]
     assert np.log(gain).mean() == pytest.approx(MOST, abs=0.02)
     for channel in range(3):
@@ -32,7 +32,7 @@ def test_chalk_becomes_skin_again():
 
 
 def test_no_change_stays_none():
-    assert np.array_equal(toned(BEFORE, BEFORE, SKIN.astype(np.float32)), BEFORE)
+    assert np.array_equal(toned(BEFORE, BEFORE, SKIN.astype(np.float32), SKIN.astype(np.float32)), BEFORE)
 
 
 def test_age_draws_lines_but_no_stains_and_no_rims_around_the_eyes():

@@ -8,12 +8,12 @@ from PIL import Image
 
 from stgan.attributes import facts_of, scale_in_words
 from stgan.card import is_celeba
-from stgan.demo.markup import COMPARE_JS, TILES_JS, Tile, compare, tiles
+from stgan.demo.markup import COMPARE_JS, REPAIRS_JS, TILES_JS, Tile, compare, tiles
 from stgan.demo.pictures import data_uri, face_thumbnail
 from stgan.demo.session import EVERYONE, MOST_PEOPLE, STRONGEST, THUMBNAIL, Shifts, Visit, in_order
 from stgan.demo.words import I18N as t
 
-INTRODUCTION = "Open a photo, then pick a look or move a slider. Only that part of the photo changes, at full size."
+INTRODUCTION = "Change hair, glasses, beard or age in your photo. Everything else stays, at full size."
 SCALE = "From less on the left to more on the right. 0: as it is, 1: normal, 1.5: strong (may look unnatural)."
 MOST_PHOTOS = 20  # edited at once; the hint beside them says so too
 
@@ -22,6 +22,7 @@ CONSENT = (
 )
 
 NOTES = """
+- **How:** [STGAN](https://arxiv.org/abs/1904.09709) redraws the face, and only the change is put into your photo.
 - **Honesty:** where you show an edited picture, say that it is edited; its file says so too.
 - **Privacy:** photos are not logged. Your browser remembers the last edit, so that a reload keeps it.
 - **Limits:** files up to 50 MB and 100 megapixels; {photos} photos at once; the {people} largest faces together.
@@ -96,7 +97,7 @@ class Layout:
 
     def _add_result(self) -> None:
         with gr.Column(elem_id="see"):
-            self.result = gr.HTML(elem_id="result", js_on_load=COMPARE_JS)
+            self.result = gr.HTML(elem_id="result", js_on_load=COMPARE_JS + REPAIRS_JS)
             self.whole = gr.Checkbox(label=t("Show the whole photo"), container=False)
         with gr.Column(elem_id="keep"):
             gr.Markdown(t("Versions: click one to return to it."), elem_classes="hint")
@@ -111,8 +112,9 @@ class Layout:
     def _add_photo(self) -> None:
         with gr.Row(elem_id="start"):
             self.photo = gr.Image(
-                label=t("Open a photo"), show_label=False, type="filepath", image_mode=None, height=104, format="jpeg",
+                label=t("Open a photo"), show_label=False, type="filepath", image_mode=None, height=112, format="jpeg",
                 sources=["upload", "webcam", "clipboard"], buttons=[], elem_id="photo",
+                placeholder=t("Choose a photo, or drop it here"),  # type: ignore[arg-type]  # Gradio translates it all the same
             )  # fmt: skip
         self.people = gr.HTML(elem_id="people", elem_classes=["tiles", "strip"], js_on_load=TILES_JS)
 
@@ -120,7 +122,7 @@ class Layout:
         with gr.Tab(t("Edit")):
             gr.Markdown(t("Looks: several edits with one click."), elem_classes="hint")
             self.looks = gr.HTML(elem_id="looks", elem_classes=["tiles", "strip"], js_on_load=TILES_JS)
-            with gr.Row():
+            with gr.Row(elem_id="gestures"):
                 self.surprise_button = gr.Button(t("Surprise me"), size="sm", variant="primary", min_width=100)
                 self.undo_button = gr.Button(t("Undo all edits"), size="sm", min_width=100)
                 self.example_button = gr.Button(t("Open the example"), size="sm", min_width=100)
@@ -147,7 +149,7 @@ class Layout:
     def _add_share_tab(self) -> None:
         with gr.Tab(t("Share")):
             gr.Markdown(t("A picture or a clip to send, with what was changed."), elem_classes="hint")
-            with gr.Row():
+            with gr.Row(elem_id="kinds"):
                 self.share_buttons = {
                     kind: gr.Button(t(word), size="sm", interactive=False, min_width=100)
                     for kind, word in SHARE_KINDS.items()

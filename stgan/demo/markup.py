@@ -24,6 +24,28 @@ watch('value', () => {
     if (range && element.dataset.at) range.value = element.dataset.at;
 });
 """
+# What Gradio's own pages lack for those who do not see or point: names of buttons, whether something is unfolded, lists
+# around their items, code that the keyboard can scroll. The heading of a message is no button: a button is in it.
+REPAIRS_JS = """
+const name = (button) => {
+    if (button.innerText.trim() || button.title) return;
+    button.setAttribute('aria-label', /copy/.test(button.className) ? 'Copy' : 'Close');
+};
+const repair = () => {
+    document.querySelectorAll('button:not([aria-label])').forEach(name);
+    for (const accordion of document.querySelectorAll('button.label-wrap'))
+        accordion.setAttribute('aria-expanded', accordion.classList.contains('open'));
+    document.querySelectorAll('li.snippet').forEach((item) => item.parentElement.setAttribute('role', 'list'));
+    document.querySelectorAll('pre:not([tabindex])').forEach((code) => (code.tabIndex = 0));
+    for (const heading of document.querySelectorAll('.toast-header[role]'))
+        ['role', 'tabindex'].forEach((each) => heading.removeAttribute(each));
+};
+let due = 0;
+new MutationObserver(() => {
+    cancelAnimationFrame(due);
+    due = requestAnimationFrame(repair);
+}).observe(document.body, {childList: true, subtree: true, attributeFilter: ['class']});
+"""
 TILES_JS = """
 let last = null;
 element.addEventListener('click', (event) => {

@@ -78,28 +78,30 @@ class EditRequest:
         """A script that does these edits of a file.
 
         Args:
-            requests: number of a face to its edit. Each starts from the picture that the one before made.
+            requests: number of a face to its edit.
             many: the photo has several faces, so that the code must name each.
             aligned: as in :meth:`stgan.FaceEditor.edit`.
         """
-        lines, source = [], json.dumps(photo)
-        for number, request in requests.items():
-            arguments = [source, repr(request.changes), f"intensity={request.intensity!r}"]
+        place, opening = json.dumps(photo), ""
+        if len(requests) > 1:
+            opening, arguments = f"from stgan.photo.files import open_photo\n\nphoto = open_photo({place})", []
+            for number, each in requests.items():
+                face = f"editor.prepare(photo, face={number})"
+                arguments.append(f"({face}, {each.changes!r}, {each.intensity!r}, {each.source!r})")
+            call = _call("edited = editor.edit_people([", arguments, "])")
+        else:
+            number, request = next(iter(requests.items()), (0, EditRequest()))
+            arguments = [place, repr(request.changes), f"intensity={request.intensity!r}"]
             arguments += [f"source={request.source!r}"] if request.source else []
             arguments += [f"face={number}"] if many else []
             arguments += ["aligned=True"] if aligned else []
-            call = f"edited = editor.edit({', '.join(arguments)})"
-            if len(call) > 97:
-                call = "edited = editor.edit(\n    " + ",\n    ".join(arguments) + ",\n)"
-            lines.append(call)
-            source = "edited"
+            call = _call("edited = editor.edit(", arguments, ")")
         note = json.dumps(EditRequest.joint_note(model, list(requests.values())))
-        return "\n".join([
-            "from stgan import FaceEditor, save_photo\n",
-            f"editor = FaceEditor.from_pretrained({json.dumps(model)})",
-            *(lines or [f"edited = editor.edit({source}, {{}})"]),
-            f'save_photo(edited, "edited.png", description={note})\n',
-        ])  # fmt: skip
+        return (
+            f"from stgan import FaceEditor, save_photo\n{opening}\n"
+            f"editor = FaceEditor.from_pretrained({json.dumps(model)})\n{call}\n"
+            f'save_photo(edited, "edited.png", description={note})\n'
+        )
 
     def as_curl(self, url: str, photo: str, face: int | None = None, aligned: bool = False) -> str:
         """Shell commands that request this edit from a running demo; ``face`` and ``aligned`` as in
@@ -115,3 +117,9 @@ class EditRequest:
             """FILE=$(curl -sSfN $API/call/edit/$EVENT | sed -n 's/.*"path": "\\([^"]*\\)".*/\\1/p')\n"""
             """curl -sSf "$API/file=${FILE:?the demo sent no picture}" -o edited.png\n"""
         )
+
+
+def _call(opening: str, arguments: list[str], end: str) -> str:
+    """A call in Python, on one line if it fits."""
+    line = f"{opening}{', '.join(arguments)}{end}"
+    return line if len(line) <= 97 else f"{opening}\n    " + ",\n    ".join(arguments) + f",\n{end}"

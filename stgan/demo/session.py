@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from PIL import Image
 
 from stgan.attributes import change_in_words, excluded_by, exclusive_groups, shown
+from stgan.demo.looks import title_of
 from stgan.demo.photos import OpenedPhoto
 from stgan.demo.pictures import data_uri, save_for_page, surroundings
 from stgan.demo.request import EditRequest
@@ -30,6 +31,10 @@ MOST_VERSIONS = 24
 MOST_PEOPLE = 12  # that are edited together
 SAME_GESTURE = 3.0  # seconds: the drag of a slider is one version, not twenty
 EVERYONE = -1  # in place of a face's number
+BEST_FIRST = (  # as people judged the bundled model's edits
+    "Brown_Hair", "Black_Hair", "Blond_Hair", "Eyeglasses", "Young", "Male", "No_Beard", "Pale_Skin", "Mustache",
+    "Bushy_Eyebrows", "Mouth_Slightly_Open", "Bangs", "Bald",
+)  # fmt: skip
 
 Shifts = Mapping[str, float]
 """Attribute to att_diff as its slider sets it; 0 and a missing name leave it as it is in the photo."""
@@ -95,9 +100,12 @@ class Version:
     made: float  # seconds
 
     def heading(self, before: "Version | None", language: Language) -> str:
-        """What changed since the version before."""
+        """The look, or what changed since the version before."""
         if not self.edits:
             return language("Original")
+        titles = {title_of(shifts) for shifts in self.edits.values()}
+        if len(titles) == 1 and "" not in titles:
+            return language(titles.pop())
         old = {} if before is None else before.edits
         new = {
             change_in_words(name, shift > 0): None
@@ -289,9 +297,11 @@ def faces_to_edit(editor: FaceEditor, photo: Photo, aligned: bool) -> tuple[list
 
 
 def in_order(names: Sequence[str]) -> list[str]:
-    """Attributes as the page lists them: those that exclude one another first and together, then the rest."""
-    together = [name for group in exclusive_groups(names) for name in group]
-    return [*together, *(name for name in names if name not in together)]
+    """Attributes as the page lists them: the best edits first, and those that exclude one another together."""
+    ranks = {name: rank for rank, name in enumerate(BEST_FIRST)}
+    ranked = sorted(names, key=lambda name: ranks.get(name, len(ranks)))
+    groups = {name: group for group in exclusive_groups(ranked) for name in group}
+    return list(dict.fromkeys(member for name in ranked for member in groups.get(name, [name])))
 
 
 def _with_version(versions: Sequence[Version], version: Version) -> tuple[list[Version], int]:

@@ -65,12 +65,8 @@ class Studio:
             yield request.edit(self.editor, face)
 
     def _edit_people(self, *people: tuple[PreparedFace, EditRequest]) -> Image.Image:
-        """One photo with all its people edited: each edit starts from the picture that the one before made."""
-        (prepared, request), *others = people
-        picture = request.edit(self.editor, prepared)
-        for prepared, request in others:
-            picture = request.edit(self.editor, replace(prepared, photo=open_photo(picture)))
-        return picture
+        """One photo with all its people edited."""
+        return self.editor.edit_people([(face, each.changes, each.intensity, each.source) for face, each in people])
 
     def face(
         self, opened: OpenedPhoto, number: int | None = None, aligned: bool = False

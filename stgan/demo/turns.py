@@ -7,7 +7,9 @@ from gradio.block_function import BlockFunction
 from gradio.queueing import Event, Queue
 
 FIRST_GUESS = 0.5  # seconds that an event takes, until it is measured; without it Gradio tells no waiting time
-POLLING = 0.005  # seconds; Gradio looks every 0.001 s for whom to serve, which takes a tenth of a core
+# Seconds after which the queue looks for whom to serve, while somebody waits and while nobody does. Gradio looks every
+# 0.001 s, which takes a tenth of a core even if nobody is there.
+BUSY, IDLE = 0.005, 0.025
 
 
 def take_turns(queue: Queue, functions: Iterable[BlockFunction]) -> None:
@@ -15,9 +17,13 @@ def take_turns(queue: Queue, functions: Iterable[BlockFunction]) -> None:
     for function in functions:
         queue.create_event_queue_for_fn(function)
         queue.process_time_per_fn[function].add(FIRST_GUESS)
+
+    def look_again() -> None:
+        queue.sleep_when_free = BUSY if len(queue) else IDLE
+
     for waiting in queue.event_queue_per_concurrency_id.values():
-        waiting.queue = InTurn(lambda event: queue.process_time_per_fn[event.fn].avg_time)
-    queue.sleep_when_free = POLLING
+        waiting.queue = InTurn(lambda event: queue.process_time_per_fn[event.fn].avg_time, look_again)
+    look_again()
 
 
 class InTurn(list[Event]):
@@ -30,11 +36,12 @@ class InTurn(list[Event]):
 
     Args:
         seconds_of: how long an event probably takes.
+        changed: called after an event came or left.
     """
 
-    def __init__(self, seconds_of: Callable[[Event], float]) -> None:
+    def __init__(self, seconds_of: Callable[[Event], float], changed: Callable[[], None] = lambda: None) -> None:
         super().__init__()
-        self.seconds_of = seconds_of
+        self.seconds_of, self.changed = seconds_of, changed
         self._served = 0.0  # the turn
         self._next: dict[str, float] = {}  # client to its next turn, where that lies ahead
         self._turns: dict[str, float] = {}  # of the events that wait
@@ -47,6 +54,7 @@ class InTurn(list[Event]):
         turn = max(self._served, self._next.get(client, 0.0))
         self._next[client], self._turns[event._id] = turn + self.seconds_of(event), turn
         self.insert(bisect_right(self, turn, key=lambda each: self._turns[each._id]), event)
+        self.changed()
 
     def remove(self, event: Event) -> None:
         """Take an event out, to serve it or because its client has left; a ValueError if it does not wait."""
@@ -56,6 +64,7 @@ class InTurn(list[Event]):
         if is_served:
             self._served = turn
             self._next = {client: turn for client, turn in self._next.items() if turn > self._served}
+        self.changed()
 
 
 def client_of(event: Event) -> str:

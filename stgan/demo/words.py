@@ -10,10 +10,10 @@ import gradio as gr
 
 GERMAN = {
     "# Edit a face": "# Ein Gesicht verändern",
-    "Open a photo, then pick a look or move a slider. Only that part of the photo changes, at full size.": (
-        "Öffnen Sie ein Foto und wählen Sie einen Look oder bewegen Sie einen Regler. Nur dieser Teil des Fotos ändert "
-        "sich, in voller Auflösung."
+    "Change hair, glasses, beard or age in your photo. Everything else stays, at full size.": (
+        "Verändern Sie Haar, Brille, Bart oder Alter auf Ihrem Foto. Alles andere bleibt, in voller Auflösung."
     ),
+    "Choose a photo, or drop it here": "Foto auswählen oder hierher ziehen",
     "Open a photo": "Foto öffnen",
     "Open the example": "Beispiel öffnen",
     "Show the whole photo": "Das ganze Foto zeigen",
@@ -84,7 +84,7 @@ GERMAN = {
     "Grandparent": "Großeltern",
     "Rock star": "Rockstar",
     "Professor": "Professur",
-    "New glasses": "Neue Brille",
+    "New style": "Neuer Stil",
     "Swept back": "Zurückgekämmt",
     "Chestnut hair": "Kastanienbraun",
     "{one} gives way: it cannot be combined with your choice.": "{one} entfällt: Das passt nicht zu Ihrer Wahl.",

@@ -4,7 +4,7 @@ A parser sees a face at a few hundred pixels. A matte follows its map along the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -27,23 +27,24 @@ class Silhouette:
     hair: np.ndarray
     person: np.ndarray  # hair, face and neck, not clothes or a hat
     own: np.ndarray
+    clothes: np.ndarray | None = None  # None: nobody has looked
 
     @classmethod
     def of(cls, close: np.ndarray, wide: np.ndarray) -> "Silhouette":
         """From the parser's classes in the crop (10, W / WIDE, W / WIDE) and in the window (10, W, W)."""
-        close, wide = (np.stack([_share(view, ("hair",)), _share(view, PERSON)]) for view in (close, wide))
-        hair, person = _joined(close, wide)
-        return cls(_of_the_head(hair), person, np.ones_like(hair))
+        kinds = (("hair",), PERSON, ("clothes",))
+        hair, person, clothes = _joined(*(np.stack([_share(view, kind) for kind in kinds]) for view in (close, wide)))
+        return cls(_of_the_head(hair), person, np.ones_like(hair), clothes)
 
     def within(self, own: np.ndarray) -> "Silhouette":
         """Without the pixels (W, W) of other faces."""
         own = cv2.blur(own.astype(np.float32), (5, 5)) * own  # a cut at a straight line would show in the hair
-        return Silhouette(self.hair * own, self.person * own, self.own * own)
+        return replace(self, hair=self.hair * own, person=self.person * own, own=self.own * own)
 
     def with_view(self, close: np.ndarray) -> "Silhouette":
         """After an edit that may have changed where hair is: with the parser's new classes in the crop."""
         hair = _joined(_share(close, ("hair",))[None], self.hair[None])[0]
-        return Silhouette(hair * self.own, self.person, self.own)
+        return replace(self, hair=hair * self.own)
 
 
 def in_the_crop(share: np.ndarray, size: int | None = None) -> np.ndarray:

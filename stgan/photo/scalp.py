@@ -14,21 +14,23 @@ from stgan.photo.align import Alignment
 from stgan.photo.filling import grain_of, repeated, spread
 from stgan.photo.geometry import extent, transform
 from stgan.photo.matte import WIDE, Silhouette, drawn, warped, window
-from stgan.photo.skull import Skull, eye_frame, places, shading
+from stgan.photo.skull import CHANNELS, Skull, eye_frame, hidden_ears, places, shading
 
 MOST = 512  # pixels across the window at which slow colours are kept
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
 DARK = 4.0  # levels: differences among darker pixels are noise
-SHADE = (0.1, 0.22)  # logarithm of brightness by which skin in the shade of hair is darker than skin around
+SHADE = (0.08, 0.18)  # logarithm of brightness by which skin in the shade of hair is darker than skin around
 GRAIN = 0.75  # share of the grain of a face, which has pores
 SOFT = 1.2  # pixels of the photo over which the outline changes
 SHAVED = 0.5  # strength of an edit that leaves no hair outside of the skull; inside it is cropped
 # Lengths are in eye distances.
 SOFTEST = 0.012
 FLUFF = 0.12  # around hair, where single strands and their shade show
-CLOSE = 0.03  # likewise, at ears and clothes, which must not be lost
-SHADED = 0.35  # likewise, on the forehead
+CLOSE, CLOSER = 0.03, 0.08  # likewise, at ears that show, and on cheeks where hair hides the ear
 FRINGE = 0.13  # from the hair, where skin has the shade of hair
+SHADED = 0.5  # likewise, on the forehead, where such a shade goes with the hair
+NECK = 0.6  # half its width, where hair hides it
+BORDER = 0.1  # difference of shares over which clothes, neck and wall meet
 
 
 def draw_scalp(
@@ -49,7 +51,7 @@ def draw_scalp(
         skin, features: float (W, W) in [0, 1], bare skin, and eyes, brows, mouth and glasses, in the same window.
         strength: from 1 on the head is bald. Below, hair is cropped ever less.
     """
-    result, head = rgb.copy(), _Head.of(rgb, alignment, size, silhouette, skin, features)
+    result, head = rgb.copy(), _Head.of(rgb, _View.of(rgb, alignment, size, silhouette, skin, features))
     rows, columns = (np.nonzero((head.maps[..., -1] > 0).any(axis=axis))[0] for axis in (1, 0))
     if len(rows) == 0:
         return result
@@ -64,14 +66,24 @@ def draw_scalp(
 
 
 @dataclass(frozen=True)
-class _Head:
-    """A bald head and what lies behind it."""
+class _View:
+    """The window around a head on a grid: float32 (G, G, ...) maps."""
 
-    maps: np.ndarray  # float32 (G, G, 8): skin, background, distance inside the outline, where hair was
-    placed: Alignment  # of the maps
-    skin: np.ndarray  # grain, float32 (N, N) in levels
-    behind: np.ndarray  # likewise, of the background
-    softness: float  # of the outline, eye distances
+    placed: Alignment
+    photo: np.ndarray  # levels
+    inside: np.ndarray  # 1 where the photo goes on
+    x: np.ndarray  # places, as in :mod:`stgan.photo.skull`
+    y: np.ndarray
+    distance: float  # of the eyes, pixels of the grid
+    hair: np.ndarray  # in [0, 1], as are the following
+    person: np.ndarray
+    own: np.ndarray
+    clothes: np.ndarray
+    skin: np.ndarray
+    features: np.ndarray
+    from_hair: np.ndarray  # distance in eye distances
+    skull: Skull
+    hidden: list[int]  # sides of hidden ears
 
     @classmethod
     def of(
@@ -82,36 +94,109 @@ class _Head:
         silhouette: Silhouette,
         skin: np.ndarray,
         features: np.ndarray,
-    ) -> "_Head":
+    ) -> "_View":
         side = WIDE * size / alignment.scale  # of the window, in pixels of the photo
         grid = int(np.clip(round(side), 64, MOST))
-        placed = window(alignment, size, WIDE, grid)
-        photo, inside = drawn(rgb, placed, grid).astype(np.float32), _inside(rgb.shape, placed, grid)
-        (x, y), distance = places(grid), eye_frame(grid)[1]
-        hair, person, own, bare, features = (
+        placed, distance = window(alignment, size, WIDE, grid), eye_frame(grid)[1]
+        clothes = np.zeros_like(silhouette.hair) if silhouette.clothes is None else silhouette.clothes
+        hair, person, own, clothes, skin_map, features = (
             cv2.resize(each.astype(np.float32), (grid, grid), interpolation=cv2.INTER_LINEAR).clip(0, 1)
-            for each in (silhouette.hair, silhouette.person, silhouette.own, skin, features)
+            for each in (silhouette.hair, silhouette.person, silhouette.own, clothes, skin, features)
         )
-        across, up, edge = Skull.of(silhouette, skin).coordinates(x, y)
-        from_hair, from_person, from_features = (
-            _distances(share, level, distance) for share, level in ((hair, 0.3), (person, 0.1), (features, 0.3))
-        )
-        high = np.clip((y + 0.1) / 0.5, 0, 1)
-        zone = 1 - _smoothstep(from_hair / (CLOSE + high * (FLUFF - CLOSE)), 0.5, 1.5)
+        x, y = places(grid)
+        return cls(
+            placed, drawn(rgb, placed, grid).astype(np.float32), _inside(rgb.shape, placed, grid), x, y, distance, hair,
+            person, own, clothes, skin_map, features, _distances(hair, 0.3, distance), Skull.of(silhouette, skin),
+            hidden_ears(silhouette, skin),
+        )  # fmt: skip
+
+    def clean(self) -> np.ndarray:
+        """Skin without shade of hair and without features."""
+        from_features = _distances(self.features, 0.3, self.distance)
+        far = np.clip(self.from_hair / FRINGE - 0.5, 0, 1) * np.clip(from_features / 0.08 - 0.5, 0, 1)
+        return self.skin * self.inside * far
+
+    def toned(self, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Skin (G, G, 3) all over the head: a skull's shading, and what the clean skin of the face adds to it nearby.
+
+        The forehead counts most. Where bangs hide it, the cheeks do. Also returns how much skin is in the shade.
+        """
+        across, up, _ = self.skull.coordinates(self.x, self.y)
+        usual, own = shading(across, up), np.log(self.photo + DARK)
+        times = max(1, round(0.03 * self.distance))
+        trust: np.ndarray = cv2.erode(np.clip(2 * clean - 1, 0, 1), np.ones((3, 3)), iterations=times)
+        trust *= 0.01 + 0.99 * np.clip((self.y - 0.1) / 0.4, 0, 1)
+        own -= usual
+        aside = across.clip(-1, 1) - np.average(across, weights=trust + 1e-9)
+        bright = own.mean(axis=2) - np.average(own.mean(axis=2), weights=trust + 1e-9)
+        slope = (trust * aside * bright).sum() / ((trust * (aside**2 + 0.1)).sum() + 1e-9)  # of light from one side
+        slope = (slope * aside)[..., None]
+        shade = _smoothstep((spread(own - slope, trust, 0.35 * self.distance) - own + slope).mean(axis=2), *SHADE)
+        slow = spread(own - slope, trust * (1 - shade), 0.08 * self.distance)
+        return np.exp(slow + usual + slope) - DARK, shade
+
+    def replaced(self, edge: np.ndarray, shade: np.ndarray) -> np.ndarray:
+        """Where the photo gives way, in [0, 1]: hair with what is around it, but no features and no ears."""
+        close = np.where(np.isin(np.sign(self.x), self.hidden), CLOSER, CLOSE)
+        soft = np.maximum(np.clip((self.y + 0.1) / 0.5, 0, 1), 1 - np.clip(3 * self.skin, 0, 1))  # forehead or wall
+        hair = 1 - _smoothstep(self.from_hair / (close + soft * (FLUFF - close)), 0.5, 1.5)
         # A face that is turned goes on beyond the outline of a usual skull.
-        zone *= 1 - np.clip(2 * bare * np.clip(-edge / 0.05, 0, 1) * np.clip(from_hair / CLOSE - 1, 0, 1), 0, 1)
-        known = inside * np.clip(from_person / FLUFF - 0.5, 0, 1)
-        clean = bare * inside * np.clip(from_hair / FRINGE - 0.5, 0, 1) * np.clip(from_features / 0.08 - 0.5, 0, 1)
-        tone, shade = _toned(photo, clean, (across, up, y), distance)
-        below_hair = np.clip(2 - 2 * from_hair / SHADED, 0, 1) * np.clip((y - 0.5) / 0.2, 0, 1)
-        shade = cv2.GaussianBlur(shade * below_hair * bare, (0, 0), 0.04 * distance)
-        zone = np.maximum(zone, np.clip(1.5 * shade, 0, 1)) * (1 - np.clip(2 * features, 0, 1)) * own
-        maps = np.dstack([tone, spread(photo, known, 0.04 * distance), edge, zone]).astype(np.float32)
-        skins = [clean * (y > 0.35), *(clean * (y < -0.2) * (way * x > 0.3) for way in (-1, 1))]
-        walls = [known * (y > 0) * part for part in (x > 0.3, x < -0.3, np.abs(x) < 0.8)]
-        skin_grain = _grain(rgb, placed, skins, 0.03 * distance)
-        wall_grain = _grain(rgb, placed, walls, 1.5 * placed.scale)
-        return cls(maps, placed, skin_grain, wall_grain, max(SOFTEST, SOFT * placed.scale / distance))
+        face = self.skin * np.clip(-edge / 0.05, 0, 1) * np.clip(self.from_hair / CLOSE - 1, 0, 1)
+        below = np.clip(2 - 2 * self.from_hair / SHADED, 0, 1) * np.clip((self.y - 0.42) / 0.1, 0, 1) * self.skin
+        shade = cv2.GaussianBlur(shade * below, (0, 0), 0.04 * self.distance)
+        both = np.maximum(hair * (1 - np.clip(2 * face, 0, 1)), np.clip(1.5 * shade, 0, 1))
+        return both * (1 - np.clip(2 * self.features, 0, 1)) * self.own
+
+    def behind(self, known: np.ndarray) -> np.ndarray:
+        """What lies behind the hair, (G, G, 3): wall, clothes or neck, each in its colours up to a border.
+
+        ``known``: in [0, 1], where no hair is near.
+        """
+        neck = self.person * (1 - np.clip(self.hair + self.skin + self.features, 0, 1)) * (self.y < -0.8)
+        kinds = ((1 - self.person) * (1 - self.clothes), self.clothes, neck)
+        wall, clothes, neck = (known * np.clip(2 * each - 1, 0, 1) for each in kinds)
+        shares = spread(np.dstack([wall, clothes, neck]), np.maximum(wall + clothes + neck, 1e-6), 0.1 * self.distance)
+        result = spread(self.photo, wall, 0.04 * self.distance)
+        narrow = _smoothstep(NECK - np.abs(self.x - self.skull.middle), -0.02, 0.02)
+        for part, number, most in ((clothes, 1, 1.0), (neck, 2, narrow)):
+            if part.max() > 0.5:
+                others = np.delete(shares, number, axis=2).max(axis=2)
+                cover = most * _smoothstep(shares[..., number] - others, -BORDER, BORDER)
+                result = result + cover[..., None] * (spread(self.photo, part, 0.04 * self.distance) - result)
+        return result
+
+
+@dataclass(frozen=True)
+class _Head:
+    """A bald head and what lies behind it."""
+
+    maps: np.ndarray  # float32 (G, G, 8): skin, background, distance inside the outline, where hair was
+    placed: Alignment  # of the maps
+    skin: np.ndarray  # grain, float32 (N, N) in levels
+    behind: np.ndarray  # likewise, of the background
+    softness: float  # of the outline, eye distances
+
+    @classmethod
+    def of(cls, rgb: np.ndarray, view: _View) -> "_Head":
+        _, _, edge = view.skull.coordinates(view.x, view.y)
+        clean = view.clean()
+        tone, shade = view.toned(clean)
+        zone = view.replaced(edge, shade)
+        for way in view.hidden:
+            inner, dark = view.skull.ear(view.x, view.y, way)
+            tone = tone * np.exp(np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None] * dark[..., None] * CHANNELS)
+            edge = np.maximum(edge, inner)
+        known = view.inside * np.clip(view.from_hair / FLUFF - 0.5, 0, 1)
+        maps = np.dstack([tone, view.behind(known), edge, zone]).astype(np.float32)
+        x, y, wall = view.x, view.y, known * (1 - view.person) * (view.y > 0)
+        skin = _grain(
+            rgb, view.placed, [clean * (y > 0.35), clean * (y < -0.2) * (x > 0.3), clean * (y < -0.2) * (x < -0.3)],
+            0.03 * view.distance,
+        )  # fmt: skip
+        behind = _grain(
+            rgb, view.placed, [wall * (x > 0.3), wall * (x < -0.3), wall * (np.abs(x) < 0.8)], 1.5 * view.placed.scale
+        )
+        return cls(maps, view.placed, skin, behind, max(SOFTEST, SOFT * view.placed.scale / view.distance))
 
     def change(self, part: np.ndarray, corner: tuple[int, int], strength: float) -> np.ndarray:
         """What to add to a part (h, w, 3) of the photo whose upper left pixel is ``corner``: float32."""
@@ -130,27 +215,6 @@ def _inside(shape: Sequence[int], placed: Alignment, grid: int) -> np.ndarray:
     pixels = transform(pixels, placed.inverse)
     inside = ((pixels >= 0) & (pixels <= (shape[1] - 1, shape[0] - 1))).all(axis=1)
     return inside.reshape(grid, grid).astype(np.float32)
-
-
-def _toned(
-    photo: np.ndarray, clean: np.ndarray, place: tuple[np.ndarray, np.ndarray, np.ndarray], distance: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Skin (G, G, 3) all over the head: a skull's shading, and what the clean skin of the face adds to it nearby.
-
-    The forehead counts most. Where bangs hide it, the cheeks do. Also returns how much skin is in the shade, (G, G).
-    """
-    across, up, y = place
-    usual = shading(across, up)
-    sure = cv2.erode(np.clip(2 * clean - 1, 0, 1), np.ones((3, 3)), iterations=max(1, round(0.03 * distance)))
-    trust = sure * (0.01 + 0.99 * np.clip((y - 0.1) / 0.4, 0, 1))
-    own = np.log(photo + DARK) - usual
-    aside = across.clip(-1, 1) - np.average(across, weights=trust + 1e-9)
-    bright = own.mean(axis=2) - np.average(own.mean(axis=2), weights=trust + 1e-9)
-    slope = (trust * aside * bright).sum() / ((trust * (aside**2 + 0.1)).sum() + 1e-9)  # of light from one side
-    usual = usual + (slope * aside)[..., None]
-    own -= (slope * aside)[..., None]
-    shade = _smoothstep((spread(own, trust, 0.35 * distance) - own).mean(axis=2), *SHADE)
-    return np.exp(spread(own, trust * (1 - shade), 0.08 * distance) + usual) - DARK, shade
 
 
 def _distances(share: np.ndarray, level: float, unit: float) -> np.ndarray:

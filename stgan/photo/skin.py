@@ -11,12 +11,13 @@ SHOULDER = 200.0  # level from which highlights are compressed
 CHANGED = 6.0  # levels of change above which a pixel takes the new tone in full
 
 
-def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.ndarray:
+def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray, share: np.ndarray) -> np.ndarray:
     """A crop whose skin has the tone, but not the drawing, of an edited one: float (S, S, 3) in [0, 255].
 
     Args:
         before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the new tone.
         skin: (S, S) in [0, 1].
+        share: (S, S) in [0, 1], how much of the tone each pixel takes, also where the network changes none.
     """
     strength = np.abs(after - before).max(axis=2)
     weight = (skin * np.clip(2 * strength / CHANGED - 1, 0, 1)).astype(np.float32)
@@ -32,7 +33,7 @@ def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.ndarray
     result = (before + DARK) * np.exp(slow) - DARK
     above = np.maximum(result - SHOULDER, 0)
     result += (255 - SHOULDER) * np.tanh(above / (255 - SHOULDER)) - above  # highlights keep their shape
-    return before + np.clip(strength / CHANGED, 0, 1)[..., None] * (result - before)
+    return before + share[..., None] * (result - before)
 
 
 LIKELY = (-0.9, 0.45)  # logarithm of brightness by which age and gender change skin, at most

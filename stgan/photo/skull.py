@@ -20,9 +20,13 @@ BELOW = 2.2  # likewise, below it: down to the chin
 CHEEKS = 0.95  # from the widest place down to the cheeks
 TURNED = 0.35  # from the middle between the eyes to that of the skull, at most; it grows as a head turns
 HAIR = 0.07  # thickness of the shortest hair
-LOW = -0.2  # height of the ears; hair hangs below it
-MOST_LOW = 0.7  # squared eye distances of hair that hangs, above which neck, clothes and ears below are unknown
-HIDING, EARS = 0.2, 0.15  # likewise, above which ears must show, and their least area
+EAR_HEIGHT, EAR_ALONG, EAR_ACROSS = -0.18, 0.42, 0.16  # its middle, and half its length and its width
+LOBES = (-0.65, -0.3)  # heights
+EAR_TILT = np.deg2rad(10)
+CHIN = -0.9  # heights over which the width of the cheeks is measured: from here to the ears
+BROWS = ((0.1, 0.42), 0.75)  # heights, and half the width
+MOST_HIDDEN = 0.3  # share of the brows that hair may hide
+EAR_SHOWS, EAR_HIDES = 0.08, 0.09  # squared eye distances: of skin where an ear shows, and of hair that hides one
 DARKER = (0.36, 0.24)  # logarithm of brightness by which the sides and the top are darker than the forehead
 CHANNELS = np.array([1.0, 1.08, 1.25], np.float32)  # the same in red, green and blue
 GLOSS = 0.1  # logarithm of brightness of the shine above the forehead
@@ -36,6 +40,7 @@ class Skull:
     across: float  # half the width
     above: float  # height above the widest place
     cheeks: tuple[float, float]  # from x = 0 to the border of the face on the left and on the right of the image
+    lobes: tuple[float, float]  # likewise, to the end of what shows of the lobes of the ears
 
     @classmethod
     def of(cls, silhouette: Silhouette, skin: np.ndarray) -> "Skull":
@@ -56,9 +61,10 @@ class Skull:
         middle = float(np.clip((span[1] - span[0]) / 2, -TURNED, TURNED))
         top = np.median([seen.up(middle + x, 0.5) for x in np.linspace(-0.3, 0.3, 7)])
         above = float(np.clip(ABOVE + GROWTH * (across - 1.2), 0.6, max(0.6, top - CENTRE - HAIR)))
-        rows = [[face.across(height, way) for way in (-1, 1)] for height in np.arange(-0.9, LOW, 0.05)]
+        rows = [[face.across(height, way) for way in (-1, 1)] for height in np.arange(CHIN, EAR_HEIGHT, 0.05)]
         left, right = np.median(rows, axis=0)
-        return cls(middle, across, above, (float(left), float(right)))
+        rows = [[bare.across(height, way) for way in (-1, 1)] for height in np.arange(*LOBES, 0.05)]
+        return cls(middle, across, above, (float(left), float(right)), tuple(np.max(rows, axis=0).tolist()))
 
     def coordinates(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For places float32 (H, W): how far across and up they are, in half widths and heights, and the distance
@@ -73,6 +79,34 @@ class Skull:
         radius = np.hypot(across, up)
         slope = np.hypot(across / width, up / height)
         return across, up, ((1 - radius) * radius / np.maximum(slope, 1e-3)).astype(np.float32)
+
+    def ear(self, x: np.ndarray, y: np.ndarray, way: int) -> tuple[np.ndarray, np.ndarray]:
+        """An ear on the right (1) or on the left (-1) of the image: the distance inside of its outline, float32 (H, W)
+        in eye distances, and the logarithm of its brightness, compared with the skin beside it.
+
+        It is as wide as a head that is turned shows it.
+        """
+        half = EAR_ACROSS * float(np.clip(1 + way * self.middle / 0.44, 0.25, 1.25))
+        steps = self.middle + way * np.linspace(0, 1.6, 161, dtype=np.float32)[None]
+        _, _, edge = self.coordinates(steps, np.full_like(steps, EAR_HEIGHT))
+        root = float(steps[0, np.abs(edge[0]).argmin()])
+        lobe = self.lobes[way > 0] - way * root - 0.9 * half  # it may show that the ear sticks out
+        aside, up = way * (x - root) - 0.45 * half - float(np.clip(lobe, 0, 0.15)), y - EAR_HEIGHT
+        cos, sin = np.cos(EAR_TILT), np.sin(EAR_TILT)
+        across, along = (cos * aside - sin * up) / half, (sin * aside + cos * up) / EAR_ALONG
+        across = across / np.interp(along, (-1, -0.6, 0, 0.45, 1), (0.55, 0.62, 0.9, 1.0, 0.9))  # the lobe is narrow
+        radius = np.hypot(across, along)
+
+        def ridge(at: float, width: float) -> np.ndarray:
+            return np.exp(-(((radius - at) / width) ** 2))
+
+        folds = 0.1 * ridge(0.84, 0.1) - 0.22 * ridge(0.62, 0.11) * np.clip(0.3 + across, 0, 1)
+        folds += 0.05 * ridge(0.45, 0.1) * np.clip(0.2 + across, 0, 1)
+        shade = np.clip((along + 0.55) / 0.3, 0, 1) * folds - 0.06 - 0.67 * np.clip(radius - 0.85, 0, 0.15)
+        shade -= 0.38 * np.exp(-(((across + 0.15) / 0.38) ** 2) - ((along + 0.12) / 0.3) ** 2)  # the canal
+        shade += 0.04 * np.exp(-((across / 0.5) ** 2) - ((along + 0.75) / 0.2) ** 2)
+        shade *= np.clip((across + 1) / 0.35, 0, 1)  # it grows out of the head
+        return ((1 - radius) * half).astype(np.float32), shade.astype(np.float32)
 
 
 def eye_frame(pixels: int) -> tuple[np.ndarray, float]:
@@ -100,13 +134,23 @@ def shading(across: np.ndarray, up: np.ndarray) -> np.ndarray:
     return (gloss[..., None] - dark[..., None] * CHANNELS).astype(np.float32)
 
 
-def hides_too_much(silhouette: Silhouette, skin: np.ndarray) -> bool:
-    """Whether hair hangs over neck, clothes or ears, so that nobody knows what a bald head would show there."""
-    x, y = places(len(skin))
-    pixel = 1 / eye_frame(len(skin))[1] ** 2
-    hangs = pixel * float((silhouette.hair * (y < LOW)).sum())
-    ears = pixel * int(((skin > 0.5) & (np.abs(x) > 1.12) & (np.abs(y - LOW - 0.1) < 0.6)).sum())
-    return hangs > MOST_LOW or (hangs > HIDING and ears < EARS)
+def hidden_ears(silhouette: Silhouette, skin: np.ndarray) -> list[int]:
+    """The sides, -1 for the left of the image and 1 for its right, on which hair hides an ear."""
+    (x, y), pixel = places(len(skin)), 1 / eye_frame(len(skin))[1] ** 2
+    hidden = []
+    for way in (-1, 1):
+        shows = (skin > 0.5) & (way * x > 1.12) & (y > -0.3) & (y < 0.25)
+        hides = silhouette.hair * ((way * x > 1) & (way * x < 1.4) & (y > -0.5) & (y < 0.2))
+        if pixel * shows.sum() < EAR_SHOWS and pixel * hides.sum() > EAR_HIDES:
+            hidden.append(way)
+    return hidden
+
+
+def hides_the_brows(silhouette: Silhouette) -> bool:
+    """Whether hair hangs over the brows, so that nobody knows how they look."""
+    x, y = places(len(silhouette.hair))
+    (lowest, highest), aside = BROWS
+    return float(silhouette.hair[(np.abs(x) < aside) & (y > lowest) & (y < highest)].mean()) > MOST_HIDDEN
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,105 @@
+"""Which colour hair of each brightness takes, as tables: as a network drew it, or as hair of that colour has it."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+FINENESS = 4  # entries of the curve's table per level
+TONES = 8  # of the hair, by brightness, whose colours are learned
+TOE = 8.0  # levels: what is darker than this differs by noise alone
+POWERS = (0.45, 1.3)  # of brightness: strands stay visible, and noise does not become strands
+DARKEST = 12.0  # least brightness of the middle tone: black hair is not a hole
+SHOULDER = 190.0  # level from which highlights are compressed
+HIGHLIGHTS = 0.35  # of the middle tone's brightness: room for them on lighter hair, where the network draws flat hair
+QUANTILES = (2, 10, 25, 50, 75, 90, 98)  # of brightness, percent
+STEEPEST = 1.4  # exponent of brightness where hair is as dark as noise
+BRIGHTEST = (190.0, 222.0)  # levels from which highlights of known tones are compressed, and to which
+
+
+@dataclass(frozen=True)
+class Tones:
+    """The tones of a colour of hair: medians of CelebA-HQ's images. Networks draw little but their middle.
+
+    Brightness is a logarithm, compared with the hair's median. Colours are ratios to green.
+    """
+
+    quantiles: tuple[float, ...]  # brightness at each of :data:`QUANTILES`
+    steps: tuple[float, ...]  # brightness to which the colours belong
+    red: tuple[float, ...]
+    blue: tuple[float, ...]
+    darkest: float  # least level of the median
+    thin: float = 0.0  # how much darker and thinner the hair looks at its border, from 0 to 1
+
+    def table(self, before: np.ndarray, edited: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """As :func:`drawn_tones`. Hair keeps its order from dark to bright and has the tones' distribution."""
+        chosen = weight > 0.3 * weight.max()
+        logs = np.log(np.percentile(before[chosen], QUANTILES) + TOE) + 1e-4 * np.arange(len(QUANTILES))  # increases
+        rises = np.minimum(np.diff(self.quantiles), STEEPEST * np.diff(logs))
+        marks = np.concatenate([[0], rises.cumsum()])
+        marks -= marks[len(marks) // 2]
+        levels = np.log(np.arange(256 * FINENESS) / FINENESS + TOE)
+        tone = np.interp(levels, logs, marks)
+        tone += 0.4 * np.minimum(levels - logs[0], 0) + 0.3 * np.maximum(levels - logs[-1], 0)
+        curve = max(self.darkest, float(np.median(luminance(edited[chosen][None])))) * np.exp(tone)
+        above, room = np.maximum(curve - BRIGHTEST[0], 0), BRIGHTEST[1] - BRIGHTEST[0]
+        curve += room * np.tanh(above / room) - above
+        red, blue = (np.interp(tone, self.steps, ratios) for ratios in (self.red, self.blue))
+        green = curve / (0.299 * red + 0.587 + 0.114 * blue)
+        return np.stack([red * green, green, blue * green], axis=1).astype(np.float32)
+
+
+MEASURED = {
+    # A little warmer than the median, which is taken in flashlight.
+    "Blond_Hair": Tones(
+        (-1.17, -0.66, -0.31, 0.0, 0.2, 0.31, 0.4), (-0.85, -0.4, 0.0, 0.15, 0.28),
+        (1.55, 1.39, 1.29, 1.21, 1.15), (0.59, 0.65, 0.69, 0.74, 0.78), 90.0, thin=1.0,
+    ),
+    "Black_Hair": Tones(
+        (-1.01, -0.65, -0.37, 0.0, 0.44, 0.72, 1.11), (-0.5, 0.0, 0.3, 0.6, 1.1),
+        (1.22, 1.2, 1.2, 1.18, 1.16), (0.82, 0.84, 0.84, 0.86, 0.88), 24.0,
+    ),
+}  # fmt: skip
+
+
+def drawn_tones(before: np.ndarray, edited: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Float32 (256 * FINENESS, 3): the colour of edited hair (S, S, 3) for each luminance (S, S) of hair before.
+
+    Brightness after is a power of the brightness before, so that light and shade keep their order and their shape far
+    beyond the few tones of a small image. Its colour is that of edited hair of this brightness.
+    """
+    chosen = weight > 0.3 * weight.max()
+    before, colours = before[chosen], edited[chosen]
+    after = luminance(colours[None])[0]
+    logs = [np.log(each + TOE) for each in (before, after)]
+    middle = max(DARKEST, float(np.median(after)))
+    # Networks draw hair softer than it is: strands keep their contrast in levels where hair becomes lighter, and in
+    # proportion to its brightness where it becomes darker.
+    least = np.clip(np.median(before) / middle, POWERS[0], 1)
+    power = np.clip(logs[1].std() / max(logs[0].std(), 1e-3), least, POWERS[1])
+    levels = np.arange(256 * FINENESS) / FINENESS
+    curve = middle * np.exp(power * (np.log(levels + TOE) - np.median(logs[0])))
+    shoulder, room = SHOULDER, 255 - SHOULDER
+    if np.median(before) < middle:  # what shines a little on black hair is not white on blond hair
+        shoulder = min(shoulder, float(np.percentile(after, 75)))
+        room = min(255 - shoulder, max(float(np.percentile(after, 98)) - shoulder, HIGHLIGHTS * middle))
+    above = np.maximum(curve - shoulder, 0)
+    curve += room * np.tanh(above / room) - above  # highlights keep their shape
+
+    order = np.argsort(after)
+    ends = np.linspace(0.02, 0.98, TONES + 1) * len(order)  # without stray pixels
+    bins = [order[int(first) : int(last) + 1] for first, last in zip(ends[:-1], ends[1:], strict=True)]
+    tones = np.array([colours[each].mean(axis=0) for each in bins])  # (TONES, 3), from dark to light
+    bright = luminance(tones[None])[0] + 1e-3 * np.arange(TONES)  # increases
+    painted = np.stack([np.interp(curve, bright, tones[:, channel]) for channel in range(3)], axis=1)
+    # Beyond the tones that the network drew, colour stays in proportion to brightness.
+    painted *= (curve / np.maximum(np.interp(curve, bright, bright), 1))[:, None]
+    return painted.astype(np.float32)
+
+
+def luminance(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
+
+
+def looked_up(table: np.ndarray, luminance: np.ndarray) -> np.ndarray:
+    return table[np.clip(luminance * FINENESS, 0, len(table) - 1).astype(np.int32)]
