@@ -60,7 +60,8 @@ def grey_hair(
         strand = np.minimum(strand, strand * inside)  # at the border skin that shines through is no bright strand
         turned = np.clip(2 * most * np.clip((strand - STAYS) / (TURNS - STAYS), 0, 1), 0, 1)
         level = grey * np.exp(STRANDS * strand.clip(-1, 1))
-        change = (turned * cover)[..., None] * (level[..., None] * WARM - part)
+        skin = (1 - inside) * np.clip(_luminance(part) / level - 1, 0, 1)
+        change = (turned * cover * (1 - skin))[..., None] * (level[..., None] * WARM - part)
         # It rounds, so zero change stays zero.
         strip[...] = cv2.add(strip, light.restored(change.astype(np.float32)), dtype=cv2.CV_8U)
     return result
