@@ -15,7 +15,7 @@ from stgan.photo.files import save_photo
 from stgan.photo.provenance import XMP
 
 REST = 700  # milliseconds at either end of an animation
-FRAMES_PER_SECOND = 24  # of a video
+FRAMES_PER_SECOND = 8  # of a video, so that each frame of a clip is encoded about once
 PAPER, INK, FAINT = (255, 255, 255), (24, 24, 35), (82, 82, 96)
 GAP = 16  # pixels
 

@@ -1,6 +1,7 @@
 """Convert pictures of any mode to 8-bit sRGB, and carry a change of those pixels back into the picture's own mode."""
 
 import io
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageChops, ImageCms
@@ -67,15 +68,25 @@ def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
     """
     if image.mode == "LAB":
         return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    if image.mode not in ("RGB", "CMYK") or not image.info.get("icc_profile"):
+    content = image.info.get("icc_profile")
+    if image.mode not in ("RGB", "CMYK") or not content:
         return None
+    read = _read_profile if len(content) <= KEPT else _read_profile.__wrapped__
+    return read(content, image.mode)
+
+
+KEPT = 100_000  # bytes of a profile that is kept, as most photos have one of a few
+
+
+@lru_cache(maxsize=16)  # to try a profile takes longer than to decode a small photo
+def _read_profile(content: bytes, mode: str) -> ImageCms.ImageCmsProfile | None:
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        to_srgb = ImageCms.buildTransform(profile, _SRGB, image.mode, "RGB")
-        ImageCms.buildTransform(_SRGB, profile, "RGB", image.mode)
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
+        to_srgb = ImageCms.buildTransform(profile, _SRGB, mode, "RGB")
+        ImageCms.buildTransform(_SRGB, profile, "RGB", mode)
     except (ImageCms.PyCMSError, OSError):
         return None  # broken, one-way, or made for another mode
-    return None if image.mode == "RGB" and _changes_nothing(to_srgb) else profile
+    return None if mode == "RGB" and _changes_nothing(to_srgb) else profile
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
