@@ -136,18 +136,18 @@ class FacePainter:
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
 
     def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with bushier or thinner brows: hairs added to its own, or its own drawn together.
+        """The photo with more hairs in its brows; the edited crop itself is pasted where it shows no more."""
+        growth = read_bushy(edited.before, edited.after, self._shown(edited, "brows"))
+        if growth is None:
+            return self.paste(edited, rgb)
+        return self._grow(edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Bushy_Eyebrows"))
 
-        The edited crop itself is pasted where neither is drawn.
-        """
-        own, share = self._shown(edited, "brows"), self._free(edited, "Bushy_Eyebrows")
-        growth = read_bushy(edited.before, edited.after, own)
-        if growth is not None:
-            return self._grow(edited, rgb, growth, self._hair_colour(edited), share)
-        thinning = Thinning.read(edited.before, edited.after, own)
+    def thin_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with its own brows drawn together; the edited crop is pasted where it shows no thinner ones."""
+        thinning = Thinning.read(edited.before, edited.after, self._shown(edited, "brows"), edited.strength)
         if thinning is None:
             return self.paste(edited, rgb)
-        return thin_brows(rgb, edited.prepared.alignment, thinning, share)
+        return thin_brows(rgb, edited.prepared.alignment, thinning, self._free(edited, "Bushy_Eyebrows"))
 
     def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with short hairs where an edited crop has a beard or mustache, which is pasted if it has none."""
@@ -182,6 +182,8 @@ class FacePainter:
         self, edited: EditedCrop, rgb: np.ndarray, growth: Growth, colour: np.ndarray, share: np.ndarray
     ) -> np.ndarray:
         face, (_, silhouette) = edited.prepared, edited.seen()
+        # Networks draw a beard whole or not at all.
+        growth = replace(growth, density=growth.density * min(1.0, edited.strength))
         return draw_hairs(rgb, face.alignment, growth, colour, share, silhouette, light=face.light)
 
     def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
@@ -230,23 +232,24 @@ class FacePainter:
         def part(of: Tensor, names: Collection[str]) -> Tensor:
             return of * torch.tensor([name in names for name in self.names], device=of.device)
 
-        added = condition.clamp(min=0)
+        added, removed = condition.clamp(min=0), condition.clamp(max=0)
         bangs, glasses, bald = (part(added, [name]) for name in ("Bangs", "Eyeglasses", "Bald"))
         if bald.any():  # what happens to the hair does not matter on a bald head
             gone = [name for name in self.names if name == "Bangs" or facts_of(name).group == HAIR_COLOUR]
-            condition = condition - part(condition.clamp(max=0), gone) * (bald.amax(dim=1, keepdim=True) > 0)
+            condition = condition - part(removed, gone) * (bald.amax(dim=1, keepdim=True) > 0)
         tone = part(condition, ["Pale_Skin"])
         colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
-        brows = part(condition, ["Bushy_Eyebrows"])
-        beard = part(added, ["Mustache"]) + part(condition - added, ["No_Beard"])
-        opened, closed = (part(each, ["Mouth_Slightly_Open"]) for each in (added, condition - added))
-        rest = condition - tone - bangs - bald - colours - glasses - brows - beard - opened - closed
+        beard = part(added, ["Mustache"]) + part(removed, ["No_Beard"])
+        (bushier, opened), (thinner, closed) = (
+            [part(each, [name]) for name in ("Bushy_Eyebrows", "Mouth_Slightly_Open")] for each in (added, removed)
+        )
+        rest = condition - tone - bangs - bald - colours - glasses - beard - bushier - thinner - opened - closed
         aged = part(rest, ["Male", "Young"])
         dyed = aged * (colours > 0).any(dim=1, keepdim=True)  # such hair does not go grey
         return [
             (tone, self.tone_skin), (dyed, self.age), (aged - dyed, self.age_with_hair), (rest - aged, self.paste),
-            (bald, self.shave), (beard, self.grow_beard), (brows, self.draw_brows), (opened, self.open_mouth),
-            (closed, self.close_mouth),
+            (bald, self.shave), (beard, self.grow_beard), (bushier, self.draw_brows), (thinner, self.thin_brows),
+            (opened, self.open_mouth), (closed, self.close_mouth),
             (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
         ]  # fmt: skip
 
