@@ -144,8 +144,7 @@ def main(settings: Settings) -> None:
     for name, (wanted, _) in EDITS.items():
         images, masks = editor.edit_crops(face, [{name: wanted}], source={name: not wanted})
         paste = WAYS.get(name, FaceEditor.paste).__get__(editor)
-        place = face.parts.regions[0, editor.names.index(name)]
-        edited = EditedCrop.of(face, images[0], None if masks is None else masks[0], strands=place)
+        edited = EditedCrop.of(face, images[0], None if masks is None else masks[0], changes={name: wanted * 2.0 - 1})
         unseen = replace(edited, prepared=replace(face, silhouette=None))
         ways = {
             "plain": lambda images=images: plain_paste(face, images[0]),
