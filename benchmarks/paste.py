@@ -38,6 +38,7 @@ EDITS = {  # what is edited, and what its sharpness is compared with
 WAYS = {
     "Blond_Hair": FaceEditor.recolour,
     "Black_Hair": FaceEditor.recolour,
+    "No_Beard": FaceEditor.grow_beard,
     "Eyeglasses": FaceEditor.wear,
     "Bangs": FaceEditor.draw_bangs,
 }
@@ -143,7 +144,7 @@ def main(settings: Settings) -> None:
     for name, (wanted, _) in EDITS.items():
         images, masks = editor.edit_crops(face, [{name: wanted}], source={name: not wanted})
         paste = WAYS.get(name, FaceEditor.paste).__get__(editor)
-        edited = EditedCrop.of(face, images[0], None if masks is None else masks[0])
+        edited = EditedCrop.of(face, images[0], None if masks is None else masks[0], changes={name: wanted * 2.0 - 1})
         unseen = replace(edited, prepared=replace(face, silhouette=None))
         ways = {
             "plain": lambda images=images: plain_paste(face, images[0]),

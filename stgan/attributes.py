@@ -106,18 +106,12 @@ class Attribute:
     contradicts: tuple[str | Group, ...] = ()
     # Attributes that can take its place when an edit removes it, the nearest first: hair always has some colour.
     replacements: tuple[str, ...] = ()
-    draws_hair: bool = False  # what an edit of it draws, if that is darker than what was there
 
     # What an edit makes of a face, where the captions would state what the face is: a comparison with the photo.
     more: str = ""  # by default the caption
     less: str = ""  # by default the opposite
     scale: str = ""  # name of a scale from less to more; by default the caption
     denies: bool = False  # its name denies something, so that people are shown the opposite: a beard, not "no beard"
-
-    @property
-    def is_hair(self) -> bool:
-        """Whether what an edit of it draws is hair."""
-        return self.draws_hair or self.group == BEARD_STYLE
 
 
 _HAIR, _FOREHEAD = Place((HAIR,), INNER_FACE, surface="hair"), Place((FOREHEAD,))
@@ -129,13 +123,13 @@ ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in (
     Attribute("Arched_Eyebrows", place=_BROWS),
     Attribute("Bags_Under_Eyes", place=Place((UNDER_THE_EYES,))),
     Attribute("Bald", place=Place((SCALP,), INNER_FACE, surface="scalp"), contradicts=(HAIR_COLOUR,)),
-    Attribute("Bangs", place=_FOREHEAD, draws_hair=True, excludes=("Bald", "Receding_Hairline")),
+    Attribute("Bangs", place=_FOREHEAD, excludes=("Bald", "Receding_Hairline")),
     Attribute("Big_Lips", place=_MOUTH),
     Attribute("Big_Nose", place=_NOSE),
     Attribute("Black_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Brown_Hair", "Gray_Hair", "Blond_Hair")),
     Attribute("Blond_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Brown_Hair", "Gray_Hair", "Black_Hair")),
     Attribute("Brown_Hair", place=_HAIR, group=HAIR_COLOUR, replacements=("Black_Hair", "Blond_Hair", "Gray_Hair")),
-    Attribute("Bushy_Eyebrows", place=_BROWS, draws_hair=True),
+    Attribute("Bushy_Eyebrows", place=_BROWS),
     Attribute("Double_Chin", place=Place((JAW, NECK))),
     Attribute("Eyeglasses", place=_EYES),
     Attribute("Goatee", place=_BEARD, group=BEARD_STYLE),
@@ -147,7 +141,7 @@ ATTRIBUTES: dict[str, Attribute] = {row.name: row for row in (
     Attribute("Mouth_Slightly_Open", "Mouth open", "Mouth closed", place=_MOUTH),
     Attribute("Mustache", place=Place((UPPER_LIP,)), group=BEARD_STYLE),
     Attribute("Narrow_Eyes", place=_EYES),
-    Attribute("No_Beard", opposite="Beard", denies=True, place=_BEARD, draws_hair=True, contradicts=(BEARD_STYLE,)),
+    Attribute("No_Beard", opposite="Beard", denies=True, place=_BEARD, contradicts=(BEARD_STYLE,)),
     Attribute(
         "Pale_Skin", more="Paler skin", less="Darker skin", scale="Darker – paler skin",
         place=Place((FACE, NECK), surface="skin"),

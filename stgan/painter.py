@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stgan.attributes import HAIR_COLOUR, facts_of
+from stgan.attributes import BEARD_STYLE, HAIR_COLOUR, facts_of
 from stgan.devices import autocast
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, Edit, FaceParser, Generator
@@ -61,7 +61,7 @@ class FacePainter:
         face = edited.prepared
         return paste_edit(
             rgb, face.alignment, edited.before, edited.after, edited.mask,
-            silhouette=face.silhouette, strands=edited.strands, light=face.light,
+            silhouette=face.silhouette, light=face.light,
         )  # fmt: skip
 
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -136,26 +136,26 @@ class FacePainter:
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
 
     def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with bushier or thinner brows: hairs added to its own, or its own drawn together.
+        """The photo with more hairs in its brows; the edited crop itself is pasted where it shows no more."""
+        growth = read_bushy(edited.before, edited.after, self._shown(edited, "brows"))
+        if growth is None:
+            return self.paste(edited, rgb)
+        return self._grow(edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Bushy_Eyebrows"))
 
-        The edited crop itself is pasted where neither is drawn.
-        """
-        own, share = self._shown(edited, "brows"), self._free(edited, "Bushy_Eyebrows")
-        growth = read_bushy(edited.before, edited.after, own)
-        if growth is not None:
-            return self._grow(edited, rgb, growth, self._hair_colour(edited), share)
-        thinning = Thinning.read(edited.before, edited.after, own)
+    def thin_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with its own brows drawn together; the edited crop is pasted where it shows no thinner ones."""
+        thinning = Thinning.read(edited.before, edited.after, self._shown(edited, "brows"), edited.strength)
         if thinning is None:
             return self.paste(edited, rgb)
-        return thin_brows(rgb, edited.prepared.alignment, thinning, share)
+        return thin_brows(rgb, edited.prepared.alignment, thinning, self._free(edited, "Bushy_Eyebrows"))
 
     def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with short hairs where an edited crop has a beard or mustache, which is pasted if it has none."""
         colour, (skin, mouth) = self._hair_colour(edited), (self._shown(edited, *each) for each in (BARE, ["mouth"]))
         growth = read_beard(edited.before, edited.after, colour, skin, mouth)
-        if growth is None or edited.strands is None:
+        if growth is None:
             return self.paste(edited, rgb)
-        return self._grow(edited, rgb, growth, colour, edited.strands)
+        return self._grow(edited, rgb, growth, colour, self._free(edited, *edited.changes))
 
     def open_mouth(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its lips moved apart; the edited crop is pasted where they are so already."""
@@ -182,6 +182,8 @@ class FacePainter:
         self, edited: EditedCrop, rgb: np.ndarray, growth: Growth, colour: np.ndarray, share: np.ndarray
     ) -> np.ndarray:
         face, (_, silhouette) = edited.prepared, edited.seen()
+        # Networks draw a beard whole or not at all.
+        growth = replace(growth, density=growth.density * min(1.0, edited.strength))
         return draw_hairs(rgb, face.alignment, growth, colour, share, silhouette, light=face.light)
 
     def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
@@ -195,9 +197,10 @@ class FacePainter:
         classes = edited.seen()[0].classes[0, [PARSER_CLASSES.index(name) for name in names]]
         return classes.sum(dim=0).float().cpu().numpy()
 
-    def _free(self, edited: EditedCrop, name: str) -> np.ndarray:
-        """Float (S, S) in [0, 1]: where an attribute may change the crop."""
-        return edited.seen()[0].regions[0, self.names.index(name)].float().cpu().numpy()
+    def _free(self, edited: EditedCrop, *names: str) -> np.ndarray:
+        """Float (S, S) in [0, 1]: where one of these attributes may change the crop."""
+        regions = edited.seen()[0].regions[0, [self.names.index(name) for name in names]]
+        return regions.amax(dim=0).float().cpu().numpy()
 
     def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
         """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ."""
@@ -211,9 +214,8 @@ class FacePainter:
                 region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                strands = self._strands(prepared, change[row])
                 changes = {name: value for name, value in zip(self.names, change[row].tolist(), strict=True) if value}
-                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, strands, changes)
+                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, changes)
                 photos[row] = put(edited, photos[row])
         return photos
 
@@ -230,38 +232,27 @@ class FacePainter:
         def part(of: Tensor, names: Collection[str]) -> Tensor:
             return of * torch.tensor([name in names for name in self.names], device=of.device)
 
-        added = condition.clamp(min=0)
+        added, removed = condition.clamp(min=0), condition.clamp(max=0)
         bangs, glasses, bald = (part(added, [name]) for name in ("Bangs", "Eyeglasses", "Bald"))
         if bald.any():  # what happens to the hair does not matter on a bald head
             gone = [name for name in self.names if name == "Bangs" or facts_of(name).group == HAIR_COLOUR]
-            condition = condition - part(condition.clamp(max=0), gone) * (bald.amax(dim=1, keepdim=True) > 0)
+            condition = condition - part(removed, gone) * (bald.amax(dim=1, keepdim=True) > 0)
         tone = part(condition, ["Pale_Skin"])
         colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
-        brows = part(condition, ["Bushy_Eyebrows"])
-        beard = part(added, ["Mustache"]) + part(condition - added, ["No_Beard"])
-        opened, closed = (part(each, ["Mouth_Slightly_Open"]) for each in (added, condition - added))
-        rest = condition - tone - bangs - bald - colours - glasses - brows - beard - opened - closed
+        beards = [name for name in self.names if facts_of(name).group == BEARD_STYLE]
+        beard = part(added, beards) + part(removed, ["No_Beard"])
+        (bushier, opened), (thinner, closed) = (
+            [part(each, [name]) for name in ("Bushy_Eyebrows", "Mouth_Slightly_Open")] for each in (added, removed)
+        )
+        rest = condition - tone - bangs - bald - colours - glasses - beard - bushier - thinner - opened - closed
         aged = part(rest, ["Male", "Young"])
         dyed = aged * (colours > 0).any(dim=1, keepdim=True)  # such hair does not go grey
         return [
             (tone, self.tone_skin), (dyed, self.age), (aged - dyed, self.age_with_hair), (rest - aged, self.paste),
-            (bald, self.shave), (beard, self.grow_beard), (brows, self.draw_brows), (opened, self.open_mouth),
-            (closed, self.close_mouth),
+            (bald, self.shave), (beard, self.grow_beard), (bushier, self.draw_brows), (thinner, self.thin_brows),
+            (opened, self.open_mouth), (closed, self.close_mouth),
             (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
         ]  # fmt: skip
-
-    def _strands(self, prepared: PreparedFace, change: Tensor) -> Tensor | None:
-        """Where an edit (A,) draws hair, (S, S); None where it draws none, or without regions."""
-        if self.generator.regions is None:
-            return None
-        hairy = torch.tensor([facts_of(name).is_hair for name in self.names], device=change.device)
-        regions = self.generator.regions if prepared.parts is None else prepared.parts.regions[0]
-        drawn = change != 0
-        if not (drawn & hairy).any():
-            return None
-        where = regions[drawn & hairy].amax(dim=0)
-        others = regions[drawn & ~hairy]
-        return where * (1 - others.amax(dim=0)) if len(others) else where
 
     @torch.inference_mode()
     def _decode(self, prepared: PreparedFace, condition: Tensor) -> Edit:

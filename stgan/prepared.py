@@ -89,7 +89,6 @@ class EditedCrop:
     before: np.ndarray  # float32 (S, S, 3) in [0, 255], the networks' crop without the edit
     after: np.ndarray  # float32 (S, S, 3) in [0, 255], and with it
     mask: np.ndarray | None = None  # float32 (S, S) in [0, 1], the soft mask of the edit, if the model has one
-    strands: np.ndarray | None = None  # float32 (S, S) in [0, 1], where new dark structure is hair; None: nowhere
     changes: Mapping[str, float] = field(default_factory=dict)  # by attribute: 1 adds it, -1 takes it away
 
     @classmethod
@@ -99,7 +98,6 @@ class EditedCrop:
         image: Tensor,
         mask: Tensor | None = None,
         region: Tensor | None = None,
-        strands: Tensor | None = None,
         changes: Mapping[str, float] | None = None,
     ) -> "EditedCrop":
         """From an image (3, S, S) in [-1, 1] and maps (S, S) in [0, 1].
@@ -114,8 +112,7 @@ class EditedCrop:
             # Outside the region the edit is the crop itself. Compared with the reconstruction, what the model cannot
             # draw would count as a change there.
             before = prepared.crop + region.float().cpu().numpy()[..., None] * (before - prepared.crop)
-        shown, hairy = (None if each is None else each.float().cpu().numpy() for each in (mask, strands))
-        return cls(prepared, before, after, shown, hairy, changes or {})
+        return cls(prepared, before, after, None if mask is None else mask.float().cpu().numpy(), changes or {})
 
     @property
     def strength(self) -> float:

@@ -171,3 +171,11 @@ def test_pixels_of_other_faces_stay_as_they_are(editor):
     own = own_pixels(prepared.alignment, prepared.face, [neighbour], len(prepared.crop))
     assert not own.all()
     assert prepared.parts.regions[..., torch.from_numpy(~own)].max() == 0
+
+
+def test_the_parts_of_an_edit_add_up_to_it_and_do_not_overlap(editor, prepared):
+    condition = torch.randn(4, len(editor.names), generator=torch.Generator().manual_seed(0))
+    condition[:, editor.names.index("Bald")] = -1.0  # a bald head makes other edits of the hair pointless
+    parts = torch.stack([part for part, _ in editor._steps(prepared, condition)])
+    assert torch.equal(parts.sum(dim=0), condition)
+    assert ((parts != 0).sum(dim=0) == 1).all()

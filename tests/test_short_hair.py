@@ -111,7 +111,7 @@ def test_thinner_brows_are_the_photos_own_and_leave_what_is_kept():
     for rows, columns in BROW:
         rgb[DETAIL * rows.start : DETAIL * rows.stop, DETAIL * columns.start : DETAIL * columns.stop] = 40
     before, gone = crop(*BROW), crop()
-    thinning = Thinning.read(before, gone, brows())
+    thinning = Thinning.read(before, gone, brows(), 1.0)
     kept = np.ones((S, S))
     kept[60:] = 0  # the eyes
     result = thin_brows(rgb, ALIGNMENT, thinning, kept)
@@ -119,9 +119,9 @@ def test_thinner_brows_are_the_photos_own_and_leave_what_is_kept():
     old, new = ((image[: DETAIL * 60, middle].mean(axis=1) < 110).sum() for image in (rgb, result))
     assert 0.4 * old < new < 0.8 * old
     assert np.array_equal(result[DETAIL * 61 :], rgb[DETAIL * 61 :])
-    weaker = Thinning.read(before, (before + gone) / 2, brows())
+    weaker = Thinning.read(before, (before + gone) / 2, brows(), 1.0)
     assert 0 < np.abs(weaker.moved).max() < np.abs(thinning.moved).max()
-    assert Thinning.read(before, before, brows()) is None
+    assert Thinning.read(before, before, brows(), 1.0) is None
 
 
 def test_a_beard_grows_on_darkened_skin_but_not_on_lips_or_nose():

@@ -51,6 +51,8 @@ def read_bushy(before: np.ndarray, after: np.ndarray, brows: np.ndarray) -> Grow
             half, across, rows = brow.half(size)
             direction[half] = brow.direction(across, rows)[half]
     density *= (direction != 0).any(axis=2)
+    if density.max() < FAINT:
+        return None
     return Growth(density.astype(np.float32), direction, LENGTH * distance, SPREAD)
 
 
@@ -109,11 +111,12 @@ class Thinning:
     moved: np.ndarray  # float32 (S, S), how far below each pixel the photo shows what it is to show
     lighter: np.ndarray  # float32 (S, S) in [0, 1], the share of their darkness that brows lose
     thickness: float  # of the photo's brows
+    farthest: float  # that brows which lose most would move
 
     @classmethod
-    def read(cls, before: np.ndarray, after: np.ndarray, brows: np.ndarray) -> "Thinning | None":
+    def read(cls, before: np.ndarray, after: np.ndarray, brows: np.ndarray, strength: float) -> "Thinning | None":
         """From a crop without and with a network's thinner brows, float (S, S, 3) in [0, 255], and the photo's own,
-        (S, S) in [0, 1]. None if it thinned none."""
+        (S, S) in [0, 1]. None if it thinned none. ``strength``: of the edit, up to 1."""
         size, own = len(before), brows.astype(np.float32)
         points, distance = landmarks_in_crop(size)
         old, new = brightness(before), brightness(after)
@@ -122,17 +125,17 @@ class Thinning:
         parts = [brow for side in (-1, 1) if (brow := _Brow.of(own, side, points)) is not None]
         if not parts or (lost := float(((new - old) * own).sum() / max(((skin - old) * own).sum(), 1))) < 0.05:
             return None
-        loss = THINNER * min(1.0, lost)
-        moved = np.zeros((size, size), np.float32)
+        loss = THINNER * min(1.0, lost) * min(1.0, strength)
+        pull = np.zeros((size, size), np.float32)
         for brow in parts:
             half, across, rows = brow.half(size)
             below = -brow.above(across, rows)
             fade = np.clip(1 - (np.abs(below) / REACH) ** 2, 0, 1) ** 2
             beyond = np.maximum(brow.ends[0] - across, across - brow.ends[1]) / (2 * brow.thickness)
-            offset = below * brow.thickness * loss / (1 - loss) * fade * np.clip(1 - beyond, 0, 1)
-            moved[half] = offset[half]
+            pull[half] = (below * brow.thickness * fade * np.clip(1 - beyond, 0, 1))[half]
         lighter = loss * cv2.GaussianBlur(cv2.dilate(own, np.ones((3, 3))), (0, 0), 1.0)
-        return cls(moved, lighter, 2 * max(brow.thickness for brow in parts))
+        farthest = float(np.abs(pull).max()) * THINNER / (1 - THINNER)
+        return cls(pull * loss / (1 - loss), lighter, 2 * max(brow.thickness for brow in parts), farthest)
 
 
 def thin_brows(rgb: np.ndarray, alignment: Alignment, thinning: Thinning, share: np.ndarray) -> np.ndarray:
@@ -143,12 +146,12 @@ def thin_brows(rgb: np.ndarray, alignment: Alignment, thinning: Thinning, share:
         alignment: of the crop.
         share: float (S, S) in [0, 1], where the crop may change.
     """
-    result, reach = rgb.copy(), float(np.abs(thinning.moved).max()) + 2 * thinning.thickness
+    result, reach = rgb.copy(), thinning.farthest + 2 * thinning.thickness
     rows, columns = (np.nonzero((thinning.lighter > 0).any(axis=axis))[0] for axis in (1, 0))
     box = (columns[0] - reach, rows[0] - reach, columns[-1] + reach, rows[-1] + reach)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=2)
     part = result[top:bottom, left:right]
-    side = 2 * int(np.ceil(np.abs(thinning.moved).max())) + 1
+    side = 2 * int(np.ceil(thinning.farthest)) + 1
     near = cv2.blur(cv2.erode(share.astype(np.float32), np.ones((side, side))), (3, 3))  # nor is an eye drawn upwards
     maps = np.dstack([thinning.moved * near, thinning.lighter * near]).astype(np.float32)
     moved, lighter = cv2.split(warped(maps, alignment.matrix, (left, top), part.shape))

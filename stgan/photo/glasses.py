@@ -111,7 +111,7 @@ def wear(
         return result
     hair = Matte.fitted(rgb, alignment, size, silhouette.hair)
     person = Matte.fitted(rgb, alignment, size, in_the_crop(silhouette.person), 1)
-    texture = Texture.of(rgb, alignment, size, silhouette, light)
+    texture = Texture.of(rgb, alignment, size, light)
     shade = _shade(rgb, alignment, size, light)
     height = max(1, STRIP_PIXELS // (right - left))
     for y in range(top, bottom, height):

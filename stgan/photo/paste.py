@@ -25,7 +25,6 @@ def paste_edit(
     mask: np.ndarray | None = None,
     *,
     silhouette: Silhouette | None = None,
-    strands: np.ndarray | None = None,
     light: Light = USUAL_LIGHT,
 ) -> np.ndarray:
     """The photo with the change that the model made, at the photo's own resolution: uint8 (H, W, 3).
@@ -43,7 +42,6 @@ def paste_edit(
         mask: float (S, S) in [0, 1], the soft mask that ``edited`` was composed with. Where it is 0 the photo stays.
             None: the change is pasted where edited and reconstruction differ by more than noise.
         silhouette: the person, whom the change does not leave. None: it ends where the mask does.
-        strands: float (S, S) in [0, 1], where new dark structure is hair, such as a beard or a fringe. None: nowhere.
         light: of the photo; the model's output is in the networks' light.
 
     Source: guided filter, He, Sun and Tang, TPAMI 2013 (doi 10.1109/TPAMI.2012.213), applied at a smaller size as in
@@ -61,8 +59,8 @@ def paste_edit(
     if len(rows) == 0:
         return result
     # Without a parser nobody knows what is skin and what is hair.
-    texture = None if silhouette is None else Texture.of(rgb, alignment, size, silhouette, light)
-    change = _Change.fitted(rgb, alignment, reconstruction, edited, strands, texture, light)
+    texture = None if silhouette is None else Texture.of(rgb, alignment, size, light)
+    change = _Change.fitted(rgb, alignment, reconstruction, edited, texture, light)
     matte = None if silhouette is None else Matte.fitted(rgb, alignment, size, in_the_crop(silhouette.person), 1)
     box = (columns[0] - 1.0, rows[0] - 1.0, columns[-1] + 1.0, rows[-1] + 1.0)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=0)
@@ -78,8 +76,6 @@ def paste_edit(
 
 
 STRIP_PIXELS = 1 << 17  # pixels pasted at a time: floats of a strip stay in the processor's cache
-DARKER = (18.0, 45.0)  # levels by which new hair is darker than what it covers, at least and for certain
-STUBBLE = 1.4  # of the fine detail of the head's hair: a beard is coarser
 NOISE = (1.5, 6.0)  # levels: changes below the first are the model's noise, changes above the second are the edit
 FADE = 0.1  # of the crop's side, over which the change fades out at each border
 ROUNDNESS = 4  # exponent of the superellipse it fades along: 2 is a circle, infinity a square
@@ -142,7 +138,6 @@ class _Change:
     gain: np.ndarray  # (G, G, 3)
     offset: np.ndarray  # (G, G, 3), levels
     replaced: np.ndarray  # (G, G), the share of the photo's own pixels that the edited image replaces
-    hairy: np.ndarray  # (G, G) in [0, 1]: where new structure is hair
     texture: Texture | None
     grain: float  # in [0, 1], the share of the photo's grain that the network cannot draw
     to_grid: np.ndarray  # (2, 3), pixels of the photo to pixels of the grid
@@ -156,7 +151,6 @@ class _Change:
         alignment: Alignment,
         reconstruction: np.ndarray,
         edited: np.ndarray,
-        strands: np.ndarray | None,
         texture: Texture | None,
         light: Light,
     ) -> "_Change":
@@ -183,14 +177,8 @@ class _Change:
             target[part] = sharpened(target[part], detail)
         gain *= 1 - replaced[..., None]
         offset += replaced[..., None] * (target - offset)
-        hairy = np.zeros((grid, grid), np.float32)
-        if strands is not None and detail > 1:
-            darker = np.maximum(0, -cv2.cvtColor(delta, cv2.COLOR_RGB2GRAY))
-            new = _smoothstep(cv2.GaussianBlur(darker, (0, 0), grid / 64), *DARKER)
-            # The finer the photo, the more of its strands the network cannot draw.
-            hairy = new * np.clip(_resized(strands, grid), 0, 1) * _smoothstep(np.float32(detail), 1.0, 3.0)
         grain = float(_smoothstep(np.float32(detail), 1.0, 2.0))
-        return cls(gain, offset, replaced, hairy, texture, grain, placed.matrix)
+        return cls(gain, offset, replaced, texture, grain, placed.matrix)
 
     def of(self, photo: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
         """What to add to a part float (h, w, 3) of the photo whose upper left pixel in it is ``corner``."""
@@ -205,9 +193,6 @@ class _Change:
             if self.texture is None:
                 return change
             grain = self.grain * replaced * self.texture.over(self.texture.skin, corner, photo.shape[:2])
-            if self.hairy.any():
-                hairy = warped(self.hairy, self.to_grid, corner, photo.shape)
-                grain += STUBBLE * hairy * self.texture.over(self.texture.hair, corner, photo.shape[:2])
             change += grain[..., None]
         return change
 

@@ -30,6 +30,9 @@ DARKEST = 25  # percentile of the photo's hair that gives new hair its colour
 SKIN_HUE = 0.6  # share in the hue of new hair of light that skin reflected twice: hair lets some through
 BRIGHTNESS = (0.14, 0.32)  # of new hair, least and most, as a share of the skin's
 FEWEST_PIXELS = 40
+SLOW = 0.6  # pixels of the crop: what varies more slowly is how dense the hair is
+SHARP = 1.15  # sharpness of new hair over that of the photo; skin between hairs, which the figure covers too, is smooth
+GAINS = (0.9, 2.5)  # of the contrast of single hairs, least and most
 COLOUR_GRID = 384  # side at which the photo's hair is sampled
 
 
@@ -78,11 +81,32 @@ def draw_hairs(
     free, under = cv2.split(
         warped(np.dstack([share.astype(np.float32), density]), alignment.matrix, corner, part.shape)
     )
-    cover = person * (1 - (1 - free * hairs) * (1 - UNDER * under))
-    darker = np.minimum(colour.astype(np.float32) - light.normalised(part), 0)
+    lit = light.normalised(part)
+    darker = np.minimum(colour.astype(np.float32) - lit, 0)
+    slow = cv2.GaussianBlur(hairs, (0, 0), SLOW / alignment.scale)
+    sharp = SHARP * _hair_detail(rgb, alignment, len(share), silhouette, light)
+    dense = under > FULL / 2
+    rest = max(sharp**2 - _detail(lit.mean(axis=2), dense) ** 2, 0) ** 0.5  # which the skin does not have
+    gain = rest / (_detail(hairs * darker.mean(axis=2), dense) + 1e-3)
+    hairs = slow + np.clip(gain, *GAINS) * (hairs - slow)
+    cover = person * (1 - (1 - free * hairs.clip(0, 1)) * (1 - UNDER * under))
     change = light.restored(cover[..., None] * darker).astype(np.float32)
     part[...] = cv2.add(part, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
     return result
+
+
+def _detail(image: np.ndarray, where: np.ndarray) -> float:
+    """Root of the mean energy of the Laplacian of an image float32 (h, w) over the pixels ``where``."""
+    return float(np.sqrt((cv2.Laplacian(image, cv2.CV_32F)[where] ** 2).mean())) if where.any() else 0.0
+
+
+def _hair_detail(rgb: np.ndarray, alignment: Alignment, size: int, silhouette: Silhouette, light: Light) -> float:
+    """How sharp the photo's own hair is within the crop."""
+    left, top, right, bottom = extent(alignment.matrix, (0, 0, size - 1, size - 1), rgb.shape, margin=0)
+    part = light.normalised(rgb[top:bottom, left:right]).mean(axis=2)
+    hair = in_the_crop(silhouette.hair)
+    to_map = window(alignment, size, 1, len(hair)).matrix
+    return _detail(part, warped(hair, to_map, (left, top), part.shape) > 0.9)
 
 
 def hair_colour(rgb: np.ndarray, alignment: Alignment, hair: np.ndarray, skin: np.ndarray, light: Light) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Fine detail for what a small network draws: edges as steep as the photo's, its grain and its strands.
+"""Fine detail for what a small network draws: edges as steep as the photo's, and its grain.
 
-A network draws new structure (glasses, teeth, a beard, a fringe) at a few pixels of the photo per pixel of its own.
-What lies between is made here, from the photo's own skin and hair.
+A network draws new structure, such as glasses, at a few pixels of the photo per pixel of its own. What lies between is
+made here, from the photo's own skin.
 """
 
 from dataclasses import dataclass
@@ -14,38 +14,28 @@ from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
 from stgan.photo.align import Alignment
 from stgan.photo.geometry import extent
 from stgan.photo.light import Light
-from stgan.photo.matte import WIDE, Silhouette
 
 FINE = 0.7  # standard deviation, in pixels of the crop, below which detail is the photo's to give
-GLINT = 1.5  # median amplitudes of the hair's detail above which it shines: single hairs would show where it repeats
 SMALLEST = 12  # side of a sample in pixels of the photo
 LARGEST = 384
 
 
 @dataclass(frozen=True)
 class Texture:
-    """Samples of the photo's fine detail, repeated in mirror image over a plane."""
+    """A sample of the skin's fine detail, repeated in mirror image over a plane."""
 
     skin: np.ndarray  # float32 (h, w), levels of luminance
-    hair: np.ndarray  # float32 (h, w), likewise
 
     @classmethod
-    def of(cls, rgb: np.ndarray, alignment: Alignment, size: int, silhouette: Silhouette, light: Light) -> "Texture":
-        """From a cheek and from the middle of the hair, for crops of S = ``size`` pixels."""
+    def of(cls, rgb: np.ndarray, alignment: Alignment, size: int, light: Light) -> "Texture":
+        """From a cheek, for crops of S = ``size`` pixels."""
         left, _, right, _ = CELEBA_CROP
         step = size / (right - left)
         distance = (MEAN_LANDMARKS[1, 0] - MEAN_LANDMARKS[0, 0]) * step
         middle = (MEAN_LANDMARKS[:2].mean(axis=0) - CELEBA_CROP[:2]) * step
         cheeks = [_fine(rgb, alignment, middle + distance * np.array([c.x, c.y]), 0.6 * c.across * distance, light)
                   for c in (LEFT_CHEEK, RIGHT_CHEEK)]  # fmt: skip
-        skin = min(cheeks, key=np.std)  # the smoother one is not covered
-        # The largest circle in the hair holds the sample.
-        depth = cv2.distanceTransform((silhouette.hair > 0.9).astype(np.uint8), cv2.DIST_L2, 5)
-        row, column = np.unravel_index(depth.argmax(), depth.shape)
-        pixel = WIDE * size / len(depth)
-        centre = (np.array([column, row]) + 0.5) * pixel - 0.5 - (WIDE - 1) * size / 2
-        hair = _fine(rgb, alignment, centre, 0.6 * depth.max() * pixel, light)
-        return cls(skin, np.minimum(hair, GLINT * np.median(np.abs(hair))))
+        return cls(min(cheeks, key=np.std))  # the smoother one is not covered
 
     def over(self, sample: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
         """A sample repeated over the part (h, w) of the photo with this upper left ``corner``."""
