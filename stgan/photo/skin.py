@@ -38,6 +38,7 @@ def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray, share: np.nda
 
 LIKELY = (-0.9, 0.45)  # logarithm of brightness by which age and gender change skin, at most
 TINT = 1 / 6  # of the crop's side, over which their colour may vary
+STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the skin around it, beside what it did before
 LINER = 0.7  # share of darker rims of the eyes that is left out
 
 
@@ -51,18 +52,27 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, eyes: np.nda
         skin, eyes: (S, S) in [0, 1].
     """
     size = len(before)
-    change = np.log((after.clip(0) + DARK) / (before.clip(0) + DARK)).astype(np.float32)
-    bright = change.mean(axis=2)
-    tint = (change - bright[..., None]) * skin[..., None]
+    brightness, colour = zip(*(_taken_apart(each) for each in (before, after)), strict=True)
     sigma = TINT * size
-    tint = cv2.GaussianBlur(tint, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(skin, (0, 0), sigma), 0.05)[..., None]
+    weight = np.maximum(cv2.GaussianBlur(skin, (0, 0), sigma), 0.05)[..., None]
+    slow = [cv2.GaussianBlur(each * skin[..., None], (0, 0), sigma) / weight for each in colour]
+    own = np.abs(colour[0] - slow[0]) + STAIN  # highlights are less coloured than the skin around them, lips are more
+    tint = slow[1] + np.clip(colour[1] - slow[1], -own, own)
     low, high = LIKELY
+    bright = brightness[1] - brightness[0]
     bright = np.where(bright < 0, low * np.tanh(bright / low), high * np.tanh(bright / high))
     near = cv2.GaussianBlur(cv2.dilate(eyes, _disc(size / 24)), (0, 0), size / 48)
     bright = np.where(bright < 0, bright * (1 - LINER * near), bright)
-    result = (before + DARK) * np.exp(bright[..., None] + tint) - DARK
+    result = np.exp((brightness[0] + bright)[..., None] + tint) - DARK
     share = cv2.GaussianBlur(skin, (0, 0), 1)[..., None]
     return after + share * (result - after)
+
+
+def _taken_apart(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Brightness (S, S) and colour (S, S, 3), whose sum is the logarithm of an image."""
+    logarithm = np.log(image.clip(0) + DARK).astype(np.float32)
+    brightness = logarithm.mean(axis=2)
+    return brightness, logarithm - brightness[..., None]
 
 
 def _disc(radius: float) -> np.ndarray:
