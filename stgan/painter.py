@@ -67,8 +67,10 @@ class FacePainter:
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the skin of an edited crop, of another age or gender."""
         parts, _ = edited.seen()
-        skin, eyes = (parts.classes[0, PARSER_CLASSES.index(name)].float().cpu().numpy() for name in ("skin", "eyes"))
-        return self.paste(replace(edited, after=shaded(edited.before, edited.after, skin, eyes)), rgb)
+        classes = parts.classes[0].float().cpu().numpy()
+        skin, eyes, hair = (classes[PARSER_CLASSES.index(name)] for name in ("skin", "eyes", "hair"))
+        after = shaded(edited.before, edited.after, skin, np.maximum(eyes, hair))
+        return self.paste(replace(edited, after=after), rgb)
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """As :meth:`age`; the hair of a face that becomes older goes grey."""

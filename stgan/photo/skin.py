@@ -39,17 +39,17 @@ def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray, share: np.nda
 LIKELY = (-0.9, 0.45)  # logarithm of brightness by which age and gender change skin, at most
 TINT = 1 / 6  # of the crop's side, over which their colour may vary
 STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the skin around it, beside what it did before
-LINER = 0.7  # share of darker rims of the eyes that is left out
+LINER = 0.7  # share of darker rims of eyes and hair that is left out
 
 
-def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, eyes: np.ndarray) -> np.ndarray:
+def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """A crop whose skin has the light and shade, but not the stains, of an edited one: float (S, S, 3) in [0, 255].
 
-    Age and gender draw lines and shadows. Their tint of the skin varies slowly, and they draw no dark rims around eyes.
+    Age and gender draw lines and shadows. Their tint of the skin varies slowly, and they draw no dark rims around eyes or along hair.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
-        skin, eyes: (S, S) in [0, 1].
+        skin, edges: (S, S) in [0, 1]; edges: eyes and hair, around which little becomes darker.
     """
     size = len(before)
     brightness, colour = zip(*(_taken_apart(each) for each in (before, after)), strict=True)
@@ -61,7 +61,7 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, eyes: np.nda
     low, high = LIKELY
     bright = brightness[1] - brightness[0]
     bright = np.where(bright < 0, low * np.tanh(bright / low), high * np.tanh(bright / high))
-    near = cv2.GaussianBlur(cv2.dilate(eyes, _disc(size / 24)), (0, 0), size / 48)
+    near = cv2.GaussianBlur(cv2.dilate(edges, _disc(size / 24)), (0, 0), size / 48)
     bright = np.where(bright < 0, bright * (1 - LINER * near), bright)
     result = np.exp((brightness[0] + bright)[..., None] + tint) - DARK
     share = cv2.GaussianBlur(skin, (0, 0), 1)[..., None]
