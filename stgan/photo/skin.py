@@ -45,7 +45,8 @@ LINER = 0.7  # share of darker rims of eyes and hair that is left out
 def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """A crop whose skin has the light and shade, but not the stains, of an edited one: float (S, S, 3) in [0, 255].
 
-    Age and gender draw lines and shadows. Their tint of the skin varies slowly, and they draw no dark rims around eyes or along hair.
+    Age and gender draw lines and shadows. Their tint of the skin varies slowly, and they draw no dark rims around
+    eyes or along hair.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
