@@ -32,6 +32,29 @@ def spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     return result
 
 
+def mirrored(image: np.ndarray, weight: np.ndarray, sigma: float, reach: float) -> np.ndarray:
+    """As :func:`spread`; near what is known its pattern goes on in mirror image.
+
+    Args:
+        reach: pixels over which it fades.
+    """
+    slow, known = spread(image, weight, sigma), weight > 0.9
+    if not known.any():
+        return slow
+    far, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    nearest = np.zeros((labels.max() + 1, 2), np.float32)
+    nearest[labels[known]] = np.argwhere(known)
+    places = np.indices(known.shape, np.float32).transpose(1, 2, 0)
+    moves = cv2.GaussianBlur(nearest[labels] - places, (0, 0), sigma)  # no seams between places with other neighbours
+    rows, columns = cv2.split(np.ascontiguousarray(places + 2 * moves))
+    there = cv2.remap(np.dstack([image, weight]).astype(np.float32), columns, rows, cv2.INTER_LINEAR)
+    side = 2 * max(1, round(2 * sigma)) + 1
+    share = cv2.GaussianBlur(cv2.erode(there[..., 3], np.ones((side, side))), (0, 0), sigma)  # ends softly
+    return slow + (share * np.exp(-((far / reach) ** 2)))[..., None] * (there[..., :3] - slow)
+
+
 def grain_of(patch: np.ndarray, sigma: float) -> np.ndarray:
     """Noise float32 (N, N), levels of luminance, with the fine detail of a patch uint8 (h, w, 3) but not its pattern.
 
