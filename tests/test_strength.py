@@ -37,32 +37,41 @@ def test_an_edit_that_more_strength_does_not_improve_stays_as_it_is():
     assert strength_for(1.15, np.linspace(0.9, 0.5, count).tolist()) == 1
 
 
+@pytest.fixture(scope="module")
+def measured():
+    """A generator, a classifier, faces and labels, instruments, and by intensity edits and looks by the evaluation."""
+    (images, labels), instruments = people(12), Instruments(recognition=MeanRecognition())
+    generator, classifier = tiny_generator(), tiny_classifier()
+    edits = evaluate(generator, classifier, images, labels, intensities=INTENSITIES).edits
+    looks = {
+        intensity: measure_appearance(
+            Editing(generator), classifier, images, labels, instruments, intensity=intensity
+        ).edits
+        for intensity in INTENSITIES
+    }
+    return generator, classifier, images, labels, instruments, edits, looks
+
+
 @pytest.mark.parametrize("prices", [Prices(), Prices(preservation=50), Prices(0, realism=1, identity=50)])
-def test_worth_is_accuracy_less_every_price(prices, monkeypatch):
-    images, labels = people(12)
+def test_worth_is_accuracy_less_every_price(prices, measured, monkeypatch):
+    generator, classifier, images, labels, instruments, edits, looks = measured
     sources = []
     monkeypatch.setattr(
         strength,
         "load_into_memory",
         lambda *where, **how: sources.append((where, how)) or MemoryDataset(images, labels),
     )
-    instruments = Instruments(recognition=MeanRecognition())
     monkeypatch.setattr(strength, "available_instruments", lambda generator, source, crop: instruments)
     worth = []
     monkeypatch.setattr(strength, "strength_for", lambda highest, values: worth.append((highest, values)) or highest)
-    generator, classifier = tiny_generator(), tiny_classifier()
     found = measured_strengths(
         generator, classifier, "faces", prices=prices, highest=1.1, limits={"Young": 1.05}, samples=12
     )
     assert found == dict.fromkeys(ATTRIBUTES, 1.1) | {"Young": 1.05}
     [((source, split, *_), how)] = sources
     assert (source, split, how["max_samples"]) == ("faces", "train", 12)  # not what the model is measured on
-    edits = evaluate(generator, classifier, images, labels, intensities=INTENSITIES).edits
     for position, intensity in enumerate(INTENSITIES):
-        looks = measure_appearance(
-            Editing(generator), classifier, images, labels, instruments, intensity=intensity
-        ).edits
         for name, (_, values) in zip(ATTRIBUTES, worth, strict=True):
             cost = prices.preservation * edits[intensity].preservation_error[name]
-            cost += prices.identity * looks[name].identity
+            cost += prices.identity * looks[intensity][name].identity
             assert values[position] == pytest.approx(edits[intensity].accuracy[name] - cost, abs=1e-3)
