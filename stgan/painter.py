@@ -66,10 +66,8 @@ class FacePainter:
 
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the skin of an edited crop, of another age or gender."""
-        parts, _ = edited.seen()
-        classes = parts.classes[0].float().cpu().numpy()
-        skin, eyes, hair = (classes[PARSER_CLASSES.index(name)] for name in ("skin", "eyes", "hair"))
-        after = shaded(edited.before, edited.after, skin, np.maximum(eyes, hair))
+        skin, edges = self._shown(edited, "skin"), self._shown(edited, "eyes", "hair")
+        after = shaded(edited.before, edited.after, skin, edges)
         return self.paste(replace(edited, after=after), rgb)
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -83,11 +81,9 @@ class FacePainter:
 
     def tone_skin(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its skin in the tone of an edited crop. Ears and neck take it too, and lips in part."""
-        parts, _ = edited.seen()
-        classes = parts.classes[0].float().cpu().numpy()
-        skin, neck, brows, mouth = (classes[PARSER_CLASSES.index(name)] for name in ("skin", "neck", "brows", "mouth"))
-        share = cv2.GaussianBlur(np.clip(skin + neck + brows + LIPS * mouth, 0, 1), (0, 0), len(skin) / 128)
-        tone = toned(edited.before, edited.after, skin, share)
+        share = self._shown(edited, "skin", "neck", "brows") + LIPS * self._shown(edited, "mouth")
+        share = cv2.GaussianBlur(share.clip(0, 1), (0, 0), len(share) / 128)
+        tone = toned(edited.before, edited.after, self._shown(edited, "skin"), share)
         return self.paste(replace(edited, after=tone, mask=share), rgb)
 
     def recolour(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
