@@ -81,8 +81,8 @@ class FacePainter:
 
     def tone_skin(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its skin in the tone of an edited crop. Ears and neck take it too, and lips in part."""
-        share = self._shown(edited, "skin", "neck", "brows") + LIPS * self._shown(edited, "mouth")
-        share = cv2.GaussianBlur(share.clip(0, 1), (0, 0), len(share) / 128)
+        taken = self._shown(edited, "skin", "neck", "brows") + LIPS * self._shown(edited, "mouth")
+        share = cv2.GaussianBlur(taken.clip(0, 1), (0, 0), len(taken) / 128)
         tone = toned(edited.before, edited.after, self._shown(edited, "skin"), share)
         return self.paste(replace(edited, after=tone, mask=share), rgb)
 
