@@ -18,7 +18,8 @@ CROWN, TEMPLES = 0.45, 0.9  # share of the strands that are grey, at most
 # Lengths are in eye distances.
 TEMPLE = ((0.95, 0.4), (0.35, 0.6))  # where it is and how far it reaches: from the middle of the face, over the eyes
 LOCK = 0.06  # over which the brightness of strands is compared
-STAYS, TURNS = -0.5, 0.6  # logarithm of a strand's brightness to its lock's: it keeps its colour, and it is grey
+COARSE = (2.0, 4.0)  # pixels of the photo per pixel of the crop: no strands are seen, and all are
+STAYS, TURNS = -0.6, 0.7  # logarithm of a strand's brightness to its lock's: it keeps its colour, and it is grey
 SHADE = 0.6  # exponent of the brightness of a lock: grey hair in the shade is dark too
 STRANDS = 0.6  # likewise, of a strand
 LIFT = 0.85  # share of the way from a lock's brightness to that of grey hair
@@ -49,6 +50,8 @@ def grey_hair(
     if box is None or locks is None:
         return result
     maps = np.dstack([*locks, share * _most()]).astype(np.float32)
+    detail = 1 / alignment.scale  # pixels of the photo per pixel of the crop
+    fine = float(np.clip((detail - COARSE[0]) / (COARSE[1] - COARSE[0]), 0, 1))
     left, top, right, bottom = box
     height = max(1, STRIP_PIXELS // (right - left))
     for row in range(top, bottom, height):
@@ -58,7 +61,8 @@ def grey_hair(
         cover, inside = matte.of(strip, corner)
         strand = np.log((_luminance(part) + TOE) / (lock + TOE))
         strand = np.minimum(strand, strand * inside)  # at the border skin that shines through is no bright strand
-        turned = np.clip(2 * most * np.clip((strand - STAYS) / (TURNS - STAYS), 0, 1), 0, 1)
+        chosen = 0.5 + fine * (np.clip((strand - STAYS) / (TURNS - STAYS), 0, 1) - 0.5)
+        turned = np.clip(2 * most * chosen, 0, 1)
         level = grey * np.exp(STRANDS * strand.clip(-1, 1))
         skin = (1 - inside) * np.clip(_luminance(part) / level - 1, 0, 1)
         change = (turned * cover * (1 - skin))[..., None] * (level[..., None] * WARM - part)
