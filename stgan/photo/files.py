@@ -278,7 +278,7 @@ def _is_resolution(dpi: Any) -> bool:
     """Whether every format can store it. A TIFF may hold 0/0, a JPEG has 16 bits, a Pillow image may hold anything."""
     try:
         return isinstance(dpi, tuple) and len(dpi) == 2 and all(0 < float(value) < 65536 for value in dpi)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ZeroDivisionError):
         return False
 
 
