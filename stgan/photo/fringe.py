@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
 from stgan.photo.align import Alignment
+from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import extent
 from stgan.photo.matte import Matte, Silhouette, warped
 
@@ -48,9 +48,8 @@ class Fringe:
         None if no bangs were drawn, or there is too little hair over the forehead for a fringe as long as drawn.
         """
         size = len(hair)
-        step = size / (CELEBA_CROP[2] - CELEBA_CROP[0])
-        eyes = (MEAN_LANDMARKS[:2] - CELEBA_CROP[:2] + 0.5) * step - 0.5
-        middle, distance = eyes.mean(axis=0), float(eyes[1, 0] - eyes[0, 0])
+        landmarks, distance = landmarks_in_crop(size)
+        middle = landmarks[:2].mean(axis=0)
         drawn = np.clip((np.abs(after - before).max(axis=2) - DRAWN[0]) / (DRAWN[1] - DRAWN[0]), 0, 1)
         lowest = int(middle[1] - BROWS * distance)
         border, depth = _border(hair, lowest)

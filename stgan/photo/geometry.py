@@ -36,3 +36,25 @@ def extent(
     first = np.clip(np.floor(corners.min(axis=0)).astype(int) - margin, 0, limit - 1)
     last = np.clip(np.ceil(corners.max(axis=0)).astype(int) + margin + 1, first + 1, limit)
     return int(first[0]), int(first[1]), int(last[0]), int(last[1])
+
+
+def smoothstep(values: np.ndarray | np.floating, zero: float, one: float) -> np.ndarray:
+    """From 0 to 1 where values go from ``zero`` to ``one``, without a corner at either end."""
+    share = np.clip((values - zero) / (one - zero), 0.0, 1.0)
+    return share * share * (3 - 2 * share)
+
+
+def best_path(score: np.ndarray, bends: np.ndarray) -> np.ndarray:
+    """The columns (N,), one for each row, along which a score (N, K) is highest, by dynamic programming.
+
+    ``bends``, (K, K), is the price of a step from one column to another.
+    """
+    total, origins = score[0], []
+    for row in score[1:]:
+        reached = total[:, None] - bends
+        origins.append(reached.argmax(axis=0))
+        total = reached.max(axis=0) + row
+    path = [int(total.argmax())]
+    for origin in origins[::-1]:
+        path.append(int(origin[path[-1]]))
+    return np.array(path[::-1])

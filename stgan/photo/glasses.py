@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
 from stgan.photo.align import Alignment
-from stgan.photo.geometry import as_3x3, extent
+from stgan.photo.crop import landmarks_in_crop
+from stgan.photo.geometry import as_3x3, best_path, extent
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, drawn, in_the_crop, warped, window
 from stgan.photo.texture import Texture
@@ -165,9 +165,8 @@ class _Lens:
 
 def _eyes(size: int) -> tuple[np.ndarray, float]:
     """Both eyes in a crop of S = ``size`` pixels, (2, 2), and their distance."""
-    step = size / (CELEBA_CROP[2] - CELEBA_CROP[0])
-    eyes = (MEAN_LANDMARKS[:2] - CELEBA_CROP[:2] + 0.5) * step - 0.5
-    return eyes, float(eyes[1, 0] - eyes[0, 0])
+    landmarks, distance = landmarks_in_crop(size)
+    return landmarks[:2], distance
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
@@ -185,15 +184,7 @@ def _darkest_curve(score: np.ndarray) -> np.ndarray:
     bends = BEND * (steps[:, None] - steps[None, :]) ** 2.0
     score = score - UNUSUAL * (SCALES - 1) ** 2
     laps = np.concatenate([score, score])  # in the middle of two laps it no longer matters where they start
-    total, origins = laps[0], []
-    for row in laps[1:]:
-        reached = total[:, None] - bends
-        origins.append(reached.argmax(axis=0))
-        total = reached.max(axis=0) + row
-    path = [int(total.argmax())]
-    for origin in origins[::-1]:
-        path.append(int(origin[path[-1]]))
-    middle = path[::-1][count // 2 : count // 2 + count]
+    middle = best_path(laps, bends)[count // 2 : count // 2 + count]
     return SCALES[np.roll(middle, count // 2)]
 
 

@@ -7,6 +7,7 @@ from stgan.photo.align import Alignment
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import WIDE, Matte, Silhouette, drawn, warped, window
 from stgan.photo.skull import eye_frame, places
+from stgan.photo.tones import luminance
 
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
 GRID = 256  # pixels across the window at which slow variation is kept
@@ -59,12 +60,12 @@ def grey_hair(
         lock, grey, most = cv2.split(warped(maps, placed.matrix, corner, strip.shape))
         part = light.normalised(strip)
         cover, inside = matte.of(strip, corner)
-        strand = np.log((_luminance(part) + TOE) / (lock + TOE))
+        strand = np.log((luminance(part) + TOE) / (lock + TOE))
         strand = np.minimum(strand, strand * inside)  # at the border skin that shines through is no bright strand
         chosen = 0.5 + fine * (np.clip((strand - STAYS) / (TURNS - STAYS), 0, 1) - 0.5)
         turned = np.clip(2 * most * chosen, 0, 1)
         level = grey * np.exp(STRANDS * strand.clip(-1, 1))
-        skin = (1 - inside) * np.clip(_luminance(part) / level - 1, 0, 1)
+        skin = (1 - inside) * np.clip(luminance(part) / level - 1, 0, 1)
         change = (turned * cover * (1 - skin))[..., None] * (level[..., None] * WARM - part)
         # It rounds, so zero change stays zero.
         strip[...] = cv2.add(strip, light.restored(change.astype(np.float32)), dtype=cv2.CV_8U)
@@ -74,7 +75,7 @@ def grey_hair(
 def _locks(photo: np.ndarray, hair: np.ndarray, skin: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """How bright each lock is, and how bright if it were grey, (GRID, GRID) each. None without hair or skin."""
     hair, skin = (cv2.resize(each.astype(np.float32), (GRID, GRID)) for each in (hair, skin))
-    bright = _luminance(photo)
+    bright = luminance(photo)
     if not (hair > 0.8).any() or not (skin > 0.8).any():
         return None
     weight, sigma = np.clip(2 * hair - 1, 0, 1) + 1e-3, LOCK * eye_frame(GRID)[1]
@@ -89,7 +90,3 @@ def _most() -> np.ndarray:
     x, y = places(GRID)
     (aside, wide), (up, tall) = TEMPLE
     return CROWN + (TEMPLES - CROWN) * np.exp(-(((np.abs(x) - aside) / wide) ** 2) - ((y - up) / tall) ** 2)
-
-
-def _luminance(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)

@@ -7,6 +7,7 @@ import numpy as np
 
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
+from stgan.photo.geometry import best_path
 from stgan.photo.light import Light
 from stgan.photo.matte import drawn, window
 
@@ -175,15 +176,7 @@ def _seam(mouth: np.ndarray) -> np.ndarray:
 
 
 def _path(score: np.ndarray, stiffness: float) -> np.ndarray:
-    """Rows (w,) of the path from left to right along which a score (h, w) is highest, by dynamic programming."""
+    """Rows (w,) of the path from left to right along which a score (h, w) is highest."""
     steps = np.arange(len(score))
     bends = stiffness * np.abs(steps[:, None] - steps[None, :]) ** 1.5
-    total, origins = score[:, 0], []
-    for column in score.T[1:]:
-        reached = total[:, None] - bends
-        origins.append(reached.argmax(axis=0))
-        total = reached.max(axis=0) + column
-    path = [int(total.argmax())]
-    for origin in origins[::-1]:
-        path.append(int(origin[path[-1]]))
-    return np.array(path[::-1])
+    return best_path(score.T, bends)

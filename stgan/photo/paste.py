@@ -11,7 +11,7 @@ import numpy as np
 
 from stgan.photo.align import Alignment
 from stgan.photo.crop import check_photo, crop_face
-from stgan.photo.geometry import extent, transform
+from stgan.photo.geometry import extent, smoothstep, transform
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, in_the_crop, warped, window
 from stgan.photo.texture import Texture, sharpened
@@ -86,7 +86,7 @@ def _calm_colours(delta: np.ndarray, reconstruction: np.ndarray, detail: float) 
 
     ``detail`` is pixels of the photo per pixel of the crop; up to 1 nothing is smoothed.
     """
-    strength = float(_smoothstep(np.float32(detail), 1.0, 1.1))
+    strength = float(smoothstep(np.float32(detail), 1.0, 1.1))
     if strength == 0:
         return delta
     luminance = cv2.cvtColor(delta, cv2.COLOR_RGB2GRAY)[..., None]
@@ -102,8 +102,8 @@ def _support(delta: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     size = delta.shape[0]
     if mask is not None:
         mask = np.asarray(mask, np.float32).reshape(size, size)
-        return _smoothstep(mask, 0.0, 0.2) * (np.abs(delta).max(axis=2) > 0).any()
-    return _smoothstep(cv2.GaussianBlur(np.abs(delta).max(axis=2), (0, 0), size / 64), *NOISE)
+        return smoothstep(mask, 0.0, 0.2) * (np.abs(delta).max(axis=2) > 0).any()
+    return smoothstep(cv2.GaussianBlur(np.abs(delta).max(axis=2), (0, 0), size / 64), *NOISE)
 
 
 def _border_fade(photo_shape: Sequence[int], alignment: Alignment, size: int) -> np.ndarray:
@@ -120,12 +120,7 @@ def _border_fade(photo_shape: Sequence[int], alignment: Alignment, size: int) ->
             axis[half] = 0.0  # this side lies on or outside the photo's border, where no edge could show
     # Rounded corners: a tinted square is more visible than a shape without straight edges.
     distance = (down[:, None] ** ROUNDNESS + across[None, :] ** ROUNDNESS) ** (1 / ROUNDNESS)
-    return 1 - _smoothstep(distance, 1 - 2 * FADE, 1.0).astype(np.float32)
-
-
-def _smoothstep(values: np.ndarray | np.floating, zero: float, one: float) -> np.ndarray:
-    share = np.clip((values - zero) / (one - zero), 0.0, 1.0)
-    return share * share * (3 - 2 * share)
+    return 1 - smoothstep(distance, 1 - 2 * FADE, 1.0).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -177,7 +172,7 @@ class _Change:
             target[part] = sharpened(target[part], detail)
         gain *= 1 - replaced[..., None]
         offset += replaced[..., None] * (target - offset)
-        grain = float(_smoothstep(np.float32(detail), 1.0, 2.0))
+        grain = float(smoothstep(np.float32(detail), 1.0, 2.0))
         return cls(gain, offset, replaced, texture, grain, placed.matrix)
 
     def of(self, photo: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
@@ -226,9 +221,9 @@ def _own_structure(unexplained: np.ndarray, detail: float) -> np.ndarray:
     smooth = cv2.GaussianBlur(unexplained, (0, 0), 0.6 * detail)
     near = 2 * max(1, round(1.5 * detail)) + 1
     strength = cv2.blur(np.abs(smooth).max(axis=2), (near, near))
-    own = _smoothstep(strength, 4.0, 12.0)[..., None]
+    own = smoothstep(strength, 4.0, 12.0)[..., None]
     # At the crop's own resolution there is no finer edge to follow: the change is used as it is.
-    return own + (1 - own) * (1 - _smoothstep(np.float32(detail), 1.0, 1.5))
+    return own + (1 - own) * (1 - smoothstep(np.float32(detail), 1.0, 1.5))
 
 
 def _replaced(delta: np.ndarray, own: np.ndarray, reconstruction: np.ndarray, edited: np.ndarray) -> np.ndarray:
@@ -243,6 +238,6 @@ def _replaced(delta: np.ndarray, own: np.ndarray, reconstruction: np.ndarray, ed
 
     # Where the edit removes texture (hair from a bald head), the paste must remove it too. Adding one level keeps the
     # ratio stable in flat areas.
-    smoother = 1 - _smoothstep((texture(edited) + 1) / (texture(reconstruction) + 1), 0.35, 0.8)
+    smoother = 1 - smoothstep((texture(edited) + 1) / (texture(reconstruction) + 1), 0.35, 0.8)
     smoother = np.clip(_resized(smoother, grid), 0, 1)
-    return np.maximum(own * _smoothstep(strength, 25.0, 70.0), smoother * _smoothstep(strength, 12.0, 35.0))
+    return np.maximum(own * smoothstep(strength, 25.0, 70.0), smoother * smoothstep(strength, 12.0, 35.0))

@@ -12,7 +12,7 @@ import numpy as np
 
 from stgan.photo.align import Alignment
 from stgan.photo.filling import grain_of, mirrored, repeated, spread
-from stgan.photo.geometry import extent, transform
+from stgan.photo.geometry import extent, smoothstep, transform
 from stgan.photo.matte import WIDE, Silhouette, drawn, warped, window
 from stgan.photo.skull import CHANNELS, Skull, eye_frame, hidden_ears, places, shading
 
@@ -132,7 +132,7 @@ class _View:
         bright = own.mean(axis=2) - np.average(own.mean(axis=2), weights=trust + 1e-9)
         slope = (trust * aside * bright).sum() / ((trust * (aside**2 + 0.1)).sum() + 1e-9)  # of light from one side
         slope = (slope * aside)[..., None]
-        shade = _smoothstep((spread(own - slope, trust, 0.35 * self.distance) - own + slope).mean(axis=2), *SHADE)
+        shade = smoothstep((spread(own - slope, trust, 0.35 * self.distance) - own + slope).mean(axis=2), *SHADE)
         slow = spread(own - slope, trust * (1 - shade), 0.08 * self.distance)
         return np.exp(slow + usual + slope) - DARK, shade
 
@@ -140,7 +140,7 @@ class _View:
         """Where the photo gives way, in [0, 1]: hair with what is around it, but no features and no ears."""
         close = np.where(np.isin(np.sign(self.x), self.hidden), CLOSER, CLOSE)
         soft = np.maximum(np.clip((self.y + 0.1) / 0.5, 0, 1), 1 - np.clip(3 * self.skin, 0, 1))  # forehead or wall
-        hair = 1 - _smoothstep(self.from_hair / (close + soft * (FLUFF - close)), 0.5, 1.5)
+        hair = 1 - smoothstep(self.from_hair / (close + soft * (FLUFF - close)), 0.5, 1.5)
         # A face that is turned goes on beyond the outline of a usual skull.
         face = self.skin * np.clip(-edge / 0.05, 0, 1) * np.clip(self.from_hair / CLOSE - 1, 0, 1)
         below = np.clip(2 - 2 * self.from_hair / SHADED, 0, 1) * np.clip((self.y - 0.42) / 0.1, 0, 1) * self.skin
@@ -158,11 +158,11 @@ class _View:
         wall, clothes, neck = (known * np.clip(2 * each - 1, 0, 1) for each in kinds)
         shares = spread(np.dstack([wall, clothes, neck]), np.maximum(wall + clothes + neck, 1e-6), 0.1 * self.distance)
         result = mirrored(self.photo, wall, 0.04 * self.distance, MIRRORED * self.distance)
-        narrow = _smoothstep(NECK - np.abs(self.x - self.skull.middle), -0.02, 0.02)
+        narrow = smoothstep(NECK - np.abs(self.x - self.skull.middle), -0.02, 0.02)
         for part, number, most in ((clothes, 1, 1.0), (neck, 2, narrow)):
             if part.max() > 0.5:
                 others = np.delete(shares, number, axis=2).max(axis=2)
-                cover = most * _smoothstep(shares[..., number] - others, -BORDER, BORDER)
+                cover = most * smoothstep(shares[..., number] - others, -BORDER, BORDER)
                 result = result + cover[..., None] * (spread(self.photo, part, 0.04 * self.distance) - result)
         return result
 
@@ -202,7 +202,7 @@ class _Head:
     def change(self, part: np.ndarray, corner: tuple[int, int], strength: float) -> np.ndarray:
         """What to add to a part (h, w, 3) of the photo whose upper left pixel is ``corner``: float32."""
         maps = warped(self.maps, self.placed.matrix, corner, part.shape)
-        skull = _smoothstep(maps[..., 6], -self.softness, self.softness)
+        skull = smoothstep(maps[..., 6], -self.softness, self.softness)
         share = maps[..., 7] * (skull * min(1.0, strength) + (1 - skull) * min(1.0, strength / SHAVED))
         skin, behind = (maps[..., first : first + 3] + repeated(grain, corner, part.shape)[..., None]
                         for first, grain in ((0, GRAIN * self.skin), (3, self.behind)))  # fmt: skip
@@ -221,11 +221,6 @@ def _inside(shape: Sequence[int], placed: Alignment, grid: int) -> np.ndarray:
 def _distances(share: np.ndarray, level: float, unit: float) -> np.ndarray:
     """Float32 (G, G): distance, in units of so many pixels, to the nearest pixel with more than a share."""
     return cv2.distanceTransform((share <= level).astype(np.uint8), cv2.DIST_L2, 5) / np.float32(unit)
-
-
-def _smoothstep(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    share = np.clip((values - low) / (high - low), 0, 1)
-    return share * share * (3 - 2 * share)
 
 
 def _grain(rgb: np.ndarray, placed: Alignment, areas: Sequence[np.ndarray], sigma: float) -> np.ndarray:
