@@ -186,7 +186,7 @@ class MemoryBatches:
     ):
         if rows is not None:
             rows = (rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows).to(dataset.images.device)
-            weights = None if weights is None else weights.to(rows.device)[rows]
+            weights = None if weights is None else weights.cpu()[rows.cpu()]  # orders are drawn on the CPU
         self.rows, self.count = rows, len(dataset) if rows is None else len(rows)
         self.batches_per_epoch = self.count // (batch_size * world_size)
         if not self.batches_per_epoch:

@@ -34,15 +34,18 @@ def with_classes(
     file = cache / f"classes-{_fingerprint(data, parser, rows)}.npy.gz"
     if file.is_file():
         with gzip.open(file) as stored:
-            classes = torch.from_numpy(np.load(stored))
+            parsed = torch.from_numpy(np.load(stored))
     else:
-        classes = _parse(data, parser.to(device), device, rows, progress)
+        parsed = _parse(data, parser.to(device), device, rows, progress)
         cache.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(".partial")
         with gzip.open(partial, "wb", compresslevel=1) as stored:  # maps compress well; a higher level takes minutes
-            np.save(stored, classes.numpy())
+            np.save(stored, parsed.numpy())
         partial.replace(file)
-    images = torch.cat([data.images, classes[:, None].to(data.images.device)], dim=1)
+    count, colours, height, width = data.images.shape
+    images = torch.zeros(count, colours + 1, height, width, dtype=torch.uint8, device=data.images.device)
+    images[:, :colours] = data.images
+    images[rows, colours] = parsed.to(images.device)
     return MemoryDataset(images, data.labels, data.skipped, data.sharp)
 
 
@@ -50,10 +53,11 @@ def with_classes(
 def _parse(
     data: MemoryDataset, parser: FaceParser, device: torch.device, rows: torch.Tensor, progress: bool
 ) -> torch.Tensor:
-    classes = torch.zeros(len(data), *data.images.shape[2:], dtype=torch.uint8)
-    for part in tqdm(rows.split(64), "parsing faces", disable=not progress):
-        parsed = parser.parse(normalise(data.images[part].to(device)))
-        classes[part.cpu()] = parsed.argmax(dim=1).to(torch.uint8).cpu()
+    """Classes uint8 (M, S, S) of the images in these M rows."""
+    classes = torch.empty(len(rows), *data.images.shape[2:], dtype=torch.uint8)
+    parts = tqdm(rows.split(64), "parsing faces", disable=not progress)
+    for part, parsed in zip(parts, classes.split(64), strict=True):
+        parsed.copy_(parser.parse(normalise(data.images[part].to(device))).argmax(dim=1))
     return classes
 
 
@@ -61,7 +65,8 @@ def _fingerprint(data: MemoryDataset, parser: FaceParser, rows: torch.Tensor) ->
     digest = hashlib.sha256()
     for name, value in sorted(parser.state_dict().items()):
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-    digest.update(str(tuple(data.images.shape)).encode() + rows.cpu().numpy().tobytes())
+    shape = (len(rows), *data.images.shape[2:])  # of the file's array
+    digest.update(str((shape, len(data))).encode() + rows.cpu().numpy().tobytes())
     for images in data.images.split(256):
         digest.update(images.sum(dim=(1, 2, 3), dtype=torch.int64).cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -95,7 +95,7 @@ class ConvNorm(nn.Module):
         self.padding = (before, kernel - stride - before) * 2 if stride > 1 else None
         same = kernel // 2 if stride == 1 else 0
         self.convolution = nn.Conv2d(in_channels, channels, kernel, stride, same, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
+        self.norm: nn.Module = nn.BatchNorm2d(channels, eps=1e-3, momentum=momentum)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.convolution(x if self.padding is None else F.pad(x, self.padding)))

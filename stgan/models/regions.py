@@ -107,7 +107,8 @@ def shown(probabilities: Tensor, *classes: str, more: Tensor | float = 0.0) -> T
 
     ``more``, (N, S, S), counts as another of these classes.
     """
-    share = probabilities[:, [PARSER_CLASSES.index(name) for name in classes]].sum(dim=1) + more
+    # Slices, not a list of indices: that would be copied to the device, which a CUDA graph cannot record.
+    share = sum(probabilities[:, PARSER_CLASSES.index(name)] for name in classes) + more
     low, high = DOUBT
     return ((share - low) / (high - low)).clamp(0, 1)
 

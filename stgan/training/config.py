@@ -258,7 +258,8 @@ class TrainingConfig:
             "discriminator_hidden": 1 << (16 * self.discriminator.discriminator_width).bit_length() - 1,
             # More than the paper's layers would make the innermost ones ever wider.
             "max_width": 1024 if layers <= 5 else min(1024, 16 * width),
-            "discriminator_head_start": min(10_000, images // 6),
+            # 250 steps where batches are large: a discriminator that has made fewer misleads the generator.
+            "discriminator_head_start": min(max(10_000, 250 * self.schedule.batch_size), images // 6),
         }
         if not paper:
             settings["penalty_weight"] = r1_weight(self.data.image_size, self.schedule.batch_size)
