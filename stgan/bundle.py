@@ -67,7 +67,7 @@ class Settings:
     strength_limits: dict[str, float] = field(default_factory=dict)
     # Number of training images to measure on.
     strength_samples: int = 256
-    # Also bundle the discriminator, so that others can continue the training.
+    # Also bundle the discriminators, so that others can continue the training.
     discriminator: bool = True
     # Name of the model in the card's code. Default: the output folder.
     name: str = ""
@@ -90,8 +90,9 @@ def bundle(settings: Settings, command: str = "stgan bundle") -> None:
     generator = load_generator(settings.model)
     networks = {kind: load_network(folder, kind) for kind, folder in sources.items()}
     check_judge(generator, networks["classifier"])
-    if settings.discriminator and (discriminator := load_companion(settings.model, "discriminator")):
-        networks["discriminator"] = discriminator
+    for kind in ("discriminator", "projected") if settings.discriminator else ():
+        if discriminator := load_companion(settings.model, kind):
+            networks[kind] = discriminator
     if settings.average_with is not None:
         average(generator, load_generator(settings.average_with), settings.average_share)
     strengths = strengths_for(generator, networks, settings)
@@ -159,7 +160,8 @@ def write_networks(folder: Path, networks: dict[str, PretrainedModel]) -> None:
             shutil.rmtree(folder / kind, ignore_errors=True)
     for part, network in networks.items():
         save_in_half_precision(network, folder / part)
-    (folder / "discriminator" / "README.md").unlink(missing_ok=True)  # the editor's card describes it
+    for kind in ("discriminator", "projected"):  # the editor's card describes them
+        (folder / kind / "README.md").unlink(missing_ok=True)
 
 
 def save_in_half_precision(model: PretrainedModel, folder: Path) -> None:
