@@ -17,7 +17,7 @@ from stgan.models.covering import covered_shares, editable_regions
 from stgan.models.parsed import FaceParts, decode_faces
 from stgan.outcome import COVERED
 from stgan.photo.align import Alignment
-from stgan.photo.beard import read_beard
+from stgan.photo.beard import mustache, read_beard
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
@@ -43,6 +43,8 @@ FEATURES = ("eyes", "brows", "mouth", "eyeglasses")  # which stay on a bald head
 BARE = ("skin", "neck")  # where a beard may grow
 FACE = ("skin", "mouth", "neck")  # what moves with the lips
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
+FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
+YOUNGER = 0.3  # share of its shadows that younger skin gets: it loses lines and gains none
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -67,7 +69,8 @@ class FacePainter:
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the skin of an edited crop, of another age or gender."""
         skin, edges = self._shown(edited, "skin"), self._shown(edited, "eyes", "hair")
-        after = shaded(edited.before, edited.after, skin, edges)
+        darker = YOUNGER if edited.changes.get("Young", 0.0) > 0 else 1.0
+        after = shaded(edited.before, edited.after, skin, edges, darker)
         return self.paste(replace(edited, after=after), rgb)
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -125,19 +128,20 @@ class FacePainter:
 
         The edited crop itself is pasted where it shows no new frame, or the face wears glasses already.
         """
-        face, (parts, silhouette) = edited.prepared, edited.seen()
-        worn = parts.classes[0, PARSER_CLASSES.index("eyeglasses")].mean()
-        glasses = Glasses.read(edited.before, edited.after) if worn < WORN else None
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after)
         if glasses is None:
             return self.paste(edited, rgb)
         free = self._free(edited, "Eyeglasses")
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
 
     def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with more hairs in its brows; the edited crop itself is pasted where it shows no more."""
-        growth = read_bushy(edited.before, edited.after, self._shown(edited, "brows"))
+        """The photo with bushier brows: those of the edited crop; in a fine photo, or over glasses, more hairs in its
+        own."""
+        drawn = _is_fine(edited) or self._wears_glasses(edited)
+        growth = read_bushy(edited.before, edited.after, self._shown(edited, "brows")) if drawn else None
         if growth is None:
-            return self.paste(edited, rgb)
+            return self.paste(_without(edited, self._shown(edited, "hair")), rgb)
         return self._grow(edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Bushy_Eyebrows"))
 
     def thin_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -148,12 +152,19 @@ class FacePainter:
         return thin_brows(rgb, edited.prepared.alignment, thinning, self._free(edited, "Bushy_Eyebrows"))
 
     def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with short hairs where an edited crop has a beard or mustache, which is pasted if it has none."""
+        """The photo with the beard of an edited crop, and in a fine photo with short hairs where it has some."""
         colour, (skin, mouth) = self._hair_colour(edited), (self._shown(edited, *each) for each in (BARE, ["mouth"]))
-        growth = read_beard(edited.before, edited.after, colour, skin, mouth)
+        growth = read_beard(edited.before, edited.after, colour, skin, mouth) if _is_fine(edited) else None
+        if growth is None:
+            return self.paste(_without(edited, mouth), rgb)
+        return self._grow(edited, rgb, growth, colour, self._free(edited, *edited.changes))
+
+    def grow_mustache(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with short hairs above its lip; the edited crop is pasted where no mouth is seen."""
+        growth = mustache(self._shown(edited, *BARE), self._shown(edited, "mouth"))
         if growth is None:
             return self.paste(edited, rgb)
-        return self._grow(edited, rgb, growth, colour, self._free(edited, *edited.changes))
+        return self._grow(edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Mustache"))
 
     def open_mouth(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its lips moved apart; the edited crop is pasted where they are so already."""
@@ -183,6 +194,9 @@ class FacePainter:
         # Networks draw a beard whole or not at all.
         growth = replace(growth, density=growth.density * min(1.0, edited.strength))
         return draw_hairs(rgb, face.alignment, growth, colour, share, silhouette, light=face.light)
+
+    def _wears_glasses(self, edited: EditedCrop) -> bool:
+        return bool(self._shown(edited, "eyeglasses").mean() >= WORN)
 
     def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
         """The colour (3,) of new hair in the face."""
@@ -238,16 +252,20 @@ class FacePainter:
         tone = part(condition, ["Pale_Skin"])
         colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
         beards = [name for name in self.names if facts_of(name).group == BEARD_STYLE]
-        beard = part(added, beards) + part(removed, ["No_Beard"])
+        mustache = part(added, ["Mustache"])
+        beard = part(added, beards) - mustache + part(removed, ["No_Beard"])
         (bushier, opened), (thinner, closed) = (
             [part(each, [name]) for name in ("Bushy_Eyebrows", "Mouth_Slightly_Open")] for each in (added, removed)
         )
-        rest = condition - tone - bangs - bald - colours - glasses - beard - bushier - thinner - opened - closed
+        rest = (
+            condition - tone - bangs - bald - colours - glasses - mustache - beard - bushier - thinner - opened - closed
+        )
         aged = part(rest, ["Male", "Young"])
         dyed = aged * (colours > 0).any(dim=1, keepdim=True)  # such hair does not go grey
         return [
             (tone, self.tone_skin), (dyed, self.age), (aged - dyed, self.age_with_hair), (rest - aged, self.paste),
-            (bald, self.shave), (beard, self.grow_beard), (bushier, self.draw_brows), (thinner, self.thin_brows),
+            (bald, self.shave), (beard, self.grow_beard), (mustache, self.grow_mustache),
+            (bushier, self.draw_brows), (thinner, self.thin_brows),
             (opened, self.open_mouth), (closed, self.close_mouth),
             (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
         ]  # fmt: skip
@@ -299,6 +317,19 @@ class FacePainter:
     def _image(self, crop: np.ndarray) -> Tensor:
         """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""
         return normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
+
+
+def _is_fine(edited: EditedCrop) -> bool:
+    """Whether the photo has so much more detail than the crop that what a network draws looks soft in it."""
+    return 1 / edited.prepared.alignment.scale > FINE
+
+
+def _without(edited: EditedCrop, part: np.ndarray) -> EditedCrop:
+    """An edited crop that leaves a part (S, S) in [0, 1] of the photo as it is."""
+    size = len(part)
+    kept = cv2.GaussianBlur(cv2.dilate(part.clip(0, 1).astype(np.float32), np.ones((3, 3))), (0, 0), size / 128)
+    before, after = edited.before, edited.after
+    return replace(edited, after=before + (1 - kept)[..., None] * (after - before))
 
 
 def _in_the_window(parts: FaceParts, silhouette: Silhouette, *names: str) -> np.ndarray:

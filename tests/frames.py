@@ -35,6 +35,7 @@ def distance_of_frames(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.linalg.norm(back - FRAME_POINTS, axis=1).mean() / 38.7)
 
 
-def centred(x: float, y: float, degrees: float, scale: float) -> Alignment:
+def centred(x: float, y: float, degrees: float, scale: float, size: int = S) -> Alignment:
     """The alignment that brings a point of the photo to the middle of the crop."""
-    return Alignment((similarity(0, 1, 63.5, 63.5) @ similarity(degrees, scale) @ similarity(0, 1, -x, -y))[:2])
+    middle = (size - 1) / 2
+    return Alignment((similarity(0, 1, middle, middle) @ similarity(degrees, scale) @ similarity(0, 1, -x, -y))[:2])

@@ -10,7 +10,14 @@ from safetensors.torch import load_file
 
 from stgan import bundle as bundling
 from stgan.editor import FaceEditor
-from stgan.models import STGAN, AttributeClassifier, Discriminator, FaceAligner, load_companion
+from stgan.models import (
+    STGAN,
+    AttributeClassifier,
+    Discriminator,
+    FaceAligner,
+    ProjectedDiscriminator,
+    load_companion,
+)  # fmt: skip
 
 NAMES = ["Eyeglasses", "Male"]
 
@@ -22,6 +29,7 @@ def parts(tmp_path):
     STGAN(NAMES, 64, width=4, layers=3, stu_layers=2, inject_layers=1).save_pretrained(tmp_path / "model")
     discriminator = Discriminator(NAMES, 64, 4, layers=3, hidden=8)
     discriminator.save_pretrained(tmp_path / "model" / "discriminator")
+    ProjectedDiscriminator(NAMES, 4).save_pretrained(tmp_path / "model" / "projected")
     AttributeClassifier(NAMES, 64, 4).save_pretrained(tmp_path / "classifier")
     FaceAligner(32, 4).save_pretrained(tmp_path / "aligner")
     return {name: tmp_path / name for name in ("model", "classifier", "aligner")}
@@ -33,10 +41,10 @@ def test_a_bundle_is_the_parts_in_half_precision(discriminator, parts, tmp_path)
     bundling.bundle(bundling.Settings(**parts, output=shipped, discriminator=discriminator))
     places = {"": parts["model"], "classifier": parts["classifier"], "aligner": parts["aligner"]}
     if discriminator:
-        places["discriminator"] = parts["model"] / "discriminator"
+        places |= {kind: parts["model"] / kind for kind in ("discriminator", "projected")}
         assert load_companion(shipped, "discriminator").config["hidden"] == 8
     else:
-        assert load_companion(shipped, "discriminator") is None
+        assert load_companion(shipped, "discriminator") is load_companion(shipped, "projected") is None
     for name, source in places.items():
         whole = load_file(source / "model.safetensors")
         for key, value in load_file(shipped / name / "model.safetensors").items():

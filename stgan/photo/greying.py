@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from stgan.photo.align import Alignment
+from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import WIDE, Matte, Silhouette, drawn, warped, window
 from stgan.photo.skull import eye_frame, places
@@ -19,7 +20,7 @@ CROWN, TEMPLES = 0.45, 0.9  # share of the strands that are grey, at most
 # Lengths are in eye distances.
 TEMPLE = ((0.95, 0.4), (0.35, 0.6))  # where it is and how far it reaches: from the middle of the face, over the eyes
 LOCK = 0.06  # over which the brightness of strands is compared
-COARSE = (2.0, 4.0)  # pixels of the photo per pixel of the crop: no strands are seen, and all are
+COARSE = (58.0, 116.0)  # pixels of the photo between the eyes: no strands are seen, and all are
 STAYS, TURNS = -0.6, 0.7  # logarithm of a strand's brightness to its lock's: it keeps its colour, and it is grey
 SHADE = 0.6  # exponent of the brightness of a lock: grey hair in the shade is dark too
 STRANDS = 0.6  # likewise, of a strand
@@ -51,8 +52,8 @@ def grey_hair(
     if box is None or locks is None:
         return result
     maps = np.dstack([*locks, share * _most()]).astype(np.float32)
-    detail = 1 / alignment.scale  # pixels of the photo per pixel of the crop
-    fine = float(np.clip((detail - COARSE[0]) / (COARSE[1] - COARSE[0]), 0, 1))
+    between = landmarks_in_crop(size)[1] / alignment.scale  # the eyes, pixels of the photo
+    fine = float(np.clip((between - COARSE[0]) / (COARSE[1] - COARSE[0]), 0, 1))
     left, top, right, bottom = box
     height = max(1, STRIP_PIXELS // (right - left))
     for row in range(top, bottom, height):

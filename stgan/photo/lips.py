@@ -11,7 +11,7 @@ from stgan.photo.geometry import best_path
 from stgan.photo.light import Light
 from stgan.photo.matte import drawn, window
 
-FINE = 3  # pixels of the grid per pixel of the crop
+GRID = 384  # pixels of the grid across the crop, which the other counts of pixels are for
 STEPS = 48  # rows of a straightened mouth
 SMALLEST = 0.02  # of a mouth, in squared eye distances
 NARROWEST = 15  # likewise, in pixels of the grid
@@ -39,6 +39,7 @@ class Lips:
     skin: np.ndarray  # (3,), levels of the skin around them
     toothy: float  # in [0, 1], how certain it is that teeth show
     rim: float  # how far teeth still show below the lower lip's edge
+    fine: float  # pixels of the grid per pixel of the crop
 
     @classmethod
     def find(
@@ -53,12 +54,12 @@ class Lips:
         """
         size = len(mouth)
         points, distance = landmarks_in_crop(size)
-        side = FINE * size
-        borders = _borders(cv2.resize(mouth.astype(np.float32), (side, side)), SMALLEST * (FINE * distance) ** 2)
+        side, fine = GRID, GRID / size
+        borders = _borders(cv2.resize(mouth.astype(np.float32), (side, side)), SMALLEST * (fine * distance) ** 2)
         if borders is None:
             return None
         first, top, bottom = borders
-        smooth = SMOOTH * distance * FINE
+        smooth = SMOOTH * distance * fine
         top, bottom = smoothed(top, smooth), smoothed(bottom, smooth)
         picture = light.normalised(drawn(rgb, window(alignment, size, 1, side), side))
         share = (np.arange(STEPS, dtype=np.float32)[:, None] + 0.5) / STEPS
@@ -70,16 +71,17 @@ class Lips:
         score = score + HINT[0] * np.clip(cv2.remap(hint, columns, rows, cv2.INTER_LINEAR) / HINT[1], -1, 1)
         edges = _edges(score, share)
         upper, lower, seam = (
-            (smoothed(top + each / STEPS * (bottom - top), smooth) + 0.5) / FINE - 0.5
+            (smoothed(top + each / STEPS * (bottom - top), smooth) + 0.5) / fine - 0.5
             for each in (*edges, _seam(straight))
         )
         lips = np.median(straight[score < 0] if (score < 0).any() else straight.reshape(-1, 3), axis=0)
-        around = picture[int(bottom.max()) + FINE : int(bottom.max() + 0.3 * distance * FINE), first : first + len(top)]
+        below = int(bottom.max()) + round(0.1 * distance * fine)
+        around = picture[below : int(bottom.max() + 0.3 * distance * fine), first : first + len(top)]
         skin = np.median(around.reshape(-1, 3), axis=0) if around.size else lips
-        rim = _rim(picture, columns[0], FINE * (lower + 0.5) - 0.5) / FINE
-        columns = (columns[0] + 0.5) / FINE - 0.5
+        rim = _rim(picture, columns[0], fine * (lower + 0.5) - 0.5) / fine
+        columns = (columns[0] + 0.5) / fine - 0.5
         return cls(
-            columns, upper, lower, seam, float(points[2, 1]) + NOSE * distance, distance, lips, skin, toothy, rim
+            columns, upper, lower, seam, float(points[2, 1]) + NOSE * distance, distance, lips, skin, toothy, rim, fine
         )
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from stgan.photo.align import Alignment
 from stgan.photo.geometry import as_3x3, extent
 from stgan.photo.light import USUAL_LIGHT, Light
-from stgan.photo.lips import FINE, Lips, smoothed
+from stgan.photo.lips import Lips, smoothed
 from stgan.photo.matte import warped
 
 # Lengths are in eye distances.
@@ -80,18 +80,19 @@ class Movement:
         distance, chin = lips.distance, float(lips.lower.max()) + CHIN * lips.distance
         margin = 0.2 * distance
         box = (lips.columns[0] - margin, lips.nose - 2, lips.columns[-1] + margin, chin + 2)
-        columns, rows = np.arange(box[0], box[2], 1 / FINE), np.arange(box[1], box[3], 1 / FINE)[:, None]
+        fine = lips.fine
+        columns, rows = np.arange(box[0], box[2], 1 / fine), np.arange(box[1], box[3], 1 / fine)[:, None]
 
         def along(values: np.ndarray, beyond: float | None = None) -> np.ndarray:
             values = np.interp(columns, lips.columns, values, left=beyond, right=beyond)
-            return smoothed(values, 0.02 * distance * FINE)
+            return smoothed(values, 0.02 * distance * fine)
 
         edges = along(upper + down), along(lower + lower_down)
         above = np.clip((rows - lips.nose) / np.maximum(edges[0] - lips.nose, 1), 0, None)
         below = np.clip((chin - rows) / np.maximum(chin - edges[1], 1), 0, None)
         moved = along(down, 0.0) * _eased(above), along(lower_down, 0.0) * _eased(below)
         maps = np.dstack([*moved, rows - edges[0], rows - edges[1], np.broadcast_to(columns, moved[0].shape)])
-        to_grid = np.array([[FINE, 0, -FINE * box[0]], [0, FINE, -FINE * box[1]]])
+        to_grid = np.array([[fine, 0, -fine * box[0]], [0, fine, -fine * box[1]]])
         return cls(maps.astype(np.float32), to_grid, box, lips, opens)
 
 

@@ -42,7 +42,9 @@ STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the ski
 LINER = 0.7  # share of darker rims of eyes and hair that is left out
 
 
-def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def shaded(
+    before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.ndarray, darker: float = 1.0
+) -> np.ndarray:
     """A crop whose skin has the light and shade, but not the stains, of an edited one: float (S, S, 3) in [0, 255].
 
     Age and gender draw lines and shadows. Their tint of the skin varies slowly, and they draw no dark rims around
@@ -51,6 +53,7 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.nd
     Args:
         before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
         skin, edges: (S, S) in [0, 1]; edges: eyes and hair, around which little becomes darker.
+        darker: share in [0, 1] of its new shadows that the skin gets.
     """
     size = len(before)
     brightness, colour = zip(*(_taken_apart(each) for each in (before, after)), strict=True)
@@ -61,7 +64,7 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.nd
     tint = slow[1] + np.clip(colour[1] - slow[1], -own, own)
     low, high = LIKELY
     bright = brightness[1] - brightness[0]
-    bright = np.where(bright < 0, low * np.tanh(bright / low), high * np.tanh(bright / high))
+    bright = np.where(bright < 0, darker * low * np.tanh(bright / low), high * np.tanh(bright / high))
     near = cv2.GaussianBlur(cv2.dilate(edges, _disc(size / 24)), (0, 0), size / 48)
     bright = np.where(bright < 0, bright * (1 - LINER * near), bright)
     result = np.exp((brightness[0] + bright)[..., None] + tint) - DARK

@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 
 from stgan.photo.align import Alignment
+from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import as_3x3, extent
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, drawn, in_the_crop, warped, window
 
-THINNEST = 0.06  # width of a hair in pixels of the crop: about a tenth of a millimetre
+THINNEST = 0.002  # width of a hair in eye distances: about a tenth of a millimetre
 VISIBLE = 0.28  # of a pixel of the photo; finer hairs could not be seen, so one stands for several
-FINEST, COARSEST = 16, 4  # pixels of the drawing's grid per pixel of the crop
+FINEST, COARSEST = 465, 116  # pixels of the drawing's grid between the eyes
 LAYERS = 4  # of hairs, one over the other
 OPACITIES = np.linspace(0.1, 0.9, 9)
 FULL = 0.4  # density from which hairs are as opaque as can be; where hair is sparse it is fine
@@ -30,7 +31,7 @@ DARKEST = 25  # percentile of the photo's hair that gives new hair its colour
 SKIN_HUE = 0.6  # share in the hue of new hair of light that skin reflected twice: hair lets some through
 BRIGHTNESS = (0.14, 0.32)  # of new hair, least and most, as a share of the skin's
 FEWEST_PIXELS = 40
-SLOW = 0.6  # pixels of the crop: what varies more slowly is how dense the hair is
+SLOW = 0.02  # eye distances: what varies more slowly is how dense the hair is
 SHARP = 1.15  # sharpness of new hair over that of the photo; skin between hairs, which the figure covers too, is smooth
 GAINS = (0.9, 2.5)  # of the contrast of single hairs, least and most
 COLOUR_GRID = 384  # side at which the photo's hair is sampled
@@ -75,7 +76,8 @@ def draw_hairs(
     box = (columns[0] - reach, rows[0] - reach, columns[-1] + reach, rows[-1] + reach)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=1)
     part, corner = result[top:bottom, left:right], (left, top)
-    hairs, to_grid = _drawn(STRANDS * density, growth, box, detail)
+    distance = landmarks_in_crop(len(share))[1]  # of the eyes, pixels of the crop
+    hairs, to_grid = _drawn(STRANDS * density, growth, box, detail, distance)
     hairs = warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape)
     person = Matte.fitted(rgb, alignment, len(share), in_the_crop(silhouette.person), 1).of(part, corner)[0]
     free, under = cv2.split(
@@ -83,7 +85,7 @@ def draw_hairs(
     )
     lit = light.normalised(part)
     darker = np.minimum(colour.astype(np.float32) - lit, 0)
-    slow = cv2.GaussianBlur(hairs, (0, 0), SLOW / alignment.scale)
+    slow = cv2.GaussianBlur(hairs, (0, 0), SLOW * distance * detail)
     sharp = SHARP * _hair_detail(rgb, alignment, len(share), silhouette, light)
     dense = under > FULL / 2
     rest = max(sharp**2 - _detail(lit.mean(axis=2), dense) ** 2, 0) ** 0.5  # which the skin does not have
@@ -134,17 +136,17 @@ def brightness(image: np.ndarray) -> np.ndarray:
 
 
 def _drawn(
-    density: np.ndarray, growth: Growth, box: tuple[float, float, float, float], detail: float
+    density: np.ndarray, growth: Growth, box: tuple[float, float, float, float], detail: float, distance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The share (h, w) of a grid over a box of the crop that hairs cover, and (2, 3) from the crop to the grid.
 
-    ``detail``: pixels of the photo per pixel of the crop.
+    ``detail``: pixels of the photo per pixel of the crop; ``distance``: of the eyes, in pixels of the crop.
     """
     left, top, right, bottom = box
-    fine = float(np.clip(2 * detail, COARSEST, FINEST))
+    fine = float(np.clip(2 * detail, COARSEST / distance, FINEST / distance))
     to_grid = np.array([[fine, 0, -fine * left], [0, fine, -fine * top]])
     shape = (round((bottom - top) * fine), round((right - left) * fine))
-    width = max(THINNEST, VISIBLE / detail)
+    width = max(THINNEST * distance, VISIBLE / detail)
     random = np.random.default_rng(0)  # the same edit draws the same hairs
     bare = np.ones(shape, np.float32)
     for _ in range(LAYERS):
