@@ -17,7 +17,7 @@ from stgan.models.covering import covered_shares, editable_regions
 from stgan.models.parsed import FaceParts, decode_faces
 from stgan.outcome import COVERED
 from stgan.photo.align import Alignment
-from stgan.photo.beard import mustache, read_beard
+from stgan.photo.beard import mustache, read_beard, stubble
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
@@ -33,7 +33,7 @@ from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window, wind
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.scalp import draw_scalp
-from stgan.photo.skin import shaded, toned
+from stgan.photo.skin import GENDER, OLDER, YOUNGER, shaded, toned
 from stgan.photo.skull import hides_the_brows
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.photo.tones import MEASURED
@@ -44,7 +44,6 @@ BARE = ("skin", "neck")  # where a beard may grow
 FACE = ("skin", "mouth", "neck")  # what moves with the lips
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
-YOUNGER = 0.3  # share of its shadows that younger skin gets: it loses lines and gains none
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -69,8 +68,9 @@ class FacePainter:
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the skin of an edited crop, of another age or gender."""
         skin, edges = self._shown(edited, "skin"), self._shown(edited, "eyes", "hair")
-        darker = YOUNGER if edited.changes.get("Young", 0.0) > 0 else 1.0
-        after = shaded(edited.before, edited.after, skin, edges, darker)
+        young = edited.changes.get("Young", 0.0)
+        likely = YOUNGER if young > 0 else OLDER if young < 0 else GENDER
+        after = shaded(edited.before, edited.after, skin, edges, likely)
         return self.paste(replace(edited, after=after), rgb)
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -154,9 +154,10 @@ class FacePainter:
     def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the beard of an edited crop, and in a fine photo with short hairs where it has some."""
         colour, (skin, mouth) = self._hair_colour(edited), (self._shown(edited, *each) for each in (BARE, ["mouth"]))
-        growth = read_beard(edited.before, edited.after, colour, skin, mouth) if _is_fine(edited) else None
+        drawing = edited.before, edited.after, colour, skin, mouth
+        growth = read_beard(*drawing) if _is_fine(edited) else None
         if growth is None:
-            return self.paste(_without(edited, mouth), rgb)
+            return self.paste(replace(edited, after=stubble(*drawing)), rgb)
         return self._grow(edited, rgb, growth, colour, self._free(edited, *edited.changes))
 
     def grow_mustache(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:

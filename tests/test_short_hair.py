@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.beard import mustache, read_beard
+from stgan.photo.beard import mustache, read_beard, stubble
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
 from stgan.photo.strokes import STRANDS, UNDER, Growth, draw_hairs, hair_colour
+from stgan.photo.tones import luminance
 
 DETAIL = 4  # pixels of the photo per pixel of the crop
 SIDE = DETAIL * S
@@ -150,6 +151,20 @@ def test_a_photo_gets_the_same_hair_from_a_network_of_twice_the_size():
     ours, theirs = (well_inside(each).astype(float) for each in (large, drawn(0.4)))
     assert ours.mean() == pytest.approx(theirs.mean(), abs=3)
     assert ours.std() == pytest.approx(theirs.std(), rel=0.15)
+
+
+def test_a_pasted_beard_has_the_hue_of_hair_and_keeps_nose_and_lips():
+    skin, mouth = np.ones((S, S)), np.zeros((S, S))
+    mouth[92:100, 50:78] = 1
+    before, after = crop(), crop(np.s_[40:125, 30:100])
+    after = np.where((after != before).any(axis=2)[..., None], np.float32([150, 40, 40]), after)  # a network's red
+    pasted = stubble(before, after, HAIR, skin - mouth, mouth)
+    assert np.array_equal(pasted[94:98, 55:73], before[94:98, 55:73])
+    assert np.array_equal(pasted[40:72, 55:73], before[40:72, 55:73])
+    chin = pasted[108:112, 50:78].mean(axis=(0, 1))
+    assert luminance(chin[None, None])[0, 0] == pytest.approx(luminance(np.float32([[[150, 40, 40]]]))[0, 0], abs=4)
+    share = (before[0, 0] - chin) / (before[0, 0] - HAIR)
+    np.testing.assert_allclose(share, share.mean(), atol=0.01)  # between skin and hair
 
 
 def test_a_mustache_lies_between_lip_and_nose_whatever_the_mouth_does():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import S
 
-from stgan.photo.skin import MOST, shaded, toned
+from stgan.photo.skin import MOST, OLDER, YOUNGER, shaded, toned
 
 ROWS, COLUMNS = np.mgrid[:S, :S]
 SKIN = ((COLUMNS - 64) / 40) ** 2 + ((ROWS - 64) / 50) ** 2 < 1
@@ -48,10 +48,24 @@ def test_age_draws_lines_but_no_stains_and_no_rims_around_the_eyes():
     assert SKIN[stain].all()
     assert SKIN[rim].all()
     assert not SKIN[wall].any()
-    change = shaded(BEFORE, after, skin, eyes) - BEFORE
+    change = shaded(BEFORE, after, skin, eyes, OLDER) - BEFORE
     inside = np.s_[73:77, 64:72]
     assert np.abs(change[wall] - 9).max() < 1e-3
     assert change[line].mean() < 0.6 * (after - BEFORE)[line].mean()
     assert (change[inside][..., 2] - change[inside][..., 0]).mean() < 0.3 * 60
     assert change[rim].mean() > 0.5 * (after - BEFORE)[rim].mean()
-    np.testing.assert_allclose(shaded(BEFORE, BEFORE, skin, eyes), BEFORE, atol=1e-3)
+    np.testing.assert_allclose(shaded(BEFORE, BEFORE, skin, eyes, OLDER), BEFORE, atol=1e-3)
+
+
+def test_old_skin_gains_lines_and_young_skin_loses_them():
+    skin, nothing = SKIN.astype(np.float32), np.zeros(SKIN.shape, np.float32)
+    line = np.s_[90:92, 50:70]
+    darker, lighter = BEFORE.copy(), BEFORE.copy()
+    darker[line] *= 0.7
+    lighter[line] *= 1.3
+    changes = [
+        np.abs(shaded(BEFORE, after, skin, nothing, likely) - BEFORE)[line].mean()
+        for likely in (OLDER, YOUNGER) for after in (darker, lighter)
+    ]  # fmt: skip
+    assert changes[0] > 1.5 * changes[1]
+    assert changes[3] > 1.3 * changes[2]

@@ -14,6 +14,8 @@ LENGTH = 0.11  # of a hair
 SPREAD = 0.3  # radians
 NOSE = (0.14, 0.2)  # below the nose's tip: no hair grows above the first, and all below the second
 WING = (0.22, 0.32)  # half the width of the nose, likewise
+CHEEK = (0.5, 0.75)  # likewise, of the part of the face that has no beard above the nose's tip
+LIGHTER = 0.3  # share by which skin beside a beard may become lighter
 UPPER = 0.12  # above the corners of the mouth, from where on hair grows as a mustache does
 MUSTACHE = (0.47, 0.17)  # half its width, and its height in the middle
 FULLEST = 0.72  # density of a mustache
@@ -32,20 +34,55 @@ def read_beard(
     """
     size = len(before)
     points, distance = landmarks_in_crop(size)
-    light, dark = brightness(before), brightness(after)
-    lips = cv2.GaussianBlur(cv2.dilate((mouth > 0.3).astype(np.float32), np.ones((3, 3))), (0, 0), size / 180)
-    place = skin.clip(0, 1).astype(np.float32) * (1 - lips)
-    cover = np.clip((light - dark) / np.maximum(light - colour.mean(), 20), 0, 1)
+    place = _beside_the_lips(skin, mouth)
+    cover = np.clip(_cover(before, after, colour), 0, 1)
     sigma, weight = SMOOTH * distance, place + 1e-3
     cover = cv2.GaussianBlur(cover * weight, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)
+    nose = _nose(size, WING)
     rows, columns = np.mgrid[:size, :size]
-    across, below_nose = np.abs(columns - points[2, 0]) / distance, (rows - points[2, 1]) / distance
-    nose = _ramp(across, *WING[::-1]) * _ramp(below_nose, *NOSE[::-1])
     inside = np.minimum.reduce([rows, columns, size - 1 - rows, size - 1 - columns]) / (BORDER * size)
     density = ((cover - BARE) / (1 - 2 * BARE)).clip(0, MOST) * place * (1 - nose) * inside.clip(0, 1)
     if density.max() < BARE:
         return None
     return Growth(density.astype(np.float32), _direction(points, distance, size), LENGTH * distance, SPREAD)
+
+
+def stubble(
+    before: np.ndarray, after: np.ndarray, colour: np.ndarray, skin: np.ndarray, mouth: np.ndarray
+) -> np.ndarray:
+    """A crop with a drawn beard that is nothing but hair: float (S, S, 3) in [0, 255].
+
+    It has the beard's light and shade in the colour of the hair, beside the lips and below the nose. A network that has
+    hardly seen beards but on men also reddens other faces.
+
+    Args:
+        before, after, colour, skin, mouth: as for :func:`read_beard`.
+    """
+    cover = _cover(before, after, colour)[..., None]
+    hair = before + np.maximum(cover, 0) * (colour - before)
+    hair *= 1 + LIGHTER * np.clip(-cover, 0, 1)
+    place = _beside_the_lips(skin, mouth) * (1 - _nose(len(before), CHEEK))
+    return before + place[..., None] * (hair - before)
+
+
+def _cover(before: np.ndarray, after: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """(S, S), the share of hair of this colour that darkens each pixel as much as a network did; below 0 where it
+    became lighter."""
+    light, dark = brightness(before), brightness(after)
+    return np.clip((light - dark) / np.maximum(light - colour.mean(), 20), -1, 1)
+
+
+def _beside_the_lips(skin: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+    lips = cv2.dilate((mouth > 0.3).astype(np.float32), np.ones((3, 3)))
+    return skin.clip(0, 1).astype(np.float32) * (1 - cv2.GaussianBlur(lips, (0, 0), len(mouth) / 180))
+
+
+def _nose(size: int, wing: tuple[float, float]) -> np.ndarray:
+    """Float (S, S) in [0, 1]: the nose and the face above its tip, up to so far from the middle of the face."""
+    points, distance = landmarks_in_crop(size)
+    rows, columns = np.mgrid[:size, :size]
+    across, below_nose = np.abs(columns - points[2, 0]) / distance, (rows - points[2, 1]) / distance
+    return _ramp(across, *wing[::-1]) * _ramp(below_nose, *NOSE[::-1])
 
 
 def mustache(skin: np.ndarray, mouth: np.ndarray) -> Growth | None:
@@ -71,9 +108,8 @@ def mustache(skin: np.ndarray, mouth: np.ndarray) -> Growth | None:
     width, height = MUSTACHE
     above = (lip[None] - rows) / distance
     tall = height * np.sqrt(np.clip(1 - (across / width) ** 2, 0, 1))
-    below_nose = (rows - points[2, 1]) / distance
     cover = _ramp(above, -EDGE, EDGE) * _ramp(tall - above, -EDGE, EDGE) * _ramp(width - np.abs(across), 0, 3 * EDGE)
-    cover *= 1 - _ramp(np.abs(across), *WING[::-1]) * _ramp(below_nose, *NOSE[::-1])
+    cover *= 1 - _nose(size, WING)
     lips = cv2.GaussianBlur(mouth.clip(0, 1).astype(np.float32), (0, 0), size / 180)
     density = FULLEST * cover * skin.clip(0, 1) * (1 - lips)
     if density.max() < BARE:
