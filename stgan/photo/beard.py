@@ -17,7 +17,8 @@ WING = (0.22, 0.32)  # half the width of the nose, likewise
 CHEEK = (0.5, 0.75)  # likewise, of the part of the face that has no beard above the nose's tip
 LIGHTER = 0.3  # share by which skin beside a beard may become lighter
 UPPER = 0.12  # above the corners of the mouth, from where on hair grows as a mustache does
-MUSTACHE = (0.47, 0.17)  # half its width, and its height in the middle
+MUSTACHE = (0.48, 0.15)  # half its least width, and its height in the middle
+WIDER = 1.12  # half its width, as a share of half the mouth's
 FULLEST = 0.72  # density of a mustache
 EDGE = 0.025  # over which its borders are soft
 
@@ -105,9 +106,9 @@ def mustache(skin: np.ndarray, mouth: np.ndarray) -> Growth | None:
     rows, columns = np.mgrid[:size, :size]
     middle = (used[0] + used[-1] + 2 * points[2, 0]) / 4  # of mouth and nose
     across = (columns - middle) / distance
-    width, height = MUSTACHE
+    width, height = max(MUSTACHE[0], WIDER * (used[-1] - used[0]) / 2 / distance), MUSTACHE[1]
     above = (lip[None] - rows) / distance
-    tall = height * np.sqrt(np.clip(1 - (across / width) ** 2, 0, 1))
+    tall = height * np.sqrt(np.clip(1 - (across / width) ** 4, 0, 1))
     cover = _ramp(above, -EDGE, EDGE) * _ramp(tall - above, -EDGE, EDGE) * _ramp(width - np.abs(across), 0, 3 * EDGE)
     cover *= 1 - _nose(size, WING)
     lips = cv2.GaussianBlur(mouth.clip(0, 1).astype(np.float32), (0, 0), size / 180)
