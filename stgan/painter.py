@@ -24,7 +24,7 @@ from stgan.photo.face import Face
 from stgan.photo.files import Photo
 from stgan.photo.fringe import Fringe, draw_fringe
 from stgan.photo.geometry import smoothstep
-from stgan.photo.glasses import Glasses
+from stgan.photo.glasses import Glasses, clear_lenses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
 from stgan.photo.hair import lay_strands, recolour_hair
@@ -140,6 +140,11 @@ class FacePainter:
         glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after)
         if glasses is None:
             return self.paste(edited, rgb)
+        if not _is_fine(edited):
+            after, near = clear_lenses(edited.before, edited.after, glasses)
+            mask = near if edited.mask is None else near * edited.mask
+            after = edited.before + near[..., None] * (after - edited.before)
+            return self.paste(replace(edited, after=after, mask=mask), rgb)
         free = self._free(edited, "Eyeglasses")
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
 

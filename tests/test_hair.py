@@ -119,7 +119,7 @@ def test_drawn_strands_cover_the_hair_in_the_crop_and_nothing_beside_it(scene, d
     assert np.array_equal(result[beside], rgb[beside])
     assert np.array_equal(lay_strands(rgb, alignment, waves, 0 * share, silhouette), rgb)
     assert np.array_equal(
-        lay_strands(rgb, centred(middle, middle, 0, 1 / 8), waves, share, silhouette), rgb
+        lay_strands(rgb, centred(middle, middle, 0, 1 / 12), waves, share, silhouette), rgb
     )  # too fine
 
 
