@@ -23,13 +23,14 @@ from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
 from stgan.photo.fringe import Fringe, draw_fringe
-from stgan.photo.glasses import Glasses
+from stgan.photo.geometry import smoothstep
+from stgan.photo.glasses import Glasses, clear_lenses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
-from stgan.photo.hair import recolour_hair
+from stgan.photo.hair import lay_strands, recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.lips import Lips
-from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window, window
+from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_window, window
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.scalp import draw_scalp
@@ -42,6 +43,8 @@ from stgan.prepared import EditedCrop, PreparedFace
 FEATURES = ("eyes", "brows", "mouth", "eyeglasses")  # which stay on a bald head
 BARE = ("skin", "neck")  # where a beard may grow
 FACE = ("skin", "mouth", "neck")  # what moves with the lips
+LIGHTEST = "Blond_Hair"  # of the colours: the photo's own strands do not show how light falls through it
+HALF_DRAWN = (0.3, 0.9)  # of a soft mask, where an edited crop is half the photo and fully drawn
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
@@ -96,10 +99,15 @@ class FacePainter:
         now = silhouette
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
-        return recolour_hair(
+        rgb = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
             tones=MEASURED.get(colour) if share > 0 else None, share=min(1.0, 2 * share),
+            thin=min(1.0, 2 * share) if share > 0 and colour == LIGHTEST else 0.0,
         )  # fmt: skip
+        if colour != LIGHTEST or share < 0 or edited.mask is None:  # elsewhere the photo's own strands look best
+            return rgb
+        drawn = smoothstep(edited.mask, *HALF_DRAWN) * self._person_drawn(edited)
+        return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its own hair as far over the forehead as the bangs of an edited crop reach.
@@ -132,6 +140,11 @@ class FacePainter:
         glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after)
         if glasses is None:
             return self.paste(edited, rgb)
+        if not _is_fine(edited):
+            after, near = clear_lenses(edited.before, edited.after, glasses)
+            mask = near if edited.mask is None else near * edited.mask
+            after = edited.before + near[..., None] * (after - edited.before)
+            return self.paste(replace(edited, after=after, mask=mask), rgb)
         free = self._free(edited, "Eyeglasses")
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
 
@@ -209,6 +222,17 @@ class FacePainter:
         """Float (S, S) in [0, 1]: how certain it is that the crop shows one of these classes of the parser."""
         classes = edited.seen()[0].classes[0, [PARSER_CLASSES.index(name) for name in names]]
         return classes.sum(dim=0).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _person_drawn(self, edited: EditedCrop) -> np.ndarray:
+        """Float32 (S, S) in [0, 1]: where the edited crop, not the photo, shows a person."""
+        assert self.parser is not None
+        size = len(edited.after)
+        image = torch.from_numpy(edited.after.clip(0, 255) / 127.5 - 1).permute(2, 0, 1)[None].to(self.device)
+        shown = self.parser.parse(F.interpolate(image, size=(max(size, self.parser.image_size),) * 2, mode="bilinear"))
+        shown = F.interpolate(shown, size=(size, size), mode="bilinear", antialias=True)
+        person: np.ndarray = shown[0, [PARSER_CLASSES.index(name) for name in PERSON]].sum(dim=0).float().cpu().numpy()
+        return person
 
     def _free(self, edited: EditedCrop, *names: str) -> np.ndarray:
         """Float (S, S) in [0, 1]: where one of these attributes may change the crop."""

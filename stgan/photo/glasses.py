@@ -11,7 +11,7 @@ import numpy as np
 
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
-from stgan.photo.geometry import as_3x3, best_path, extent
+from stgan.photo.geometry import as_3x3, best_path, extent, smoothstep
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, drawn, in_the_crop, warped, window
 from stgan.photo.texture import Texture
@@ -41,6 +41,9 @@ GLOSS = 120.0  # levels by which a frame shines at most
 GRAIN = 0.4  # of the skin's fine detail, which a smooth frame shows
 SOFT = 1.3  # pixels of the photo over which an edge changes
 FINE = 4  # pixels of the drawing's grid per pixel of the crop
+LENS = (0.05, 0.1)  # inside of a rim's middle, where the frame ends and the lens is clear
+BESIDE = (0.1, 0.25)  # from the frame, where its shade ends
+REFLECTED = 0.35  # share of what a lens changes slowly
 FAR = 4.0  # pixels of the crop: greater distances from a frame do not matter
 NO_MAP = np.empty(0, np.float32)  # as OpenCV takes points in one array
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
@@ -84,6 +87,38 @@ class Glasses:
             rims, widths, _bridge(darkening, rims, eyes, distance), _arms(rims, distance), opacity,
             _frame_colour(after, ridges, rims), tint,
         )  # fmt: skip
+
+
+def clear_lenses(before: np.ndarray, after: np.ndarray, glasses: Glasses) -> tuple[np.ndarray, np.ndarray]:
+    """The drawn frame before the photo's own eyes, and where it is.
+
+    Args:
+        before, after: float (S, S, 3) in [0, 255], a crop without and with the network's glasses.
+        glasses: as they were read from it.
+
+    Returns:
+        Float32 (S, S, 3), the crop in which lenses show of the drawing only what varies slowly; float32 (S, S) in
+        [0, 1], the frame, the lenses and what lies close to them.
+    """
+    size, (_, distance) = len(before), _eyes(len(before))
+    outside = np.ones((size * FINE, size * FINE), np.uint8)
+    lines = outside.copy()
+    for rim in glasses.rims:
+        cv2.fillPoly(outside, [_on_the_grid(rim)], 0)
+    for line in (*glasses.rims, glasses.bridge, *glasses.arms):
+        cv2.polylines(lines, [_on_the_grid(line)], False, 0)
+    inside, beside = (cv2.distanceTransform(each, cv2.DIST_L2, 5) / (FINE * distance) for each in (1 - outside, lines))
+    lens = smoothstep(inside, *LENS)
+    near = np.maximum(1 - smoothstep(beside, *BESIDE), inside > 0)
+    lens, near = (cv2.resize(each.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+                  for each in (lens, near))  # fmt: skip
+    change = np.asarray(after - before, np.float32)
+    slow = REFLECTED * cv2.GaussianBlur(change, (0, 0), 0.12 * distance)
+    return before + change + lens[..., None] * (slow - change), near
+
+
+def _on_the_grid(points: np.ndarray) -> np.ndarray:
+    return np.rint((points + 0.5) * FINE - 0.5).astype(np.int32)
 
 
 def wear(

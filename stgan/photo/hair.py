@@ -1,7 +1,8 @@
 """Hair in another colour: the photo's own strands, light and dark, in the tones that the network chose.
 
-The network's pixels are not pasted. They tell two things: which colour hair of each brightness takes, and how that
-varies slowly across the head. Both are applied to the photo at its own resolution, wherever it shows the hair.
+The network's pixels tell two things: which colour hair of each brightness takes, and how that varies slowly across the
+head. Both are applied to the photo at its own resolution, wherever it shows the hair. Blond hair also takes the strands
+that the network drew in the crop: dark strands in a light colour do not look like hair that light falls through.
 """
 
 from dataclasses import dataclass
@@ -10,17 +11,24 @@ import cv2
 import numpy as np
 
 from stgan.photo.align import Alignment
+from stgan.photo.crop import crop_face
+from stgan.photo.geometry import extent, smoothstep
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import WIDE, Matte, Silhouette, drawn, in_the_crop, warped, window
+from stgan.photo.paste import border_fade
 from stgan.photo.tones import FINENESS, Tones, drawn_tones, looked_up, luminance
 
 STRIP_PIXELS = 1 << 17  # pixels recoloured at a time: floats of a strip stay in the processor's cache
 LEAST_HAIR = 0.002  # of the crop: with less hair there is nothing to learn the colour from
 EDGE_TRUST = 0.4  # how far a strand near the hair's border counts with its own colour
-MOST_GAIN = 3.0  # of the finest detail, in levels: beyond, noise would become strands
+MOST_GAIN = 2.0  # of the finest detail, in levels: beyond, noise would become strands
 FINEST = 1.0  # standard deviation of that in pixels of the photo
 DARKER_EDGE = 0.25  # share of its brightness that thin hair lacks at its border
 THINNER_EDGE = 0.8  # likewise, what is added to the exponent of its share: a bright rim on a wall is no hair
+COARSE, FINE = (1.5, 3.0), (5.0, 10.0)  # pixels of the photo per pixel of the crop, between which strands of the photo
+# count ever more, and those of the network ever less
+LEAST_KEPT = 0.5  # of strands finer than the crop's pixels, which drawn ones may cross
+MOST_DETAIL = 4  # times that drawn strands are enlarged smoothly
 GRID = 96  # pixels across the window at which slow variation is kept
 
 
@@ -36,6 +44,7 @@ def recolour_hair(
     light: Light = USUAL_LIGHT,
     tones: Tones | None = None,
     share: float = 1.0,
+    thin: float = 0.0,
 ) -> np.ndarray:
     """The photo with its hair in the colour of ``edited``: uint8 (H, W, 3). Pixels without hair stay as they are.
 
@@ -49,6 +58,7 @@ def recolour_hair(
         light: of the photo; the model's output is in the networks' light.
         tones: those of the new colour, if they are known; then ``edited`` tells how bright it is.
         share: in [0, 1], of these in the tones drawn.
+        thin: in [0, 1], how much darker and thinner the hair looks at its border, as blond hair does.
     """
     size = len(edited)
     now = now or silhouette
@@ -60,7 +70,7 @@ def recolour_hair(
     box = matte.box(rgb.shape)
     if weight.mean() < LEAST_HAIR or box is None or np.array_equal(reconstruction, edited):
         return result
-    colour = _HairColour.fitted(rgb, alignment, reconstruction, edited, weight, now.hair, light, (tones, share))
+    colour = _HairColour.fitted(rgb, alignment, reconstruction, edited, weight, now.hair, light, (tones, share), thin)
     left, top, right, bottom = box
     height = max(1, STRIP_PIXELS // (right - left))
     for y in range(top, bottom, height):
@@ -72,6 +82,49 @@ def recolour_hair(
     return result
 
 
+def lay_strands(
+    rgb: np.ndarray,
+    alignment: Alignment,
+    edited: np.ndarray,
+    share: np.ndarray,
+    silhouette: Silhouette,
+    *,
+    light: Light = USUAL_LIGHT,
+) -> np.ndarray:
+    """The photo with the strands that a network drew: uint8 (H, W, 3). Finer strands are those of the photo.
+
+    Args:
+        rgb: uint8 (H, W, 3), whose hair has about the same colour already: drawn strands end with the crop.
+        alignment: the one that made the model's input.
+        edited: float (S, S, 3) in [0, 255], the model's output.
+        share: float (S, S) in [0, 1], where it drew the person's hair.
+        silhouette: the person, whom the strands do not leave.
+        light: of the photo; the model's output is in the networks' light.
+    """
+    size, result, detail = len(edited), rgb.copy(), 1 / alignment.scale
+    coarse, fine = (float(smoothstep(np.float32(detail), *ends)) for ends in (COARSE, FINE))
+    share = (share * border_fade(rgb.shape, alignment, size) * (1 - fine)).astype(np.float32)
+    rows, columns = (np.nonzero((share > 0).any(axis=axis))[0] for axis in (1, 0))
+    if len(rows) == 0:
+        return result
+    replaced = (1 - LEAST_KEPT) * (1 - coarse)
+    times = int(np.clip(np.ceil(detail), 1, MOST_DETAIL))
+    crop = light.normalised(crop_face(rgb, alignment, size))
+    change = np.asarray(edited - (1 - replaced) * crop, np.float32)
+    change = cv2.resize(change, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+    to_change = window(alignment, size, 1, size * times).matrix
+    matte = Matte.fitted(rgb, alignment, size, in_the_crop(silhouette.person), 1)
+    box = (columns[0] - 1.0, rows[0] - 1.0, columns[-1] + 1.0, rows[-1] + 1.0)
+    left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=0)
+    height = max(1, STRIP_PIXELS // max(1, right - left))
+    for y in range(top, bottom, height):
+        strip, corner = result[y : min(y + height, bottom), left:right], (left, y)
+        cover = warped(share, alignment.matrix, corner, strip.shape) * matte.of(strip, corner)[0]
+        new = warped(change, to_change, corner, strip.shape) - replaced * light.normalised(strip)
+        strip[...] = cv2.add(strip, light.restored(new * cover[..., None]), dtype=cv2.CV_8U)  # rounds: zero stays zero
+    return result
+
+
 @dataclass(frozen=True)
 class _HairColour:
     """What hair of each brightness turns into, and how that varies across the head."""
@@ -79,7 +132,7 @@ class _HairColour:
     table: np.ndarray  # float32 (256 * FINENESS, 3), levels by the luminance of a strand
     fields: np.ndarray  # float32 (GRID, GRID, 6): the hair's mean colour nearby, and what to add to the table's colour
     to_grid: np.ndarray  # (2, 3), pixels of the photo to pixels of the fields
-    thin: float  # as in :class:`stgan.photo.tones.Tones`
+    thin: float  # how much darker and thinner the hair looks at its border
 
     @classmethod
     def fitted(
@@ -92,6 +145,7 @@ class _HairColour:
         hair: np.ndarray,
         light: Light,
         known: tuple[Tones | None, float],
+        thin: float,
     ) -> "_HairColour":
         size = len(edited)
         reconstruction, edited = (np.asarray(image, np.float32) for image in (reconstruction, edited))
@@ -115,7 +169,7 @@ class _HairColour:
         slow = _spread(rest[..., :3] / np.maximum(rest[..., 3:], 1e-3), rest[..., 3], inner / 10)
         if tones is not None:  # networks tint hair far from the face
             slow += share * (0.5 * slow.mean(axis=2, keepdims=True) - slow)
-        return cls(table, np.dstack([nearby, slow]), placed.matrix, 0.0 if tones is None else share * tones.thin)
+        return cls(table, np.dstack([nearby, slow]), placed.matrix, thin)
 
     def change(self, part: np.ndarray, share: np.ndarray, inside: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
         """What to add to a part float (h, w, 3) of the photo whose shares (h, w) are hair; ``inside`` as in a matte.

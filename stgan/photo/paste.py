@@ -54,7 +54,7 @@ def paste_edit(
     edited = reconstruction + _calm_colours(edited - reconstruction, reconstruction, 1 / alignment.scale)
     result = rgb.copy()
     size = edited.shape[0]
-    support = _support(edited - reconstruction, mask) * _border_fade(rgb.shape, alignment, size)
+    support = _support(edited - reconstruction, mask) * border_fade(rgb.shape, alignment, size)
     rows, columns = np.nonzero(support.any(axis=1))[0], np.nonzero(support.any(axis=0))[0]
     if len(rows) == 0:
         return result
@@ -106,7 +106,7 @@ def _support(delta: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return smoothstep(cv2.GaussianBlur(np.abs(delta).max(axis=2), (0, 0), size / 64), *NOISE)
 
 
-def _border_fade(photo_shape: Sequence[int], alignment: Alignment, size: int) -> np.ndarray:
+def border_fade(photo_shape: Sequence[int], alignment: Alignment, size: int) -> np.ndarray:
     """Float (S, S): 1 inside, falling to 0 at the sides of the crop beyond which the photo continues."""
     corners = transform(np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * size - 0.5, alignment.inverse)
     farthest = np.array([photo_shape[1], photo_shape[0]]) - 0.5

@@ -29,7 +29,6 @@ class Tones:
     red: tuple[float, ...]
     blue: tuple[float, ...]
     darkest: float  # least level of the median
-    thin: float = 0.0  # how much darker and thinner the hair looks at its border, from 0 to 1
 
     def table(self, before: np.ndarray, edited: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """As :func:`drawn_tones`. Hair keeps its order from dark to bright and has the tones' distribution."""
@@ -50,11 +49,6 @@ class Tones:
 
 
 MEASURED = {
-    # A little warmer than the median, which is taken in flashlight.
-    "Blond_Hair": Tones(
-        (-1.17, -0.66, -0.31, 0.0, 0.2, 0.31, 0.4), (-0.85, -0.4, 0.0, 0.15, 0.28),
-        (1.55, 1.39, 1.29, 1.21, 1.15), (0.59, 0.65, 0.69, 0.74, 0.78), 90.0, thin=1.0,
-    ),
     "Black_Hair": Tones(
         (-1.01, -0.65, -0.37, 0.0, 0.44, 0.72, 1.11), (-0.5, 0.0, 0.3, 0.6, 1.1),
         (1.22, 1.2, 1.2, 1.18, 1.16), (0.82, 0.84, 0.84, 0.86, 0.88), 24.0,
