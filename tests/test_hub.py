@@ -122,7 +122,7 @@ def test_the_usage_lines_edit_what_the_model_edits(tmp_path, attributes, shown):
     ],
 )  # fmt: skip
 def test_what_went_on_from_celebas_weights_keeps_its_terms(model_folder, tmp_path, first):
-    second = "train.py --dataset owner/faces --initial_model hub/stgan-celeba-128"
+    second = "train.py --dataset owner/faces --initial_model hub/stgan-celebahq-256"
     card = card_of(model_folder, tmp_path / "model", first, second, dataset="owner/faces", license="mit")
     assert card.data.datasets == ["owner/faces", "flwrlabs/celeba"]
     assert (card.data.license, card.data.license_name) == ("other", "celeba-non-commercial-research")

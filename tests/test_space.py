@@ -72,7 +72,7 @@ def test_a_space_is_pushed_and_loses_what_it_no_longer_needs(hub):
     there = hub.files("spaces/somebody/faces")
     assert "stgan/old.py" not in there
     assert "notes.md" in there
-    assert there["hub/stgan-celeba-128/model.safetensors"] == (BUNDLED / "model.safetensors").read_bytes()
+    assert there["hub/stgan-celebahq-256/model.safetensors"] == (BUNDLED / "model.safetensors").read_bytes()
 
 
 def test_files_are_not_mixed_with_others(tmp_path):
