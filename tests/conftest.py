@@ -215,7 +215,7 @@ def bundled():
 
 
 @pytest.fixture(scope="session")
-def bundled_small(bundled):
+def trained(bundled):
     """The bundled model's weights at 128 px, for a quarter of the work: they are convolutions, which fit any size."""
     generator = STGAN(**(bundled.generator.config | {"image_size": 128})).eval()
     generator.load_state_dict(bundled.generator.state_dict())

@@ -237,9 +237,9 @@ def test_r1_weighs_what_the_recipe_was_chosen_with():
 
 PAST_RECORD = {  # of the 128 px model of 26 November 2026, in part; options have gone since, or have other defaults
     "model": "stgan", "recipe": "fast", "dataset": "data/celeba", "dataset_revision": None, "device_data_share": 0.5,
-    "output_dir": "runs/stgan-3", "total_images": 63000, "batch_size": 8, "compile": False,
-    "cuda_graphs": True, "initial_model": "runs/mean-2", "width": 24, "max_width": 1024, "layers": 5, "stu_layers": 4, "stu_kernel": 3, "inject_layers": -1,
-    "discriminator_width": 24, "discriminator_hidden": 256, "classifier_width": 24, "aligner_width": 28,
+    "output_dir": "runs/stgan-3", "total_images": 63000, "batch_size": 8, "compile": False, "cuda_graphs": True,
+    "initial_model": "runs/mean-2", "width": 24, "max_width": 1024, "layers": 5, "stu_layers": 4, "stu_kernel": 3,
+    "inject_layers": -1, "discriminator_width": 24, "discriminator_hidden": 256, "classifier_width": 24,
     "penalty_weight": 0.2, "mask_ramp": [0.0, 0.1], "intensity_range": [1.0, 1.7], "checkpoints_total_limit": 2,
     "single_flip_weights": {"Bald": 2.0, "Pale_Skin": 2.0}, "push_to_hub": False, "hub_model_id": None,
 }  # fmt: skip
