@@ -1,6 +1,6 @@
 """How well faces are found and aligned: aligned faces put into other pictures under known similarities.
 
-python benchmarks/alignment.py --dataset flwrlabs/celeba [--model hub/stgan-celeba-128] [--yunet FILE]
+python benchmarks/alignment.py --dataset flwrlabs/celeba [--model hub/stgan-celebahq-256] [--yunet FILE]
 
 Errors are mean distances of five points, four near the corners of CelebA's 178x218 frame and its centre, between where
 the found frame puts them and where they truly are, in eye distances (38.7 pixels of the frame). Each way starts from

@@ -1,6 +1,6 @@
 """How fast edits are on a CPU: against the textbook's network, and from a prepared face against the photo.
 
-python benchmarks/edit_speed.py [--model hub/stgan-celeba-128] [--yunet FILE] [--threads 1] [--rounds 9]
+python benchmarks/edit_speed.py [--model hub/stgan-celebahq-256] [--yunet FILE] [--threads 1] [--rounds 9]
 """
 
 from dataclasses import dataclass

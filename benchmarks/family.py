@@ -38,7 +38,7 @@ class Settings(Budget):
     """Train and compare the family."""
 
     # Model folder whose card gets the table.
-    card: Path = ROOT / "hub" / "stgan-celeba-128"
+    card: Path = ROOT / "hub" / "stgan-celebahq-256"
     # Photo of one person for the figure. Default: the astronaut of scikit-image.
     photo: Path | None = None
     # Figure to write.

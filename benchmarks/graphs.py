@@ -1,6 +1,6 @@
 """How fast exported graphs are on a CPU, against torch.
 
-python benchmarks/graphs.py [--model hub/stgan-celeba-128] [--rounds 7]
+python benchmarks/graphs.py [--model hub/stgan-celebahq-256] [--rounds 7]
 """
 
 import tempfile

@@ -1,6 +1,6 @@
 """How well the face parser knows what pixels show: intersection over union with the masks of labelled faces.
 
-python benchmarks/parser.py --masks FOLDER [--parser hub/stgan-celeba-128/parser] [--model hub/stgan-celeba-128]
+python benchmarks/parser.py --masks FOLDER [--parser hub/stgan-celebahq-256/parser] [--model hub/stgan-celebahq-256]
     [--yunet FILE] [--sheet parser.png] [--update_card]
 
 FOLDER holds Parquet files with columns ``image`` and ``mask``, such as CelebAMask-HQ's. The faces are found by the

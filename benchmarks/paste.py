@@ -1,6 +1,6 @@
 """How an edit sits in a photo: what changes outside the person or the hair, how sharp it is, and how long it takes.
 
-python benchmarks/paste.py [photos ...] [--model hub/stgan-celeba-128] [--yunet FILE] [--rounds 5]
+python benchmarks/paste.py [photos ...] [--model hub/stgan-celebahq-256] [--yunet FILE] [--rounds 5]
 
 Sharpness is the energy of the Laplacian within what the edit changed, as a ratio to the same class in the photo: new
 hair colour and beard to its hair, eyeglasses to its skin. Where hair becomes darker, both are taken in proportion to

@@ -47,7 +47,7 @@ class Budget:
     # Hub id, folder of Parquet files, or folder of the original CelebA download.
     dataset: str = "flwrlabs/celeba"
     # Classifier that judges the edits: folder or Hub id.
-    classifier: str = str(ROOT / "hub" / "stgan-celeba-128" / "classifier")
+    classifier: str = str(ROOT / "hub" / "stgan-celebahq-256" / "classifier")
     # Folder of the runs.
     output_dir: Path = Path("runs/family")
     # Options of train.py for all members, as one string: --options='--seed 1'.

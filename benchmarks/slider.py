@@ -31,7 +31,7 @@ class Settings:
     # Hub id, folder of Parquet files, or folder of the original CelebA download.
     dataset: str = "flwrlabs/celeba"
     # Folder of the editor, with its classifier.
-    model: Path = ROOT / "hub" / "stgan-celeba-128"
+    model: Path = ROOT / "hub" / "stgan-celebahq-256"
     # Number of people.
     samples: int = 256
     # Markdown file with the section that the table replaces.

@@ -16,7 +16,7 @@ from stgan.card import split_section
 from stgan.models import Generator
 
 SECTION = "benchmarks/widths.py"  # of docs/results.md
-TIMED_SIZE = 128  # pixels: edits are timed at the bundled model's size, whatever size was trained
+TIMED_SIZE = 128  # pixels: edits are timed at one size, whatever size was trained
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Assemble a trained editor and its companions into one model folder, in half precision.
 
 stgan bundle --model runs/stgan/model --classifier runs/classifier/model --aligner runs/aligner/model \\
-    --output hub/stgan-celeba-128
+    --output hub/stgan-celebahq-256
 """
 
 import json

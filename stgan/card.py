@@ -176,13 +176,16 @@ def training_datasets(training: dict[str, Any]) -> list[str]:
 
 
 def _dataset_name(source: str) -> str:
-    """The name of a dataset in a card: its Hub id, the name of its folder, or CelebA's Hub id for CelebA's download."""
+    """The name of a dataset in a card: its Hub id, the name of its folder, or CelebA's Hub id for CelebA's download.
+
+    ``data/faces`` is a folder: a card is the same where that folder is not there.
+    """
     folder = Path(source)
     if not folder.is_dir():
         source = source.partition("@")[0]  # a Hub dataset may name its revision
     if folder.name.lower() == "celeba" or (folder / "img_align_celeba").is_dir():
         return CELEBA
-    on_hub = source.count("/") == 1 and not source.startswith((".", "/", "~")) and not folder.is_dir()
+    on_hub = source.count("/") == 1 and not source.startswith((".", "/", "~", "data/")) and not folder.is_dir()
     return source if on_hub else folder.resolve().name
 
 

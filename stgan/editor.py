@@ -1,7 +1,7 @@
 """Photo in, photo out: find the face, read its attributes, edit it, put the change back.
 
 >>> from stgan import FaceEditor
->>> editor = FaceEditor.from_pretrained("hub/stgan-celeba-128")
+>>> editor = FaceEditor.from_pretrained("hub/stgan-celebahq-256")
 >>> editor.attributes("me.jpg")["Eyeglasses"]
 0.03
 >>> editor.edit("me.jpg", {"Eyeglasses": True}).save("me-with-glasses.png")
@@ -53,7 +53,7 @@ from stgan.photo.people import are_same, in_crop, kept_to_own, merged
 from stgan.photo.refine import faces_any_way_up, is_aligned_crop, refined_faces
 from stgan.prepared import PreparedFace
 
-BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celeba-128"  # only in a checkout and in a Space
+BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celebahq-256"  # only in a checkout and in a Space
 DEFAULT_MODEL_ID = ""  # Hub id of the model for an installed package without a checkout; empty until it is published
 
 

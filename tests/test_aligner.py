@@ -251,18 +251,20 @@ def test_a_turned_face_gets_the_frame_turned_with_it(degrees, upright, bundled, 
     turn = cv2.getRotationMatrix2D((230, 150), degrees, 1.4)
     turned = cv2.warpAffine(astronaut, turn, (512, 512), borderMode=cv2.BORDER_REFLECT)
     found = bundled.prepare(turned).alignment
-    corners = np.array([(-10.0, -30), (138, -30), (-10, 134), (138, 134), (64, 62)])
+    scale = bundled.generator.image_size / 128
+    corners = scale * np.array([(-10.0, -30), (138, -30), (-10, 134), (138, 134), (64, 62)])
     there = corners @ upright.inverse[:, :2].T + upright.inverse[:, 2]
     there = there @ turn[:, :2].T + turn[:, 2]
     back = there @ found.matrix[:, :2].T + found.matrix[:, 2]
-    assert np.linalg.norm(back - corners, axis=1).mean() < 0.15 * 38.7 * 128 / 170
+    assert np.linalg.norm(back - corners, axis=1).mean() < 0.15 * 38.7 * scale * 128 / 170
 
 
 def test_a_rough_box_is_enough(upright, bundled, astronaut):
+    size = bundled.generator.image_size
     for box in ((150, 60, 300, 210), (175, 60, 275, 160), (160, 80, 280, 200)):
         rough = Face(tuple(map(float, box)), None, 1.0)
-        found = align_face(refined_faces(bundled.aligner, astronaut, [rough], passes=3)[0], 128)
-        crops = [crop_face(astronaut, each, 128).astype(int) for each in (upright, found)]
+        found = align_face(refined_faces(bundled.aligner, astronaut, [rough], passes=3)[0], size)
+        crops = [crop_face(astronaut, each, size).astype(int) for each in (upright, found)]
         assert np.abs(crops[0] - crops[1]).mean() < 10
 
 

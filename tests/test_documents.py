@@ -121,7 +121,7 @@ def test_the_pages_have_the_tables_of_the_bundled_models_records(page, section, 
 
 def test_the_bundled_models_card_says_what_its_records_say():
     written = (BUNDLED / "README.md").read_text(encoding="utf-8")
-    assert str(model_card(BUNDLED, "hub/stgan-celeba-128")) == written
+    assert str(model_card(BUNDLED, "hub/stgan-celebahq-256")) == written
 
 
 def test_the_readme_fits_on_two_screens():

@@ -250,39 +250,39 @@ child.kill()
     assert ran.stdout == "close\n", ran.stderr
 
 
-def test_reduced_precision_edits_within_a_few_levels_of_full(bundled, astronaut):
-    networks = (bundled.generator, bundled.classifier, bundled.detector, "cpu", bundled.aligner, bundled.parser)
+def test_reduced_precision_edits_within_a_few_levels_of_full(trained, astronaut):
+    networks = (trained.generator, trained.classifier, trained.detector, "cpu", trained.aligner, trained.parser)
     reduced = FaceEditor(*networks, dtype="bfloat16")
-    faces = {each: each.prepare(astronaut) for each in (bundled, reduced)}
+    faces = {each: each.prepare(astronaut) for each in (trained, reduced)}
     one, other = (np.asarray(each.edit(face, ["Eyeglasses"])).astype(int) for each, face in faces.items())
     assert (one != astronaut).any()
     assert np.abs(one - other).max() <= 4
-    assert reduced.attributes(faces[reduced]) == bundled.attributes(faces[bundled])  # the classifier stays in float32
-    full, _ = bundled.edit_crops(faces[bundled], ["Bangs"])
+    assert reduced.attributes(faces[reduced]) == trained.attributes(faces[trained])  # the classifier stays in float32
+    full, _ = trained.edit_crops(faces[trained], ["Bangs"])
     for dtype, tolerance in ((torch.bfloat16, 8), (torch.float16, 2)):
-        part, _ = FaceEditor(*networks, dtype=dtype).edit_crops(faces[bundled], ["Bangs"])
+        part, _ = FaceEditor(*networks, dtype=dtype).edit_crops(faces[trained], ["Bangs"])
         assert part.dtype == torch.float32
         assert (part - full).abs().max() <= tolerance * 2 / 255
         assert (part - full).abs().quantile(0.99) <= 2 * 2 / 255
     with pytest.raises(ValueError, match="precision int8 is not known: use float32, bfloat16 or float16"):
-        FaceEditor(bundled.generator, bundled.classifier, dtype="int8")
+        FaceEditor(trained.generator, trained.classifier, dtype="int8")
 
 
-def test_edits_do_not_depend_on_the_number_of_threads_or_on_the_edits_beside_them(bundled, astronaut):
+def test_edits_do_not_depend_on_the_number_of_threads_or_on_the_edits_beside_them(trained, astronaut):
     wanted = [{"Eyeglasses": True}, {"Blond_Hair": True}, {"Male": True, "Young": False}]
     images, probabilities = [], []
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
         try:
-            prepared = bundled.prepare(astronaut)
-            images.append(bundled.edit_crops(prepared, wanted)[0])
+            prepared = trained.prepare(astronaut)
+            images.append(trained.edit_crops(prepared, wanted)[0])
             probabilities.append(torch.tensor(list(prepared.probabilities.values())))
         finally:
             torch.set_num_threads(1)
     for one, other in zip(images[1:], probabilities[1:], strict=True):
         torch.testing.assert_close(one, images[0], atol=1e-5, rtol=0)
         torch.testing.assert_close(other, probabilities[0], atol=1e-5, rtol=0)
-    alone = torch.cat([bundled.edit_crops(prepared, [each])[0] for each in wanted])
+    alone = torch.cat([trained.edit_crops(prepared, [each])[0] for each in wanted])
     torch.testing.assert_close(alone, images[0], atol=1e-5, rtol=0)
 
 

@@ -23,9 +23,9 @@ def test_every_face_of_a_photo_is_edited_and_its_neighbour_stays_as_it_was(astro
             assert change[own].sum() == change.sum() > 0
 
 
-def test_a_strip_goes_from_removed_to_added_with_the_photo_in_the_middle(tmp_path):
+def test_a_strip_goes_from_removed_to_added_with_the_photo_in_the_middle(model_folder, tmp_path):
     script = load_script("examples/compare_strengths.py")
-    script.main(attribute="Eyeglasses", out=tmp_path / "strip.png")
+    script.main(attribute="Eyeglasses", model=str(model_folder), out=tmp_path / "strip.png")
     strip = np.asarray(Image.open(tmp_path / "strip.png").convert("RGB")).astype(int)
     pictures = np.array_split(strip, len(script.STRENGTHS), axis=1)
     size = min(picture.shape[1] for picture in pictures)

@@ -67,9 +67,9 @@ def test_a_card_names_the_dataset_that_was_used_and_lets_the_author_name_the_lic
 
 
 def test_a_folder_is_no_dataset_of_the_hub(model_folder, tmp_path, monkeypatch):
-    (tmp_path / "data" / "faces").mkdir(parents=True)
+    (tmp_path / "my" / "faces").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    for number, source in enumerate(("data/faces", str(tmp_path / "data" / "faces"), "/elsewhere/faces")):
+    for number, source in enumerate(("my/faces", str(tmp_path / "my" / "faces"), "/elsewhere/faces", "data/faces")):
         card = card_of(model_folder, tmp_path / str(number), dataset=source)
         assert "datasets" not in card.data.to_dict()
         assert card.data.eval_results[0].dataset_name == "faces (20 images)"
@@ -122,7 +122,7 @@ def test_the_usage_lines_edit_what_the_model_edits(tmp_path, attributes, shown):
     ],
 )  # fmt: skip
 def test_what_went_on_from_celebas_weights_keeps_its_terms(model_folder, tmp_path, first):
-    second = "train.py --dataset owner/faces --initial_model hub/stgan-celeba-128"
+    second = "train.py --dataset owner/faces --initial_model hub/stgan-celebahq-256"
     card = card_of(model_folder, tmp_path / "model", first, second, dataset="owner/faces", license="mit")
     assert card.data.datasets == ["owner/faces", "flwrlabs/celeba"]
     assert (card.data.license, card.data.license_name) == ("other", "celeba-non-commercial-research")

@@ -10,7 +10,6 @@ from huggingface_hub import ModelCard, constants, metadata_load
 from PIL import Image
 from scripts import running_app
 
-from stgan.card import CELEBA
 from stgan.demo import model as demo
 from stgan.editor import BUNDLED
 from stgan.hub.errors import HubError
@@ -72,7 +71,7 @@ def test_a_space_is_pushed_and_loses_what_it_no_longer_needs(hub):
     there = hub.files("spaces/somebody/faces")
     assert "stgan/old.py" not in there
     assert "notes.md" in there
-    assert there["hub/stgan-celeba-128/model.safetensors"] == (BUNDLED / "model.safetensors").read_bytes()
+    assert there["hub/stgan-celebahq-256/model.safetensors"] == (BUNDLED / "model.safetensors").read_bytes()
 
 
 def test_files_are_not_mixed_with_others(tmp_path):
@@ -113,7 +112,7 @@ def test_without_that_model_the_demo_shows_the_bundled_one_and_says_so(hub, spac
     editor, model, notice = demo.open_editor()
     assert model == str(BUNDLED)
     assert MODEL in notice
-    assert editor.generator.image_size == 128
+    assert editor.generator.image_size == 256
 
 
 def test_the_demo_knows_what_its_model_was_trained_on(hub, folder, tmp_path, monkeypatch, caplog):
@@ -124,7 +123,7 @@ def test_the_demo_knows_what_its_model_was_trained_on(hub, folder, tmp_path, mon
     (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
     publish(PublishModel(MODEL, folder=folder))
     assert demo.datasets_of(MODEL) == ["someone/others", "someone/faces", "someone/more"]
-    assert demo.datasets_of(str(BUNDLED)) == [CELEBA]
+    assert demo.datasets_of(str(BUNDLED)) == ["celebahq"]
     (folder / "training.json").write_text("broken")
     for unknown in (str(folder), "nobody/nothing"):
         assert demo.datasets_of(unknown) == []

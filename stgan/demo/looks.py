@@ -1,6 +1,6 @@
 """Edits to start from: looks of several changes, and a random one.
 
-The values were chosen by looking at what the bundled model does well on many portraits. They are shifts as of
+The values were chosen by looking at many portraits edited by the earlier model of 128 px. They are shifts as of
 :meth:`stgan.demo.request.EditRequest.from_shifts`: above 0 more of an attribute, below 0 less.
 """
 

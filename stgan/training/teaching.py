@@ -1,6 +1,6 @@
 """Masks for unlabelled faces by a teacher, so that a parser learns from more faces than people have labelled.
 
-python -m stgan.training.teaching --parser hub/stgan-celeba-128/parser --dataset data/celeba-hq --crop celebahq
+python -m stgan.training.teaching --parser hub/stgan-celebahq-256/parser --dataset data/celeba-hq --crop celebahq
     --output data/masks/train-taught.parquet
 
 The file has the columns ``image`` and ``mask`` of labelled faces. Put it beside theirs, ``train-*.parquet`` in one
