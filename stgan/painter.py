@@ -106,7 +106,7 @@ class FacePainter:
         )  # fmt: skip
         if colour != LIGHTEST or share < 0 or edited.mask is None:  # elsewhere the photo's own strands look best
             return rgb
-        drawn = smoothstep(edited.mask, *HALF_DRAWN) * self._person_drawn(edited)
+        drawn = smoothstep(edited.mask, *HALF_DRAWN) * self._drawn(edited, *PERSON)
         return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -132,19 +132,22 @@ class FacePainter:
         return draw_scalp(rgb, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"])
 
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with the eyeglasses of an edited crop, redrawn at its resolution.
+        """The photo with the frame of an edited crop and its own eyes behind it. In a fine photo the frame is redrawn.
 
         The edited crop itself is pasted where it shows no new frame, or the face wears glasses already.
         """
-        face, (_, silhouette) = edited.prepared, edited.seen()
-        glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after)
+        if self._wears_glasses(edited):
+            return self.paste(edited, rgb)
+        outline = np.zeros(()) if _is_fine(edited) else self._drawn(edited, "eyeglasses", "eyes")
+        if outline.mean() > WORN:
+            after, near = clear_lenses(edited.before, edited.after, outline)
+            return self.paste(
+                replace(edited, after=after, mask=None if edited.mask is None else near * edited.mask), rgb
+            )
+        glasses = Glasses.read(edited.before, edited.after)
         if glasses is None:
             return self.paste(edited, rgb)
-        if not _is_fine(edited):
-            after, near = clear_lenses(edited.before, edited.after, glasses)
-            mask = near if edited.mask is None else near * edited.mask
-            after = edited.before + near[..., None] * (after - edited.before)
-            return self.paste(replace(edited, after=after, mask=mask), rgb)
+        face, (_, silhouette) = edited.prepared, edited.seen()
         free = self._free(edited, "Eyeglasses")
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
 
@@ -224,15 +227,17 @@ class FacePainter:
         return classes.sum(dim=0).float().cpu().numpy()
 
     @torch.inference_mode()
-    def _person_drawn(self, edited: EditedCrop) -> np.ndarray:
-        """Float32 (S, S) in [0, 1]: where the edited crop, not the photo, shows a person."""
+    def _drawn(self, edited: EditedCrop, *names: str) -> np.ndarray:
+        """As :meth:`_shown`, of the crop after the edit."""
         assert self.parser is not None
         size = len(edited.after)
-        image = torch.from_numpy(edited.after.clip(0, 255) / 127.5 - 1).permute(2, 0, 1)[None].to(self.device)
-        shown = self.parser.parse(F.interpolate(image, size=(max(size, self.parser.image_size),) * 2, mode="bilinear"))
-        shown = F.interpolate(shown, size=(size, size), mode="bilinear", antialias=True)
-        person: np.ndarray = shown[0, [PARSER_CLASSES.index(name) for name in PERSON]].sum(dim=0).float().cpu().numpy()
-        return person
+        crop = torch.from_numpy(edited.after.clip(0, 255) / 127.5 - 1).permute(2, 0, 1)[None].to(self.device)
+        crop = F.interpolate(crop, size=(max(size, self.parser.image_size),) * 2, mode="bilinear")
+        classes = self.parser.parse(crop)[:, [PARSER_CLASSES.index(name) for name in names]].sum(dim=1, keepdim=True)
+        drawn: np.ndarray = (
+            F.interpolate(classes, size=(size, size), mode="bilinear", antialias=True)[0, 0].cpu().numpy()
+        )
+        return drawn
 
     def _free(self, edited: EditedCrop, *names: str) -> np.ndarray:
         """Float (S, S) in [0, 1]: where one of these attributes may change the crop."""

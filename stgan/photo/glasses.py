@@ -1,7 +1,8 @@
-"""Eyeglasses: the frame that a network drew at a few pixels, redrawn as smooth curves at the photo's resolution.
+"""Eyeglasses: the frame that a network drew, before the photo's own eyes.
 
-The network's pixels are not pasted. They tell where the rims run, how thick and how dark they are, and whether the
-lenses are tinted. Eyes and skin behind the lenses stay those of the photo.
+In a photo with no more detail than the drawing, its frame is pasted (:func:`clear_lenses`). In a finer one the frame is
+redrawn as smooth curves (:func:`wear`): the network's pixels tell where the rims run, how thick and how dark they are,
+and whether the lenses are tinted. Eyes and skin behind the lenses stay those of the photo.
 """
 
 from dataclasses import dataclass
@@ -41,9 +42,9 @@ GLOSS = 120.0  # levels by which a frame shines at most
 GRAIN = 0.4  # of the skin's fine detail, which a smooth frame shows
 SOFT = 1.3  # pixels of the photo over which an edge changes
 FINE = 4  # pixels of the drawing's grid per pixel of the crop
-LENS = (0.05, 0.1)  # inside of a rim's middle, where the frame ends and the lens is clear
-BESIDE = (0.1, 0.25)  # from the frame, where its shade ends
-REFLECTED = 0.35  # share of what a lens changes slowly
+LENS = (0.08, 0.13)  # from the outline of drawn glasses inwards, where the frame ends and the lens is clear
+BESIDE = (0.03, 0.15)  # likewise, outwards, where their shade ends
+REFLECTED, SLOW = 0.25, 0.12  # share of what a lens changes over this length
 FAR = 4.0  # pixels of the crop: greater distances from a frame do not matter
 NO_MAP = np.empty(0, np.float32)  # as OpenCV takes points in one array
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
@@ -89,36 +90,27 @@ class Glasses:
         )  # fmt: skip
 
 
-def clear_lenses(before: np.ndarray, after: np.ndarray, glasses: Glasses) -> tuple[np.ndarray, np.ndarray]:
+def clear_lenses(before: np.ndarray, after: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The drawn frame before the photo's own eyes, and where it is.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], a crop without and with the network's glasses.
-        glasses: as they were read from it.
+        outline: float (S, S) in [0, 1], the drawn glasses with what is behind their lenses.
 
     Returns:
         Float32 (S, S, 3), the crop in which lenses show of the drawing only what varies slowly; float32 (S, S) in
         [0, 1], the frame, the lenses and what lies close to them.
     """
     size, (_, distance) = len(before), _eyes(len(before))
-    outside = np.ones((size * FINE, size * FINE), np.uint8)
-    lines = outside.copy()
-    for rim in glasses.rims:
-        cv2.fillPoly(outside, [_on_the_grid(rim)], 0)
-    for line in (*glasses.rims, glasses.bridge, *glasses.arms):
-        cv2.polylines(lines, [_on_the_grid(line)], False, 0)
-    inside, beside = (cv2.distanceTransform(each, cv2.DIST_L2, 5) / (FINE * distance) for each in (1 - outside, lines))
-    lens = smoothstep(inside, *LENS)
-    near = np.maximum(1 - smoothstep(beside, *BESIDE), inside > 0)
-    lens, near = (cv2.resize(each.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
-                  for each in (lens, near))  # fmt: skip
+    outline = cv2.resize(outline.astype(np.float32), None, fx=FINE, fy=FINE, interpolation=cv2.INTER_CUBIC) > 0.5
+    inside, beside = (cv2.distanceTransform(each.astype(np.uint8), cv2.DIST_L2, 5) / (FINE * distance)
+                      for each in (outline, ~outline))  # fmt: skip
+    lens, near = (cv2.resize(each, (size, size), interpolation=cv2.INTER_AREA)
+                  for each in (smoothstep(inside, *LENS), 1 - smoothstep(beside, *BESIDE)))  # fmt: skip
     change = np.asarray(after - before, np.float32)
-    slow = REFLECTED * cv2.GaussianBlur(change, (0, 0), 0.12 * distance)
-    return before + change + lens[..., None] * (slow - change), near
-
-
-def _on_the_grid(points: np.ndarray) -> np.ndarray:
-    return np.rint((points + 0.5) * FINE - 0.5).astype(np.int32)
+    slow = REFLECTED * cv2.GaussianBlur(change, (0, 0), SLOW * distance)
+    change += lens[..., None] * (slow - change)
+    return before + near[..., None] * change, near
 
 
 def wear(
