@@ -266,7 +266,7 @@ class FacePainter:
     ) -> list[tuple[Tensor, Callable[[EditedCrop, np.ndarray], np.ndarray]]]:
         """Parts of a condition (K, A), which add up to it, in the order in which they change the photo, and how.
 
-        Beards cover skin of any tone, hair takes its new colour when new hair is there, and glasses come last.
+        Beards cover skin of any tone, a fringe is drawn from hair of the new colour, and glasses come last.
         """
         if prepared.silhouette is None:
             return [(condition, self.paste)]
@@ -297,7 +297,7 @@ class FacePainter:
             (bald, self.shave), (beard, self.grow_beard), (mustache, self.grow_mustache),
             (bushier, self.draw_brows), (thinner, self.thin_brows),
             (opened, self.open_mouth), (closed, self.close_mouth),
-            (bangs, self.draw_bangs), (colours, self.recolour), (glasses, self.wear),
+            (colours, self.recolour), (bangs, self.draw_bangs), (glasses, self.wear),
         ]  # fmt: skip
 
     @torch.inference_mode()
