@@ -144,7 +144,8 @@ class FacePainter:
             condition[0, self.names.index("Bangs")] = -1.0
         decoded = self._decode(face, condition)
         bare = EditedCrop.of(face, decoded.image[0], None if decoded.mask is None else decoded.mask[0, 0])
-        return self.paste(_without(bare, self._shown(edited, "eyes", "brows")), rgb)
+        kept = ["eyes"] if face.label_dict().get("Bangs") else ["eyes", "brows"]  # strands may hang over the brows
+        return self.paste(_without(bare, self._shown(edited, *kept)), rgb)
 
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the frame of an edited crop and its own eyes behind it. In a fine photo the frame is redrawn.
