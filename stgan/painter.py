@@ -22,7 +22,7 @@ from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
-from stgan.photo.fringe import Fringe, draw_fringe
+from stgan.photo.fringe import Fringe, draw_fringe, own_fringe
 from stgan.photo.geometry import smoothstep
 from stgan.photo.glasses import Glasses, clear_lenses
 from stgan.photo.glasses import wear as wear_glasses
@@ -110,14 +110,18 @@ class FacePainter:
         return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with its own hair as far over the forehead as the bangs of an edited crop reach.
+        """The photo with the bangs of an edited crop. In a fine photo its own hair hangs as far over the forehead.
 
         The photo stays as it is where no hair is over the forehead, or a hat.
         """
         _, silhouette = edited.seen()
-        fringe = Fringe.read(edited.before, edited.after, in_the_crop(silhouette.hair, len(edited.before)))
+        hair = in_the_crop(silhouette.hair, len(edited.before))
+        fringe = Fringe.read(edited.before, edited.after, hair)
         if fringe is None:
             return rgb
+        if not _is_fine(edited):
+            after = own_fringe(edited.before, edited.after, hair, self._drawn(edited, "hair"))
+            return self.paste(_without(replace(edited, after=after), self._shown(edited, "eyes")), rgb)
         return draw_fringe(rgb, edited.prepared.alignment, fringe, self._free(edited, "Bangs"), silhouette)
 
     def shave(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -129,7 +133,19 @@ class FacePainter:
         if face.covered.get("Bald", 0) > COVERED:
             return rgb
         skin, features = (_in_the_window(parts, silhouette, *names) for names in (("skin",), FEATURES))
+        rgb = self._bare_forehead(edited, rgb)
         return draw_scalp(rgb, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"])
+
+    def _bare_forehead(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo without bangs, as the networks draw it: single strands and their shade are no hair to a parser."""
+        face = edited.prepared
+        condition = torch.zeros(1, len(self.names), device=self.device)
+        if "Bangs" in self.names:
+            condition[0, self.names.index("Bangs")] = -1.0
+        decoded = self._decode(face, condition)
+        bare = EditedCrop.of(face, decoded.image[0], None if decoded.mask is None else decoded.mask[0, 0])
+        kept = ["eyes"] if face.label_dict().get("Bangs") else ["eyes", "brows"]  # strands may hang over the brows
+        return self.paste(_without(bare, self._shown(edited, *kept)), rgb)
 
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the frame of an edited crop and its own eyes behind it. In a fine photo the frame is redrawn.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.filling import grain_of, mirrored, spread
+from stgan.photo.filling import continued, grain_of, spread
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
 from stgan.photo.scalp import draw_scalp
 from stgan.photo.skull import CENTRE, Skull, hidden_ears, hides_the_brows, places, shading
@@ -151,18 +151,19 @@ def test_slow_colours_spread_from_what_is_known():
     np.testing.assert_allclose(spread(np.full((60, 80, 3), 7.0), known, 2.0), 7, atol=1e-3)
 
 
-def test_a_pattern_goes_on_in_mirror_image_and_fades():
+def test_surfaces_go_on_beside_one_another_and_do_not_blend():
     rng = np.random.default_rng(0)
-    image = cv2.GaussianBlur(rng.normal(100, 40, (120, 160, 3)), (0, 0), 2.0)
+    image = np.full((120, 160, 3), (60.0, 90, 150)) + rng.normal(0, 2, (120, 160, 3))
+    image[40:80, :60] = (190, 20, 40)  # a stripe on a blue wall
     known = np.zeros((120, 160))
-    known[:, :80] = 1
-    result = mirrored(image, known, 2.0, 20.0)
-    inner = np.s_[20:100]
-    expected = image[inner, 79:69:-1]  # the column of the border is that of the last known pixels
-    assert np.corrcoef(result[inner, 80:90].ravel(), expected.ravel())[0, 1] > 0.9
-    slow = spread(image, known, 2.0)
-    assert np.abs(result - slow)[inner, 140:].max() < 1
-    np.testing.assert_allclose(mirrored(image, 0 * known, 2.0, 20.0), spread(image, 0 * known, 2.0))
+    known[:, :60] = known[:, 110:] = 1
+    result = continued(image, known, 3.0, 20.0)
+    red, blue = ((np.abs(result - colour).max(axis=2) < 25)[:, 60:110] for colour in ((190, 20, 40), (60, 90, 150)))
+    slow = spread(image, known, 3.0)[:, 60:110]
+    pure = (np.abs(slow - (190, 20, 40)).max(axis=2) < 25) | (np.abs(slow - (60, 90, 150)).max(axis=2) < 25)
+    assert red[:, :8][45:75].all()
+    assert (red | blue).mean() > max(0.85, pure.mean())
+    np.testing.assert_allclose(continued(image, 0 * known, 3.0, 20.0), spread(image, 0 * known, 3.0))
 
 
 def test_grain_is_as_strong_as_the_photos_and_has_its_fineness():

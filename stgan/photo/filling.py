@@ -5,6 +5,8 @@ import numpy as np
 
 LARGEST = 128  # radius of a sample of grain in pixels of the photo
 SMALLEST = 12  # its side
+SURFACES = 4  # behind a head that are told apart by their colours
+DISTINCT = 4.0  # exponent of their shares where they meet
 TILE = 256  # side of what is repeated: nobody sees it again so far away
 STRONGEST = 5.0  # median amplitudes of a grain above which it is an edge, or a wrinkle
 
@@ -32,27 +34,28 @@ def spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     return result
 
 
-def mirrored(image: np.ndarray, weight: np.ndarray, sigma: float, reach: float) -> np.ndarray:
-    """As :func:`spread`; near what is known its pattern goes on in mirror image.
+def continued(image: np.ndarray, weight: np.ndarray, sigma: float, reach: float) -> np.ndarray:
+    """As :func:`spread`; surfaces of different colours go on side by side and do not blend into one another.
 
     Args:
-        reach: pixels over which it fades.
+        image: float (H, W, 3), levels.
+        reach: pixels from what is unknown within which surfaces are told apart.
     """
     slow, known = spread(image, weight, sigma), weight > 0.9
-    if not known.any():
+    far = cv2.distanceTransform(known.astype(np.uint8), cv2.DIST_L2, 5)
+    near = known & (far < reach)
+    if near.sum() < SURFACES:
         return slow
-    far, labels = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    nearest = np.zeros((labels.max() + 1, 2), np.float32)
-    nearest[labels[known]] = np.argwhere(known)
-    places = np.indices(known.shape, np.float32).transpose(1, 2, 0)
-    moves = cv2.GaussianBlur(nearest[labels] - places, (0, 0), sigma)  # no seams between places with other neighbours
-    rows, columns = cv2.split(np.ascontiguousarray(places + 2 * moves))
-    there = cv2.remap(np.dstack([image, weight]).astype(np.float32), columns, rows, cv2.INTER_LINEAR)
-    side = 2 * max(1, round(2 * sigma)) + 1
-    share = cv2.GaussianBlur(cv2.erode(there[..., 3], np.ones((side, side))), (0, 0), sigma)  # ends softly
-    return slow + (share * np.exp(-((far / reach) ** 2)))[..., None] * (there[..., :3] - slow)
+    calm = cv2.cvtColor(cv2.medianBlur(image.clip(0, 255).astype(np.uint8), 5), cv2.COLOR_RGB2LAB).astype(np.float32)
+    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
+    cv2.setRNGSeed(0)
+    _, _, centres = cv2.kmeans(calm[near], SURFACES, None, stop, 3, cv2.KMEANS_PP_CENTERS)
+    kinds = np.linalg.norm(calm[:, :, None] - centres, axis=3).argmin(axis=2)
+    each = [weight * (kinds == kind) for kind in range(SURFACES)]
+    shares = spread(np.dstack(each), weight + 1e-6, sigma).clip(1e-6, 1) ** DISTINCT
+    colours = [spread(image, part, sigma) for part in each]
+    total: np.ndarray = sum(share[..., None] * colour for share, colour in zip(cv2.split(shares), colours, strict=True))
+    return total / shares.sum(axis=2, keepdims=True)
 
 
 def grain_of(patch: np.ndarray, sigma: float) -> np.ndarray:

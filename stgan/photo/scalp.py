@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from stgan.photo.align import Alignment
-from stgan.photo.filling import grain_of, mirrored, repeated, spread
+from stgan.photo.filling import continued, grain_of, repeated, spread
 from stgan.photo.geometry import extent, smoothstep, transform
 from stgan.photo.matte import WIDE, Silhouette, drawn, warped, window
 from stgan.photo.skull import CHANNELS, Skull, eye_frame, hidden_ears, places, shading
@@ -29,7 +29,7 @@ FLUFF = 0.12  # around hair, where single strands and their shade show
 CLOSE, CLOSER = 0.03, 0.08  # likewise, at ears that show, and on cheeks where hair hides the ear
 FRINGE = 0.13  # from the hair, where skin has the shade of hair
 SHADED = 0.5  # likewise, on the forehead, where such a shade goes with the hair
-MIRRORED = 0.6  # from what is seen of a wall, where its pattern goes on in mirror image
+NEARBY = 0.6  # from the hair, within which walls are told apart by their colours
 NECK = 0.6  # half its width, where hair hides it
 BORDER = 0.1  # difference of shares over which clothes, neck and wall meet
 
@@ -157,7 +157,7 @@ class _View:
         kinds = ((1 - self.person) * (1 - self.clothes), self.clothes, neck)
         wall, clothes, neck = (known * np.clip(2 * each - 1, 0, 1) for each in kinds)
         shares = spread(np.dstack([wall, clothes, neck]), np.maximum(wall + clothes + neck, 1e-6), 0.1 * self.distance)
-        result = mirrored(self.photo, wall, 0.04 * self.distance, MIRRORED * self.distance)
+        result = continued(self.photo, wall, 0.04 * self.distance, NEARBY * self.distance)
         narrow = smoothstep(NECK - np.abs(self.x - self.skull.middle), -0.02, 0.02)
         for part, number, most in ((clothes, 1, 1.0), (neck, 2, narrow)):
             if part.max() > 0.5:
