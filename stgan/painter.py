@@ -17,14 +17,14 @@ from stgan.models.covering import covered_shares, editable_regions
 from stgan.models.parsed import FaceParts, decode_faces
 from stgan.outcome import COVERED
 from stgan.photo.align import Alignment
-from stgan.photo.beard import mustache, read_beard, stubble
+from stgan.photo.beard import full_beard, mustache, read_beard
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
 from stgan.photo.fringe import Fringe, draw_fringe, own_fringe
 from stgan.photo.geometry import smoothstep
-from stgan.photo.glasses import Glasses, clear_lenses
+from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
 from stgan.photo.hair import lay_strands, recolour_hair
@@ -34,7 +34,7 @@ from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_wind
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.scalp import draw_scalp
-from stgan.photo.skin import GENDER, OLDER, YOUNGER, shaded, toned
+from stgan.photo.skin import shaded, toned
 from stgan.photo.skull import hides_the_brows
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.photo.tones import MEASURED
@@ -69,12 +69,11 @@ class FacePainter:
         )  # fmt: skip
 
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with the skin of an edited crop, of another age or gender."""
-        skin, edges = self._shown(edited, "skin"), self._shown(edited, "eyes", "hair")
-        young = edited.changes.get("Young", 0.0)
-        likely = YOUNGER if young > 0 else OLDER if young < 0 else GENDER
-        after = shaded(edited.before, edited.after, skin, edges, likely)
-        return self.paste(replace(edited, after=after), rgb)
+        """The photo with an edited crop of another age or gender. Younger skin loses lines and gains no shades."""
+        if edited.changes.get("Young", 0.0) > 0:
+            skin, edges = self._shown(edited, "skin"), self._shown(edited, "eyes", "hair")
+            edited = replace(edited, after=shaded(edited.before, edited.after, skin, edges))
+        return self.paste(edited, rgb)
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """As :meth:`age`; the hair of a face that becomes older goes grey."""
@@ -148,19 +147,11 @@ class FacePainter:
         return self.paste(_without(bare, self._shown(edited, *kept)), rgb)
 
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with the frame of an edited crop and its own eyes behind it. In a fine photo the frame is redrawn.
+        """The photo with the eyeglasses of an edited crop, redrawn at its resolution.
 
         The edited crop itself is pasted where it shows no new frame, or the face wears glasses already.
         """
-        if self._wears_glasses(edited):
-            return self.paste(edited, rgb)
-        outline = np.zeros(()) if _is_fine(edited) else self._drawn(edited, "eyeglasses", "eyes")
-        if outline.mean() > WORN:
-            after, near = clear_lenses(edited.before, edited.after, outline)
-            return self.paste(
-                replace(edited, after=after, mask=None if edited.mask is None else near * edited.mask), rgb
-            )
-        glasses = Glasses.read(edited.before, edited.after)
+        glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after)
         if glasses is None:
             return self.paste(edited, rgb)
         face, (_, silhouette) = edited.prepared, edited.seen()
@@ -184,12 +175,18 @@ class FacePainter:
         return thin_brows(rgb, edited.prepared.alignment, thinning, self._free(edited, "Bushy_Eyebrows"))
 
     def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with the beard of an edited crop, and in a fine photo with short hairs where it has some."""
-        colour, (skin, mouth) = self._hair_colour(edited), (self._shown(edited, *each) for each in (BARE, ["mouth"]))
-        drawing = edited.before, edited.after, colour, skin, mouth
-        growth = read_beard(*drawing) if _is_fine(edited) else None
+        """The photo with a short full beard, or with short hairs where an edited crop has another; it is pasted if it
+        has none."""
+        colour, (skin, neck, mouth) = (
+            self._hair_colour(edited),
+            (self._shown(edited, name) for name in (*BARE, "mouth")),
+        )
+        if "No_Beard" in edited.changes:
+            growth = full_beard(skin, neck, mouth)
+        else:
+            growth = read_beard(edited.before, edited.after, colour, skin + neck, mouth)
         if growth is None:
-            return self.paste(replace(edited, after=stubble(*drawing)), rgb)
+            return self.paste(_without(edited, mouth), rgb)
         return self._grow(edited, rgb, growth, colour, self._free(edited, *edited.changes))
 
     def grow_mustache(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:

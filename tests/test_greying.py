@@ -51,18 +51,11 @@ def test_bright_strands_turn_grey_most_at_the_temples_and_dark_ones_least():
     assert np.array_equal(result[far], rgb[far])
 
 
-def test_in_a_photo_too_coarse_for_strands_all_turn_alike():
-    """Single pixels that turn grey are speckles."""
+def test_a_photo_too_coarse_for_strands_keeps_its_hair():
+    """Single pixels that turn grey are speckles, and all of them a film."""
     small = cv2.resize(photo((70, 45, 30)), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     alignment = centred((len(small) - 1) / 2, (len(small) - 1) / 2, 0, 1)
-    result = grey_hair(small, alignment, S, SILHOUETTE, (~CAP).astype(np.float32), 1.0).astype(float)
-    inside = cv2.resize(INSIDE.astype(np.uint8), small.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
-    inside &= np.abs(Y) < 0.3
-    before, after = (each.max(axis=2) / each.mean(axis=2).clip(1) for each in (small.astype(float), result))
-    order = np.argsort(luminance(small)[inside])
-    lost = (before - after)[inside][order]
-    third = len(lost) // 3
-    assert lost[-third:].mean() == pytest.approx(lost[:third].mean(), rel=0.2)
+    assert np.array_equal(grey_hair(small, alignment, S, SILHOUETTE, (~CAP).astype(np.float32), 1.0), small)
 
 
 def test_the_older_the_greyer():

@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.beard import mustache, read_beard, stubble
+from stgan.photo.beard import full_beard, mustache, read_beard
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
 from stgan.photo.strokes import STRANDS, UNDER, Growth, draw_hairs, hair_colour
-from stgan.photo.tones import luminance
 
 DETAIL = 4  # pixels of the photo per pixel of the crop
 SIDE = DETAIL * S
@@ -153,18 +152,22 @@ def test_a_photo_gets_the_same_hair_from_a_network_of_twice_the_size():
     assert ours.std() == pytest.approx(theirs.std(), rel=0.15)
 
 
-def test_a_pasted_beard_has_the_hue_of_hair_and_keeps_nose_and_lips():
-    skin, mouth = np.ones((S, S)), np.zeros((S, S))
-    mouth[92:100, 50:78] = 1
-    before, after = crop(), crop(np.s_[40:125, 30:100])
-    after = np.where((after != before).any(axis=2)[..., None], np.float32([150, 40, 40]), after)  # a network's red
-    pasted = stubble(before, after, HAIR, skin - mouth, mouth)
-    assert np.array_equal(pasted[94:98, 55:73], before[94:98, 55:73])
-    assert np.array_equal(pasted[40:72, 55:73], before[40:72, 55:73])
-    chin = pasted[108:112, 50:78].mean(axis=(0, 1))
-    assert luminance(chin[None, None])[0, 0] == pytest.approx(luminance(np.float32([[[150, 40, 40]]]))[0, 0], abs=4)
-    share = (before[0, 0] - chin) / (before[0, 0] - HAIR)
-    np.testing.assert_allclose(share, share.mean(), atol=0.01)  # between skin and hair
+def test_a_full_beard_covers_jaw_and_chin_and_meets_the_mustache():
+    points, distance = landmarks_in_crop(S)
+    rows, columns = np.mgrid[:S, :S]
+    corners = points[3:, 1].mean()
+    x, y = (columns - points[2, 0]) / distance, (rows - corners) / distance
+    mouth = ((np.abs(x) < 0.4) & (np.abs(y) < 0.1)).astype(float)
+    skin = ((x / 1.1) ** 2 + (y / 0.75) ** 2 < 1) * (1 - mouth)
+    neck = (y > 0.5) * (1 - skin - mouth).clip(0, 1)
+    beard = full_beard(skin, neck, mouth).density
+    assert beard[(np.abs(x) < 0.3) & (y > 0.55) & (y < 0.62)].min() > 0.25  # the chin
+    assert beard[(np.abs(np.abs(x) - 0.7) < 0.03) & (np.abs(y - 0.2) < 0.05)].min() > 0.25  # the jaw
+    assert (beard >= mustache(skin, mouth).density).all()
+    assert beard[mouth > 0].max() < 0.35
+    assert beard[(rows < points[2, 1]) & (np.abs(x) < 0.6)].max() < 0.02  # nose and cheeks
+    assert beard[y > 1.0].max() < 0.02  # the neck
+    assert full_beard(skin, neck, 0 * mouth) is None
 
 
 def test_a_mustache_lies_between_lip_and_nose_whatever_the_mouth_does():

@@ -1,4 +1,6 @@
-"""Beards grow where and as densely as a network darkened the skin; where a mustache grows is known."""
+"""Where a mustache and a full beard grow is known; other beards grow where a network darkens the skin."""
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -7,6 +9,7 @@ from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.strokes import Growth, brightness
 
 BARE, MOST = 0.1, 0.8  # density below which skin stays bare, and of the densest beard
+SHOWN = 0.4  # certainty that a pixel shows the mouth
 BORDER = 0.1  # of the crop's side, over which hair gets sparse towards its border
 # Lengths are in eye distances.
 SMOOTH = 0.045  # over which the density varies: wrinkles and lips that a network redraws are no hair
@@ -14,13 +17,17 @@ LENGTH = 0.11  # of a hair
 SPREAD = 0.3  # radians
 NOSE = (0.14, 0.2)  # below the nose's tip: no hair grows above the first, and all below the second
 WING = (0.22, 0.32)  # half the width of the nose, likewise
-CHEEK = (0.5, 0.75)  # likewise, of the part of the face that has no beard above the nose's tip
-LIGHTER = 0.3  # share by which skin beside a beard may become lighter
 UPPER = 0.12  # above the corners of the mouth, from where on hair grows as a mustache does
 MUSTACHE = (0.48, 0.15)  # half its least width, and its height in the middle
 WIDER = 1.12  # half its width, as a share of half the mouth's
 FULLEST = 0.72  # density of a mustache
 EDGE = 0.025  # over which its borders are soft
+# Where a beard begins on the cheek: from the middle of the face, and below the corners of the mouth. It is sparse below
+# the lip, meets the mustache beside the mouth and climbs towards the ears.
+CHEEK = ((0, 0.34), (0.12, 0.3), (0.26, 0.26), (0.4, 0.03), (0.5, -0.06), (0.68, -0.14), (0.85, -0.4), (1.1, -0.9))
+CHEEK_EDGE = 0.17  # over which it gets dense there
+FULL = 0.42  # density of a full beard
+THROAT = 0.06  # how far it goes on below the jaw
 
 
 def read_beard(
@@ -36,7 +43,7 @@ def read_beard(
     size = len(before)
     points, distance = landmarks_in_crop(size)
     place = _beside_the_lips(skin, mouth)
-    cover = np.clip(_cover(before, after, colour), 0, 1)
+    cover = _cover(before, after, colour)
     sigma, weight = SMOOTH * distance, place + 1e-3
     cover = cv2.GaussianBlur(cover * weight, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)
     nose = _nose(size, WING)
@@ -48,29 +55,10 @@ def read_beard(
     return Growth(density.astype(np.float32), _direction(points, distance, size), LENGTH * distance, SPREAD)
 
 
-def stubble(
-    before: np.ndarray, after: np.ndarray, colour: np.ndarray, skin: np.ndarray, mouth: np.ndarray
-) -> np.ndarray:
-    """A crop with a drawn beard that is nothing but hair: float (S, S, 3) in [0, 255].
-
-    It has the beard's light and shade in the colour of the hair, beside the lips and below the nose. A network that has
-    hardly seen beards but on men also reddens other faces.
-
-    Args:
-        before, after, colour, skin, mouth: as for :func:`read_beard`.
-    """
-    cover = _cover(before, after, colour)[..., None]
-    hair = before + np.maximum(cover, 0) * (colour - before)
-    hair *= 1 + LIGHTER * np.clip(-cover, 0, 1)
-    place = _beside_the_lips(skin, mouth) * (1 - _nose(len(before), CHEEK))
-    return before + place[..., None] * (hair - before)
-
-
 def _cover(before: np.ndarray, after: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """(S, S), the share of hair of this colour that darkens each pixel as much as a network did; below 0 where it
-    became lighter."""
+    """(S, S) in [0, 1], the share of hair of this colour that darkens each pixel as much as a network did."""
     light, dark = brightness(before), brightness(after)
-    return np.clip((light - dark) / np.maximum(light - colour.mean(), 20), -1, 1)
+    return np.clip((light - dark) / np.maximum(light - colour.mean(), 20), 0, 1)
 
 
 def _beside_the_lips(skin: np.ndarray, mouth: np.ndarray) -> np.ndarray:
@@ -86,6 +74,35 @@ def _nose(size: int, wing: tuple[float, float]) -> np.ndarray:
     return _ramp(across, *wing[::-1]) * _ramp(below_nose, *NOSE[::-1])
 
 
+def full_beard(skin: np.ndarray, neck: np.ndarray, mouth: np.ndarray) -> Growth | None:
+    """The hair of a short full beard with its mustache; None where no mouth shows.
+
+    Args:
+        skin, neck, mouth: (S, S) in [0, 1], what the crop shows. The beard ends with the jaw.
+    """
+    upper = mustache(skin, mouth)
+    if upper is None:
+        return None
+    size = len(mouth)
+    points, distance = landmarks_in_crop(size)
+    rows, columns = np.mgrid[:size, :size]
+    middle, corners = _middle(mouth, points), points[3:, 1].mean()
+    begin = np.interp(np.abs(np.arange(size) - middle) / distance, *np.transpose(CHEEK))
+    begin = cv2.GaussianBlur(begin[None].astype(np.float32), (0, 0), EDGE * distance)
+    below = (rows - corners) / distance - begin
+    jaw = cv2.GaussianBlur(skin.clip(0, 1).astype(np.float32), (0, 0), THROAT * distance) * 2
+    place = np.maximum(skin.clip(0, 1), neck.clip(0, 1) * jaw.clip(0, 1)) * _beside_the_lips(np.ones_like(skin), mouth)
+    inside = np.minimum.reduce([rows, columns, size - 1 - rows, size - 1 - columns]) / (BORDER * size)
+    density = FULL * _ramp(below, 0, CHEEK_EDGE) * place * (1 - _nose(size, WING)) * inside.clip(0, 1)
+    return replace(upper, density=np.maximum(density, upper.density).astype(np.float32))
+
+
+def _middle(mouth: np.ndarray, points: np.ndarray) -> float:
+    """The column of the middle of mouth and nose."""
+    used = np.nonzero((mouth > SHOWN).any(axis=0))[0]
+    return float((used[0] + used[-1] + 2 * points[2, 0]) / 4)
+
+
 def mustache(skin: np.ndarray, mouth: np.ndarray) -> Growth | None:
     """The hair of a mustache; None where no mouth shows.
 
@@ -97,15 +114,14 @@ def mustache(skin: np.ndarray, mouth: np.ndarray) -> Growth | None:
     """
     size = len(mouth)
     points, distance = landmarks_in_crop(size)
-    shown = mouth > 0.4
+    shown = mouth > SHOWN
     used = np.nonzero(shown.any(axis=0))[0]
     if len(used) < 0.2 * distance:
         return None
     lip = np.interp(np.arange(size), used, shown[:, used].argmax(axis=0)).astype(np.float32)
     lip = cv2.GaussianBlur(lip[None], (0, 0), EDGE * distance)[0]
     rows, columns = np.mgrid[:size, :size]
-    middle = (used[0] + used[-1] + 2 * points[2, 0]) / 4  # of mouth and nose
-    across = (columns - middle) / distance
+    across = (columns - _middle(mouth, points)) / distance
     width, height = max(MUSTACHE[0], WIDER * (used[-1] - used[0]) / 2 / distance), MUSTACHE[1]
     above = (lip[None] - rows) / distance
     tall = height * np.sqrt(np.clip(1 - (across / width) ** 4, 0, 1))

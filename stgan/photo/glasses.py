@@ -1,8 +1,7 @@
-"""Eyeglasses: the frame that a network drew, before the photo's own eyes.
+"""Eyeglasses: the frame that a network drew at a few pixels, redrawn as smooth curves at the photo's resolution.
 
-In a photo with no more detail than the drawing, its frame is pasted (:func:`clear_lenses`). In a finer one the frame is
-redrawn as smooth curves (:func:`wear`): the network's pixels tell where the rims run, how thick and how dark they are,
-and whether the lenses are tinted. Eyes and skin behind the lenses stay those of the photo.
+The network's pixels are not pasted. They tell where the rims run, how thick and how dark they are, and whether the
+lenses are tinted. Eyes and skin behind the lenses stay those of the photo.
 """
 
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
-from stgan.photo.geometry import as_3x3, best_path, extent, smoothstep
+from stgan.photo.geometry import as_3x3, best_path, extent
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, drawn, in_the_crop, warped, window
 from stgan.photo.texture import Texture
@@ -42,9 +41,6 @@ GLOSS = 120.0  # levels by which a frame shines at most
 GRAIN = 0.4  # of the skin's fine detail, which a smooth frame shows
 SOFT = 1.3  # pixels of the photo over which an edge changes
 FINE = 4  # pixels of the drawing's grid per pixel of the crop
-LENS = (0.08, 0.13)  # from the outline of drawn glasses inwards, where the frame ends and the lens is clear
-BESIDE = (0.03, 0.15)  # likewise, outwards, where their shade ends
-REFLECTED, SLOW = 0.25, 0.12  # share of what a lens changes over this length
 FAR = 4.0  # pixels of the crop: greater distances from a frame do not matter
 NO_MAP = np.empty(0, np.float32)  # as OpenCV takes points in one array
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
@@ -88,29 +84,6 @@ class Glasses:
             rims, widths, _bridge(darkening, rims, eyes, distance), _arms(rims, distance), opacity,
             _frame_colour(after, ridges, rims), tint,
         )  # fmt: skip
-
-
-def clear_lenses(before: np.ndarray, after: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The drawn frame before the photo's own eyes, and where it is.
-
-    Args:
-        before, after: float (S, S, 3) in [0, 255], a crop without and with the network's glasses.
-        outline: float (S, S) in [0, 1], the drawn glasses with what is behind their lenses.
-
-    Returns:
-        Float32 (S, S, 3), the crop in which lenses show of the drawing only what varies slowly; float32 (S, S) in
-        [0, 1], the frame, the lenses and what lies close to them.
-    """
-    size, (_, distance) = len(before), _eyes(len(before))
-    outline = cv2.resize(outline.astype(np.float32), None, fx=FINE, fy=FINE, interpolation=cv2.INTER_CUBIC) > 0.5
-    inside, beside = (cv2.distanceTransform(each.astype(np.uint8), cv2.DIST_L2, 5) / (FINE * distance)
-                      for each in (outline, ~outline))  # fmt: skip
-    lens, near = (cv2.resize(each, (size, size), interpolation=cv2.INTER_AREA)
-                  for each in (smoothstep(inside, *LENS), 1 - smoothstep(beside, *BESIDE)))  # fmt: skip
-    change = np.asarray(after - before, np.float32)
-    slow = REFLECTED * cv2.GaussianBlur(change, (0, 0), SLOW * distance)
-    change += lens[..., None] * (slow - change)
-    return before + near[..., None] * change, near
 
 
 def wear(

@@ -63,8 +63,8 @@ def grey_hair(
         cover, inside = matte.of(strip, corner)
         strand = np.log((luminance(part) + TOE) / (lock + TOE))
         strand = np.minimum(strand, strand * inside)  # at the border skin that shines through is no bright strand
-        chosen = 0.5 + fine * (np.clip((strand - STAYS) / (TURNS - STAYS), 0, 1) - 0.5)
-        turned = np.clip(2 * most * chosen, 0, 1)
+        chosen = np.clip((strand - STAYS) / (TURNS - STAYS), 0, 1)
+        turned = np.clip(2 * fine * most * chosen, 0, 1)
         level = grey * np.exp(STRANDS * strand.clip(-1, 1))
         skin = (1 - inside) * np.clip(luminance(part) / level - 1, 0, 1)
         change = (turned * cover * (1 - skin))[..., None] * (level[..., None] * WARM - part)

@@ -36,25 +36,20 @@ def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray, share: np.nda
     return before + share[..., None] * (result - before)
 
 
-# Logarithm of brightness by which age and gender change skin, at most: old skin gains lines, young skin loses them.
-OLDER, YOUNGER, GENDER = (-0.9, 0.12), (-0.27, 0.45), (-0.9, 0.3)
+LIKELY = (-0.27, 0.45)  # logarithm of brightness by which skin becomes darker and brighter at most: it loses lines
 TINT = 1 / 6  # of the crop's side, over which their colour may vary
 STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the skin around it, beside what it did before
 LINER = 0.7  # share of darker rims of eyes and hair that is left out
 
 
-def shaded(
-    before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.ndarray, likely: tuple[float, float]
-) -> np.ndarray:
-    """A crop whose skin has the light and shade, but not the stains, of an edited one: float (S, S, 3) in [0, 255].
+def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """A crop whose skin is as young, but not as stained, as that of an edited one: float (S, S, 3) in [0, 255].
 
-    Age and gender draw lines and shadows. Their tint of the skin varies slowly, and they draw no dark rims around
-    eyes or along hair.
+    It loses lines and shadows. Its tint varies slowly, and no dark rims are drawn around eyes or along hair.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
         skin, edges: (S, S) in [0, 1]; edges: eyes and hair, around which little becomes darker.
-        likely: how much darker and brighter the skin becomes at most, such as :data:`OLDER`.
     """
     size = len(before)
     brightness, colour = zip(*(_taken_apart(each) for each in (before, after)), strict=True)
@@ -63,7 +58,7 @@ def shaded(
     slow = [cv2.GaussianBlur(each * skin[..., None], (0, 0), sigma) / weight for each in colour]
     own = np.abs(colour[0] - slow[0]) + STAIN  # highlights are less coloured than the skin around them, lips are more
     tint = slow[1] + np.clip(colour[1] - slow[1], -own, own)
-    low, high = likely
+    low, high = LIKELY
     bright = brightness[1] - brightness[0]
     bright = np.where(bright < 0, low * np.tanh(bright / low), high * np.tanh(bright / high))
     near = cv2.GaussianBlur(cv2.dilate(edges, _disc(size / 24)), (0, 0), size / 48)
