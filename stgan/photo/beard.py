@@ -20,8 +20,10 @@ WING = (0.22, 0.32)  # half the width of the nose, likewise
 UPPER = 0.12  # above the corners of the mouth, from where on hair grows as a mustache does
 MUSTACHE = (0.48, 0.15)  # half its least width, and its height in the middle
 WIDER = 1.12  # half its width, as a share of half the mouth's
-FULLEST = 0.72  # density of a mustache
-EDGE = 0.025  # over which its borders are soft
+FULLEST = 0.66  # density of a mustache
+GROOVE = (0.35, 0.06)  # share of its hair that it lacks in the middle, and half the width of that
+TUFT = (0.22, 0.03)  # how much the density of hair varies, and over which length
+EDGE = 0.03  # over which its borders are soft
 # Where a beard begins on the cheek: from the middle of the face, and below the corners of the mouth. It is sparse below
 # the lip, meets the mustache beside the mouth and climbs towards the ears.
 CHEEK = ((0, 0.34), (0.12, 0.3), (0.26, 0.26), (0.4, 0.03), (0.5, -0.06), (0.68, -0.14), (0.85, -0.4), (1.1, -0.9))
@@ -93,7 +95,8 @@ def full_beard(skin: np.ndarray, neck: np.ndarray, mouth: np.ndarray) -> Growth 
     jaw = cv2.GaussianBlur(skin.clip(0, 1).astype(np.float32), (0, 0), THROAT * distance) * 2
     place = np.maximum(skin.clip(0, 1), neck.clip(0, 1) * jaw.clip(0, 1)) * _beside_the_lips(np.ones_like(skin), mouth)
     inside = np.minimum.reduce([rows, columns, size - 1 - rows, size - 1 - columns]) / (BORDER * size)
-    density = FULL * _ramp(below, 0, CHEEK_EDGE) * place * (1 - _nose(size, WING)) * inside.clip(0, 1)
+    place = place * (1 - _nose(size, WING)) * inside.clip(0, 1)
+    density = FULL * _tufts(size, distance) * _ramp(below, 0, CHEEK_EDGE) * place
     return replace(upper, density=np.maximum(density, upper.density).astype(np.float32))
 
 
@@ -128,10 +131,18 @@ def mustache(skin: np.ndarray, mouth: np.ndarray) -> Growth | None:
     cover = _ramp(above, -EDGE, EDGE) * _ramp(tall - above, -EDGE, EDGE) * _ramp(width - np.abs(across), 0, 3 * EDGE)
     cover *= 1 - _nose(size, WING)
     lips = cv2.GaussianBlur(mouth.clip(0, 1).astype(np.float32), (0, 0), size / 180)
-    density = FULLEST * cover * skin.clip(0, 1) * (1 - lips)
+    groove = GROOVE[0] * np.exp(-((across / GROOVE[1]) ** 2))  # below the nose
+    density = FULLEST * cover * (1 - groove) * _tufts(size, distance) * skin.clip(0, 1) * (1 - lips)
     if density.max() < BARE:
         return None
     return Growth(density.astype(np.float32), _direction(points, distance, size), LENGTH * distance, SPREAD)
+
+
+def _tufts(size: int, distance: float) -> np.ndarray:
+    """(S, S) around 1: hair grows in tufts."""
+    noise = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), TUFT[1] * distance)
+    return np.clip(1 + TUFT[0] * noise / noise.std(), 0.2, 1.3)
 
 
 def _ramp(values: np.ndarray, zero: float, one: float) -> np.ndarray:
