@@ -109,7 +109,8 @@ class FacePainter:
         return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with the bangs of an edited crop. In a fine photo its own hair hangs as far over the forehead.
+        """The photo with the bangs of an edited crop. In a fine photo, or if other edits made the hair much lighter, its
+        own hair hangs as far over the forehead.
 
         The photo stays as it is where no hair is over the forehead, or a hat.
         """
@@ -119,8 +120,12 @@ class FacePainter:
         if fringe is None:
             return rgb
         if not _is_fine(edited):
-            after = own_fringe(edited.before, edited.after, hair, self._drawn(edited, "hair"))
-            return self.paste(_without(replace(edited, after=after), self._shown(edited, "eyes")), rgb)
+            face, now = edited.prepared, edited.before
+            if rgb is not face.photo.rgb:  # the hair may have another colour
+                now = now + face.light.crop(crop_face(rgb, face.alignment, len(now))).astype(np.float32) - face.crop
+            after = own_fringe(edited.before, edited.after, hair, self._drawn(edited, "hair"), now)
+            if after is not None:
+                return self.paste(_without(replace(edited, before=now, after=after), self._shown(edited, "eyes")), rgb)
         return draw_fringe(rgb, edited.prepared.alignment, fringe, self._free(edited, "Bangs"), silhouette)
 
     def shave(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:

@@ -71,26 +71,38 @@ class Fringe:
         return cls((length * share**SLACK * ends).astype(np.float32), distance)
 
 
-def own_fringe(before: np.ndarray, after: np.ndarray, hair: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+def own_fringe(
+    before: np.ndarray, after: np.ndarray, hair: np.ndarray, drawn: np.ndarray, now: np.ndarray
+) -> np.ndarray | None:
     """The drawn fringe in the colour of the hair above it, which stays as it is: float32 (S, S, 3).
+
+    None if that hair is now so much lighter that a fringe drawn dark would only glow.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], a crop without and with drawn bangs.
         hair, drawn: float (S, S) in [0, 1], where the one and the other shows hair.
+        now: float (S, S, 3), the crop without bangs after other edits of the photo; ``before`` if there are none.
     """
     _, distance = landmarks_in_crop(len(hair))
     depth = cv2.distanceTransform((hair > 0.5).astype(np.uint8), cv2.DIST_L2, 5) / distance
     change = np.abs(after - before).max(axis=2)
-    old = (depth > 0) & (depth < MATCHED) & (change > DRAWN[0])
-    new = (drawn > 0.5) & (hair < 0.5) & (change > DRAWN[0])
+    changed = change > DRAWN[0]
+    old, new = (depth > 0) & (depth < MATCHED) & changed, (drawn > 0.5) & (hair < 0.5) & changed
+    fringe = (drawn * smoothstep(change, *DRAWN))[..., None]
+    elsewhere = (1 - fringe) * (now - before)
     if min(old.sum(), new.sum()) > 0:
-        gains = (np.median(before[old], axis=0) + TOE) / (np.median(after[new], axis=0) + TOE)
+        own, dyed, painted = (np.median(each, axis=0) + TOE for each in (before[old], now[old], after[new]))
+        if dyed.mean() > MOST_GAIN * own.mean():
+            return None
+        gains = own / painted
         gains = np.clip(
             gains / np.sqrt(gains.mean()), 1 / MOST_GAIN, MOST_GAIN
         )  # hair over a forehead lies in the light
         after = after + drawn[..., None] * (gains - 1) * (after + TOE)
+        after = after + fringe * (dyed / own - 1) * (after + TOE)
+    after = after + elsewhere
     kept = smoothstep(depth, *KEPT)[..., None]
-    return np.asarray(after + kept * (before - after), np.float32)
+    return np.asarray(after + kept * (now - after), np.float32)
 
 
 def draw_fringe(
