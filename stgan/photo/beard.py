@@ -26,9 +26,9 @@ TUFT = (0.22, 0.03)  # how much the density of hair varies, and over which lengt
 EDGE = 0.03  # over which its borders are soft
 # Where a beard begins on the cheek: from the middle of the face, and below the corners of the mouth. It is sparse below
 # the lip, meets the mustache beside the mouth and climbs towards the ears.
-CHEEK = ((0, 0.34), (0.12, 0.3), (0.26, 0.26), (0.4, 0.03), (0.5, -0.06), (0.68, -0.14), (0.85, -0.4), (1.1, -0.9))
-CHEEK_EDGE = 0.17  # over which it gets dense there
-FULL = 0.42  # density of a full beard
+CHEEK = ((0, 0.34), (0.12, 0.3), (0.26, 0.26), (0.4, 0.04), (0.5, 0.0), (0.68, -0.04), (0.85, -0.28), (1.1, -0.8))
+CHEEK_EDGE = 0.2  # over which it gets dense there
+FULL = 0.3  # density of a full beard
 THROAT = 0.06  # how far it goes on below the jaw
 
 
