@@ -45,6 +45,7 @@ BARE = ("skin", "neck")  # where a beard may grow
 FACE = ("skin", "mouth", "neck")  # what moves with the lips
 LIGHTEST = "Blond_Hair"  # of the colours: the photo's own strands do not show how light falls through it
 HALF_DRAWN = (0.3, 0.9)  # of a soft mask, where an edited crop is half the photo and fully drawn
+STRANDS = (8.0, 24.0)  # levels: what networks change less on a forehead is no hair, and what they change more is
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
@@ -109,8 +110,8 @@ class FacePainter:
         return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with the bangs of an edited crop. In a fine photo, or if other edits made the hair much lighter, its
-        own hair hangs as far over the forehead.
+        """The photo with the bangs of an edited crop. In a fine photo, or if other edits made the hair much lighter,
+        the photo's own hair hangs as far over the forehead.
 
         The photo stays as it is where no hair is over the forehead, or a hat.
         """
@@ -149,7 +150,9 @@ class FacePainter:
         decoded = self._decode(face, condition)
         bare = EditedCrop.of(face, decoded.image[0], None if decoded.mask is None else decoded.mask[0, 0])
         kept = ["eyes"] if face.label_dict().get("Bangs") else ["eyes", "brows"]  # strands may hang over the brows
-        return self.paste(_without(bare, self._shown(edited, *kept)), rgb)
+        change = cv2.GaussianBlur(np.abs(bare.after - bare.before).max(axis=2), (0, 0), len(bare.after) / 64)
+        slight = 1 - smoothstep(change, *STRANDS)  # other skin tones are not wanted
+        return self.paste(_without(bare, np.maximum(slight, self._shown(edited, *kept))), rgb)
 
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the eyeglasses of an edited crop, redrawn at its resolution.
