@@ -22,7 +22,7 @@ from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
-from stgan.photo.fringe import Fringe, draw_fringe, own_fringe
+from stgan.photo.fringe import Fringe, draw_fringe
 from stgan.photo.geometry import smoothstep
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
@@ -110,23 +110,14 @@ class FacePainter:
         return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with the bangs of an edited crop. In a fine photo, or if other edits made the hair much lighter,
-        the photo's own hair hangs as far over the forehead.
+        """The photo with its own hair as far over the forehead as the bangs of an edited crop reach.
 
         The photo stays as it is where no hair is over the forehead, or a hat.
         """
         _, silhouette = edited.seen()
-        hair = in_the_crop(silhouette.hair, len(edited.before))
-        fringe = Fringe.read(edited.before, edited.after, hair)
+        fringe = Fringe.read(edited.before, edited.after, in_the_crop(silhouette.hair, len(edited.before)))
         if fringe is None:
             return rgb
-        if not _is_fine(edited):
-            face, now = edited.prepared, edited.before
-            if rgb is not face.photo.rgb:  # the hair may have another colour
-                now = now + face.light.crop(crop_face(rgb, face.alignment, len(now))).astype(np.float32) - face.crop
-            after = own_fringe(edited.before, edited.after, hair, self._drawn(edited, "hair"), now)
-            if after is not None:
-                return self.paste(_without(replace(edited, before=now, after=after), self._shown(edited, "eyes")), rgb)
         return draw_fringe(rgb, edited.prepared.alignment, fringe, self._free(edited, "Bangs"), silhouette)
 
     def shave(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:

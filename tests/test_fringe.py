@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.fringe import Fringe, draw_fringe, own_fringe
+from stgan.photo.fringe import Fringe, draw_fringe
 from stgan.photo.matte import WIDE, Silhouette
 
 DETAIL = 4  # pixels of the photo per pixel of the crop
@@ -87,25 +87,3 @@ def test_a_fringe_turns_with_the_face(scene):
     lying = draw_fringe(turned, centred(middle, middle, 90, 1 / DETAIL), fringe, np.ones((S, S)), silhouette)
     difference = cv2.absdiff(np.ascontiguousarray(np.rot90(lying, -1)), upright)
     assert difference.max() <= 2
-
-
-def test_a_drawn_fringe_takes_the_hue_of_the_hair_above_it(scene):
-    *_, hair = scene
-    before, after = bangs(hair)
-    after[:HAIRLINE, 40:89] = 65  # the network draws the hair above anew
-    after[HAIRLINE : HAIRLINE + LENGTH, 40:89] = (80, 50, 70)  # and a fringe of another hue
-    result = own_fringe(before, after, hair, ((after < 100).all(axis=2)).astype(np.float32), before)
-    fringe = result[HAIRLINE : HAIRLINE + LENGTH, MIDDLE].reshape(-1, 3).mean(axis=0)
-    assert np.ptp(fringe) < 3  # as grey as the hair
-    assert before[0, 64].mean() < fringe.mean() < 70
-    assert np.array_equal(result[60:], before[60:])
-    assert np.array_equal(result[:8], before[:8])  # deep in the hair
-    assert np.array_equal(own_fringe(before, before, hair, hair, before), before)
-    drawn = (after < 100).all(axis=2).astype(np.float32)
-    brown, blond = (before + np.where(hair[..., None] > 0, each, 0) for each in ((35, 20, 5), (150, 120, 60)))
-    fringe = own_fringe(before, after, hair, drawn, brown)  # after another edit
-    ratio = fringe[HAIRLINE : HAIRLINE + LENGTH, MIDDLE].reshape(-1, 3).mean(axis=0) / brown[0, 64]
-    assert np.abs(ratio - 1).max() < 0.3
-    assert np.array_equal(fringe[:8], brown[:8])
-    assert np.array_equal(fringe[60:], brown[60:])
-    assert own_fringe(before, after, hair, drawn, blond) is None

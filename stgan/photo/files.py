@@ -12,10 +12,11 @@ import os
 import shutil
 import uuid
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import cv2
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps
@@ -68,12 +69,19 @@ class Photo:
         """Whether its mode has no colours, so that edits come out grey. A palette of greys becomes RGB when edited."""
         return self.original.mode in ("1", "L", "LA", "La", *DEEP_GREY)
 
+    @cached_property
+    def is_colourless(self) -> bool:
+        """Whether it looks grey, whatever its mode: many black and white photos are stored as RGB."""
+        step = max(1, max(self.rgb.shape) // COLOUR_SAMPLES)
+        return bool((np.ptp(self.rgb[::step, ::step], axis=2) <= COLOUR_NOISE).all())
+
     def with_rgb(self, edited: np.ndarray) -> Image.Image:
         """The original with the change from :attr:`rgb` to ``edited``, uint8 of the same shape.
 
         Unchanged pixels keep their bits. Changed pixels:
 
-        - RGB stays RGB. With a profile other than sRGB the change is converted to that profile's colours.
+        - RGB stays RGB, and without colours where the photo has none (:attr:`is_colourless`). With a profile other
+          than sRGB the change is converted to that profile's colours.
         - Greyscale stays greyscale and takes the change of luminance. Sixteen bits stay sixteen: the change is added in
           steps of 257. Black and white (mode 1) becomes 8-bit greyscale.
         - A palette becomes RGB, since it has no room for new colours.
@@ -88,9 +96,14 @@ class Photo:
         edited = np.asarray(edited)
         if edited.shape != self.rgb.shape or edited.dtype != np.uint8:
             raise PhotoError(f"Edited pixels must be uint8 {self.rgb.shape}, not {edited.dtype} {edited.shape}.")
+        if self.is_colourless:
+            grey = cv2.cvtColor(cv2.cvtColor(edited, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+            edited = np.where((edited != self.rgb).any(axis=2, keepdims=True), grey, self.rgb)
         return with_change(self.original, self.rgb, edited)
 
 
+COLOUR_SAMPLES = 512  # pixels along the longer side that are looked at for colours
+COLOUR_NOISE = 3  # levels by which the colours of a grey photo may differ after JPEG's rounding
 PhotoSource = str | os.PathLike | bytes | BinaryIO | Image.Image | np.ndarray | torch.Tensor | Photo
 TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}  # clockwise
 

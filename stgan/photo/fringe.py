@@ -1,8 +1,7 @@
-"""Bangs: a fringe as a network drew it, in the colour of the photo's own hair (:func:`own_fringe`).
+"""Bangs: the photo's own hair drawn down over the forehead, as far as a network drew a fringe.
 
-In a photo much finer than the drawing that is a soft stain. There the own hair is drawn down over the forehead as far
-as the fringe reaches (:func:`draw_fringe`). Hair that is stretched downwards keeps its strands, its light and the tips
-of its own border.
+Painted at a few pixels, a fringe is a soft stain. Hair that is stretched downwards keeps its strands, its light and the
+tips of its own border.
 """
 
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import numpy as np
 
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
-from stgan.photo.geometry import extent, smoothstep
+from stgan.photo.geometry import extent
 from stgan.photo.matte import Matte, Silhouette, warped
 
 DRAWN = (12.0, 40.0)  # levels of change, below and above which a network did not draw hair and did
@@ -32,9 +31,6 @@ SHADE = (
     0.06,
 )  # share of the light that a fringe takes from the skin below it, how far down, and how softly
 
-MATCHED = 0.3  # depth of the hair over a drawn fringe whose colour that takes
-KEPT = (0.15, 0.5)  # depth from which hair over a drawn fringe stays as it is
-TOE, MOST_GAIN = 12.0, 1.6  # levels that are added before colours are compared, and most that they differ by
 SHARPER = 0.8  # share of their fine detail that is added to strands, which lose some when they are stretched
 
 
@@ -69,40 +65,6 @@ class Fringe:
         share = np.clip((rows - border + depth) / np.maximum(depth + length, 1e-3), 0, 1)
         ends = np.clip(1 - (rows - border - length) / (BELOW * distance), 0, 1)
         return cls((length * share**SLACK * ends).astype(np.float32), distance)
-
-
-def own_fringe(
-    before: np.ndarray, after: np.ndarray, hair: np.ndarray, drawn: np.ndarray, now: np.ndarray
-) -> np.ndarray | None:
-    """The drawn fringe in the colour of the hair above it, which stays as it is: float32 (S, S, 3).
-
-    None if that hair is now so much lighter that a fringe drawn dark would only glow.
-
-    Args:
-        before, after: float (S, S, 3) in [0, 255], a crop without and with drawn bangs.
-        hair, drawn: float (S, S) in [0, 1], where the one and the other shows hair.
-        now: float (S, S, 3), the crop without bangs after other edits of the photo; ``before`` if there are none.
-    """
-    _, distance = landmarks_in_crop(len(hair))
-    depth = cv2.distanceTransform((hair > 0.5).astype(np.uint8), cv2.DIST_L2, 5) / distance
-    change = np.abs(after - before).max(axis=2)
-    changed = change > DRAWN[0]
-    old, new = (depth > 0) & (depth < MATCHED) & changed, (drawn > 0.5) & (hair < 0.5) & changed
-    fringe = (drawn * smoothstep(change, *DRAWN))[..., None]
-    elsewhere = (1 - fringe) * (now - before)
-    if min(old.sum(), new.sum()) > 0:
-        own, dyed, painted = (np.median(each, axis=0) + TOE for each in (before[old], now[old], after[new]))
-        if dyed.mean() > MOST_GAIN * own.mean():
-            return None
-        gains = own / painted
-        gains = np.clip(
-            gains / np.sqrt(gains.mean()), 1 / MOST_GAIN, MOST_GAIN
-        )  # hair over a forehead lies in the light
-        after = after + drawn[..., None] * (gains - 1) * (after + TOE)
-        after = after + fringe * (dyed / own - 1) * (after + TOE)
-    after = after + elsewhere
-    kept = smoothstep(depth, *KEPT)[..., None]
-    return np.asarray(after + kept * (now - after), np.float32)
 
 
 def draw_fringe(
