@@ -48,6 +48,7 @@ HALF_DRAWN = (0.3, 0.9)  # of a soft mask, where an edited crop is half the phot
 STRANDS = (8.0, 24.0)  # levels: what networks change less on a forehead is no hair, and what they change more is
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
+DARK_HAIR = 0.8  # brightness of hair, as a share of the skin's, up to which it needs other strands to become blond
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -99,15 +100,23 @@ class FacePainter:
         now = silhouette
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
+        strands = colour == LIGHTEST and share > 0 and edited.mask is not None and self._is_dark_hair(edited)
         rgb = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
-            tones=MEASURED.get(colour) if share > 0 else None, share=min(1.0, 2 * share),
+            tones=MEASURED.get(colour) if share > 0 and not strands else None, share=min(1.0, 2 * share),
             thin=min(1.0, 2 * share) if share > 0 and colour == LIGHTEST else 0.0,
         )  # fmt: skip
-        if colour != LIGHTEST or share < 0 or edited.mask is None:  # elsewhere the photo's own strands look best
+        if not strands:  # the photo's own look best
             return rgb
         drawn = smoothstep(edited.mask, *HALF_DRAWN) * self._drawn(edited, *PERSON)
         return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
+
+    def _is_dark_hair(self, edited: EditedCrop) -> bool:
+        """Whether the hair is so dark that it would need other strands to be light."""
+        grey = edited.before.mean(axis=2)
+        hair, skin = (np.median(grey[part > 0.8], axis=None) if (part > 0.8).any() else 0.0
+                      for part in (self._shown(edited, "hair"), self._shown(edited, "skin")))  # fmt: skip
+        return bool(hair < DARK_HAIR * skin)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its own hair as far over the forehead as the bangs of an edited crop reach.
