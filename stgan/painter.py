@@ -100,15 +100,15 @@ class FacePainter:
         now = silhouette
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
-        strands = colour == LIGHTEST and share > 0 and edited.mask is not None and self._is_dark_hair(edited)
+        strands = edited.mask if colour == LIGHTEST and share > 0 and self._is_dark_hair(edited) else None
         rgb = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
-            tones=MEASURED.get(colour) if share > 0 and not strands else None, share=min(1.0, 2 * share),
+            tones=MEASURED.get(colour) if share > 0 and strands is None else None, share=min(1.0, 2 * share),
             thin=min(1.0, 2 * share) if share > 0 and colour == LIGHTEST else 0.0,
         )  # fmt: skip
-        if not strands:  # the photo's own look best
+        if strands is None:  # the photo's own look best
             return rgb
-        drawn = smoothstep(edited.mask, *HALF_DRAWN) * self._drawn(edited, *PERSON)
+        drawn = smoothstep(strands, *HALF_DRAWN) * self._drawn(edited, *PERSON)
         return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
 
     def _is_dark_hair(self, edited: EditedCrop) -> bool:

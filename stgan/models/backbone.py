@@ -24,7 +24,7 @@ class Backbone(nn.Module):
         self.strides, self.channels = STRIDES, CHANNELS
         self.eval()
         for layer in self.network.modules():
-            if isinstance(layer, ConvNorm):
+            if isinstance(layer, ConvNorm) and isinstance(layer.norm, nn.BatchNorm2d):
                 layer.convolution, layer.norm = fuse_conv_bn_eval(layer.convolution, layer.norm), nn.Identity()
         self.requires_grad_(False)
 

@@ -108,7 +108,7 @@ def shown(probabilities: Tensor, *classes: str, more: Tensor | float = 0.0) -> T
     ``more``, (N, S, S), counts as another of these classes.
     """
     # Slices, not a list of indices: that would be copied to the device, which a CUDA graph cannot record.
-    share = sum(probabilities[:, PARSER_CLASSES.index(name)] for name in classes) + more
+    share = torch.stack([probabilities[:, PARSER_CLASSES.index(name)] for name in classes]).sum(dim=0) + more
     low, high = DOUBT
     return ((share - low) / (high - low)).clamp(0, 1)
 

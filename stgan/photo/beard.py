@@ -140,8 +140,8 @@ def mustache(skin: np.ndarray, mouth: np.ndarray) -> Growth | None:
 
 def _tufts(size: int, distance: float) -> np.ndarray:
     """(S, S) around 1: hair grows in tufts."""
-    noise = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), TUFT[1] * distance)
+    random = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
+    noise = cv2.GaussianBlur(random, (0, 0), TUFT[1] * distance)
     return np.clip(1 + TUFT[0] * noise / noise.std(), 0.2, 1.3)
 
 

@@ -49,7 +49,9 @@ def continued(image: np.ndarray, weight: np.ndarray, sigma: float, reach: float)
     calm = cv2.cvtColor(cv2.medianBlur(image.clip(0, 255).astype(np.uint8), 5), cv2.COLOR_RGB2LAB).astype(np.float32)
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
     cv2.setRNGSeed(0)
-    _, _, centres = cv2.kmeans(calm[near], SURFACES, None, stop, 3, cv2.KMEANS_PP_CENTERS)
+    pixels = calm[near]
+    labels = np.zeros((len(pixels), 1), np.int32)  # are not asked for, but filled
+    _, _, centres = cv2.kmeans(pixels, SURFACES, labels, stop, 3, cv2.KMEANS_PP_CENTERS)
     kinds = np.linalg.norm(calm[:, :, None] - centres, axis=3).argmin(axis=2)
     each = [weight * (kinds == kind) for kind in range(SURFACES)]
     shares = spread(np.dstack(each), weight + 1e-6, sigma).clip(1e-6, 1) ** DISTINCT

@@ -110,8 +110,8 @@ def lay_strands(
     replaced = (1 - LEAST_KEPT) * (1 - coarse)
     times = int(np.clip(np.ceil(detail), 1, MOST_DETAIL))
     crop = light.normalised(crop_face(rgb, alignment, size))
-    change = np.asarray(edited - (1 - replaced) * crop, np.float32)
-    change = cv2.resize(change, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+    small = np.asarray(edited - (1 - replaced) * crop, np.float32)
+    change = cv2.resize(small, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
     to_change = window(alignment, size, 1, size * times).matrix
     matte = Matte.fitted(rgb, alignment, size, in_the_crop(silhouette.person), 1)
     box = (columns[0] - 1.0, rows[0] - 1.0, columns[-1] + 1.0, rows[-1] + 1.0)
