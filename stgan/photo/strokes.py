@@ -33,7 +33,7 @@ BRIGHTNESS = (0.14, 0.32)  # of new hair, least and most, as a share of the skin
 FEWEST_PIXELS = 40
 SLOW = 0.02  # eye distances: what varies more slowly is how dense the hair is
 SHARP = 1.15  # sharpness of new hair over that of the photo; skin between hairs, which the figure covers too, is smooth
-GAINS = (0.9, 2.5)  # of the contrast of single hairs, least and most
+GAINS = (0.35, 2.5)  # of the contrast of single hairs, least and most
 COLOUR_GRID = 384  # side at which the photo's hair is sampled
 
 
