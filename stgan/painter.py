@@ -34,7 +34,7 @@ from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_wind
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.scalp import draw_scalp
-from stgan.photo.skin import shaded, toned
+from stgan.photo.skin import in_the_hue, shaded, toned
 from stgan.photo.skull import hides_the_brows
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.photo.tones import MEASURED
@@ -153,6 +153,12 @@ class FacePainter:
         change = cv2.GaussianBlur(np.abs(bare.after - bare.before).max(axis=2), (0, 0), len(bare.after) / 64)
         slight = 1 - smoothstep(change, *STRANDS)  # other skin tones are not wanted
         return self.paste(_without(bare, np.maximum(slight, self._shown(edited, *kept))), rgb)
+
+    def clear_forehead(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo without its bangs, as an edited crop shows it, with a forehead in the hue of the face."""
+        new = self._drawn(edited, "skin") * self._shown(edited, "hair")
+        after = in_the_hue(edited.after, edited.before, cv2.GaussianBlur(new, (0, 0), 1), self._shown(edited, "skin"))
+        return self.paste(replace(edited, after=after), rgb)
 
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the eyeglasses of an edited crop, redrawn at its resolution.
@@ -308,14 +314,14 @@ class FacePainter:
         (bushier, opened), (thinner, closed) = (
             [part(each, [name]) for name in ("Bushy_Eyebrows", "Mouth_Slightly_Open")] for each in (added, removed)
         )
-        rest = (
-            condition - tone - bangs - bald - colours - glasses - mustache - beard - bushier - thinner - opened - closed
-        )
+        bare = part(condition.clamp(max=0), ["Bangs"])
+        hair = bangs + bare + bald + colours + mustache + beard
+        rest = condition - tone - hair - glasses - bushier - thinner - opened - closed
         aged = part(rest, ["Male", "Young"])
         dyed = aged * (colours > 0).any(dim=1, keepdim=True)  # such hair does not go grey
         return [
             (tone, self.tone_skin), (dyed, self.age), (aged - dyed, self.age_with_hair), (rest - aged, self.paste),
-            (bald, self.shave), (beard, self.grow_beard), (mustache, self.grow_mustache),
+            (bare, self.clear_forehead), (bald, self.shave), (beard, self.grow_beard), (mustache, self.grow_mustache),
             (bushier, self.draw_brows), (thinner, self.thin_brows),
             (opened, self.open_mouth), (closed, self.close_mouth),
             (colours, self.recolour), (bangs, self.draw_bangs), (glasses, self.wear),

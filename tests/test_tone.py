@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import S
 
-from stgan.photo.skin import MOST, shaded, toned
+from stgan.photo.skin import MOST, in_the_hue, shaded, toned
 
 ROWS, COLUMNS = np.mgrid[:S, :S]
 SKIN = ((COLUMNS - 64) / 40) ** 2 + ((ROWS - 64) / 50) ** 2 < 1
@@ -65,3 +65,20 @@ def test_young_skin_loses_lines_more_than_it_gains_them():
     lighter[line] *= 1.5
     gained, lost = (np.abs(shaded(BEFORE, after, skin, nothing) - BEFORE)[line].mean() for after in (darker, lighter))
     assert lost > 1.3 * gained
+
+
+def test_a_new_forehead_has_the_hue_of_the_face_and_its_own_light():
+    before = np.full((64, 64, 3), (200.0, 150, 125), np.float32)
+    before[:20] = (120, 90, 30)  # hair
+    after = before.copy()
+    after[:20] = (190, 150, 60)
+    after[:20, :32] *= 0.8  # shade
+    new = np.zeros((64, 64), np.float32)
+    new[:20] = 1
+    result = in_the_hue(after, before, new, 1 - new)
+    face, shares = before[40, 40] / before[40, 40].sum(), result[:20] / result[:20].sum(axis=2, keepdims=True)
+    drawn = after[0, 0] / after[0, 0].sum()
+    assert np.abs(shares - face).max() < 0.3 * np.abs(drawn - face).max()
+    np.testing.assert_allclose(result.mean(axis=2), after.mean(axis=2), rtol=1e-3)
+    assert np.array_equal(result[20:], after[20:])
+    assert in_the_hue(after, before, new, 0 * new) is after

@@ -36,6 +36,26 @@ def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray, share: np.nda
     return before + share[..., None] * (result - before)
 
 
+SAME_HUE = 0.8  # share of the way from a drawn forehead's hue to that of the face
+
+
+def in_the_hue(after: np.ndarray, before: np.ndarray, new: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """An edited crop whose new skin has the hue of the skin that was there before: float (S, S, 3) in [0, 255].
+
+    A network gives the forehead under fair bangs their hue.
+
+    Args:
+        after, before: float (S, S, 3) in [0, 255], with and without the edit.
+        new, skin: (S, S) in [0, 1], where skin appears, and where it was.
+    """
+    sure = skin > 0.8
+    if not sure.any():
+        return after
+    hue = np.median(before[sure] / np.maximum(before[sure].mean(axis=1, keepdims=True), 1), axis=0)
+    toned_alike = after.mean(axis=2, keepdims=True) * hue
+    return after + SAME_HUE * new.clip(0, 1)[..., None] * (toned_alike - after)
+
+
 LIKELY = (-0.27, 0.45)  # logarithm of brightness by which skin becomes darker and brighter at most: it loses lines
 TINT = 1 / 6  # of the crop's side, over which their colour may vary
 STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the skin around it, beside what it did before
