@@ -90,7 +90,7 @@ def bundle(settings: Settings, command: str = "stgan bundle") -> None:
     generator = load_generator(settings.model)
     networks = {kind: load_network(folder, kind) for kind, folder in sources.items()}
     check_judge(generator, networks["classifier"])
-    for kind in ("discriminator", "projected") if settings.discriminator else ():
+    for kind in companions("training") if settings.discriminator else ():
         if discriminator := load_companion(settings.model, kind):
             networks[kind] = discriminator
     if settings.average_with is not None:
@@ -160,7 +160,7 @@ def write_networks(folder: Path, networks: dict[str, PretrainedModel]) -> None:
             shutil.rmtree(folder / kind, ignore_errors=True)
     for part, network in networks.items():
         save_in_half_precision(network, folder / part)
-    for kind in ("discriminator", "projected"):  # the editor's card describes them
+    for kind in companions("training"):  # the editor's card describes them
         (folder / kind / "README.md").unlink(missing_ok=True)
 
 

@@ -114,8 +114,8 @@ class FacePainter:
     def _is_dark_hair(self, edited: EditedCrop) -> bool:
         """Whether the hair is so dark that it would need other strands to be light."""
         grey = edited.before.mean(axis=2)
-        hair, skin = (np.median(grey[part > 0.8], axis=None) if (part > 0.8).any() else 0.0
-                      for part in (self._shown(edited, "hair"), self._shown(edited, "skin")))  # fmt: skip
+        sure = (self._shown(edited, name) > 0.8 for name in ("hair", "skin"))
+        hair, skin = (np.median(grey[part]) if part.any() else 0.0 for part in sure)
         return bool(hair < DARK_HAIR * skin)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -143,10 +143,11 @@ class FacePainter:
 
     def _bare_forehead(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo without bangs, as the networks draw it: single strands and their shade are no hair to a parser."""
+        if "Bangs" not in self.names:
+            return rgb
         face = edited.prepared
         condition = torch.zeros(1, len(self.names), device=self.device)
-        if "Bangs" in self.names:
-            condition[0, self.names.index("Bangs")] = -1.0
+        condition[0, self.names.index("Bangs")] = -1.0
         decoded = self._decode(face, condition)
         bare = EditedCrop.of(face, decoded.image[0], None if decoded.mask is None else decoded.mask[0, 0])
         kept = ["eyes"] if face.label_dict().get("Bangs") else ["eyes", "brows"]  # strands may hang over the brows
@@ -191,11 +192,9 @@ class FacePainter:
     def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with a short full beard, or with short hairs where an edited crop has another; it is pasted if it
         has none."""
-        colour, (skin, neck, mouth) = (
-            self._hair_colour(edited),
-            (self._shown(edited, name) for name in (*BARE, "mouth")),
-        )
-        if "No_Beard" in edited.changes:
+        skin, neck, mouth = (self._shown(edited, name) for name in (*BARE, "mouth"))
+        colour = self._hair_colour(edited)
+        if edited.changes.keys() == {"No_Beard"}:  # another style is not named
             growth = full_beard(skin, neck, mouth)
         else:
             growth = read_beard(edited.before, edited.after, colour, skin + neck, mouth)
@@ -309,19 +308,19 @@ class FacePainter:
         tone = part(condition, ["Pale_Skin"])
         colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
         beards = [name for name in self.names if facts_of(name).group == BEARD_STYLE]
-        mustache = part(added, ["Mustache"])
-        beard = part(added, beards) - mustache + part(removed, ["No_Beard"])
+        upper_lip = part(added, ["Mustache"])
+        beard = part(added, beards) - upper_lip + part(removed, ["No_Beard"])
         (bushier, opened), (thinner, closed) = (
             [part(each, [name]) for name in ("Bushy_Eyebrows", "Mouth_Slightly_Open")] for each in (added, removed)
         )
         bare = part(condition.clamp(max=0), ["Bangs"])
-        hair = bangs + bare + bald + colours + mustache + beard
+        hair = bangs + bare + bald + colours + upper_lip + beard
         rest = condition - tone - hair - glasses - bushier - thinner - opened - closed
         aged = part(rest, ["Male", "Young"])
         dyed = aged * (colours > 0).any(dim=1, keepdim=True)  # such hair does not go grey
         return [
             (tone, self.tone_skin), (dyed, self.age), (aged - dyed, self.age_with_hair), (rest - aged, self.paste),
-            (bare, self.clear_forehead), (bald, self.shave), (beard, self.grow_beard), (mustache, self.grow_mustache),
+            (bare, self.clear_forehead), (bald, self.shave), (beard, self.grow_beard), (upper_lip, self.grow_mustache),
             (bushier, self.draw_brows), (thinner, self.thin_brows),
             (opened, self.open_mouth), (closed, self.close_mouth),
             (colours, self.recolour), (bangs, self.draw_bangs), (glasses, self.wear),

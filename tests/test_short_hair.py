@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from frames import S, centred
 
+from stgan.painter import FacePainter
 from stgan.photo.beard import full_beard, mustache, read_beard
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
 from stgan.photo.strokes import STRANDS, UNDER, Growth, draw_hairs, hair_colour
+from stgan.prepared import EditedCrop
 
 DETAIL = 4  # pixels of the photo per pixel of the crop
 SIDE = DETAIL * S
@@ -185,3 +187,17 @@ def test_a_mustache_lies_between_lip_and_nose_whatever_the_mouth_does():
         assert hair[(height > 0.25) | (height < -0.3)].max() < 0.02
         assert hair[rows < points[2, 1]].max() < 0.02
     assert mustache(np.ones((S, S)), np.zeros((S, S))) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reader"), [({"No_Beard": -1.0}, "full_beard"), ({"No_Beard": -1.0, "Goatee": 1.0}, "read_beard")]
+)
+def test_a_named_style_is_not_drawn_as_a_full_beard(changes, reader, monkeypatch):
+    asked = []
+    for name in ("full_beard", "read_beard"):
+        monkeypatch.setattr(f"stgan.painter.{name}", lambda *_, name=name: asked.append(name) or growth(0.4))
+    for name in ("_shown", "_hair_colour", "_free"):
+        monkeypatch.setattr(FacePainter, name, lambda *_: np.zeros((S, S)))
+    monkeypatch.setattr(FacePainter, "_grow", lambda *_: None)
+    FacePainter().grow_beard(EditedCrop(None, crop(), crop(), None, changes), photo())
+    assert asked == [reader]

@@ -14,7 +14,7 @@ CHANNELS = (24, 40, 112, 320)
 class Backbone(nn.Module):
     """EfficientNet-lite0 with frozen weights, always in evaluation mode. Gradients flow to its images.
 
-    The norms become part of the convolutions: in training, half of its time goes into reading and writing maps.
+    The norms become part of the convolutions, so that fewer maps are read and written.
     ``strides`` (pixels of the image) and ``channels`` describe the maps that :meth:`forward` returns.
     """
 

@@ -48,10 +48,7 @@ def read_beard(
     cover = _cover(before, after, colour)
     sigma, weight = SMOOTH * distance, place + 1e-3
     cover = cv2.GaussianBlur(cover * weight, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)
-    nose = _nose(size, WING)
-    rows, columns = np.mgrid[:size, :size]
-    inside = np.minimum.reduce([rows, columns, size - 1 - rows, size - 1 - columns]) / (BORDER * size)
-    density = ((cover - BARE) / (1 - 2 * BARE)).clip(0, MOST) * place * (1 - nose) * inside.clip(0, 1)
+    density = ((cover - BARE) / (1 - 2 * BARE)).clip(0, MOST) * place * (1 - _nose(size)) * _inside(size)
     if density.max() < BARE:
         return None
     return Growth(density.astype(np.float32), _direction(points, distance, size), LENGTH * distance, SPREAD)
@@ -68,12 +65,18 @@ def _beside_the_lips(skin: np.ndarray, mouth: np.ndarray) -> np.ndarray:
     return skin.clip(0, 1).astype(np.float32) * (1 - cv2.GaussianBlur(lips, (0, 0), len(mouth) / 180))
 
 
-def _nose(size: int, wing: tuple[float, float]) -> np.ndarray:
-    """Float (S, S) in [0, 1]: the nose and the face above its tip, up to so far from the middle of the face."""
+def _nose(size: int) -> np.ndarray:
+    """Float (S, S) in [0, 1]: the nose and the face above its tip."""
     points, distance = landmarks_in_crop(size)
     rows, columns = np.mgrid[:size, :size]
     across, below_nose = np.abs(columns - points[2, 0]) / distance, (rows - points[2, 1]) / distance
-    return _ramp(across, *wing[::-1]) * _ramp(below_nose, *NOSE[::-1])
+    return _ramp(across, *WING[::-1]) * _ramp(below_nose, *NOSE[::-1])
+
+
+def _inside(size: int) -> np.ndarray:
+    """Float (S, S) in [0, 1]: 0 at the crop's border, where hair would end too early, and 1 further inside."""
+    rows, columns = np.mgrid[:size, :size]
+    return (np.minimum.reduce([rows, columns, size - 1 - rows, size - 1 - columns]) / (BORDER * size)).clip(0, 1)
 
 
 def full_beard(skin: np.ndarray, neck: np.ndarray, mouth: np.ndarray) -> Growth | None:
@@ -87,15 +90,14 @@ def full_beard(skin: np.ndarray, neck: np.ndarray, mouth: np.ndarray) -> Growth 
         return None
     size = len(mouth)
     points, distance = landmarks_in_crop(size)
-    rows, columns = np.mgrid[:size, :size]
+    rows = np.arange(size)[:, None]
     middle, corners = _middle(mouth, points), points[3:, 1].mean()
     begin = np.interp(np.abs(np.arange(size) - middle) / distance, *np.transpose(CHEEK))
     begin = cv2.GaussianBlur(begin[None].astype(np.float32), (0, 0), EDGE * distance)
     below = (rows - corners) / distance - begin
     jaw = cv2.GaussianBlur(skin.clip(0, 1).astype(np.float32), (0, 0), THROAT * distance) * 2
     place = np.maximum(skin.clip(0, 1), neck.clip(0, 1) * jaw.clip(0, 1)) * _beside_the_lips(np.ones_like(skin), mouth)
-    inside = np.minimum.reduce([rows, columns, size - 1 - rows, size - 1 - columns]) / (BORDER * size)
-    place = place * (1 - _nose(size, WING)) * inside.clip(0, 1)
+    place = place * (1 - _nose(size)) * _inside(size)
     density = FULL * _tufts(size, distance) * _ramp(below, 0, CHEEK_EDGE) * place
     return replace(upper, density=np.maximum(density, upper.density).astype(np.float32))
 
@@ -129,7 +131,7 @@ def mustache(skin: np.ndarray, mouth: np.ndarray) -> Growth | None:
     above = (lip[None] - rows) / distance
     tall = height * np.sqrt(np.clip(1 - (across / width) ** 4, 0, 1))
     cover = _ramp(above, -EDGE, EDGE) * _ramp(tall - above, -EDGE, EDGE) * _ramp(width - np.abs(across), 0, 3 * EDGE)
-    cover *= 1 - _nose(size, WING)
+    cover *= 1 - _nose(size)
     lips = cv2.GaussianBlur(mouth.clip(0, 1).astype(np.float32), (0, 0), size / 180)
     groove = GROOVE[0] * np.exp(-((across / GROOVE[1]) ** 2))  # below the nose
     density = FULLEST * cover * (1 - groove) * _tufts(size, distance) * skin.clip(0, 1) * (1 - lips)

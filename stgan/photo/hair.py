@@ -25,8 +25,9 @@ MOST_GAIN = 2.0  # of the finest detail, in levels: beyond, noise would become s
 FINEST = 1.0  # standard deviation of that in pixels of the photo
 DARKER_EDGE = 0.25  # share of its brightness that thin hair lacks at its border
 THINNER_EDGE = 0.8  # likewise, what is added to the exponent of its share: a bright rim on a wall is no hair
-COARSE, FINE = (1.2, 2.2), (5.0, 10.0)  # pixels of the photo per pixel of the crop, between which strands of the photo
-# count ever more, and those of the network ever less
+# Pixels of the photo per pixel of the crop, between which strands of the photo count ever more, and those of the
+# network ever less.
+COARSE, FINE = (1.2, 2.2), (5.0, 10.0)
 LEAST_KEPT = 0.5  # of strands finer than the crop's pixels, which drawn ones may cross
 MOST_DETAIL = 4  # times that drawn strands are enlarged smoothly
 GRID = 96  # pixels across the window at which slow variation is kept

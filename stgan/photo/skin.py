@@ -57,7 +57,7 @@ def in_the_hue(after: np.ndarray, before: np.ndarray, new: np.ndarray, skin: np.
 
 
 LIKELY = (-0.27, 0.45)  # logarithm of brightness by which skin becomes darker and brighter at most: it loses lines
-TINT = 1 / 6  # of the crop's side, over which their colour may vary
+TINT = 1 / 6  # of the crop's side, over which the tint may vary
 STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the skin around it, beside what it did before
 LINER = 0.7  # share of darker rims of eyes and hair that is left out
 
