@@ -130,6 +130,8 @@ class Method:
     ema_half_life: int = 20_000
     # In the attribute loss on edits, weight of what changes; kept attributes weigh 1, and most are kept.
     changed_attribute_weight: float = 5.0
+    # Edits are asked to convince attribute heads as much as real faces do on average, not more.
+    limit_attributes: bool = True
     # Logits by which the attribute margin grows from intensity 1 to 2, so that more intensity is more of an edit.
     intensity_margin: float = 3.0
     # Share of targets that flip one attribute, as the evaluation does; the others permute the batch's labels.
@@ -165,6 +167,7 @@ PAPER_METHOD: dict[str, Any] = {
     "lr_schedule": "drop",
     "use_ema": False,
     "changed_attribute_weight": 1.0,
+    "limit_attributes": False,
     "single_flip_share": 0.0,
     "label_plausibility": 0.0,
     "reconstruction_share": 1.0,

@@ -23,7 +23,14 @@ from stgan.training.config import TrainingConfig
 from stgan.training.edits import Edits, LabelRules, TargetSampler
 from stgan.training.graphs import GraphRecorder
 from stgan.training.launch import keep_own_buffers
-from stgan.training.losses import attribute_loss, cheek_loss, compute_discriminator_loss, compute_generator_loss
+from stgan.training.losses import (
+    Opinion,
+    attribute_loss,
+    cheek_loss,
+    compute_discriminator_loss,
+    compute_generator_loss,
+    typical_logits,
+)
 from stgan.training.networks import (
     build_discriminator,
     build_generator,
@@ -188,10 +195,10 @@ class EditingObjective:
                     faces.images, self.plain_generator.condition(*edits), parts=True, regions=faces.regions
                 )
             judged = self._judged_images(fake, random)
-            terms = self._discriminator_step(faces, judged, edits, random, penalise)
+            terms, typical = self._discriminator_step(faces, judged, edits, random, penalise)
         if head_start:
             return terms
-        return terms | self._generator_step(self._prepare(draw(), random), random)
+        return terms | self._generator_step(self._prepare(draw(), random), typical, random)
 
     def _shared_step(
         self, batch: Batch, random: torch.Generator, head_start: bool, penalise: bool, projecting: bool = False
@@ -207,7 +214,7 @@ class EditingObjective:
             with torch.no_grad():
                 fake = self.plain_generator(images, self.plain_generator.condition(*edits), parts=True, regions=regions)
             judged = self._judged_images(fake, random)
-            terms = self._discriminator_step(faces, judged, edits, random, penalise)
+            terms, _ = self._discriminator_step(faces, judged, edits, random, penalise)
             return terms | (self._projected_step(faces, judged, edits, random)[1] if projecting else {})
         rows = 0 if self.cycle else max(1, round(len(images) * self.config.method.reconstruction_share))
         conditions = torch.cat([self.plain_generator.condition(*edits), self._unchanged(labels)[:rows]])
@@ -215,38 +222,51 @@ class EditingObjective:
         mask = None if decoded.mask is None else decoded.mask[: len(images)]
         fake = Edit(decoded.image[: len(images)], decoded.rgb[: len(images)], mask)
         judged = self._judged_images(fake, random)
-        terms, maps = self._discriminator_step(faces, judged.detach(), edits, random, penalise), None
+        terms, typical = self._discriminator_step(faces, judged.detach(), edits, random, penalise)
+        unreal, second = None, None
         if projecting:
-            maps, projected_terms = self._projected_step(faces, judged, edits, random)
+            maps, projected_terms, projected_typical = self._projected_step(faces, judged, edits, random)
             terms |= projected_terms
+            assert self.projection is not None
+            unreal, second = self.projection.judge(maps, self._known_targets(edits), projected_typical, random)
         reconstruction, original = decoded.rgb[len(images) :], images[:rows]
         if self.cycle:
             inverse = self._inverse_condition(edits)
             reconstruction, original = self.generator(fake.image, inverse, regions=regions), images
-        return terms | self._update_generator(faces, fake, judged, reconstruction, original, edits, random, maps)
+        return terms | self._update_generator(
+            faces, fake, judged, reconstruction, original, edits, random, typical, unreal, second
+        )
 
     def _discriminator_step(
         self, faces: Faces, fake: Tensor, edits: Edits, random: torch.Generator, penalise: bool
-    ) -> Terms:
-        loss, terms = compute_discriminator_loss(
+    ) -> tuple[Terms, Tensor | None]:
+        """Train the discriminator. The second result limits the attribute loss of the edits."""
+        loss, terms, sums = compute_discriminator_loss(
             self.config, self.discriminator, faces.images, fake, edits, self.label_rules, random,
             self.plain_discriminator if penalise else None, faces.labelled,
         )  # fmt: skip
         self._descend(self.discriminator_optimizer, loss)
-        return terms
+        return terms, self._typical(sums)
 
-    def _projected_step(self, faces: Faces, fake: Tensor, edits: Edits, random: torch.Generator) -> tuple[Maps, Terms]:
+    def _projected_step(
+        self, faces: Faces, fake: Tensor, edits: Edits, random: torch.Generator
+    ) -> tuple[Maps, Terms, Tensor | None]:
         """Train the projected discriminator. The maps of the edits have a gradient if these have one."""
         assert self.projection is not None
         maps = self.projection.maps(faces.images, fake, random)
-        return maps, {"d_projected": self.projection.train(maps, edits.source, self._known_targets(edits))}
+        terms, sums = self.projection.train(maps, edits.source, self._known_targets(edits), self.label_rules, random)
+        return maps, terms, self._typical(sums)
+
+    def _typical(self, sums: Tensor) -> Tensor | None:
+        """The limit of the attribute loss, from the real images of all processes; None without one."""
+        return typical_logits(self.accelerator.reduce(sums)) if self.config.method.limit_attributes else None
 
     def _known_targets(self, edits: Edits) -> Tensor:
         """The labels (B, A) that discriminators are told of edits."""
         target = self.label_rules.complete_targets(edits.source, edits.target)
         return self.label_rules.discriminator_targets(edits.source, target)
 
-    def _generator_step(self, faces: Faces, random: torch.Generator) -> Terms:
+    def _generator_step(self, faces: Faces, typical: Tensor | None, random: torch.Generator) -> Terms:
         images, labels, regions = faces.images, faces.labels, faces.regions
         edits = self.sampler.draw(labels, random)
         fake = self.generator(images, self.plain_generator.condition(*edits), parts=True, regions=regions)
@@ -256,7 +276,7 @@ class EditingObjective:
             # The two passes stay apart, as in the paper: BatchNorm sees edits and reconstructions separately.
             reconstruction = self.generator(images, self._unchanged(labels), parts=True, regions=regions).rgb
         judged = self._judged_images(fake, random)
-        return self._update_generator(faces, fake, judged, reconstruction, images, edits, random)
+        return self._update_generator(faces, fake, judged, reconstruction, images, edits, random, typical)
 
     def _update_generator(
         self,
@@ -267,19 +287,21 @@ class EditingObjective:
         original: Tensor,
         edits: Edits,
         random: torch.Generator,
-        maps: Maps | None = None,
+        typical: Tensor | None = None,
+        unreal: Tensor | None = None,
+        second: Opinion | None = None,
     ) -> Terms:
         # The plain discriminator: its weights take no gradient here, so ranks have nothing to exchange.
         loss, terms = compute_generator_loss(
             self.config, self.plain_discriminator, judged, fake.mask, reconstruction, original, edits,
-            self.label_rules, random, self.current_mask_price,
+            self.label_rules, random, self.current_mask_price, typical, second,
         )  # fmt: skip
         if faces.cheeks is not None and self.config.losses.cheek_weight:
             change = cheek_loss(fake.rgb, faces.images, faces.cheeks, self.sampler.keeps_skin(edits))
             loss, terms["g_cheeks"] = loss + self.config.losses.cheek_weight * change, change.detach()
-        if maps is not None and self.projection is not None:
-            unreal = self.projection.judge(maps, self._known_targets(edits))
-            loss, terms["g_projected"] = loss + self.projection.current_weight * unreal, unreal.detach()
+        if unreal is not None and second is not None:
+            weight = self.config.discriminator.projected_weight * second.share
+            loss, terms["g_projected"] = loss + weight * unreal, unreal.detach()
         self._descend(self.generator_optimizer, loss)
         return terms
 
@@ -342,9 +364,9 @@ class EditingObjective:
     def validate(self, data: MemoryDataset) -> dict[str, float]:
         """PSNR, SSIM, edit accuracy and preservation error, by the judge or else by the discriminator's head.
 
-        ``d_attribute`` is the discriminator's attribute loss on these images. A loss on training images far below it
-        means that the discriminator overfits and no longer guides the generator. ``realism`` and the skin's change are
-        measured where ``least_accuracy`` is set.
+        ``d_attribute`` and ``d_projected_attribute`` are the discriminators' attribute losses on these images. A loss
+        on training images far below them means that a discriminator overfits and no longer guides the generator.
+        ``realism`` and the skin's change are measured where ``least_accuracy`` is set.
         """
         device = self.accelerator.device
         evaluation = evaluate(
@@ -357,12 +379,21 @@ class EditingObjective:
             self.probe = self.probe or AppearanceProbe(self.realism_backbone, data.images, data.labels, attributes)
             appearance = self.probe.figures(Editing(self.trained_model, self.parser), self.judge)
         self.plain_generator.train()
-        total = torch.zeros((), device=device)
+        return evaluation.headline() | appearance | self._attribute_losses(data)
+
+    def _attribute_losses(self, data: MemoryDataset) -> dict[str, float]:
+        """The discriminators' attribute losses on validation images."""
+        losses = {"d_attribute": 0.0} | ({"d_projected_attribute": 0.0} if self.projection else {})
         for images, labels in zip(*(part.split(VALIDATION_BATCH) for part in (data.images, data.labels)), strict=True):
-            labels = labels.to(device)
-            logits = self.plain_discriminator(normalise(images.to(device)))[1]
-            total += len(images) * attribute_loss(logits, labels, self.label_rules.label_weights(labels))
-        return evaluation.headline() | appearance | {"d_attribute": total.item() / len(data)}
+            images, labels = (part.to(self.accelerator.device) for part in (images, labels))
+            images = normalise(images)
+            logits = {"d_attribute": self.plain_discriminator(images)[1]}
+            if self.projection:
+                logits["d_projected_attribute"] = self.projection.label(images)
+            weights = self.label_rules.label_weights(labels)
+            for name, each in logits.items():
+                losses[name] += len(images) * attribute_loss(each, labels, weights).item() / len(data)
+        return losses
 
     @torch.no_grad()
     def sample_grid(self, data: MemoryDataset, people: int = 8) -> Image.Image:

@@ -6,6 +6,7 @@ detached. They need neither optimizer nor accelerator. Each term is computed in 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,14 @@ from stgan.training.edits import Edits, LabelRules
 from stgan.training.objective import Terms
 
 
+class Opinion(NamedTuple):
+    """What a second attribute head says of edits."""
+
+    logits: Tensor  # (B, A)
+    typical: Tensor | None  # (2, A), see typical_logits
+    share: Tensor | float  # in [0, 1]: 1 once it weighs as much as the first
+
+
 def compute_discriminator_loss(
     config: TrainingConfig,
     discriminator: nn.Module,
@@ -28,7 +37,7 @@ def compute_discriminator_loss(
     random: torch.Generator,
     penalised: nn.Module | None = None,
     labelled: Batch | None = None,
-) -> tuple[Tensor, Terms]:
+) -> tuple[Tensor, Terms, Tensor]:
     """Loss of the discriminator on real images and their edits.
 
     Args:
@@ -43,7 +52,8 @@ def compute_discriminator_loss(
         labelled: images and labels that serve the attribute loss in place of ``real``, and nothing else.
 
     Returns:
-        The loss; ``d_adversarial``, ``d_attribute`` and, where they are part of it, ``d_mismatch`` and ``d_penalty``.
+        The loss; ``d_adversarial``, ``d_attribute`` and, where they are part of it, ``d_mismatch`` and ``d_penalty``;
+        the :func:`sum_logits` of the real images.
     """
     method, count, labels = config.method, len(real), edits.source
     target = rules.discriminator_targets(labels, rules.complete_targets(labels, edits.target))
@@ -69,7 +79,7 @@ def compute_discriminator_loss(
         real, fake = images[:count], images[count : 2 * count]  # augmented
         terms["d_penalty"] = _gradient_penalty(config, penalised, real, fake, labels, random)
         loss = loss + method.penalty_weight * method.penalty_interval * terms["d_penalty"]
-    return loss, _detach(terms)
+    return loss, _detach(terms), sum_logits(attribute_logits, given, rules)
 
 
 def _gradient_penalty(
@@ -97,6 +107,8 @@ def compute_generator_loss(
     rules: LabelRules,
     random: torch.Generator,
     mask_price: Tensor | float = 0.0,
+    typical: Tensor | None = None,
+    second: Opinion | None = None,
 ) -> tuple[Tensor, Terms]:
     """Loss of the generator on its edits and reconstructions.
 
@@ -110,28 +122,29 @@ def compute_generator_loss(
         rules: decide which labels count.
         random: for augmentation.
         mask_price: weight of the masks' openness.
+        typical: of the discriminator's attribute head, limits the attribute loss; see :func:`edit_attribute_loss`.
+        second: of another attribute head, which then has half of the attribute loss.
 
     Returns:
-        The loss; ``g_adversarial``, ``g_attribute``, ``g_reconstruction`` and, with masks, ``g_mask``.
+        The loss; ``g_adversarial``, ``g_attribute``, ``g_reconstruction``, with masks ``g_mask`` and with a second
+        head its ``g_projected_attribute``.
     """
-    method, (labels, target, intensity) = config.method, edits
-    target = rules.complete_targets(labels, target)
-    weights = rules.edit_weights(
-        labels, target, method.changed_attribute_weight, config.losses.never_shown_attribute_weight
-    )
+    method, labels, target = config.method, edits.source, rules.complete_targets(edits.source, edits.target)
     with frozen(discriminator):
         images = augment(fake, method.discriminator_augmentation, random)
         realness, attribute_logits = discriminator(images, rules.discriminator_targets(labels, target))
-    margin = config.losses.attribute_margin + method.intensity_margin * (intensity - 1)
-    attribute_logits = attribute_logits.float() - margin * (target - labels)  # unchanged attributes have no margin
+    attribute = edit_attribute_loss(config, attribute_logits, edits, rules, typical)
     terms = {
         "g_adversarial": ADVERSARIAL_LOSSES[method.adversarial_loss][1](realness),
-        "g_attribute": attribute_loss(attribute_logits, target, weights),
+        "g_attribute": attribute,
         "g_reconstruction": reconstruction_loss(reconstruction, original),
     }
+    if second is not None:
+        terms["g_projected_attribute"] = edit_attribute_loss(config, second.logits, edits, rules, second.typical)
+        attribute = torch.lerp(attribute, terms["g_projected_attribute"], 0.5 * second.share)
     loss = (
         terms["g_adversarial"]
-        + config.losses.attribute_weight * terms["g_attribute"]
+        + config.losses.attribute_weight * attribute
         + config.losses.reconstruction_weight * terms["g_reconstruction"]
     )
     if mask is not None:
@@ -256,6 +269,56 @@ def attribute_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None
     ``weights`` (N, A) multiply the terms; the mean still divides by N * A.
     """
     return F.binary_cross_entropy_with_logits(logits.float(), labels, weights)
+
+
+def edit_attribute_loss(
+    config: TrainingConfig, logits: Tensor, edits: Edits, rules: LabelRules, typical: Tensor | None
+) -> Tensor:
+    """Attribute loss of edits with logits (B, A), for the generator.
+
+    It asks for no more than real faces show: where a head is as sure of an edit as it is of real faces on average, the
+    attribute costs nothing more. Otherwise an edit goes on beyond them, to chalk for pale skin, or finds patterns that
+    no person takes for the attribute. Changed attributes have to exceed that average by the margin.
+
+    Args:
+        config: weights and margins.
+        logits: (B, A) of the edits.
+        edits: their labels.
+        rules: decide which labels count.
+        typical: (2, A) from :func:`typical_logits`; None for no limit.
+    """
+    method, labels, target = config.method, edits.source, rules.complete_targets(edits.source, edits.target)
+    weights = rules.edit_weights(
+        labels, target, method.changed_attribute_weight, config.losses.never_shown_attribute_weight
+    )
+    margin = config.losses.attribute_margin + method.intensity_margin * (edits.intensity - 1)
+    logits = logits.float() - margin * (target - labels)  # unchanged attributes have no margin
+    if typical is not None:
+        absent, present = typical
+        weights = weights.masked_fill(torch.where(target > 0.5, logits >= present, logits <= absent), 0.0)
+    return attribute_loss(logits, target, weights)
+
+
+@torch.no_grad()
+def sum_logits(logits: Tensor, labels: Tensor, rules: LabelRules) -> Tensor:
+    """Sums of the attribute logits of real faces, and their number: (2, 2, A), without and with each attribute.
+
+    Processes add up theirs before :func:`typical_logits`.
+
+    Args:
+        logits, labels: (N, A) of real images.
+        rules: labels that do not count are left out.
+    """
+    shown = torch.stack([1 - labels, labels]) * rules.label_weights(labels)
+    return torch.stack([(shown * logits.float()).sum(dim=1), shown.sum(dim=1)])
+
+
+def typical_logits(sums: Tensor) -> Tensor:
+    """Mean attribute logits of real faces without and with each attribute: (2, A), from :func:`sum_logits`; infinite
+    where there are none."""
+    logits, count = sums
+    beyond = torch.stack([torch.full_like(logits[0], sign * torch.inf) for sign in (-1, 1)])
+    return torch.where(count > 0, logits / count.clamp(min=1), beyond)
 
 
 def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:

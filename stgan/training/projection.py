@@ -11,8 +11,17 @@ from stgan.models import ProjectedDiscriminator
 from stgan.models.backbone import Backbone, pretrained_backbone
 from stgan.training.augmentation import augment
 from stgan.training.config import TrainingConfig
+from stgan.training.edits import LabelRules
 from stgan.training.launch import keep_own_buffers
-from stgan.training.losses import frozen, hinge_discriminator_loss, hinge_generator_loss
+from stgan.training.losses import (
+    Opinion,
+    attribute_loss,
+    frozen,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    sum_logits,
+)
+from stgan.training.objective import Terms
 
 RAMP = 0.05  # share of the run over which its weight in the generator's loss rises
 ADAM_BETAS = (0.0, 0.99)  # no momentum: the hinge loss is flat where the discriminator is sure
@@ -44,13 +53,13 @@ class Projection:
             self.backbone.compile()
         conditional = config.method.discriminator_conditional
         self.plain_network = ProjectedDiscriminator(attributes, conditional=conditional).to(**CHANNELS_LAST)
-        heads = self.plain_network.heads.parameters()
+        heads = [*self.plain_network.heads.parameters(), *self.plain_network.attribute_head.parameters()]
         self.network, self.optimizer = accelerator.prepare(
             self.plain_network, torch.optim.Adam(heads, **optimizer | {"betas": ADAM_BETAS})
         )
         keep_own_buffers(self.network)
         self.formed = False  # it has learned in an earlier run, so it judges as soon as the generator learns
-        self.current_weight = torch.zeros((), device=accelerator.device)  # a tensor, so that a recorded step reads it
+        self.current_share = torch.zeros((), device=accelerator.device)  # of its weight; a recorded step reads it
 
     def maps(self, real: Tensor, fake: Tensor, random: torch.Generator) -> Maps:
         """The maps of real images and of edits (B, 3, S, S), both augmented. Gradients reach the edits alone."""
@@ -61,29 +70,49 @@ class Projection:
                 seen = self.backbone(real)
             return Maps(seen, self.backbone(fake))
 
-    def train(self, maps: Maps, labels: Tensor, target: Tensor) -> Tensor:
-        """One step of the discriminator; returns its loss.
+    def train(
+        self, maps: Maps, labels: Tensor, target: Tensor, rules: LabelRules, random: torch.Generator
+    ) -> tuple[Terms, Tensor]:
+        """One step of the discriminator.
 
         Args:
             maps: see :meth:`maps`.
             labels, target: (B, A), of the real images and of their edits.
+            rules: decide which labels of real images count.
+            random: source of its random numbers.
+
+        Returns:
+            Its losses, and the :func:`stgan.training.losses.sum_logits` of its attribute head.
         """
         both = [torch.cat([real, fake.detach()]) for real, fake in zip(*maps, strict=True)]
-        realness = self.network(both, torch.cat([labels, target]))
-        loss = hinge_discriminator_loss(*realness.split([len(labels), len(target)]))
+        realness, logits = self.network(both, torch.cat([labels, target]), random)
+        realness = hinge_discriminator_loss(*realness.split([len(labels), len(target)]))
+        logits = logits[: len(labels)]  # edits teach nothing about attributes
+        attribute = attribute_loss(logits, labels, rules.label_weights(labels))
         self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        self.accelerator.backward(realness + attribute)
         self.optimizer.step()
-        return loss.detach()
+        terms = {"d_projected": realness.detach(), "d_projected_attribute": attribute.detach()}
+        return terms, sum_logits(logits, labels, rules)
 
-    def judge(self, maps: Maps, target: Tensor) -> Tensor:
-        """The generator's loss on edits with labels ``target`` (B, A), before its weight."""
+    def judge(
+        self, maps: Maps, target: Tensor, typical: Tensor | None, random: torch.Generator
+    ) -> tuple[Tensor, Opinion]:
+        """The generator's loss on edits with labels ``target`` (B, A), unweighted, and what the attribute head says.
+
+        ``typical``: see :func:`stgan.training.losses.edit_attribute_loss`.
+        """
         network: nn.Module = self.plain_network
         with frozen(network):
-            return hinge_generator_loss(network(maps.fake, target))
+            realness, logits = network(maps.fake, target, random)
+        return hinge_generator_loss(realness), Opinion(logits, typical, self.current_share)
+
+    def label(self, images: Tensor) -> Tensor:
+        """The attribute head's logits (N, A) of images (N, 3, S, S) in [-1, 1]."""
+        return self.plain_network(self.backbone(images.to(**CHANNELS_LAST)))[1]
 
     def begin_step(self, progress: float, head_start: float) -> bool:
-        """Set the weight for a step, and tell whether this discriminator has begun.
+        """Set its share in the generator's loss for a step, and tell whether this discriminator has begun.
 
         Args:
             progress: share of the run that is complete.
@@ -92,5 +121,5 @@ class Projection:
         begin = 0.0 if self.formed else self.config.method.projected_start
         since = (progress - max(begin, head_start)) / RAMP
         share = float(since >= 0) if self.formed else min(1.0, max(0.0, since))
-        self.current_weight.fill_(self.config.discriminator.projected_weight * share)
+        self.current_share.fill_(share)
         return progress >= begin

@@ -119,6 +119,7 @@ def test_labels_that_the_data_never_show_together_are_unknown_to_the_discriminat
         tmp_path, critic_steps=critic_steps, label_plausibility=0.05, changed_attribute_weight=3.0,
         discriminator_conditional=True, mismatch_weight=1.0, adversarial_loss="logistic", attribute_margin=0.7,
         intensity_range=(1.5, 1.5), intensity_margin=0.8, never_shown_attribute_weight=2.0,
+        limit_attributes=False,
     )  # fmt: skip
     images, _ = random_batch(4)
     labels = torch.tensor([[0.0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 1, 0]])
@@ -170,7 +171,7 @@ def test_real_images_with_the_targets_of_their_edits_count_as_fakes(tmp_path):
     discriminator, real, fake = build_discriminator(config, NAMES), torch.rand(4, 3, 32, 32), torch.rand(4, 3, 32, 32)
     labels, target = torch.eye(4), torch.eye(4)[[1, 0, 2, 2]]  # the third asks for what it has
     edits = Edits(labels, target, torch.ones(4, 1))
-    loss, terms = compute_discriminator_loss(
+    loss, terms, _ = compute_discriminator_loss(
         config, discriminator, real, fake, edits, LabelRules.none(4), torch.Generator()
     )
     loss.backward()
@@ -205,6 +206,59 @@ def test_the_generators_loss_is_the_sum_of_its_terms_and_trains_no_discriminator
     assert all(parameter.requires_grad and parameter.grad is None for parameter in discriminator.parameters())
 
 
+def test_an_edit_that_convinces_as_much_as_real_faces_do_is_asked_for_no_more(tmp_path):
+    config = configured("none", tmp_path, changed_attribute_weight=3.0, attribute_margin=0.5)
+    real, labels = 2 * torch.randn(9, 4), (torch.rand(9, 4) < 0.5).float()
+    labels[:2, 0], labels[:, 3] = torch.tensor([0.0, 1.0]), 0.0  # nobody has the last attribute
+    typical = losses.typical_logits(losses.sum_logits(real, labels, LabelRules.none(4)))
+    edits = Edits(torch.eye(4), torch.eye(4)[[1, 0, 2, 2]], torch.ones(4, 1))
+    logits = 4 * torch.randn(4, 4, requires_grad=True)
+    logits.retain_grad()
+    loss = losses.edit_attribute_loss(config, logits, edits, LabelRules.none(4), typical)
+    loss.backward()
+    expected = 0.0
+    for row in range(4):
+        for column in range(4):
+            before, after = edits.source[row, column].item(), edits.target[row, column].item()
+            logit = logits[row, column].item() - 0.5 * (after - before)
+            shown = real[labels[:, column] == after, column]
+            surer = len(shown) and (logit - shown.mean().item()) * (2 * after - 1) >= 0
+            assert (logits.grad[row, column] == 0) == bool(surer)
+            if not surer:
+                expected += (3.0 if before != after else 1.0) * math.log1p(math.exp(logit * (1 - 2 * after))) / 16
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_labels_that_follow_from_others_say_nothing_about_what_is_typical():
+    """No glasses (2) on men (3) in these data: only the others tell how faces without glasses look."""
+    counted = torch.tensor([[a, b, c, d] for a in (0, 1) for b in (0, 1) for c, d in ((0, 0), (0, 1), (1, 0))])
+    rules = LabelRules.from_labels(NAMES, counted.float(), 0.05)
+    labels, logits = torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 1, 0]]), torch.arange(12.0).view(3, 4)
+    typical = losses.typical_logits(losses.sum_logits(logits, labels, rules))
+    assert typical[:, 2].tolist() == [logits[1, 2], logits[2, 2]]
+    assert typical[:, 0].tolist() == [logits[:, 0].mean(), math.inf]
+
+
+def test_a_second_attribute_head_takes_over_up_to_half_of_the_loss(tmp_path):
+    config = configured("none", tmp_path)
+    discriminator, fake = build_discriminator(config, NAMES), torch.rand(4, 3, 32, 32)
+    edits = Edits(torch.eye(4), torch.eye(4)[[1, 0, 2, 2]], torch.ones(4, 1))
+    found = []
+    for share in (None, 0.0, 0.5, 1.0):
+        second = None if share is None else losses.Opinion(torch.randn(4, 4, generator=seeded()), None, share)
+        loss, terms = compute_generator_loss(
+            config, discriminator, fake, None, fake, fake, edits, LabelRules.none(4), seeded(), second=second
+        )
+        found.append(loss.item() - terms["g_adversarial"].item())
+    alone, other = (terms[name].item() for name in ("g_attribute", "g_projected_attribute"))
+    expected = [config.losses.attribute_weight * (alone + part * (other - alone)) for part in (0, 0, 0.25, 0.5)]
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def seeded():
+    return torch.Generator().manual_seed(0)
+
+
 def test_a_penalty_every_eighth_step_weighs_eight_times_as_much(tmp_path):
     images, labels = random_batch(4)
     gradients = {}
@@ -227,8 +281,8 @@ def test_labelled_images_of_another_dataset_serve_the_attribute_loss_alone(recip
     (real, labels), (fake, target), (more, more_labels) = ((normalise(images), given) for images, given in batches)
     edits = Edits(labels, target, torch.ones(4, 1))
     arguments = (config, discriminator, real, fake, edits, rules, torch.Generator())
-    _, alone = compute_discriminator_loss(*arguments)
-    loss, terms = compute_discriminator_loss(*arguments, labelled=(more, more_labels))
+    _, alone, _ = compute_discriminator_loss(*arguments)
+    loss, terms, _ = compute_discriminator_loss(*arguments, labelled=(more, more_labels))
     expected = F.binary_cross_entropy_with_logits(discriminator(more, more_labels)[1], more_labels)
     assert terms["d_attribute"].item() == pytest.approx(expected.item(), rel=1e-4)
     for name in alone.keys() - {"d_attribute"}:

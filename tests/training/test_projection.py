@@ -10,7 +10,8 @@ from stgan.models import ModelFolderError, ProjectedDiscriminator
 from stgan.models.backbone import CHANNELS, Backbone
 from stgan.models.efficientnet import EfficientNetLite0
 from stgan.training import losses
-from stgan.training.edits import Edits
+from stgan.training.edits import Edits, LabelRules
+from stgan.training.losses import typical_logits
 
 SETTINGS = {"image_size": 64, "projected_weight": 0.7, "projected_start": 0.0, "discriminator_augmentation": 0.0}
 
@@ -54,7 +55,26 @@ def test_realness_is_that_of_the_formula_written_out():
             feature = F.conv2d(feature, original / sigma, layer.bias, layer.stride, layer.padding)
         logits = feature.mean(dim=(2, 3))
         found.append(logits[:, 0] + (logits[:, 1:] * (2 * labels - 1)).sum(dim=1) / 2)
-    torch.testing.assert_close(network(maps, labels), torch.stack(found).mean(dim=0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network(maps, labels)[0], torch.stack(found).mean(dim=0), rtol=1e-4, atol=1e-5)
+
+
+def test_attributes_are_read_from_the_two_coarsest_maps_of_which_training_hides_half():
+    network = ProjectedDiscriminator(NAMES, width=8, hidden=16)
+    maps = [torch.randn(3, channels, 64 // 2**scale, 64 // 2**scale) for scale, channels in enumerate(CHANNELS)]
+    first, _, last = network.attribute_head
+    parts = []
+    for each, block in ((maps[2], 4), (maps[3], 2)):
+        means = each.unfold(2, block, block).unfold(3, block, block).mean(dim=(4, 5)).flatten(1)
+        parts.append((means - means.mean(dim=1, keepdim=True)) / means.std(dim=1, correction=0, keepdim=True))
+    features = 0.1 * torch.cat(parts, dim=1)
+    expected = F.leaky_relu(features @ first.weight.T + first.bias, 0.2) @ last.weight.T + last.bias
+    torch.testing.assert_close(network(maps)[1], expected, rtol=1e-3, atol=1e-4)
+    seen = watch(first, "forward")
+    network(maps, random=torch.Generator().manual_seed(0))
+    (((hidden,), _),) = seen
+    kept = hidden != 0
+    assert 0.45 < kept.float().mean() < 0.55
+    torch.testing.assert_close(hidden[kept], 2 * features[kept], rtol=1e-3, atol=1e-3)
 
 
 def _vectors(layer):
@@ -69,8 +89,9 @@ def test_in_half_precision_the_weights_norm_is_estimated_in_full():
     with torch.autocast("cpu", torch.bfloat16):
         half = network(maps, torch.zeros(2, 4))
     full = twin(maps, torch.zeros(2, 4))
-    assert half.dtype == torch.float32
-    torch.testing.assert_close(half, full, rtol=0.1, atol=0.1)
+    for ours, theirs in zip(half, full, strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours, theirs, rtol=0.1, atol=0.1)
     for ours, theirs in zip(network.buffers(), twin.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
@@ -78,10 +99,12 @@ def test_in_half_precision_the_weights_norm_is_estimated_in_full():
 def test_only_the_heads_learn_and_they_are_saved_whole(tmp_path):
     editing = objective(tmp_path, **SETTINGS)
     network = editing.projection.plain_network
-    heads, mixing = weights(network.heads), weights(network.across_channels) + weights(network.across_scales)
+    heads, attribute_head = weights(network.heads), weights(network.attribute_head)
+    mixing = weights(network.across_channels) + weights(network.across_scales)
     frozen = weights(editing.projection.backbone)
     take_step(editing, *batch())
     assert changed(network.heads, heads)
+    assert changed(network.attribute_head, attribute_head)
     assert all(ours.equal(theirs) for ours, theirs in zip(
         weights(network.across_channels) + weights(network.across_scales), mixing, strict=True
     ))  # fmt: skip
@@ -102,29 +125,35 @@ def test_one_pass_of_the_backbone_serves_both_steps_with_the_gradients_of_two(tm
     fake = torch.rand(4, 3, 64, 64, requires_grad=True)
     state = weights(projection.plain_network)
     maps = projection.maps(real, fake, torch.Generator())
-    loss = projection.train(maps, labels, target)
+    terms, sums = projection.train(maps, labels, target, LabelRules.none(4), torch.Generator().manual_seed(1))
     assert fake.grad is None
-    projection.judge(maps, target).backward()
+    unreal, opinion = projection.judge(maps, target, None, torch.Generator().manual_seed(2))
+    (unreal + opinion.logits.sum()).backward()
     ours = fake.grad.clone()
     learned = weights(projection.plain_network)
 
     projection.plain_network.load_state_dict(dict(zip(projection.plain_network.state_dict(), state, strict=True)))
     apart, backbone = projection.plain_network, projection.backbone
-    realness = apart(
+    realness, logits = apart(
         [torch.cat(pair) for pair in zip(backbone(real), backbone(fake.detach()), strict=True)],
         torch.cat([labels, target]),
+        torch.Generator().manual_seed(1),
     )
     expected = F.relu(1 - realness[:4]).mean() + F.relu(1 + realness[4:]).mean()
-    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert terms["d_projected"].item() == pytest.approx(expected.item(), rel=1e-5)
+    entropy = F.binary_cross_entropy_with_logits(logits[:4], labels)
+    assert terms["d_projected_attribute"].item() == pytest.approx(entropy.item(), rel=1e-5)
+    torch.testing.assert_close(typical_logits(sums)[1], logits[:4].diagonal())
     apart.load_state_dict(dict(zip(apart.state_dict(), learned, strict=True)))
     # The estimate of each weight's norm has gone on by one step since, so both gradients are of the same step.
     fake.grad = None
-    (-apart(backbone(fake), target).mean()).backward()
+    realness, logits = apart(backbone(fake), target, torch.Generator().manual_seed(2))
+    (logits.sum() - realness.mean()).backward()
     cosine = F.cosine_similarity(ours.flatten(), fake.grad.flatten(), dim=0)
     assert cosine > 0.99
 
 
-def test_its_weight_rises_after_its_start_and_after_the_head_start(tmp_path):
+def test_its_share_rises_after_its_start_and_after_the_head_start(tmp_path):
     projection = objective(tmp_path, **SETTINGS | {"projected_start": 0.4}).projection
     began = [projection.begin_step(progress, 0.0) for progress in (0.0, 0.39, 0.4, 0.9)]
     assert began == [False, False, True, True]
@@ -133,8 +162,8 @@ def test_its_weight_rises_after_its_start_and_after_the_head_start(tmp_path):
         projection.formed = formed
         for progress in (0.0, 0.1, 0.425, 0.45, 1.0):
             projection.begin_step(progress, 0.1)
-            seen.append(projection.current_weight.item())
-    assert seen == pytest.approx([0, 0, 0.35, 0.7, 0.7] + [0, 0.7, 0.7, 0.7, 0.7])
+            seen.append(projection.current_share.item())
+    assert seen == pytest.approx([0, 0, 0.5, 1, 1] + [0, 1, 1, 1, 1])
 
 
 @pytest.mark.parametrize("head_start", [0, 50])
@@ -153,7 +182,8 @@ def test_the_generator_step_adds_the_weighted_loss_of_known_targets(tmp_path):
     editing = objective(tmp_path, **SETTINGS)
     judged = watch(editing.projection, "judge")
     take_step(editing, *batch())
-    (((_, target), _),) = judged
+    (((_, target, typical, _), _),) = judged
+    assert typical.shape == (2, 4)
     edits = editing.sampler.draw(batch()[1], torch.Generator().manual_seed(1))
     assert torch.equal(editing._known_targets(edits), edits.target)  # no rules have been counted
     assert target.shape == edits.target.shape
