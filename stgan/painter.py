@@ -27,7 +27,7 @@ from stgan.photo.geometry import smoothstep
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
-from stgan.photo.hair import lay_strands, recolour_hair
+from stgan.photo.hair import in_the_colour, lay_strands, recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_window, window
@@ -119,15 +119,23 @@ class FacePainter:
         return bool(hair < DARK_HAIR * skin)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with its own hair as far over the forehead as the bangs of an edited crop reach.
+        """The photo with the bangs of an edited crop, in the colour of its hair; in a fine photo with its own hair as
+        far over the forehead as they reach.
 
         The photo stays as it is where no hair is over the forehead, or a hat.
         """
-        _, silhouette = edited.seen()
-        fringe = Fringe.read(edited.before, edited.after, in_the_crop(silhouette.hair, len(edited.before)))
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        size = len(edited.before)
+        hair = in_the_crop(silhouette.hair, size)
+        fringe = Fringe.read(edited.before, edited.after, hair)
         if fringe is None:
             return rgb
-        return draw_fringe(rgb, edited.prepared.alignment, fringe, self._free(edited, "Bangs"), silhouette)
+        if not _is_fine(edited):
+            now = face.light.crop(crop_face(rgb, face.alignment, size)).astype(np.float32)  # perhaps in a new colour
+            alike = in_the_colour(edited.after, now, self._drawn(edited, "hair") * (1 - hair), hair)
+            if alike is not None:
+                return self.paste(_without(replace(edited, after=alike), self._shown(edited, "eyes")), rgb)
+        return draw_fringe(rgb, face.alignment, fringe, self._free(edited, "Bangs"), silhouette)
 
     def shave(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with a bald head, drawn at its resolution.
@@ -164,10 +172,11 @@ class FacePainter:
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the eyeglasses of an edited crop, redrawn at its resolution.
 
-        The edited crop itself is pasted where it shows no new frame, or the face wears glasses already.
+        The edited crop itself is pasted where a network draws glasses well or no new frame, or where the face wears
+        some already.
         """
         glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after)
-        if glasses is None:
+        if glasses is None or _is_drawn_well(edited):
             return self.paste(edited, rgb)
         face, (_, silhouette) = edited.prepared, edited.seen()
         free = self._free(edited, "Eyeglasses")
@@ -190,15 +199,16 @@ class FacePainter:
         return thin_brows(rgb, edited.prepared.alignment, thinning, self._free(edited, "Bushy_Eyebrows"))
 
     def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with a short full beard, or with short hairs where an edited crop has another; it is pasted if it
-        has none."""
+        """The photo with a short beard, hair by hair: a full one, or where an edited crop has another style.
+
+        The edited crop is pasted where a network draws beards well, or no style is seen.
+        """
         skin, neck, mouth = (self._shown(edited, name) for name in (*BARE, "mouth"))
         colour = self._hair_colour(edited)
+        growth = drawn = read_beard(edited.before, edited.after, colour, skin + neck, mouth)
         if edited.changes.keys() == {"No_Beard"}:  # another style is not named
             growth = full_beard(skin, neck, mouth)
-        else:
-            growth = read_beard(edited.before, edited.after, colour, skin + neck, mouth)
-        if growth is None:
+        if growth is None or drawn is not None and _is_drawn_well(edited):
             return self.paste(_without(edited, mouth), rgb)
         return self._grow(edited, rgb, growth, colour, self._free(edited, *edited.changes))
 
@@ -378,6 +388,11 @@ class FacePainter:
 def _is_fine(edited: EditedCrop) -> bool:
     """Whether the photo has so much more detail than the crop that what a network draws looks soft in it."""
     return 1 / edited.prepared.alignment.scale > FINE
+
+
+def _is_drawn_well(edited: EditedCrop) -> bool:
+    """Whether jurors believe glasses and beards as a network draws them: it has seen few on faces of women."""
+    return not _is_fine(edited) and edited.prepared.label_dict().get("Male", False)
 
 
 def _without(edited: EditedCrop, part: np.ndarray) -> EditedCrop:

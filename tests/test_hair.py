@@ -6,7 +6,7 @@ import pytest
 from frames import S, centred
 
 from stgan.photo.crop import crop_face
-from stgan.photo.hair import lay_strands, recolour_hair
+from stgan.photo.hair import in_the_colour, lay_strands, recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
 from stgan.photo.tones import MEASURED
@@ -140,3 +140,20 @@ def test_in_dim_light_the_new_colour_is_as_dim(scene):
     result = recolour_hair(dim, alignment, crop, edited, is_hair[..., 0] * 1.0, silhouette, light=light)
     inside = eroded(where, 12)
     assert np.abs(4.0 * result[inside].mean(axis=0) - bright[inside].mean(axis=0)).max() < 8
+
+
+def test_new_hair_takes_the_colour_of_the_photos_and_keeps_its_strands():
+    strands = np.exp(np.random.default_rng(3).normal(0, 0.1, (32, 32, 1)))
+    hair, new = np.zeros((2, 32, 32), np.float32)
+    hair[:12], new[12:20] = 1, 1
+    own, drawn = np.float32([120, 90, 60]), np.float32([90, 70, 60])
+    after, now = (strands * colour for colour in (drawn, own))
+    after[20:] = 200  # the face below
+    result = in_the_colour(after, now, new, hair)
+    inside = new > 0
+    assert np.array_equal(result[~inside], after[~inside])
+    assert np.abs(np.median(result[inside], axis=0) - own).max() < 4
+    contrast = [np.log(each[inside] + 16).std(axis=0) for each in (result, after)]
+    np.testing.assert_allclose(*contrast, rtol=1e-4)
+    assert in_the_colour(after, 4 * now.clip(0, 60), new, hair) is None  # blond hair from dark strands
+    assert in_the_colour(after, now, new, np.zeros_like(hair)) is None

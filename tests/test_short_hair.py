@@ -1,5 +1,7 @@
 """Brows and beards are drawn hair by hair, as densely and in the direction asked for, and only where they grow."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -193,11 +195,29 @@ def test_a_mustache_lies_between_lip_and_nose_whatever_the_mouth_does():
     ("changes", "reader"), [({"No_Beard": -1.0}, "full_beard"), ({"No_Beard": -1.0, "Goatee": 1.0}, "read_beard")]
 )
 def test_a_named_style_is_not_drawn_as_a_full_beard(changes, reader, monkeypatch):
-    asked = []
-    for name in ("full_beard", "read_beard"):
-        monkeypatch.setattr(f"stgan.painter.{name}", lambda *_, name=name: asked.append(name) or growth(0.4))
+    asked, hair = [], {"full_beard": 0.4, "read_beard": 0.6}
+    for name, density in hair.items():
+        monkeypatch.setattr(f"stgan.painter.{name}", lambda *_, n=name, d=density: asked.append(n) or growth(d))
     for name in ("_shown", "_hair_colour", "_free"):
         monkeypatch.setattr(FacePainter, name, lambda *_: np.zeros((S, S)))
-    monkeypatch.setattr(FacePainter, "_grow", lambda *_: None)
+    grown = []
+    monkeypatch.setattr(FacePainter, "_grow", lambda *arguments: grown.append(arguments[3]))
+    monkeypatch.setattr("stgan.painter._is_drawn_well", lambda _: False)
     FacePainter().grow_beard(EditedCrop(None, crop(), crop(), None, changes), photo())
-    assert asked == [reader]
+    assert asked[-1] == reader
+    assert [each.density.max() for each in grown] == [hair[reader]]
+
+
+@pytest.mark.parametrize(("man", "fine", "well"), [(True, False, True), (False, False, False), (True, True, False)])
+def test_the_networks_own_beard_is_pasted_where_it_has_learned_them(man, fine, well, monkeypatch):
+    face = SimpleNamespace(label_dict=lambda: {"Male": man}, alignment=SimpleNamespace(scale=0.2 if fine else 0.5))
+    monkeypatch.setattr("stgan.painter.full_beard", lambda *_: growth(0.4))
+    for drawn in (growth(0.6), None):
+        monkeypatch.setattr("stgan.painter.read_beard", lambda *_, drawn=drawn: drawn)
+        for name in ("_shown", "_hair_colour", "_free"):
+            monkeypatch.setattr(FacePainter, name, lambda *_: np.zeros((S, S)))
+        monkeypatch.setattr(FacePainter, "_grow", lambda *_: "grown")
+        monkeypatch.setattr(FacePainter, "paste", lambda *_: "pasted")
+        edited = EditedCrop(face, crop(), crop(), None, {"No_Beard": -1.0})
+        expected = "pasted" if well and drawn is not None else "grown"
+        assert FacePainter().grow_beard(edited, photo()) == expected

@@ -206,3 +206,25 @@ def _spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
         if sigma > 2 * size:
             total = max(float(weight.sum()), 1e-6)
             return result + left * (image * weight[..., None]).sum(axis=(0, 1)) / total
+
+
+DARK = 16.0  # levels: differences among darker pixels are noise
+ALIKE = 0.7  # logarithm, by which drawn hair may differ from the photo's to become of its colour
+
+
+def in_the_colour(after: np.ndarray, now: np.ndarray, new: np.ndarray, hair: np.ndarray) -> np.ndarray | None:
+    """An edited crop whose new hair has the colour of the photo's: float (S, S, 3) in [0, 255].
+
+    None where they differ so much that the new hair would lose its strands.
+
+    Args:
+        after, now: float (S, S, 3) in [0, 255], the edited crop, and the photo's.
+        new, hair: (S, S) in [0, 1], where hair appears, and where it is.
+    """
+    own, drawn = (colours[area > 0.6] for colours, area in ((now, hair), (after, new)))
+    if not len(own) or not len(drawn):
+        return None
+    change = (np.median(own, axis=0) + DARK) / (np.median(drawn, axis=0) + DARK)
+    if np.abs(np.log(change)).max() > ALIKE:
+        return None
+    return after + new.clip(0, 1)[..., None] * ((after + DARK) * change - DARK - after)
