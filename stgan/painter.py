@@ -34,7 +34,7 @@ from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_wind
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.scalp import draw_scalp
-from stgan.photo.skin import in_the_hue, shaded, toned
+from stgan.photo.skin import in_the_hue, shaded, toned, unstained
 from stgan.photo.skull import hides_the_brows
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.photo.tones import MEASURED
@@ -72,10 +72,12 @@ class FacePainter:
 
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with an edited crop of another age or gender. Younger skin loses lines and gains no shades."""
+        skin = self._shown(edited, "skin")
         if edited.changes.get("Young", 0.0) > 0:
-            skin, edges = self._shown(edited, "skin"), self._shown(edited, "eyes", "hair")
-            edited = replace(edited, after=shaded(edited.before, edited.after, skin, edges))
-        return self.paste(edited, rgb)
+            after = shaded(edited.before, edited.after, skin, self._shown(edited, "eyes", "hair"))
+        else:
+            after = unstained(edited.before, edited.after, skin)
+        return self.paste(replace(edited, after=after), rgb)
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """As :meth:`age`; the hair of a face that becomes older goes grey."""

@@ -28,6 +28,7 @@ THINNER_EDGE = 0.8  # likewise, what is added to the exponent of its share: a br
 # Pixels of the photo per pixel of the crop, between which strands of the photo count ever more, and those of the
 # network ever less.
 COARSE, FINE = (1.2, 2.2), (5.0, 10.0)
+MIRRORED = (0.05, 0.11)  # of the crop, from the top: photos end there in training, so strands are drawn mirrored
 LEAST_KEPT = 0.5  # of strands finer than the crop's pixels, which drawn ones may cross
 MOST_DETAIL = 4  # times that drawn strands are enlarged smoothly
 GRID = 96  # pixels across the window at which slow variation is kept
@@ -104,7 +105,8 @@ def lay_strands(
     """
     size, result, detail = len(edited), rgb.copy(), 1 / alignment.scale
     coarse, fine = (float(smoothstep(np.float32(detail), *ends)) for ends in (COARSE, FINE))
-    share = (share * border_fade(rgb.shape, alignment, size) * (1 - fine)).astype(np.float32)
+    below = smoothstep(np.arange(size, dtype=np.float32) / size, *MIRRORED)[:, None]
+    share = (share * border_fade(rgb.shape, alignment, size) * below * (1 - fine)).astype(np.float32)
     rows, columns = (np.nonzero((share > 0).any(axis=axis))[0] for axis in (1, 0))
     if len(rows) == 0:
         return result

@@ -59,6 +59,8 @@ def in_the_hue(after: np.ndarray, before: np.ndarray, new: np.ndarray, skin: np.
 LIKELY = (-0.27, 0.45)  # logarithm of brightness by which skin becomes darker and brighter at most: it loses lines
 TINT = 1 / 6  # of the crop's side, over which the tint may vary
 STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the skin around it, beside what it did before
+SPOT = 0.05  # logarithm, by which a spot may be brighter than what becomes of the skin around it
+SPOTS = 1 / 40  # of the crop's side, the size of such spots
 LINER = 0.7  # share of darker rims of eyes and hair that is left out
 
 
@@ -73,19 +75,47 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.nd
     """
     size = len(before)
     brightness, colour = zip(*(_taken_apart(each) for each in (before, after)), strict=True)
-    sigma = TINT * size
-    weight = np.maximum(cv2.GaussianBlur(skin, (0, 0), sigma), 0.05)[..., None]
-    slow = [cv2.GaussianBlur(each * skin[..., None], (0, 0), sigma) / weight for each in colour]
-    own = np.abs(colour[0] - slow[0]) + STAIN  # highlights are less coloured than the skin around them, lips are more
-    tint = slow[1] + np.clip(colour[1] - slow[1], -own, own)
     low, high = LIKELY
     bright = brightness[1] - brightness[0]
     bright = np.where(bright < 0, low * np.tanh(bright / low), high * np.tanh(bright / high))
     near = cv2.GaussianBlur(cv2.dilate(edges, _disc(size / 24)), (0, 0), size / 48)
     bright = np.where(bright < 0, bright * (1 - LINER * near), bright)
-    result = np.exp((brightness[0] + bright)[..., None] + tint) - DARK
-    share = cv2.GaussianBlur(skin, (0, 0), 1)[..., None]
-    return after + share * (result - after)
+    result = np.exp((brightness[0] + bright)[..., None] + _tint(*colour, skin)) - DARK
+    return _on(skin, after, result)
+
+
+def unstained(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """An edited crop whose skin has no coloured and no bright spots: float (S, S, 3) in [0, 255].
+
+    Lines may become deeper; skin does not become brighter in spots.
+
+    Args:
+        before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
+        skin: (S, S) in [0, 1].
+    """
+    brightness, colour = zip(*(_taken_apart(each) for each in (before, after)), strict=True)
+    bright = brightness[1] - brightness[0]
+    weight = np.maximum(skin, 0.05).astype(np.float32)
+    sigma = SPOTS * len(before)
+    around = cv2.GaussianBlur(bright * weight, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)
+    bright = np.minimum(bright, around + SPOT)
+    result = np.exp((brightness[0] + bright)[..., None] + _tint(*colour, skin)) - DARK
+    return _on(skin, after, result)
+
+
+def _tint(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """The colours (S, S, 3) after an edit, as logarithms, without spots that differ more from the skin around them than
+    before. Highlights are less coloured than the skin around them, lips are more."""
+    sigma = TINT * len(before)
+    weight = np.maximum(cv2.GaussianBlur(skin, (0, 0), sigma), 0.05)[..., None]
+    around = [cv2.GaussianBlur(each * skin[..., None], (0, 0), sigma) / weight for each in (before, after)]
+    own = np.abs(before - around[0]) + STAIN
+    return around[1] + np.clip(after - around[1], -own, own)
+
+
+def _on(skin: np.ndarray, image: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """An image with another one on its skin."""
+    return image + cv2.GaussianBlur(skin, (0, 0), 1)[..., None] * (changed - image)
 
 
 def _taken_apart(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
