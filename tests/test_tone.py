@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import S
 
-from stgan.photo.skin import MOST, in_the_hue, shaded, toned
+from stgan.photo.skin import MOST, in_the_hue, shaded, toned, unstained
 
 ROWS, COLUMNS = np.mgrid[:S, :S]
 SKIN = ((COLUMNS - 64) / 40) ** 2 + ((ROWS - 64) / 50) ** 2 < 1
@@ -65,6 +65,24 @@ def test_young_skin_loses_lines_more_than_it_gains_them():
     lighter[line] *= 1.5
     gained, lost = (np.abs(shaded(BEFORE, after, skin, nothing) - BEFORE)[line].mean() for after in (darker, lighter))
     assert lost > 1.3 * gained
+
+
+def test_old_skin_has_its_lines_but_neither_coloured_nor_bright_spots():
+    skin = SKIN.astype(np.float32)
+    line, stain, spot, cheek = np.s_[90:92, 50:70], np.s_[70:76, 60:66], np.s_[40:44, 60:64], np.s_[60:110, 76:94]
+    after = BEFORE.copy()
+    after[line] *= 0.6
+    after[stain] += (40, -20, -20)
+    after[spot] *= 1.5
+    after[cheek] *= 1.15
+    change = unstained(BEFORE, after, skin) - BEFORE
+    assert change[line].mean() == pytest.approx((after - BEFORE)[line].mean(), rel=0.1)
+    middle = np.s_[72:74, 62:64]
+    assert (change[middle][..., 0] - change[middle][..., 2]).mean() < 0.3 * 60
+    assert change[spot].mean() < 0.4 * (after - BEFORE)[spot].mean()
+    inside = np.s_[75:95, 82:88]  # an area that is brighter as a whole stays so
+    assert change[inside].mean() == pytest.approx((after - BEFORE)[inside].mean(), rel=0.1)
+    np.testing.assert_allclose(unstained(BEFORE, BEFORE, skin), BEFORE, atol=1e-3)
 
 
 def test_a_new_forehead_has_the_hue_of_the_face_and_its_own_light():
