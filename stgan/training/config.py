@@ -391,6 +391,8 @@ def current_names(record: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(record.get("push_to_hub"), bool):
         name = record.get("hub_model_id") or Path(record["output_dir"]).name
         current["push_to_hub"] = name if record["push_to_hub"] else None
+    if "changed_attribute_weight" in record:  # with a method, perhaps of a time without this setting
+        current.setdefault("limit_attributes", False)
     if record.get("inject_layers", 0) in (-1, None):  # the architecture's own
         current["inject_layers"] = 4 if record.get("model") == "stgan" else None
     return current
