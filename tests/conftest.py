@@ -25,7 +25,8 @@ SLOWEST = {
     "export": ("test_export.py",),
     "processes": ("test_processes.py",),
     "stopping": ("test_stopping.py",),
-    **{name: (f"test_{name}.py",) for name in ("editor", "detect", "resume", "cli", "stream_batches", "supervised")},
+    "evaluation": ("test_cli.py", "test_evaluate.py", "test_interrupted_evaluation.py", "test_inception.py"),
+    **{name: (f"test_{name}.py",) for name in ("editor", "detect", "resume", "stream_batches", "supervised")},
 }
 GROUPS = {file: group for group, files in SLOWEST.items() for file in files}
 
