@@ -11,7 +11,7 @@ demo: .venv/demo
 	STGAN_PORT=$(PORT) $(BIN)/python app.py
 
 test: .venv/test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import pytest
 from frames import S, distance_of_frames, frame_to_crop
 from pictures import faceless
 from PIL import Image
+from shared import searched
 
 from stgan import FaceEditor
 from stgan.photo import detect
@@ -23,6 +24,11 @@ from stgan.photo.face import Face, FaceError, check_editable, choose_face
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 YUNET = SHARED / "face_detection_yunet_2026may.onnx"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch):
+    monkeypatch.setattr(detect._HaarCascades, "_find", searched)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,9 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.skipif(find_spec("onnxscript") is None, reason="torch exports with onnxscript")
 
 
+torch.fx.config.do_not_emit_stack_traces = True  # which take a quarter of the time and are not in the graphs
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """A small editor with a parser, and the folder of its graphs, which the command writes."""

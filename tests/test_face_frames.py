@@ -14,12 +14,14 @@ from editors import tiny_classifier
 from numbered_data import write_images
 from PIL import Image
 from scripts import load_script
+from test_identity import MeanRecognition
 from test_realism import Colours
 
 from stgan.data import DataError, FaceFrames, FaceLocator, Preprocess, StreamBatches, load_into_memory
 from stgan.data.faces import CUT_OFF, NO_FACE, PROFILE, TOO_SMALL
 from stgan.data.frames import celebahq_frame, to_crop
 from stgan.editor import FaceEditor
+from stgan.evaluation import faces
 from stgan.evaluation.command import Settings, evaluate_folder
 from stgan.evaluation.protocol import evaluate
 from stgan.evaluation.realism import load_real_faces, pooled_features
@@ -151,6 +153,8 @@ def test_real_faces_are_those_that_are_found(photographs, tmp_path):
 def test_a_model_is_evaluated_on_the_faces_of_photographs(photographs, tmp_path, monkeypatch):
     frames = FaceFrames(marked, "a", tmp_path)
     monkeypatch.setattr(FaceFrames, "from_pretrained", lambda folder: frames)
+    monkeypatch.setattr(faces, "pretrained_backbone", Colours)
+    monkeypatch.setattr(faces, "DlibRecognition", MeanRecognition)
     generator = STGAN(ATTRIBUTES, image_size=32, width=4, layers=3, stu_layers=2)
     classifier = tiny_classifier(ATTRIBUTES)
     generator.save_pretrained(tmp_path / "model")

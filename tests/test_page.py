@@ -29,6 +29,7 @@ from stgan.photo.files import Photo
 gr = pytest.importorskip("gradio")
 
 from stgan.attributes import scale_in_words  # noqa: E402
+from stgan.demo import sharing  # noqa: E402
 from stgan.demo.files import PREFIX  # noqa: E402
 from stgan.demo.page import build_demo  # noqa: E402
 from stgan.demo.session import EVERYONE  # noqa: E402
@@ -194,7 +195,8 @@ def count_photos(monkeypatch):
     return lambda: max(counts)
 
 
-def test_every_file_is_one_that_gradio_deletes(demo, photo):
+def test_every_file_is_one_that_gradio_deletes(demo, photo, monkeypatch):
+    monkeypatch.setattr(sharing, "CLIP_FRAMES", 3)
     visit = demo.visit("load", None, False, WEB)
     for kind in ("tile", "grid", "gif", "webp", "mp4"):
         demo.call("share", visit, kind)

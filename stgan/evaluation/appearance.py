@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from stgan.evaluation.checkpoint import NOTHING_KEPT, Checkpoint
 from stgan.evaluation.classifier import Judge, predicted_labels, report_of
 from stgan.evaluation.edits import Editing
 from stgan.evaluation.fidelity import channels_last
@@ -48,6 +51,11 @@ class Instruments:
     recognition: Recognition | None = None  # describes faces for identity
     people: int = PEOPLE  # sampled for identity, at most
 
+    def inputs(self) -> tuple[object, ...]:
+        """What a measurement by them depends on, for :meth:`Checkpoint.part`."""
+        real = self.real and (self.real.features, self.real.labels)
+        return self.backbone, *(real or ()), type(self.recognition).__qualname__, self.people
+
 
 def measure_appearance(
     editing: Editing,
@@ -61,6 +69,7 @@ def measure_appearance(
     intensity: float = 1.0,
     batch_size: int = 64,
     progress: bool = False,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> Appearance:
     """Edit every image in every way and measure what people see of it.
 
@@ -70,14 +79,21 @@ def measure_appearance(
         labels: float (N, A) in {0, 1}, columns as ``editing.attributes``.
         identities: long (N,), who each image shows, for the distance between two photos of one person.
         flips: the edits; by default those of :func:`stgan.evaluation.flips.flips_of`.
+        checkpoint: keeps what an interrupted evaluation has measured.
     """
     flips = flips_of(editing.attributes) if flips is None else list(flips)
     record = _Record(classifier, images, flips, instruments, editing.attributes)
-    batches = edited_batches(editing, images, labels, flips, intensity=intensity, batch_size=batch_size)
-    total = len(flips) * -(-len(images) // batch_size)
+    inputs = (editing.generator, editing.parser, editing.device, images, labels, flips, intensity, batch_size)
+    part = checkpoint.part("appearance", classifier, *instruments.inputs(), *inputs)
+    first = record.restore(part.load())
+    batches = edited_batches(editing, images, labels, flips, intensity=intensity, batch_size=batch_size, first=first)
+    total = len(flips) * -(-(len(images) - first) // batch_size)
     with evaluation_mode(editing.generator, editing.parser, classifier, instruments.backbone):
         for batch in tqdm(batches, desc="appearance", total=total, disable=not progress):
             record.add(batch)
+            done = int(batch.rows[-1]) + 1
+            if batch.flip == flips[-1]:
+                part.save(partial(record.state, done), finished=done == len(images))
         lightness = torch.cat([cheek_lightness(part.to(editing.device)).cpu() for part in images.split(batch_size)])
     labels, tones = labels.cpu(), tone_thirds(lightness)
     scores = {flip: record.scores(flip, labels, tones) for flip in flips}
@@ -124,6 +140,20 @@ class _Record:
         self.lightening = {flip: torch.zeros(len(images)) for flip in flips}  # change of the cheeks' L*
         self.features: dict[Flip, list[Tensor]] = {flip: [] for flip in flips}
         self.distances = {flip: torch.zeros(len(self.people), dtype=torch.float64) for flip in flips}
+
+    def state(self, images: int) -> dict[str, Any]:
+        """What is measured of the first images, for :meth:`restore`."""
+        features = {flip: torch.cat(parts) for flip, parts in self.features.items() if parts}
+        measured = {"hits": self.hits, "lightening": self.lightening, "distances": self.distances}
+        return {"images": images, "features": features, **measured}
+
+    def restore(self, state: dict[str, Any]) -> int:
+        """Take over a state, unless it is empty, and return its number of images."""
+        if not state:
+            return 0
+        self.hits, self.lightening, self.distances = (state[name] for name in ("hits", "lightening", "distances"))
+        self.features |= {flip: [features] for flip, features in state["features"].items()}
+        return state["images"]
 
     def add(self, batch: EditedBatch) -> None:
         predicted = predicted_labels(self.classifier, batch.image, batch.flip, device=batch.image.device)

@@ -10,6 +10,7 @@ from tyro.conf import Positional
 from stgan.card import EVALUATION_FILE, replace_section, split_section, write_card
 from stgan.data import FaceFrames, load_into_memory
 from stgan.devices import CHANNELS_LAST, chosen_device
+from stgan.evaluation.checkpoint import FILE, Checkpoint
 from stgan.evaluation.edits import Editing
 from stgan.evaluation.faces import appearance_of_faces
 from stgan.evaluation.figures import edit_sheet, varied_people
@@ -76,6 +77,8 @@ class Settings:
 def evaluate_folder(settings: Settings) -> Evaluation:
     """Evaluate a model, print the result and write it where the settings say.
 
+    Where something is to be written, an interrupted evaluation continues when it is started again in the same way.
+
     Raises:
         ModelFolderError: the model or its classifier cannot be loaded, or a card is to be updated on the Hub.
         stgan.data.DataError: a dataset, a split or a label column is missing.
@@ -100,7 +103,10 @@ def evaluate_folder(settings: Settings) -> Evaluation:
     )  # fmt: skip
     if settings.fid:
         check_enough(len(dataset.images))
-    how: dict[str, Any] = {"batch_size": settings.batch_size, "progress": settings.progress}
+    checkpoint = Checkpoint(_checkpoint_file(settings))
+    how: dict[str, Any] = {
+        "batch_size": settings.batch_size, "progress": settings.progress, "checkpoint": checkpoint
+    }  # fmt: skip
     evaluation = evaluate(
         generator,
         judge,
@@ -138,6 +144,7 @@ def evaluate_folder(settings: Settings) -> Evaluation:
         figure.save(Path(settings.output) / "edits.png")
     record |= {"headline": evaluation.headline(), "markdown": markdown, "comparison": comparison}
     _write(settings, record)
+    checkpoint.remove()
     return evaluation
 
 
@@ -153,6 +160,14 @@ def _check(settings: Settings) -> None:
         _sections(Path(settings.document))
     if settings.update_card and not model.is_dir():
         raise ModelFolderError(f"{model} is not a local folder: download it to update its card.")
+
+
+def _checkpoint_file(settings: Settings) -> Path | None:
+    """Beside the first thing that is to be written; None where nothing is."""
+    folders = [Path(settings.output)] if settings.output is not None else []
+    folders += [Path(settings.model)] if settings.update_card else []
+    folders += [Path(settings.document).parent] if settings.document is not None else []
+    return next((folder / FILE for folder in folders), None)
 
 
 def _sections(document: Path) -> list[str]:

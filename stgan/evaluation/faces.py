@@ -10,6 +10,7 @@ from stgan.data import FaceFrames, MissingSplitError, load_into_memory, open_spl
 from stgan.data.masks import load_masks
 from stgan.devices import CHANNELS_LAST
 from stgan.evaluation.appearance import Instruments, measure_appearance
+from stgan.evaluation.checkpoint import NOTHING_KEPT, Checkpoint
 from stgan.evaluation.classifier import Judge
 from stgan.evaluation.edits import Editing
 from stgan.evaluation.flips import State, flips_of, states_of
@@ -40,6 +41,7 @@ def appearance_of_faces(
     batch_size: int = 64,
     workers: int = 2,
     progress: bool = False,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> Appearance:
     """Measure how edits look, as far as packages and datasets allow. What is left out is printed with the reason.
 
@@ -49,6 +51,7 @@ def appearance_of_faces(
         real: dataset whose split ``train`` shows what real faces look like.
         masks: dataset of faces with masks drawn by people, as CelebAMask-HQ has them. None: no leak is measured.
         crop, frames: of all three, see :class:`stgan.data.Preprocess`.
+        checkpoint: keeps what an interrupted evaluation has measured.
 
     Raises:
         DataError: a dataset, or a column that is needed, is missing.
@@ -58,23 +61,29 @@ def appearance_of_faces(
     masked = None
     if masks is not None:
         masked = load_masks(masks, split, size, crop=crop, workers=workers, progress=progress)
-    instruments = available_instruments(editing.generator, real, crop, frames, progress=progress)
+    instruments = available_instruments(editing.generator, real, crop, frames, progress=progress, checkpoint=checkpoint)
     data = load_into_memory(
         faces, split, names, size, max_samples=count, crop=crop, frames=frames, workers=workers, progress=progress
     )
     appearance = measure_appearance(
         editing, classifier, data.images, data.labels, instruments,
         identities=_identities(faces, split, count, len(data)) if instruments.recognition else None,
-        batch_size=batch_size, progress=progress,
+        batch_size=batch_size, progress=progress, checkpoint=checkpoint,
     )  # fmt: skip
     if masked is None:
         return appearance
-    leak = measure_leak(editing, classifier, masked.images, masked.labels, batch_size=batch_size)
+    leak = measure_leak(editing, classifier, masked.images, masked.labels, batch_size=batch_size, checkpoint=checkpoint)
     return appearance.with_leak(leak, len(masked))
 
 
 def available_instruments(
-    generator: Generator, source: str, crop: str, frames: FaceFrames | None = None, *, progress: bool = False
+    generator: Generator,
+    source: str,
+    crop: str,
+    frames: FaceFrames | None = None,
+    *,
+    progress: bool = False,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> Instruments:
     """Instruments whose packages and datasets are there. A line is printed for each that is not.
 
@@ -85,7 +94,7 @@ def available_instruments(
         backbone = pretrained_backbone().to(device, **CHANNELS_LAST)
         real = load_real_faces(
             source, REAL_SPLIT, generator.attributes, edited_states(generator.attributes), generator.image_size,
-            backbone, crop=crop, frames=frames, device=device, progress=progress,
+            backbone, crop=crop, frames=frames, device=device, progress=progress, checkpoint=checkpoint,
         )  # fmt: skip
         instruments = replace(instruments, backbone=backbone, real=real)
     except (ModuleNotFoundError, MissingSplitError) as error:

@@ -76,6 +76,7 @@ def edited_batches(
     *,
     intensity: float = 1.0,
     batch_size: int = 64,
+    first: int = 0,
 ) -> Iterator[EditedBatch]:
     """Every flip of every image, batch by batch. One encoding of an image serves all its flips.
 
@@ -84,8 +85,9 @@ def edited_batches(
         images: uint8 (N, 3, S, S).
         labels: float (N, A) in {0, 1}, columns as ``editing.attributes``.
         intensity: of every edit. What a flip clears is cleared with 1, as in the published protocol.
+        first: image to begin with, a multiple of ``batch_size`` or the end.
     """
-    for rows in torch.arange(len(images)).split(batch_size):
+    for rows in torch.arange(len(images)).split(batch_size)[-(-first // batch_size) :]:
         source, given = images[rows].to(editing.device), labels[rows].to(editing.device, torch.float32)
         encoding = editing.encode(source, given)
         for flip in flips:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from stgan.attributes import exclusion_matrix, flipped_labels
+from stgan.evaluation.checkpoint import NOTHING_KEPT, Checkpoint
 from stgan.evaluation.inference import evaluation_mode
 from stgan.evaluation.tables import cell, table
 from stgan.frame import normalise, quantise
@@ -68,6 +69,7 @@ def inception_distances(
     extractor: nn.Module | None = None,
     batch_size: int = 64,
     progress: bool = False,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> InceptionDistances:
     """Measure how real single edits look to Inception; attribute i modulo A of image i is flipped.
 
@@ -75,6 +77,7 @@ def inception_distances(
         images: uint8 (N, 3, S, S), N at least 4. Only with thousands of images can the figures be compared.
         labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
         extractor: uint8 (N, 3, S, S) to features (N, F); :func:`inception` by default.
+        checkpoint: keeps what an interrupted evaluation has measured.
 
     Raises:
         ValueError: the extra is not installed, or there are too few images.
@@ -87,9 +90,17 @@ def inception_distances(
         from torchmetrics.image.fid import FrechetInceptionDistance
         from torchmetrics.image.kid import KernelInceptionDistance
     exclusions = exclusion_matrix(generator.attributes).to(device)
-    of_real, of_before, of_after = [], [], []  # batches of features
+    part = checkpoint.part("FID", generator, extractor, images, labels, intensity, batch_size, device)
+    kept = part.load().get("features", [images.new_empty(0, 0)] * 3)
+    features = [[each.to(device)] * bool(len(each)) for each in kept]
+    of_real, of_before, of_after = features  # in batches
+
+    def state() -> dict[str, Any]:
+        return {"features": [torch.cat(each) for each in features]}
+
+    batches = torch.arange(half).split(batch_size)[-(-len(kept[0]) // batch_size) :]
     with evaluation_mode(generator, extractor):
-        for rows in tqdm(torch.arange(half).split(batch_size), desc="FID", disable=not progress):
+        for rows in tqdm(batches, desc="FID", disable=not progress):
             source, given = images[rows].to(device), labels[rows].to(device, torch.float32)
             flipped = (rows % len(generator.attributes)).to(device)
             target = flipped_labels(given, flipped, exclusions)
@@ -97,7 +108,8 @@ def inception_distances(
             of_real.append(extractor(images[half + rows].to(device)))
             of_before.append(extractor(source))
             of_after.append(extractor(edited))
-    real, before, after = (torch.cat(part).double().cpu().clone() for part in (of_real, of_before, of_after))
+            part.save(state, finished=int(rows[-1]) == half - 1)
+    real, before, after = (torch.cat(each).double().cpu().clone() for each in features)
 
     def distances(features: Tensor) -> tuple[float, float]:
         given: Any = nn.Identity()  # FID and KID share features that were extracted once

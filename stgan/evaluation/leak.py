@@ -6,12 +6,14 @@ The regions come from labelled masks and not from a parser, so that they do not 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stgan.data.masks import UNKNOWN
+from stgan.evaluation.checkpoint import NOTHING_KEPT, Checkpoint
 from stgan.evaluation.classifier import Judge, predicted_labels
 from stgan.evaluation.edits import Editing
 from stgan.evaluation.flips import edited_batches, flip_name, flips_of
@@ -49,7 +51,13 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
 
 
 def measure_leak(
-    editing: Editing, classifier: Judge, images: Tensor, masks: Tensor, *, batch_size: int = 64
+    editing: Editing,
+    classifier: Judge,
+    images: Tensor,
+    masks: Tensor,
+    *,
+    batch_size: int = 64,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> dict[str, float]:
     """Mean absolute change outside an edit's parts, in 8-bit levels, by the name of the flip.
 
@@ -57,14 +65,18 @@ def measure_leak(
         editing, classifier: on one device. The classifier says which attributes the faces have.
         images: uint8 (N, 3, S, S), aligned as CelebA's are.
         masks: uint8 (N, S, S) with the parser's classes. Pixels of unknown class do not count.
+        checkpoint: keeps what an interrupted evaluation has measured.
     """
-    attributes = editing.attributes
-    labels = predicted_labels(classifier, images, attributes, device=editing.device)
+    attributes, device = editing.attributes, editing.device
+    part = checkpoint.part("leak", editing.generator, editing.parser, classifier, images, masks, batch_size, device)
+    kept = part.load()
+    labels = predicted_labels(classifier, images, attributes, device=device)
     flips = [flip for flip in flips_of(attributes) if set(flip) <= PARTS.keys()]
     parts = {name: part_area(masks, PARTS[name]) for name in attributes if name in PARTS}
-    total, count = dict.fromkeys(flips, 0.0), dict.fromkeys(flips, 0)
+    total, count = (kept.get(name) or dict.fromkeys(flips, 0) for name in ("total", "count"))
+    first = kept.get("images", 0)
     with evaluation_mode(editing.generator, editing.parser):
-        for batch in edited_batches(editing, images, labels, flips, batch_size=batch_size):
+        for batch in edited_batches(editing, images, labels, flips, batch_size=batch_size, first=first):
             outside = masks[batch.rows] != UNKNOWN
             for position, name in enumerate(attributes):
                 changed = (batch.target != batch.labels)[:, position].cpu()
@@ -74,6 +86,9 @@ def measure_leak(
             area = outside.sum(dim=(1, 2))
             total[batch.flip] += float(((change * outside).sum(dim=(1, 2)) / area.clamp(min=1)).sum())
             count[batch.flip] += int((area > 0).sum())
+            if batch.flip == flips[-1]:
+                state = {"images": int(batch.rows[-1]) + 1, "total": total, "count": count}
+                part.save(partial(dict, state), finished=state["images"] == len(images))
     return {flip_name(flip): total[flip] / count[flip] for flip in flips if count[flip]}
 
 

@@ -13,13 +13,15 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from stgan.evaluation.checkpoint import NOTHING_KEPT, Checkpoint
 from stgan.evaluation.classifier import Judge, report_of
 from stgan.evaluation.edits import Editing
 from stgan.evaluation.fidelity import channels_last, fidelity_scores
@@ -41,6 +43,7 @@ def evaluate(
     batch_size: int = 64,
     device: torch.device | str = "cpu",
     progress: bool = False,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> Evaluation:
     """Measure a generator by the published protocol. One encoding per image serves all its 1 + I * A decodings.
 
@@ -54,6 +57,7 @@ def evaluate(
         images: uint8 (N, 3, S, S), on any device.
         labels: float (N, A) in {0, 1}, columns as ``generator.attributes``.
         intensities: of the edits; the published accuracies are for 1.5.
+        checkpoint: keeps what an interrupted evaluation has measured.
 
     Raises:
         ValueError: the classifier lacks an attribute, shapes or types do not fit, or a network is on another device.
@@ -63,19 +67,21 @@ def evaluate(
     _check_inputs(generator, classifier, images, labels, device)
     editing = Editing(generator, parser)
     tally = EditTally(editing, classifier, intensities, device)
-    fidelity, real = [], []
-    started = time.perf_counter()
+    inputs = (generator, classifier, parser, images, labels, tuple(intensities), batch_size, device)
+    part = checkpoint.part("protocol", *inputs)
+    measured = _Measured(tally, part.load(), device)
     with (
         evaluation_mode(generator, classifier, parser),
         ThreadPoolExecutor(max_workers=1 if device.type == "cpu" else min(8, os.cpu_count() or 1)) as pool,
     ):
-        for start in tqdm(range(0, len(images), batch_size), desc="evaluating", disable=not progress):
+        starts = range(measured.images, len(images), batch_size)
+        for start in tqdm(starts, desc="evaluating", disable=not progress):
             rows = torch.arange(start, min(start + batch_size, len(images)))
             source = images[rows].to(device, non_blocking=True)
             given = labels[start : start + batch_size].to(device, torch.float32, non_blocking=True)
             encoding = editing.encode(source, given)
             shown, maps = tally.judge(source)
-            real.append(shown)
+            measured.shown.append(shown)
             if maps:
                 stranger = images[(rows + 1) % len(images)].to(device, non_blocking=True)
                 tally.add_strangers(maps, tally.judge(stranger)[1])
@@ -83,15 +89,44 @@ def evaluate(
             rebuilt = encoding.reconstruction
             results = [rebuilt.image] + ([rebuilt.rgb] if generator.soft_mask else [])
             pixels = torch.stack([source, *map(quantise, results)]).cpu()  # the batch's only wait for the device
-            fidelity.append(pool.submit(fidelity_scores, channels_last(pixels)))
-        scores = np.concatenate([future.result() for future in fidelity], axis=-1).mean(axis=-1)
-        predicted, given = torch.cat(real).cpu(), labels.cpu() > 0.5
+            measured.fidelity.append(pool.submit(fidelity_scores, channels_last(pixels)))
+            measured.images += len(rows)
+            part.save(measured.state, finished=measured.images == len(images))
+        scores = measured.scores().mean(axis=-1)
+        predicted, given = torch.cat(measured.shown).cpu(), labels.cpu() > 0.5
         report = report_of(predicted, given, generator.attributes)
         edits, groups = tally.scores(), tally.group_scores(predicted, given)
-    seconds = time.perf_counter() - started
+    seconds = measured.seconds()
     psnr, ssim, *painted = map(float, scores.flat)
     rgb_psnr, rgb_ssim = painted or (None, None)  # measured of soft masks alone
     return Evaluation(len(images), psnr, ssim, edits, report, 1000 * seconds / len(images), rgb_psnr, rgb_ssim, groups)
+
+
+class _Measured:
+    """What is measured of the first ``images``; ``kept`` is the state of an interrupted evaluation, or empty."""
+
+    def __init__(self, tally: EditTally, kept: dict[str, Any], device: torch.device):
+        self.tally, self.images, self.started = tally, 0, time.perf_counter()
+        self.shown: list[Tensor] = []  # what the classifier sees in batches of images, bool (B, A)
+        self.fidelity: list[Future[np.ndarray]] = []
+        if kept:
+            tally.restore(kept)
+            self.images, self.started = kept["images"], self.started - kept["seconds"]
+            self.shown.append(kept["shown"].to(device))
+            self.fidelity.append(Future())
+            self.fidelity[0].set_result(kept["fidelity"].numpy())
+
+    def scores(self) -> np.ndarray:
+        """PSNR and SSIM of each image, (..., N)."""
+        return np.concatenate([future.result() for future in self.fidelity], axis=-1)
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def state(self) -> dict[str, Any]:
+        fidelity, shown = torch.from_numpy(self.scores()), torch.cat(self.shown)
+        own = {"images": self.images, "seconds": self.seconds(), "shown": shown, "fidelity": fidelity}
+        return own | self.tally.state()
 
 
 def check_measurement(intensities: Sequence[float], batch_size: int) -> None:

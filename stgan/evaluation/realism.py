@@ -7,7 +7,7 @@ used and standardised over the real faces: the unscaled ones of the last stride 
 visible artefacts hardly count.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from stgan.data import DataError, FaceFrames, Preprocess, label_value, open_split
 from stgan.data.errors import RejectedImage
 from stgan.data.sources import image_column
+from stgan.evaluation.checkpoint import NOTHING_KEPT, Checkpoint
 from stgan.evaluation.flips import State, rows_of
 from stgan.evaluation.inference import evaluation_mode
 from stgan.evaluation.results import Realism
@@ -104,6 +105,7 @@ def load_real_faces(
     frames: FaceFrames | None = None,
     device: torch.device | str = "cpu",
     progress: bool = False,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> RealFaces:
     """Read up to :data:`REAL_PER_STATE` faces of each state from a dataset, and compute their features.
 
@@ -116,6 +118,7 @@ def load_real_faces(
         image_size, crop, frames: see :class:`stgan.data.Preprocess`. Photographs without a usable
             face are left out.
         backbone: on ``device``.
+        checkpoint: keeps the features for the case that the evaluation is interrupted later.
 
     Raises:
         DataError: no such dataset, split or column; or an image cannot be decoded.
@@ -130,13 +133,23 @@ def load_real_faces(
     labels = torch.tensor(columns).T
     rows = _chosen_rows(RealFaces(attributes, labels, labels), states)
     preprocess, column = Preprocess(image_size, crop, frames), image_column(dataset)
+
+    def encoded(rows: Tensor) -> Iterator[bytes]:
+        for cell in dataset.select(rows.tolist())[column]:
+            yield cell["bytes"] or Path(cell["path"]).read_bytes()
+
+    located = frames and frames.file.name
+    files = (each for some in rows.split(64) for each in encoded(some))
+    part = checkpoint.part("real faces", backbone, rows, files, image_size, crop, located, torch.device(device))
+    if known := part.load():
+        return RealFaces(attributes, known["features"], labels[known["rows"]])
     features, kept = [], []
     with evaluation_mode(backbone):
-        for part in tqdm(rows.split(64), desc="real faces", disable=not progress):
+        for some in tqdm(rows.split(64), desc="real faces", disable=not progress):
             images = []
-            for row, cell in zip(part.tolist(), dataset.select(part.tolist())[column], strict=True):
+            for row, image in zip(some.tolist(), encoded(some), strict=True):
                 try:
-                    images.append(preprocess(cell["bytes"] or Path(cell["path"]).read_bytes()))
+                    images.append(preprocess(image))
                     kept.append(row)
                 except RejectedImage:  # no usable face
                     continue
@@ -145,7 +158,9 @@ def load_real_faces(
                 features.append(pooled_features(backbone, batch).cpu())
     if not kept:
         raise DataError(f"None of the images of {source} suits the crop {crop}.")
-    return RealFaces(attributes, torch.cat(features).clone(), labels[kept])
+    found = torch.cat(features).clone()
+    part.save(lambda: {"features": found, "rows": torch.tensor(kept)}, finished=True)
+    return RealFaces(attributes, found, labels[kept])
 
 
 def _chosen_rows(faces: RealFaces, states: Iterable[State]) -> Tensor:

@@ -36,6 +36,17 @@ class EditTally:
         self.distances = torch.zeros(len(self.intensities), count, dtype=torch.float32, device=device)  # sums
         self.between_people = torch.zeros((), dtype=torch.float32, device=device)
 
+    def state(self) -> dict[str, Tensor]:
+        """What has been counted so far, for :meth:`restore`."""
+        counts = torch.cat(self.counts, dim=3)
+        return {"counts": counts, "distances": self.distances, "between_people": self.between_people}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        counts, self.distances, self.between_people = (
+            state[name].to(self.distances.device) for name in ("counts", "distances", "between_people")
+        )
+        self.counts = [counts]
+
     def judge(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """What uint8 images show, bool (N, A) in the generator's order, and the unit feature maps behind it."""
         view = normalise(image)

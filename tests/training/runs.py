@@ -163,4 +163,4 @@ def wait_for(output, step, process):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             pytest.fail(f"no checkpoint of step {step}:\n{process.communicate()[0]}")
-        time.sleep(0.005)
+        time.sleep(0.02)
