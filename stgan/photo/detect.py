@@ -217,6 +217,8 @@ class _YuNet(Detector):
 
     def detect(self, rgb: np.ndarray, confirm: Confirm | None = None) -> list[Face]:
         faces, factor = [], 1.0
+        if max(rgb.shape[:2]) > 3 * self.SCALES[0] and rgb.shape[0] % 2 == rgb.shape[1] % 2 == 0:
+            rgb, factor = shrink(rgb, max(rgb.shape[:2]) // 2)  # a third of the time
         for longer_side in self.SCALES:
             rgb, reduction = shrink(rgb, longer_side)
             factor *= reduction

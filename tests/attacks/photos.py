@@ -263,6 +263,10 @@ def _huge() -> Iterator[tuple[str, Content]]:
         yield f"{name}.jpg", lambda mode=mode, options=options: _file(_wide(mode), "JPEG", **options)
     for mode in ("F", "I", "I;16", "LAB"):
         yield f"limit-{mode}.tif", lambda mode=mode: _file(_wide(mode), "TIFF", compression="tiff_lzw")
+    for suffix in ("jpg", "png", "avif", "heic"):
+        if suffix in _saved():
+            yield f"noise.{suffix}", partial(_noise, suffix)
+    yield "noise-deep.png", _deep_noise
     yield "limit.webp", lambda: _file(_wide("RGB"), "WEBP", method=0)
     yield "limit.gif", lambda: _file(_wide("P"), "GIF")
     yield "limit-profile.jpg", lambda: _file(_wide("RGB"), "JPEG", icc_profile=_wide_profile())
@@ -277,6 +281,28 @@ def _packed_png(row: int, depth: int, colour: int) -> bytes:
 
 def _wide(mode: str) -> Image.Image:
     return Image.new(mode, (SIDE, SIDE), 100 if len(mode) == 1 or mode == "I;16" else None)
+
+
+@cache
+def _noisy() -> np.ndarray:
+    """The portrait as a camera of 100 megapixels shows it, with grain in every pixel: uint8 (SIDE, SIDE, 3)."""
+    pixels, random = np.asarray(Image.fromarray(data.astronaut()).resize((SIDE, SIDE))).copy(), np.random.default_rng(0)
+    for top in range(0, SIDE, 100):
+        grain = random.normal(0, 3, (100, SIDE, 3))
+        pixels[top : top + 100] = np.clip(pixels[top : top + 100] + grain, 0, 255)
+    return pixels
+
+
+def _noise(suffix: str) -> bytes:
+    options: dict[str, Any] = {"png": {"compress_level": 1}, "avif": {"speed": 10}}.get(suffix, {})
+    return _file(Image.fromarray(_noisy()), SAVED[suffix][0], **options)
+
+
+def _deep_noise() -> bytes:
+    packer, packed = zlib.compressobj(1), []
+    for row in _noisy():
+        packed.append(packer.compress(b"\0" + (row.astype(">u2") * 257 + row[::-1]).tobytes()))
+    return _png(SIDE, SIDE, 16, 2, b"".join([*packed, packer.flush()]))
 
 
 def _wide_profile() -> bytes:
