@@ -7,10 +7,12 @@ import pytest
 from PIL import Image, ImageChops
 
 from stgan import save_photo
-from stgan.photo import files, png
+from stgan.photo import detect, files, png, refine
+from stgan.photo.detect import FaceDetector
 from stgan.photo.geometry import changed_box
 from stgan.photo.people import merged
 from stgan.photo.provenance import metadata
+from stgan.photo.refine import faces_any_way_up
 
 
 @pytest.mark.parametrize("mode", png.MODES)
@@ -74,3 +76,27 @@ def test_two_edits_of_different_pixels_are_merged():
     expected = np.where((photo != other).any(axis=2, keepdims=True), other, one)
     assert (merged(photo, one, other) == expected).all()
     assert merged(photo, one, photo) is one
+
+
+def test_a_large_photo_on_its_side_is_turned_at_a_smaller_size(bundled, astronaut, monkeypatch):
+    photo, detector = np.ascontiguousarray(np.rot90(astronaut)), FaceDetector()
+    (expected,) = faces_any_way_up(detector, bundled.aligner, photo)
+    monkeypatch.setattr(refine, "TILE", 400)
+    (found,) = faces_any_way_up(detector, bundled.aligner, photo)
+    assert np.abs(np.subtract(found.box, expected.box)).max() < 0.1 * expected.size
+
+
+def test_the_tiles_of_a_large_photo_are_searched_for_upright_faces_only(astronaut, monkeypatch):
+    """By the cascades, for which each further tilt costs as much as the first search."""
+    tilts = []
+    detector = FaceDetector()
+    find_tilted = detector._backend._find_tilted
+    monkeypatch.setattr(
+        detector._backend,
+        "_find_tilted",
+        lambda grey, degrees, doubtful: tilts.append(degrees) or find_tilted(grey, degrees, doubtful),
+    )
+    monkeypatch.setattr(detect, "TILE", 400)
+    monkeypatch.setattr(detect, "OVERLAP", 100)
+    detector.detect(np.full_like(astronaut, 90))
+    assert [tilts.count(degrees) for degrees in (0, 25, -25, 45, -45)] == [5, 1, 1, 1, 1]
