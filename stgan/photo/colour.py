@@ -2,6 +2,7 @@
 
 import io
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -59,7 +60,7 @@ def assumed_bits(image: Image.Image) -> int:
     write them: 8, 10 or 12; 0 for all others."""
     if not image.mode.startswith("I;16"):
         return 0
-    brightest = int(image.getextrema()[1] if image.mode == "I;16" else np.asarray(image).max())
+    brightest: Any = image.getextrema()[1] if image.mode == "I;16" else np.asarray(image).max()
     return next((bits for bits in (8, 10, 12) if 0 < brightest < 2**bits), 0)
 
 

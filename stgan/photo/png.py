@@ -45,11 +45,11 @@ def _packed(image: Image.Image) -> Iterator[bytes]:
     """A zlib stream of all rows, in parts."""
 
     def pack(top: int) -> tuple[bytes, int, int]:
-        filtered = _filtered(image, top, min(top + ROWS, image.height))
+        filtered = _filtered(image, top, min(top + ROWS, image.height)).data.cast("B")
         packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_RLE)
         packed = packer.compress(filtered)
         packed += packer.flush(zlib.Z_FINISH if top + ROWS >= image.height else zlib.Z_FULL_FLUSH)
-        return packed, zlib.adler32(filtered), filtered.size
+        return packed, zlib.adler32(filtered), len(filtered)
 
     check = 1
     yield b"\x78\x01"
