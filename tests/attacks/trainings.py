@@ -216,7 +216,8 @@ class Torture:
         with running_hub() as hub:
             forked(lambda: use(hub) or train(self.dataset, self.output(), **settings))  # nobody disturbs it
             requests = len(hub.requests)
-        for number in range(count):
+        number = 0
+        while number < count:
             with running_hub() as hub:
                 output = self.output()
                 moment, child = (self.random.randrange(1, requests), ("body", "answer")[number % 2]), []
@@ -232,13 +233,14 @@ class Torture:
                 hub.watch = watch
                 _, status = forked(run, child.append)
                 hub.watch = lambda *_: None
-                self._check_pushed(number, f"at {moment}, status {status}", output, hub, settings)
+                if status:  # else it had fewer requests, since an upload that waits gives way to a newer one
+                    self._check_pushed(number, f"at {moment}", output, hub, settings)
+                    number += 1
         return self.report
 
     def _check_pushed(self, number: int, what: str, output: Path, hub: Hub, settings: dict[str, Any]) -> None:
         faults = []
         try:
-            assert what.endswith(f"status {-signal.SIGKILL}"), "it was not killed"
             again = settings | {"resume_from_checkpoint": "latest"}
             answer, _ = forked(lambda: use(hub) or train(self.dataset, output, **again))
             assert answer == "finished", answer
