@@ -48,6 +48,7 @@ from stgan.photo.crop import crop_face
 from stgan.photo.detect import Detector, FaceDetector, yunet_path
 from stgan.photo.face import Face, FaceError, check_editable, choose_face
 from stgan.photo.files import OUTCOME, Photo, PhotoSource, open_photo
+from stgan.photo.geometry import changed_box
 from stgan.photo.light import Light
 from stgan.photo.people import are_same, in_crop, kept_to_own, merged
 from stgan.photo.refine import faces_any_way_up, is_aligned_crop, refined_faces
@@ -329,7 +330,7 @@ class FaceEditor(FacePainter):
         for rgb, edit, source, target in zip(pixels, edits, *labels, strict=True):
             rgb = kept_to_own(prepared.photo.rgb, rgb, prepared.alignment, prepared.people)
             outcome = face_outcome(prepared, edit, source, target, intensity)
-            yield rgb, outcome if (rgb != prepared.photo.rgb).any() else outcome.without_effect()
+            yield rgb, outcome if changed_box(prepared.photo.rgb, rgb) else outcome.without_effect()
 
     def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:
         """For each attribute the edit that flips it alone: added where the face lacks it, else taken away."""

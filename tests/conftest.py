@@ -21,7 +21,7 @@ os.environ |= {
 
 # The slowest files, which start first. The files of a group share a process and its fixtures; so does each other file.
 SLOWEST = {
-    "demo": ("test_browser.py", "test_app.py", "test_request.py", "test_server_attacks.py"),
+    "demo": ("test_browser.py", "test_app.py", "test_request.py", "test_server_attacks.py", "test_tools.py"),
     "export": ("test_export.py",),
     "processes": ("test_processes.py",),
     "stopping": ("test_stopping.py",),

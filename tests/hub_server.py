@@ -69,7 +69,11 @@ class Failure:
 
 
 class Hub(ThreadingHTTPServer):
-    """The server. ``requests`` lists what was asked, ``stored`` the large files that arrived."""
+    """The server. ``requests`` lists what was asked, ``stored`` the large files that arrived.
+
+    ``watch`` is called for each request with its number, counted from 1, and "body" before its body is read, then
+    "answer" before it is answered.
+    """
 
     daemon_threads = True
 
@@ -79,6 +83,7 @@ class Hub(ThreadingHTTPServer):
         self.stored: dict[str, bytes] = {}
         self.failures: list[Failure] = []
         self.requests: list[tuple[str, str]] = []
+        self.watch: Callable[[int, str], None] = lambda number, moment: None
 
     @property
     def address(self) -> str:
@@ -109,8 +114,10 @@ class Handler(BaseHTTPRequestHandler):
     def serve(self):
         url = urlsplit(self.path)
         self.query = parse_qs(url.query)
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.requests.append((self.command, url.path))
+        self.number = len(self.server.requests)
+        self.server.watch(self.number, "body")
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         failure = next(
             (f for f in self.server.failures if f.method == self.command and re.search(f.path, url.path)), None
         )
@@ -139,6 +146,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int, content: dict | list | bytes = b"", headers: dict | None = None):
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.server.watch(self.number, "answer")
         self.send_response(status)
         headers = {"Content-Length": str(len(data)), "Content-Type": "application/json", **(headers or {})}
         for name, value in headers.items():

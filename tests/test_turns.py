@@ -20,7 +20,7 @@ def queue(editor, model_folder):
 
 def event(queue, session, address="1.2.3.4"):
     function = next(each for each in queue.blocks.fns.values() if each.api_name == "edit")
-    return Event(session, function, SimpleNamespace(client=SimpleNamespace(host=address)), None)
+    return Event(session, function, SimpleNamespace(headers={}, client=SimpleNamespace(host=address)), None)
 
 
 def serve(queue):

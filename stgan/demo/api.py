@@ -11,16 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import gradio as gr
+from gradio_client.utils import is_http_url_like, traverse
 from PIL import Image
 from starlette.middleware import Middleware
 
 from stgan.attributes import truth_of
 from stgan.demo.errors import RefusedError, log
+from stgan.demo.files import NOT_UPLOADED
 from stgan.demo.guard import Guard
 from stgan.demo.request import EditRequest
 from stgan.demo.studio import Studio
+from stgan.demo.tools import Tools
 from stgan.demo.turns import take_turns
 from stgan.editor import PreparedFace
 
@@ -42,10 +46,11 @@ class DemoBlocks(gr.Blocks):
         return self
 
     def launch(self, *arguments: Any, **named: Any) -> Any:
-        """As in Gradio, behind a :class:`stgan.demo.guard.Guard`."""
+        """As in Gradio, behind a :class:`stgan.demo.guard.Guard` and with our own server of tools."""
         options = named.get("app_kwargs") or {}
         named["app_kwargs"] = options | {"middleware": [*options.get("middleware", []), Middleware(Guard)]}
-        return super().launch(*arguments, **named)
+        with patch("gradio.mcp.GradioMCPServer", Tools):
+            return super().launch(*arguments, **named)
 
     async def process_api(self, *arguments: Any, **named: Any) -> dict[str, Any]:
         """As in Gradio; an error of the caller is logged before it is answered."""
@@ -56,7 +61,8 @@ class DemoBlocks(gr.Blocks):
             raise
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        """Append the defaults of missing arguments to ``inputs`` before Gradio counts them."""
+        """Append the defaults of missing arguments to ``inputs`` before Gradio counts them, and fetches files."""
+        traverse(inputs, _refuse, _is_elsewhere)
         if block_fn.api_visibility == "public":
             parameters = [*inspect.signature(block_fn.fn).parameters.values()][len(inputs) :]
             missing = [each.name for each in parameters if each.default is inspect.Parameter.empty]
@@ -64,6 +70,15 @@ class DemoBlocks(gr.Blocks):
                 raise RefusedError(f"{missing[0]} is missing. The API page lists the arguments.")
             inputs += [each.default for each in parameters]
         super().validate_inputs(block_fn, inputs)
+
+
+def _is_elsewhere(value: object) -> bool:
+    """Whether it is a file by its address, which Gradio would download."""
+    return isinstance(value, dict) and is_http_url_like(value.get("path"))
+
+
+def _refuse(_: object) -> None:
+    raise RefusedError(NOT_UPLOADED)
 
 
 def add_endpoint(blocks: gr.Blocks, function: Callable, **options: Any) -> None:

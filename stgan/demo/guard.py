@@ -1,8 +1,13 @@
-"""What guards the demo's server: headers that keep browsers to this server, and a limit on the size of requests.
+"""What guards the demo's server: headers that keep browsers to this server, and requests that are refused.
 
-Gradio limits uploads, but reads the body of any other request whole.
+Gradio limits uploads, but reads the body of any other request whole. The address of the tools for agents answers a
+browser with a page into which Gradio writes the path and headers of the request as they are, and other pages on the web
+may call it.
 """
 
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES = 1_000_000  # of the body of a request that is no upload; edits have a few hundred
@@ -25,6 +30,11 @@ POLICY = "; ".join(
 HEADERS = {
     "content-security-policy": POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer",
 }  # fmt: skip
+
+
+TOOLS = "/gradio_api/mcp"
+LOCAL = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
+TOO_LARGE = f"A request may have at most {MOST_BYTES:,} bytes: upload photos, and send their paths."
 
 
 class TooLargeError(Exception):
@@ -60,15 +70,38 @@ class Guard:
                 message["headers"] = [*message.get("headers", []), *(pair for pair in added if pair[0] not in names)]
             await send(message)
 
+        async def answer(status: int, text: str) -> None:
+            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            await guarded_send({"type": "http.response.start", "status": status, "headers": headers})
+            await guarded_send({"type": "http.response.body", "body": text.encode()})
+
         is_upload = scope["path"].rstrip("/").endswith("/upload")
-        length = next((value for name, value in scope["headers"] if name.lower() == b"content-length"), b"0")
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "0")
+        if not is_upload and not (length.isdecimal() and int(length) <= MOST_BYTES):
+            return await answer(413, TOO_LARGE)
+        if TOOLS in scope["path"] and (refusal := refusal_of_tools(scope["method"], scope["path"], headers)):
+            return await answer(*refusal)
         try:
-            if not is_upload and not (length.isdigit() and int(length) <= MOST_BYTES):
-                raise TooLargeError
             return await self.app(scope, limited_receive, guarded_send)
-        except TooLargeError:
+        except Exception:  # what receives may wrap the error
+            if received <= MOST_BYTES or is_upload:
+                raise
             if not answering:
-                await guarded_send({"type": "http.response.start", "status": 413, "headers": []})
-                text = f"A request may have at most {MOST_BYTES:,} bytes: upload photos, and send their paths."
-                await guarded_send({"type": "http.response.body", "body": text.encode()})
+                await answer(413, TOO_LARGE)
         return None
+
+
+def refusal_of_tools(method: str, path: str, headers: Headers) -> tuple[int, str] | None:
+    """Status and sentence for a request to the tools that goes no further, else None."""
+    origin = urlsplit(headers.get("origin", "")).hostname
+    host = urlsplit(f"//{headers.get('host', '')}").hostname
+    if "origin" in headers and host in LOCAL and origin not in LOCAL:
+        return 403, "Another website may not use the tools of a demo on this computer."
+    if (
+        method == "GET"
+        and not path.endswith(("/sse", "/schema"))
+        and "text/event-stream" not in headers.get("accept", "")
+    ):
+        return 406, "This is the address of the demo's tools for agents: give it to a program that speaks MCP."
+    return None

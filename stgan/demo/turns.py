@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from gradio.block_function import BlockFunction
 from gradio.queueing import Event, Queue
 
+from stgan.demo.tools import AGENT
+
 FIRST_GUESS = 0.5  # seconds that an event takes, until it is measured; without it Gradio tells no waiting time
 # Seconds after which the queue looks for whom to serve, while somebody waits and while nobody does. Gradio looks every
 # 0.001 s, which takes a tenth of a core even if nobody is there.
@@ -68,7 +70,9 @@ class InTurn(list[Event]):
 
 
 def client_of(event: Event) -> str:
-    """The page or ``gradio_client`` session that an event comes from; of a bare request, its network address."""
+    """The page or ``gradio_client`` session that an event comes from; of a bare request or an agent, its address."""
+    if event.request and (agent := event.request.headers.get(AGENT)):  # all agents share a session
+        return f"agent {agent}"
     if event.session_hash != event._id:
         return event.session_hash
     address = event.request.client

@@ -2,9 +2,13 @@
 
 import io
 from functools import lru_cache
+from typing import Any
 
+import cv2
 import numpy as np
-from PIL import Image, ImageChops, ImageCms
+from PIL import Image, ImageCms
+
+from stgan.photo.geometry import changed_box
 
 DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 """Pillow's greyscale modes of more than 8 bits."""
@@ -22,7 +26,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
     profile = _profile(image)
     if profile is not None:
         return ImageCms.buildTransform(profile, _SRGB, image.mode, "RGB").apply(image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 STRIP = 256  # rows that are converted at a time: as float64 a large scan would take gigabytes
@@ -31,6 +35,8 @@ STRIP = 256  # rows that are converted at a time: as float64 a large scan would 
 def scaled_grey(image: Image.Image, white: int, dtype: type) -> np.ndarray:
     """An image in one of :data:`DEEP_GREY` as (H, W) whole numbers from 0 to ``white``, rounded."""
     values, factor = np.asarray(image), white / white_of(image)
+    if values.dtype.itemsize == 2:
+        return np.clip(np.round(np.arange(1 << 16) * factor), 0, white).astype(dtype)[values]
     result: np.ndarray = np.empty(values.shape, dtype)
     for top in range(0, len(values), STRIP):
         strip = np.nan_to_num(values[top : top + STRIP].astype(np.float64))
@@ -54,7 +60,7 @@ def assumed_bits(image: Image.Image) -> int:
     write them: 8, 10 or 12; 0 for all others."""
     if not image.mode.startswith("I;16"):
         return 0
-    brightest = int(np.asarray(image).max())
+    brightest: Any = image.getextrema()[1] if image.mode == "I;16" else np.asarray(image).max()
     return next((bits for bits in (8, 10, 12) if 0 < brightest < 2**bits), 0)
 
 
@@ -98,21 +104,30 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     return bool(np.abs(converted.astype(int) - colours).max() <= 2)
 
 
-def with_change(original: Image.Image, before: np.ndarray, after: np.ndarray) -> Image.Image:
+def with_change(
+    original: Image.Image, before: np.ndarray, after: np.ndarray, *, colourless: bool = False
+) -> Image.Image:
     """The original with the change between two sRGB versions of it; :meth:`stgan.photo.files.Photo.with_rgb` says how.
 
     Args:
         original: of any mode, H x W pixels.
         before: uint8 (H, W, 3), the original as :func:`to_srgb` shows it.
         after: uint8 (H, W, 3).
+        colourless: changed pixels come out grey.
     """
-    box = ImageChops.difference(Image.fromarray(before), Image.fromarray(after)).getbbox()
+    box = changed_box(before, after)
     if box is None:
         return original.copy()
     result = _editable(original)
+    white = white_of(result) if result.mode in DEEP_GREY else 255.0
     left, top, right, bottom = box
-    part = np.s_[top:bottom, left:right]
-    result.paste(_changed_part(result, box, before[part], after[part]), box)
+    for y in range(top, bottom, STRIP):
+        strip = (left, y, right, min(y + STRIP, bottom))
+        old, new = (rgb[strip[1] : strip[3], left:right] for rgb in (before, after))
+        if colourless:
+            grey = cv2.cvtColor(cv2.cvtColor(new, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+            new = np.where((new != old).any(axis=2, keepdims=True), grey, old)
+        result.paste(_changed_part(result.crop(strip), white, old, new), strip)
     return result
 
 
@@ -136,13 +151,12 @@ def _editable(image: Image.Image) -> Image.Image:
     return image
 
 
-def _changed_part(
-    image: Image.Image, box: tuple[int, int, int, int], before: np.ndarray, after: np.ndarray
-) -> Image.Image:
-    """The box of an editable image, with the change from one uint8 (h, w, 3) sRGB version of it to another."""
-    part = image.crop(box)
-    if image.mode in DEEP_GREY:
-        white = white_of(image)
+def _changed_part(part: Image.Image, white: float, before: np.ndarray, after: np.ndarray) -> Image.Image:
+    """A part of an editable image, with the change from one uint8 (h, w, 3) sRGB version of it to another.
+
+    ``white`` is the value that counts as white in the image, if it is in one of :data:`DEEP_GREY`.
+    """
+    if part.mode in DEEP_GREY:
         change = (_luminance(after).astype(np.float64) - _luminance(before)) * (white / 255)
         values = np.asarray(part)
         return Image.fromarray(np.where(change == 0, values, np.clip(values + change, 0, white)).astype(values.dtype))

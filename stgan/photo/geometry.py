@@ -38,6 +38,26 @@ def extent(
     return int(first[0]), int(first[1]), int(last[0]), int(last[1])
 
 
+def changed_box(before: np.ndarray, after: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom of the pixels in which two pictures, uint8 (H, W, 3), differ; None if they are equal.
+
+    It reads both once, some rows at a time: what NumPy does with a whole photo of 100 megapixels takes seconds.
+    """
+    height, width = before.shape[:2]
+    one, other = before.reshape(height, -1), after.reshape(height, -1)
+    rows, values = np.zeros(height, bool), np.zeros(one.shape[1], bool)
+    for top in range(0, height if before is not after else 0, ROWS):
+        differs = one[top : top + ROWS] != other[top : top + ROWS]
+        if differs.any():
+            rows[top : top + ROWS] = differs.any(axis=1)
+            values |= differs.any(axis=0)
+    down, across = np.flatnonzero(rows), np.flatnonzero(values.reshape(width, -1).any(axis=1))
+    return (int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1) if len(down) else None
+
+
+ROWS = 64  # of a photo that are compared at a time, so that they stay in the processor's cache
+
+
 def smoothstep(values: np.ndarray | np.floating, zero: float, one: float) -> np.ndarray:
     """From 0 to 1 where values go from ``zero`` to ``one``, without a corner at either end."""
     share = np.clip((values - zero) / (one - zero), 0.0, 1.0)

@@ -8,7 +8,7 @@ import numpy as np
 from stgan.photo.align import Alignment
 from stgan.photo.crop import SAME_FACE
 from stgan.photo.face import Face
-from stgan.photo.geometry import transform
+from stgan.photo.geometry import changed_box, transform
 
 FADE = 0.8  # ratio of the distances to the own and to the nearest other face, from which a change fades out
 
@@ -45,16 +45,16 @@ def kept_to_own(before: np.ndarray, after: np.ndarray, alignment: Alignment, peo
     Towards them the change fades out. ``people`` are in the pixels of the crop, as :func:`in_crop` returns them, and
     ``alignment`` leads there.
     """
-    changed = (before != after).any(axis=2)
-    rows, columns = np.nonzero(changed.any(axis=1))[0], np.nonzero(changed.any(axis=0))[0]
-    if len(people) < 2 or len(rows) == 0:
+    box = changed_box(before, after) if len(people) > 1 else None
+    if box is None:
         return after
+    left, top, right, bottom = box
     result = after.copy()
-    across = np.arange(columns[0], columns[-1] + 1, dtype=float)
-    for row in range(rows[0], rows[-1] + 1):
+    across = np.arange(left, right, dtype=float)
+    for row in range(top, bottom):
         pixels = transform(np.stack([across, np.full(len(across), float(row))], axis=1), alignment.matrix)
         share = np.clip((1 - distance_ratio(pixels, people)) / (1 - FADE), 0, 1)[:, None]
-        part = np.s_[row, columns[0] : columns[-1] + 1]
+        part = np.s_[row, left:right]
         old = before[part].astype(np.float32)
         result[part] = np.rint(old + share * (after[part] - old)).astype(np.uint8)
     return result
@@ -62,5 +62,10 @@ def kept_to_own(before: np.ndarray, after: np.ndarray, alignment: Alignment, peo
 
 def merged(photo: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Two edits of a photo, uint8 (H, W, 3), that change different pixels of it, as one."""
-    changed = (photo != other).any(axis=2, keepdims=True)
-    return np.where(changed, other, one)
+    box = changed_box(photo, other)
+    if box is None:
+        return one
+    part = np.s_[box[1] : box[3], box[0] : box[2]]
+    result = one.copy()
+    np.copyto(result[part], other[part], where=(photo[part] != other[part]).any(axis=2, keepdims=True))
+    return result

@@ -11,8 +11,8 @@ from stgan.frame import CELEBA_SIZE, MEAN_LANDMARKS, normalise
 from stgan.models import FaceAligner
 from stgan.models.aligner import VIEW_CENTRE, VIEW_SHARE
 from stgan.photo.align import Alignment, align_face, landmarks_in, looks_aligned
-from stgan.photo.crop import crop_face
-from stgan.photo.detect import Detector, distinct_faces
+from stgan.photo.crop import crop_face, shrink
+from stgan.photo.detect import TILE, Detector, distinct_faces, enlargement
 from stgan.photo.face import Face
 from stgan.photo.geometry import as_3x3, box_to_square
 
@@ -27,11 +27,13 @@ ALIGNED = 0.2
 
 def faces_any_way_up(detector: Detector, aligner: FaceAligner | None, rgb: np.ndarray) -> list[Face]:
     """The faces of a photo from left to right, as detected. If none is upright, those of the photo turned by 90, 180
-    or 270 degrees, whichever shows the most; the aligner decides, so without it only upright faces are found."""
+    or 270 degrees, whichever shows the most; the aligner decides, so without it only upright faces are found. Large
+    photos are turned at a smaller size."""
     upright = [face for face, _ in located_faces(detector, aligner, rgb)]
     if upright or aligner is None:
         return upright
-    height, width = rgb.shape[:2]
+    small, factor = shrink(rgb, TILE)
+    height, width = small.shape[:2]
     back = {  # quarters by which NumPy turns the photo, and the way back to its pixels
         1: np.array([[0.0, -1, width - 1], [1, 0, 0]]),
         3: np.array([[0.0, 1, 0], [-1, 0, height - 1]]),
@@ -40,11 +42,11 @@ def faces_any_way_up(detector: Detector, aligner: FaceAligner | None, rgb: np.nd
     best: list[Face] = []
     most = 0.0
     for quarters, matrix in back.items():
-        pairs = located_faces(detector, aligner, np.ascontiguousarray(np.rot90(rgb, quarters)))
+        pairs = located_faces(detector, aligner, np.ascontiguousarray(np.rot90(small, quarters)))
         sure = [(face, refined.confidence) for face, refined in pairs if refined and refined.confidence > SURE]
         confidence = sum(confidence for _, confidence in sure)
         if confidence > most:
-            best, most = [face.transformed(matrix) for face, _ in sure], confidence
+            best, most = [face.transformed(matrix).transformed(enlargement(factor)) for face, _ in sure], confidence
     return sorted(best, key=lambda face: face.centre[0])
 
 

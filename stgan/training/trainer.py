@@ -21,6 +21,7 @@ from stgan.data import Batch, StreamBatches
 from stgan.models.registry import trainable
 from stgan.training.checkpoints import (
     PARTIAL_PREFIX,
+    PREFIX,
     CheckpointError,
     check_data,
     explained,
@@ -81,7 +82,7 @@ class Trainer:
         self.selection = Selection(least) if least and config.model not in SUPERVISED else None
         self.step = 0
         self.next_batch = 0
-        self.saved_step = -1  # of the newest checkpoint
+        self.saved_step = self.pushed_step = -1  # of the newest checkpoint, and of the newest one sent to the Hub
         self.losses: dict[str, float] = {}  # means since the last log
         self.push: BackgroundPush | None = None
         repository = config.checkpoints.push_to_hub
@@ -301,9 +302,21 @@ class Trainer:
             self.push.model(folder, f"{self.images} images")
 
     def _save(self) -> None:
-        """Write a checkpoint, unless this step has one. Weights that are not finite are never saved."""
-        if self.saved_step == self.step:
-            return
+        """Write a checkpoint, unless this step has one, and push it, unless this run has.
+
+        A run before this one may have been killed between the two.
+        """
+        if self.saved_step != self.step:
+            self._write_checkpoint()
+        every = self.config.checkpoints.push_state_every * self.config.checkpoints.checkpointing_steps
+        last = self.stop.requested or self.step >= self.schedule.total_steps
+        saved = self.output_dir / f"{PREFIX}{self.step}"
+        if self.push and every and self.pushed_step != self.step and (self.step % every == 0 or last):
+            self.push.state(saved, f"{self.images} images")
+            self.pushed_step = self.step
+
+    def _write_checkpoint(self) -> None:
+        """Weights that are not finite are never saved."""
         check_finite(self.step, {}, self.objective.networks)
         progress = {
             "step": self.step,
@@ -316,12 +329,8 @@ class Trainer:
             "batches": {str(rank): state for rank, state in enumerate(gather_object([self.batches.state_dict()]))},
             "config": self.config.record() | {"processes": self.accelerator.num_processes},
         }
-        saved = save_checkpoint(self.accelerator, self.output_dir, progress)
+        save_checkpoint(self.accelerator, self.output_dir, progress)
         self.saved_step = self.step
-        every = self.config.checkpoints.push_state_every * self.config.checkpoints.checkpointing_steps
-        last = self.stop.requested or self.step >= self.schedule.total_steps
-        if self.push and every and (self.step % every == 0 or last):
-            self.push.state(saved, f"{self.images} images")
 
 
 class RunningMeans:

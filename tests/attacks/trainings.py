@@ -42,8 +42,11 @@ STREAM = {"streaming": True, "dataloader_num_workers": 0, "steps": 14, "checkpoi
 Change = Callable[[Trainer], None]
 
 
-def forked(function: Callable[[], Any]) -> tuple[Any, int]:
-    """What a function returns in a process of its own, and how that ended: 0, or minus the signal that killed it."""
+def forked(function: Callable[[], Any], started: Callable[[int], Any] = lambda _: None) -> tuple[Any, int]:
+    """What a function returns in a process of its own, and how that ended: 0, or minus the signal that killed it.
+
+    ``started`` is called with that process's number.
+    """
     read, write = os.pipe()
     sys.stdout.flush()
     child = os.fork()
@@ -61,6 +64,7 @@ def forked(function: Callable[[], Any]) -> tuple[Any, int]:
             pipe.write(pickle.dumps(answer))
         os._exit(0)
     os.close(write)
+    started(child)
     with open(read, "rb") as pipe:
         content = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -202,24 +206,39 @@ class Torture:
         return forked(run)[0]
 
     def pushes(self, count: int) -> Report:
-        """Killed while it sends the model and the state to a Hub; the resumed run sends all of it."""
-        self.report = Report("kills while pushing")
-        for number in range(count):
-            with running_hub() as hub:
-                settings = {"push_to_hub": "mine", "push_state_every": 1}
-                output = self.output()
-                event = self.random.randrange(1, 60)
+        """Killed while it sends the model and the state to a Hub; the resumed run sends all of it.
 
-                def run(output: Path = output, event: int = event, hub: Hub = hub, settings: dict = settings) -> str:
+        The Hub kills it at a random one of all requests: before it reads what is sent, or when it has done what was
+        asked for and has not yet said so.
+        """
+        self.report = Report("kills while pushing")
+        settings = {"push_to_hub": "mine", "push_state_every": 1}
+        with running_hub() as hub:
+            forked(lambda: use(hub) or train(self.dataset, self.output(), **settings))  # nobody disturbs it
+            requests = len(hub.requests)
+        number = 0
+        while number < count:
+            with running_hub() as hub:
+                output = self.output()
+                moment, child = (self.random.randrange(1, requests), ("body", "answer")[number % 2]), []
+
+                def watch(*now: Any, moment: tuple[int, str] = moment, child: list[int] = child) -> None:
+                    if now == moment:
+                        os.kill(child[0], signal.SIGKILL)
+
+                def run(output: Path = output, hub: Hub = hub) -> str:
                     use(hub)
-                    killed_at_event(event, r"socket\.(connect|sendto)|http\.client\.send|open$")
                     return train(self.dataset, output, **settings)
 
-                forked(run)
-                self._check_pushed(number, output, hub, settings)
+                hub.watch = watch
+                _, status = forked(run, child.append)
+                hub.watch = lambda *_: None
+                if status:  # else it had fewer requests, since an upload that waits gives way to a newer one
+                    self._check_pushed(number, f"at {moment}", output, hub, settings)
+                    number += 1
         return self.report
 
-    def _check_pushed(self, number: int, output: Path, hub: Hub, settings: dict[str, Any]) -> None:
+    def _check_pushed(self, number: int, what: str, output: Path, hub: Hub, settings: dict[str, Any]) -> None:
         faults = []
         try:
             again = settings | {"resume_from_checkpoint": "latest"}
@@ -227,11 +246,13 @@ class Torture:
             assert answer == "finished", answer
             assert_same_state(list_checkpoints(output)[-1], list_checkpoints(self.uninterrupted())[-1])
             there = hub.files("models/somebody/mine")
-            assert there["model.safetensors"] == (output / "model" / "model.safetensors").read_bytes()
+            newest = (output / "model" / "model.safetensors").read_bytes()
+            assert there["model.safetensors"] == newest, "an older model is on the Hub"
             state = hub.files("models/somebody/mine", "training-state")
-            assert {path.split("/")[0] for path in state if "/" in path and path[0] == "c"} == {f"checkpoint-{STEPS}"}
+            states = {path.split("/")[0] for path in state if "/" in path and path[0] == "c"}
+            assert states == {f"checkpoint-{STEPS}"}, f"the Hub has the states {sorted(states)}"
         except Exception as error:
-            faults.append(f"push {number}: {type(error).__name__}: {str(error)[:400]}")
+            faults.append(f"push {number} {what}: {type(error).__name__}: {str(error)[:400]}")
         self.report.add(number, Outcome(faults))
         shutil.rmtree(output, ignore_errors=True)
 

@@ -79,3 +79,18 @@ def test_a_failed_upload_is_reported_and_the_run_continues(hub, celeba, tmp_path
     text = capsys.readouterr().out
     assert "Could not push to somebody/mine: The connection to the Hub was lost" in text
     assert "Training continues" in text
+
+
+def test_a_finished_run_sends_the_state_that_did_not_arrive_when_it_is_resumed(hub, celeba, tmp_path):
+    """Such as one that was killed between its last checkpoint and the end of its upload."""
+    settings = {"steps": 2, "push_to_hub": "face-editor", "push_state_every": 1}
+    hub.failures.append(Failure("POST", "commit/training-state", 500, times=1000))
+    trained(celeba, tmp_path, **settings)
+    hub.failures.clear()
+    trained(celeba, tmp_path, resume_from_checkpoint="latest", **settings)
+    state = hub.files("models/somebody/face-editor", "training-state")
+    newest = last_checkpoint(tmp_path)
+    there = {path: content for path, content in state.items() if path.startswith("checkpoint-")}
+    assert there == {
+        f"{newest.name}/{file.relative_to(newest)}": file.read_bytes() for file in newest.rglob("*") if file.is_file()
+    }
