@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 7860
 
-.PHONY: demo test test-oldest lint bench fuzz torture clean
+.PHONY: demo test test-oldest lint bench fuzz torture sbom audit clean
 
 demo: .venv/demo
 	STGAN_PORT=$(PORT) $(BIN)/python app.py
@@ -35,6 +35,19 @@ fuzz: .venv/test
 torture: .venv/test
 	cd tests && PYTHONPATH=.. nice ../$(BIN)/python -m attacks training
 
+# The bill of materials: every package that the demo installs, with its version and licence (CycloneDX).
+sbom: .venv/demo .venv-audit
+	.venv-audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file sbom.json $(BIN)/python
+
+# Known advisories about them.
+audit: .venv-audit
+	.venv-audit/bin/pip-audit --requirement requirements.txt
+
+.venv-audit:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet "cyclonedx-bom>=7" "pip-audit>=2.9" || (rm -rf $@; false)
+
 # Some minutes on two cores; writes docs/performance.md.
 bench: .venv/test
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py
@@ -53,4 +66,4 @@ bench: .venv/test
 	touch $@
 
 clean:
-	rm -rf .venv .venv-oldest
+	rm -rf .venv .venv-oldest .venv-audit sbom.json

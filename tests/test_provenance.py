@@ -2,10 +2,12 @@
 
 import xml.etree.ElementTree as ElementTree
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
+from stgan.demo import pictures
 from stgan.demo.pictures import save_animation
 from stgan.photo.files import open_photo, save_photo
 from stgan.photo.provenance import marked
@@ -37,12 +39,38 @@ def test_an_edited_photo_says_to_programs_that_a_model_made_part_of_it(suffix, r
     assert source_type(path) is None  # nothing was edited
 
 
-def test_an_edit_and_an_animation_carry_it(editor, photo, tmp_path):
+def test_an_edit_carries_it(editor, photo, tmp_path):
     edited = editor.edit(photo, {"Eyeglasses": True}, source={"Eyeglasses": False})
     save_photo(edited, tmp_path / "edited.jpg")
     assert source_type(tmp_path / "edited.jpg") == (COMPOSITE if edited.info["stgan"].changed else None)
-    save_animation([Image.open(photo), edited], tmp_path / "film.webp", "edited")
-    assert source_type(tmp_path / "film.webp") == COMPOSITE
+
+
+@pytest.mark.parametrize("kind", ["webp", "gif", "mp4"])
+def test_animations_and_videos_say_it_and_play_as_before(kind, rgb, tmp_path, monkeypatch):
+    frames, path = (
+        [Image.fromarray(each).resize((96, 64)) for each in (rgb, 255 - rgb, rgb // 2)],
+        tmp_path / f"a.{kind}",
+    )
+    save_animation(frames, path, "edited")
+    assert source_type(path) == COMPOSITE
+    noted = _frames_of(path)
+    for name in ("gif_with_xmp", "mp4_with_xmp"):
+        monkeypatch.setattr(pictures, name, lambda content: content)
+    save_animation(frames, path, "edited")
+    plain = _frames_of(path)
+    assert len(noted) == len(plain) >= 4
+    assert all((one == other).all() for one, other in zip(noted, plain, strict=True))
+
+
+def _frames_of(path) -> list[np.ndarray]:
+    if path.suffix == ".mp4":
+        video, frames = cv2.VideoCapture(str(path)), []
+        while (read := video.read())[0]:
+            frames.append(read[1])
+        return frames
+    with Image.open(path) as animation:
+        assert path.suffix != ".gif" or animation.info["comment"] == b"edited"
+        return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(animation)]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "I;16", "P", "CMYK", "1"])

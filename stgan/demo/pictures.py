@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps
 from stgan.editor import PreparedFace
 from stgan.photo.face import Face
 from stgan.photo.files import save_photo
-from stgan.photo.provenance import XMP
+from stgan.photo.provenance import XMP, gif_with_xmp, mp4_with_xmp
 
 REST = 700  # milliseconds at either end of an animation
 FRAMES_PER_SECOND = 8  # of a video, so that each frame of a clip is encoded about once
@@ -88,25 +88,28 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
 def save_animation(frames: Sequence[Image.Image], path: str | Path, description: str, seconds: float = 1.5) -> None:
     """Write frames forwards and backwards, resting at both ends: an endless WebP or GIF, or a video (MP4, VP9).
 
-    ``seconds`` pass from the first of two or more frames to the last. ``description`` goes into a WebP's EXIF data,
-    beside the mark of :mod:`stgan.photo.provenance`, and into a GIF's comment.
+    ``seconds`` pass from the first of two or more frames to the last. ``description`` goes into a WebP's EXIF data and
+    into a GIF's comment. All three say in XMP that a model made part of them, see :mod:`stgan.photo.provenance`.
     """
     there_and_back = [frame.convert("RGB") for frame in [*frames, *frames[-2:0:-1]]]
     step = round(1000 * seconds / (len(frames) - 1))  # milliseconds
     durations = [step] * len(there_and_back)
     durations[0] = durations[len(frames) - 1] = REST
-    if Path(path).suffix == ".mp4":
-        return _save_video(there_and_back, durations, path)
+    path = Path(path)
+    if path.suffix == ".mp4":
+        _save_video(there_and_back, durations, path)
+        path.write_bytes(mp4_with_xmp(path.read_bytes()))
+        return
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = description
-    notes = (
-        {"comment": description} if Path(path).suffix == ".gif" else {"exif": exif, "xmp": XMP.encode(), "quality": 85}
-    )
+    is_gif = path.suffix == ".gif"
+    notes = {"comment": description} if is_gif else {"exif": exif, "xmp": XMP.encode(), "quality": 85}
     there_and_back[0].save(path, save_all=True, append_images=there_and_back[1:], duration=durations, loop=0, **notes)
-    return None
+    if is_gif:
+        path.write_bytes(gif_with_xmp(path.read_bytes()))
 
 
-def _save_video(frames: Sequence[Image.Image], durations: Sequence[int], path: str | Path) -> None:
+def _save_video(frames: Sequence[Image.Image], durations: Sequence[int], path: Path) -> None:
     size = (frames[0].width // 2 * 2, frames[0].height // 2 * 2)  # the codec halves the colours' resolution
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"vp09"), FRAMES_PER_SECOND, size)
     if not writer.isOpened():

@@ -215,8 +215,7 @@ class Torture:
         settings = {"push_to_hub": "mine", "push_state_every": 1}
         with running_hub() as hub:
             forked(lambda: use(hub) or train(self.dataset, self.output(), **settings))  # nobody disturbs it
-            requests = len(hub.requests)
-        number = 0
+            requests, number = len(hub.requests), 0
         while number < count:
             with running_hub() as hub:
                 output = self.output()
