@@ -74,13 +74,13 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.nd
         skin, edges: (S, S) in [0, 1]; edges: eyes and hair, around which little becomes darker.
     """
     size = len(before)
-    brightness, colour = zip(*(_taken_apart(each) for each in (before, after)), strict=True)
+    (own, own_colour), (drawn, drawn_colour) = _taken_apart(before), _taken_apart(after)
     low, high = LIKELY
-    bright = brightness[1] - brightness[0]
+    bright = drawn - own
     bright = np.where(bright < 0, low * np.tanh(bright / low), high * np.tanh(bright / high))
     near = cv2.GaussianBlur(cv2.dilate(edges, _disc(size / 24)), (0, 0), size / 48)
     bright = np.where(bright < 0, bright * (1 - LINER * near), bright)
-    result = np.exp((brightness[0] + bright)[..., None] + _tint(*colour, skin)) - DARK
+    result = np.exp((own + bright)[..., None] + _tint(own_colour, drawn_colour, skin)) - DARK
     return _on(skin, after, result)
 
 
@@ -93,13 +93,13 @@ def unstained(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.nda
         before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
         skin: (S, S) in [0, 1].
     """
-    brightness, colour = zip(*(_taken_apart(each) for each in (before, after)), strict=True)
-    bright = brightness[1] - brightness[0]
+    (own, own_colour), (drawn, drawn_colour) = _taken_apart(before), _taken_apart(after)
+    bright = drawn - own
     weight = np.maximum(skin, 0.05).astype(np.float32)
     sigma = SPOTS * len(before)
     around = cv2.GaussianBlur(bright * weight, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)
     bright = np.minimum(bright, around + SPOT)
-    result = np.exp((brightness[0] + bright)[..., None] + _tint(*colour, skin)) - DARK
+    result = np.exp((own + bright)[..., None] + _tint(own_colour, drawn_colour, skin)) - DARK
     return _on(skin, after, result)
 
 
