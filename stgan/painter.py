@@ -49,6 +49,7 @@ STRANDS = (8.0, 24.0)  # levels: what networks change less on a forehead is no h
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
 DARK_HAIR = 0.8  # brightness of hair, as a share of the skin's, up to which it needs other strands to become blond
+HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leaves the skin: hair there would be cut off
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -77,7 +78,8 @@ class FacePainter:
             after = shaded(edited.before, edited.after, skin, self._shown(edited, "eyes", "hair"))
         else:
             after = unstained(edited.before, edited.after, skin)
-        return self.paste(replace(edited, after=after), rgb)
+        edited = _without(replace(edited, after=after), self._shown(edited, "hair"), HAIRLINE)
+        return self.paste(edited, rgb)
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """As :meth:`age`; the hair of a face that becomes older goes grey."""
@@ -397,10 +399,12 @@ def _is_drawn_well(edited: EditedCrop) -> bool:
     return not _is_fine(edited) and edited.prepared.label_dict().get("Male", False)
 
 
-def _without(edited: EditedCrop, part: np.ndarray) -> EditedCrop:
-    """An edited crop that leaves a part (S, S) in [0, 1] of the photo as it is."""
+def _without(edited: EditedCrop, part: np.ndarray, border: float = 1 / 128) -> EditedCrop:
+    """An edited crop that leaves a part (S, S) in [0, 1] of the photo as it is, and a soft border around it, in shares
+    of the crop's side."""
     size = len(part)
-    kept = cv2.GaussianBlur(cv2.dilate(part.clip(0, 1).astype(np.float32), np.ones((3, 3))), (0, 0), size / 128)
+    kept = cv2.dilate(part.clip(0, 1).astype(np.float32), np.ones((2 * round(border * size / 2) + 1,) * 2))
+    kept = cv2.GaussianBlur(kept, (0, 0), border * size)
     before, after = edited.before, edited.after
     return replace(edited, after=before + (1 - kept)[..., None] * (after - before))
 

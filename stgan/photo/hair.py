@@ -211,6 +211,7 @@ def _spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
 
 
 DARK = 16.0  # levels: differences among darker pixels are noise
+NEAR = 1 / 10  # of the crop's side: hair this far away has the same light
 ALIKE = 0.7  # logarithm, by which drawn hair may differ from the photo's to become of its colour
 
 
@@ -223,10 +224,13 @@ def in_the_colour(after: np.ndarray, now: np.ndarray, new: np.ndarray, hair: np.
         after, now: float (S, S, 3) in [0, 255], the edited crop, and the photo's.
         new, hair: (S, S) in [0, 1], where hair appears, and where it is.
     """
-    own, drawn = (colours[area > 0.6] for colours, area in ((now, hair), (after, new)))
-    if not len(own) or not len(drawn):
+    near = hair * cv2.GaussianBlur(new.astype(np.float32), (0, 0), NEAR * len(new))  # the light varies over a head
+    own, drawn = (area * (area > 0.3 * area.max()) for area in (near, new))
+    if own.max() < 0.01 or drawn.max() < 0.5:
         return None
-    change = (np.median(own, axis=0) + DARK) / (np.median(drawn, axis=0) + DARK)
-    if np.abs(np.log(change)).max() > ALIKE:
+    levels = [np.log(image.clip(0) + DARK) for image in (now, after)]
+    change = np.subtract(*[np.average(level[area > 0], axis=0, weights=area[area > 0])
+                           for level, area in zip(levels, (own, drawn), strict=True)])  # fmt: skip
+    if np.abs(change).max() > ALIKE:
         return None
-    return after + new.clip(0, 1)[..., None] * ((after + DARK) * change - DARK - after)
+    return after + new.clip(0, 1)[..., None] * ((after + DARK) * np.exp(change) - DARK - after)
