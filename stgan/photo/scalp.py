@@ -191,12 +191,14 @@ class _Head:
         across, up, edge = view.skull.coordinates(view.x, view.y)
         clean = view.clean()
         tone, shade = view.toned(clean)
-        tone = (tone + DARK) * np.exp(stubble(across, up, view.contrast(clean))) - DARK
         zone = view.replaced(edge, shade)
+        shaved = stubble(across, up, view.contrast(clean))
         for way in view.hidden:
             inner, dark = view.skull.ear(view.x, view.y, way)
-            tone = tone * np.exp(np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None] * dark[..., None] * CHANNELS)
+            ear = np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None]
+            tone, shaved = tone * np.exp(ear * dark[..., None] * CHANNELS), shaved * (1 - ear)
             edge = np.maximum(edge, inner)
+        tone = (tone + DARK) * np.exp(shaved) - DARK
         known = view.inside * np.clip(view.from_hair / FLUFF - 0.5, 0, 1)
         maps = np.dstack([tone, view.behind(known), edge, zone]).astype(np.float32)
         x, y, wall = view.x, view.y, known * (1 - view.person) * (view.y > 0)
