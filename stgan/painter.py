@@ -27,7 +27,7 @@ from stgan.photo.geometry import smoothstep
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
-from stgan.photo.hair import in_the_colour, lay_strands, recolour_hair
+from stgan.photo.hair import in_the_colour, in_the_hue_of, lay_strands, recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_window, window
@@ -105,15 +105,17 @@ class FacePainter:
         now = silhouette
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
-        strands = edited.mask if colour == LIGHTEST and share > 0 and self._is_dark_hair(edited) else None
+        drawn = None
+        if colour == LIGHTEST and share > 0 and edited.mask is not None and self._is_dark_hair(edited):
+            drawn = smoothstep(edited.mask, *HALF_DRAWN) * self._drawn(edited, *PERSON)
+            edited = replace(edited, after=in_the_hue_of(MEASURED[colour], edited.after, drawn))
         rgb = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
-            tones=MEASURED.get(colour) if share > 0 and strands is None else None, share=min(1.0, 2 * share),
+            tones=MEASURED.get(colour) if share > 0 and drawn is None else None, share=min(1.0, 2 * share),
             thin=min(1.0, 2 * share) if share > 0 and colour == LIGHTEST else 0.0,
         )  # fmt: skip
-        if strands is None:  # the photo's own look best
+        if drawn is None:  # the photo's own look best
             return rgb
-        drawn = smoothstep(strands, *HALF_DRAWN) * self._drawn(edited, *PERSON)
         return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
 
     def _is_dark_hair(self, edited: EditedCrop) -> bool:
