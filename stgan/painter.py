@@ -27,7 +27,7 @@ from stgan.photo.geometry import smoothstep
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
-from stgan.photo.hair import in_the_colour, in_the_hue_of, lay_strands, recolour_hair
+from stgan.photo.hair import crispness, in_the_colour, in_the_hue_of, lay_strands, recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_window, window
@@ -49,6 +49,7 @@ STRANDS = (8.0, 24.0)  # levels: what networks change less on a forehead is no h
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
 DARK_HAIR = 0.8  # brightness of hair, as a share of the skin's, up to which it needs other strands to become blond
+CRISP, EASY = 1.08, 0.65  # contrast of hair, as a share of that of drawn bangs, and stretch, from which it is moved
 KEPT = ("hair", "neck")  # by another age or gender
 HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leaves the skin: hair there would be cut off
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
@@ -126,10 +127,11 @@ class FacePainter:
         return bool(hair < DARK_HAIR * skin)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with the bangs of an edited crop, in the colour of its hair; in a fine photo with its own hair as
-        far over the forehead as they reach.
+        """The photo with the bangs of an edited crop, in the colour of its hair.
 
-        The photo stays as it is where no hair is over the forehead, or a hat.
+        It is the photo's own hair, as far over the forehead as those bangs reach, where the photo is fine, or where
+        its hair is crisp and need not be stretched far. The photo stays as it is where no hair is over the forehead,
+        or a hat.
         """
         face, (_, silhouette) = edited.prepared, edited.seen()
         size = len(edited.before)
@@ -137,12 +139,21 @@ class FacePainter:
         fringe = Fringe.read(edited.before, edited.after, hair)
         if fringe is None:
             return rgb
-        if not _is_fine(edited):
-            now = face.light.crop(crop_face(rgb, face.alignment, size)).astype(np.float32)  # perhaps in a new colour
-            alike = in_the_colour(edited.after, now, self._drawn(edited, "hair") * (1 - hair), hair)
-            if alike is not None:
-                return self.paste(_without(replace(edited, after=alike), self._shown(edited, "eyes")), rgb)
+        pasted = None if _is_fine(edited) else self._alike_bangs(edited, rgb, hair, fringe)
+        if pasted is not None:
+            return self.paste(pasted, rgb)
         return draw_fringe(rgb, face.alignment, fringe, self._free(edited, "Bangs"), silhouette)
+
+    def _alike_bangs(self, edited: EditedCrop, rgb: np.ndarray, hair: np.ndarray, fringe: Fringe) -> EditedCrop | None:
+        """The edited crop with bangs in the colour of the photo's hair; None where this hair itself looks better."""
+        face, size = edited.prepared, len(edited.before)
+        now = face.light.crop(crop_face(rgb, face.alignment, size)).astype(np.float32)  # perhaps in a new colour
+        new = self._drawn(edited, "hair") * (1 - hair)
+        near = hair * (cv2.GaussianBlur(new, (0, 0), size / 10) > 0.1)
+        if fringe.stretch < EASY and crispness(now, near) > CRISP * crispness(edited.after, new):
+            return None
+        alike = in_the_colour(edited.after, now, new, hair)
+        return None if alike is None else _without(replace(edited, after=alike), self._shown(edited, "eyes"))
 
     def shave(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with a bald head, drawn at its resolution.

@@ -40,6 +40,7 @@ class Fringe:
 
     moved: np.ndarray
     distance: float  # of the eyes, pixels of the crop
+    stretch: float  # its mean length over the depth of its hair
 
     @classmethod
     def read(cls, before: np.ndarray, after: np.ndarray, hair: np.ndarray) -> "Fringe | None":
@@ -60,11 +61,12 @@ class Fringe:
         depth = np.minimum(depth, DEEPEST * distance)
         length, border, depth = (_blurred(each, SMOOTH * distance) for each in (length, border, depth))
         length = np.minimum(length, np.maximum(lowest - border, 0))
-        if length.max() < LEAST * distance or (length**2).sum() > LONGEST * (length * depth).sum():
+        stretch = (length**2).sum() / max((length * depth).sum(), 1e-6)
+        if length.max() < LEAST * distance or stretch > LONGEST:
             return None
         share = np.clip((rows - border + depth) / np.maximum(depth + length, 1e-3), 0, 1)
         ends = np.clip(1 - (rows - border - length) / (BELOW * distance), 0, 1)
-        return cls((length * share**SLACK * ends).astype(np.float32), distance)
+        return cls((length * share**SLACK * ends).astype(np.float32), distance, float(stretch))
 
 
 def draw_fringe(

@@ -215,6 +215,14 @@ NEAR = 1 / 10  # of the crop's side: hair this far away has the same light
 ALIKE = 0.7  # logarithm, by which drawn hair may differ from the photo's to become of its colour
 
 
+def crispness(image: np.ndarray, area: np.ndarray) -> float:
+    """Mean contrast between a strand and its surroundings, as a logarithm of brightness, where ``area`` (S, S) is
+    certain; 0 where nothing is. ``image``: float (S, S, 3) in [0, 255]."""
+    sure = cv2.erode((area > 0.6).astype(np.uint8), np.ones((3, 3))) > 0
+    logarithm = np.log(luminance(image).clip(0) + DARK).astype(np.float32)
+    return float(np.abs(logarithm - cv2.GaussianBlur(logarithm, (0, 0), 1))[sure].mean()) if sure.any() else 0.0
+
+
 def in_the_colour(after: np.ndarray, now: np.ndarray, new: np.ndarray, hair: np.ndarray) -> np.ndarray | None:
     """An edited crop whose new hair has the colour of the photo's: float (S, S, 3) in [0, 255].
 
