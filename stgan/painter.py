@@ -193,10 +193,11 @@ class FacePainter:
         The edited crop itself is pasted where a network draws glasses well or no new frame, or where the face wears
         some already.
         """
-        glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after)
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        landmarks = face.people[0].landmarks if face.people else None
+        glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after, landmarks)
         if glasses is None or _is_drawn_well(edited):
             return self.paste(edited, rgb)
-        face, (_, silhouette) = edited.prepared, edited.seen()
         free = self._free(edited, "Eyeglasses")
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
 

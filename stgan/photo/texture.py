@@ -12,12 +12,15 @@ import numpy as np
 from stgan.attributes import LEFT_CHEEK, RIGHT_CHEEK
 from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
 from stgan.photo.align import Alignment
+from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import extent
 from stgan.photo.light import Light
 
 FINE = 0.7  # standard deviation, in pixels of the crop, below which detail is the photo's to give
 SMALLEST = 12  # side of a sample in pixels of the photo
 LARGEST = 384
+SOFT = 0.52  # least standard deviation of an edge, in pixels of the photo
+SLOPE = 0.4  # squared pixels by which a difference of pixels blurs an edge
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,26 @@ def _fine(rgb: np.ndarray, alignment: Alignment, centre: np.ndarray, radius: flo
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=0)
     luminance = cv2.cvtColor(light.normalised(rgb[top:bottom, left:right]), cv2.COLOR_RGB2GRAY)
     return luminance - cv2.GaussianBlur(luminance, (0, 0), FINE / alignment.scale)
+
+
+def blur_of(rgb: np.ndarray, alignment: Alignment, size: int, light: Light) -> float:
+    """How soft a photo's sharpest edges around the eyes are: the standard deviation of a Gaussian, in its pixels.
+
+    Another blur leaves the steeper an edge the less of its gradient (Zhuo and Sim, Pattern Recognition 2011, doi
+    10.1016/j.patcog.2011.03.009).
+    """
+    landmarks, distance = landmarks_in_crop(size)
+    (left, top), (right, bottom) = landmarks[0] - 0.4 * distance, landmarks[1] + 0.4 * distance
+    left, top, right, bottom = extent(alignment.matrix, (left, top, right, bottom), rgb.shape, margin=0)
+    grey = cv2.cvtColor(light.normalised(rgb[top:bottom, left:right]), cv2.COLOR_RGB2GRAY)
+    once, twice = _slope(grey), _slope(cv2.GaussianBlur(grey, (0, 0), 1))
+    sharp = once >= np.quantile(once, 0.98)
+    ratio = float(np.median(once[sharp] / np.maximum(twice[sharp], 1e-3)))
+    return max(SOFT, float(np.sqrt(max(1 / max(ratio**2 - 1, 0.05) - SLOPE, 0))))
+
+
+def _slope(grey: np.ndarray) -> np.ndarray:
+    return np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
 
 
 def sharpened(image: np.ndarray, detail: float) -> np.ndarray:

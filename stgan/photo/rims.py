@@ -1,0 +1,114 @@
+"""Where the rims of glasses run: one usual shape for both lenses, along the line of the eyes, turned with the head."""
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import cv2
+import numpy as np
+
+from stgan.photo.crop import landmarks_in_crop
+
+# Lengths are in eye distances.
+ANGLES = np.linspace(-np.pi, np.pi, 96, endpoint=False)  # around a lens: 0 points outwards, pi/2 down
+SHAPES = ((2.2, 0.04), (2.5, 0.1), (2.5, 0.2), (3.0, 0.08), (3.0, 0.18), (3.6, 0.1))
+"""Exponent of the superellipse (2 is an ellipse, infinity a rectangle) and how much narrower the lower half is."""
+RADII = np.arange(0.34, 0.49, 0.02), np.arange(0.24, 0.41, 0.02)  # of lenses, across and down
+NARROWEST = 0.66  # height of a lens over its width
+GAPS = np.arange(0.08, 0.21, 0.02)  # from the middle of the nose to a lens
+LEVELS = np.arange(0.08, 0.24, 0.03)  # of a lens's centre, below the eyes
+HEIGHTS = (-0.3, 0.26), (-0.1, 0.56)  # lowest and highest values of the upper and the lower edge, below the eyes
+USUAL = (0.42, 0.32, 0.14, 0.13)  # radii, level and gap of most lenses
+UNUSUAL = 2.0  # cost of the squared deviation from them, in logarithms of darkening
+EDGE = 0.5  # weight of the step from dark to bright at a rim; rims of dark lenses show nothing else
+BEYOND = 1.14  # distance from a lens's centre, as a multiple of a rim's, at which skin is seen
+STEP = 0.02  # of the grid on which shapes are compared
+FIELD = np.arange(0, 1.3, STEP), np.arange(-0.5, 0.8, STEP)  # outwards from the nose and down from the eyes
+TURNED = 0.4  # greatest shift of the nose's tip from the middle of the eyes; heads turned further are profiles
+AHEAD = 0.4  # how far a frame is before the eyes, as a share of the nose's height
+WRAP = 0.35  # by how much the nearer lens is wider, per shift of the nose
+NO_MAP = np.empty(0, np.float32)  # as OpenCV takes points in one array
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a head is held. Its points are (outwards from the nose, down from the eyes), the same on both sides."""
+
+    middle: np.ndarray  # (2,), pixels of the crop, between the eyes
+    axis: np.ndarray  # (2,), from the left eye of the image to its right one
+    turn: float  # shift of the nose's tip to the right, in eye distances
+
+    @classmethod
+    def of(cls, landmarks: np.ndarray | None, size: int) -> "Head":
+        """From five landmarks (5, 2) in a crop of S = ``size`` pixels; where some are unknown, the mean face's."""
+        if landmarks is None or np.isnan(landmarks[:3]).any():
+            landmarks = landmarks_in_crop(size)[0]
+        axis, middle = landmarks[1] - landmarks[0], landmarks[:2].mean(axis=0)
+        turn = float((landmarks[2] - middle) @ axis / (axis @ axis))
+        return cls(middle, axis, float(np.clip(turn, -TURNED, TURNED)))
+
+    @property
+    def distance(self) -> float:
+        return float(np.hypot(*self.axis))
+
+    @property
+    def down(self) -> np.ndarray:
+        return np.array([-self.axis[1], self.axis[0]])
+
+    def placed(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 2) of the head on the left and the right side of the image: (2, ..., 2), pixels of the crop."""
+        ahead = self.middle + AHEAD * self.turn * self.axis
+        nearer = [side * (1 - WRAP * self.turn * side) for side in (-1, 1)]
+        return np.stack([ahead + side * points[..., :1] * self.axis + points[..., 1:] * self.down for side in nearer])
+
+    def seen(self, image: np.ndarray) -> np.ndarray:
+        """What an image (S, S) shows of :data:`FIELD`, on both sides: (2, rows, columns)."""
+        return np.stack([sampled(image, each) for each in self.placed(np.dstack(np.meshgrid(*FIELD)))])
+
+
+def fitting_lens(ridges: np.ndarray, darkening: np.ndarray) -> np.ndarray:
+    """The outline (N, 2) that both rims follow best, as points of the head, from what is seen on both sides."""
+    centre = np.array([0.57, USUAL[2]])
+    beyond = centre + BEYOND * (np.dstack(np.meshgrid(*FIELD)) - centre)
+    indices = (beyond - (FIELD[0][0], FIELD[1][0])) / STEP
+    score = np.zeros(ridges.shape[1:])
+    for lines, dark in zip(ridges, darkening, strict=True):
+        score += (lines + EDGE * (dark - sampled(dark, indices))).clip(0) / 2
+    outlines, costs, places = _outlines()
+    best = int((score.ravel()[places].mean(axis=1) - costs).argmax())
+    return _outline(*outlines[best])
+
+
+@cache
+def _outlines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The usual lenses: arguments (L, 6) for :func:`_outline`, costs (L,), and indices (L, N / 3) into a flat field."""
+    places = np.array(list(product(GAPS, LEVELS)))
+    lenses, indices = [], []
+    for shape, across, down in product(SHAPES, *RADII):
+        edges = places[:, 1:] + (-down, down)
+        fitting = places[((HEIGHTS[0] <= edges) & (edges <= HEIGHTS[1])).all(axis=1)]
+        if down < NARROWEST * across or len(fitting) == 0:
+            continue
+        centres = fitting + (across, 0)
+        lenses.append(np.hstack([np.tile([*shape, across, down], (len(centres), 1)), centres]))
+        points = centres[:, None] + _outline(*shape, across, down, 0, 0)[::3]
+        columns, rows = np.moveaxis(np.rint((points - (FIELD[0][0], FIELD[1][0])) / STEP).astype(np.int32), 2, 0)
+        indices.append(rows * len(FIELD[0]) + columns)
+    found = np.concatenate(lenses)
+    size, level = np.log(found[:, 2:4] / USUAL[:2]), found[:, 5] - USUAL[2]
+    gap = found[:, 4] - found[:, 2] - USUAL[3]
+    unusual = (size**2).sum(axis=1) + (size[:, 0] - size[:, 1]) ** 2 + 4 * level**2 + 5 * gap**2
+    return found, UNUSUAL * unusual, np.concatenate(indices)
+
+
+def _outline(squareness: float, taper: float, across: float, down: float, out: float, level: float) -> np.ndarray:
+    """A lens (N, 2) of given radii around (out, level)."""
+    cos, sin = np.cos(ANGLES), np.sin(ANGLES)
+    radii = (np.abs(cos) ** squareness + np.abs(sin) ** squareness) ** (-1 / squareness)
+    narrower = 1 - taper * radii * sin
+    return np.stack([out + across * radii * cos * narrower, level + down * radii * sin], axis=1)
+
+
+def sampled(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """An image (S, S) or (S, S, C) at points (N, K, 2)."""
+    return cv2.remap(image.astype(np.float32), points.astype(np.float32), NO_MAP, cv2.INTER_LINEAR)
