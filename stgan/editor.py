@@ -207,6 +207,7 @@ class FaceEditor(FacePainter):
         """The face to edit, refined, and all faces of the photo that are known."""
         if isinstance(face, Face):
             check_editable(face)
+            others = others or [face]
         else:
             read_face_number(face)
             others = self.find_faces(photo)

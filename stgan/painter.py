@@ -33,6 +33,7 @@ from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_window, window
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
+from stgan.photo.rims import Head
 from stgan.photo.scalp import draw_scalp
 from stgan.photo.skin import in_the_hue, shaded, toned, unstained
 from stgan.photo.skull import hides_the_brows
@@ -194,8 +195,8 @@ class FacePainter:
         some already.
         """
         face, (_, silhouette) = edited.prepared, edited.seen()
-        landmarks = face.people[0].landmarks if face.people else None
-        glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after, landmarks)
+        head = Head.of(self._shown(edited, "eyes"), face.people[0].landmarks if face.people else None)
+        glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after, head)
         if glasses is None or _is_drawn_well(edited):
             return self.paste(edited, rgb)
         free = self._free(edited, "Eyeglasses")

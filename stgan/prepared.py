@@ -40,7 +40,7 @@ class PreparedFace:
     parts: FaceParts | None = None  # None without a parser, or where the generator's edits have no regions
     silhouette: Silhouette | None = None  # likewise
     light: Light = USUAL_LIGHT  # of the photo
-    people: tuple[Face, ...] = ()  # this face and the photo's others, in the crop's pixels; none where it is aligned
+    people: tuple[Face, ...] = ()  # as detected, in the crop's pixels, this face first; none where it is aligned
     covered: Mapping[str, float] = field(default_factory=dict)  # share of each attribute's place, by the parser
 
     @property

@@ -7,7 +7,10 @@ from frames import S, centred
 
 from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
 from stgan.photo.glasses import Glasses, wear
+from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
+from stgan.photo.rims import Head
+from stgan.photo.texture import blur_of
 
 EYES = (MEAN_LANDMARKS[:2] - CELEBA_CROP[:2] + 0.5) * S / (CELEBA_CROP[2] - CELEBA_CROP[0]) - 0.5
 DISTANCE = EYES[1, 0] - EYES[0, 0]
@@ -84,3 +87,102 @@ def test_in_the_photo_the_frame_is_crisp_and_what_lies_behind_it_stays():
     hidden = Silhouette(face, face, face)  # hair over it all: no arms beside the rims
     arms = (result != wear(rgb, alignment, glasses, share, hidden)).any(axis=2) & (radius > 1.3)
     assert arms.any()
+
+
+def worn(glasses, skin=(200, 160, 140), hair=0.0):
+    """A plain photo of 3 pixels per pixel of the crop with glasses, as floats; hair covers a share of it."""
+    rgb = np.full((3 * S, 3 * S, 3), skin, np.uint8)
+    face = np.ones((2 * S * WIDE, 2 * S * WIDE), np.float32)
+    alignment = centred((3 * S - 1) / 2, (3 * S - 1) / 2, 0, 1 / 3)
+    return wear(rgb, alignment, glasses, np.ones((S, S), np.float32), Silhouette(hair * face, face, face)).astype(float)
+
+
+def levels(image, points):
+    """Grey levels of such a photo at points (..., 2) of the crop."""
+    columns, rows = np.moveaxis(np.rint(3 * np.asarray(points) + 1).astype(int), -1, 0)
+    return image[rows, columns].mean(axis=-1)
+
+
+def test_both_rims_are_one_shape_mirrored_at_the_nose():
+    before, after = painted((200, 160, 140))
+    after[:, : S // 2] = cv2.GaussianBlur(after[:, : S // 2], (0, 0), 3)  # one is drawn worse
+    left, right = Glasses.read(before, after).rims
+    first, second = EYES @ (1, 1j)
+    left, right = ((rim @ (1, 1j) - (first + second) / 2) / (second - first) for rim in (left, right))
+    assert np.allclose(left, -right.conj())
+    bends = np.fft.fft(right)
+    assert np.abs(bends[13:-12]).max() < 0.01 * np.abs(bends[1:]).max()  # no kinks
+
+
+@pytest.mark.parametrize("degrees", [-8, 8])
+def test_rims_follow_the_line_of_the_eyes(degrees):
+    middle = EYES.mean(axis=0)
+    matrix = cv2.getRotationMatrix2D(tuple(middle), degrees, 1)
+    shown = np.zeros((S, S))
+    for x, y in EYES @ matrix[:, :2].T + matrix[:, 2]:
+        cv2.ellipse(shown, (round(x), round(y)), (5, 2), -degrees, 0, 360, 1, -1)
+    tilted = [
+        cv2.warpAffine(each, matrix, (S, S), borderMode=cv2.BORDER_REPLICATE) for each in painted((200, 160, 140))
+    ]
+    found = Glasses.read(*tilted, Head.of(shown, None)).rims
+    expected = Glasses.read(*painted((200, 160, 140))).rims @ matrix[:, :2].T + matrix[:, 2]
+    assert np.abs(found.mean(axis=1) - expected.mean(axis=1)).max() < 1.2
+    assert np.abs(found - expected).max() < 2.5
+
+
+def test_unseen_eyes_are_those_of_the_mean_face_and_the_turn_is_the_nose():
+    nothing, points = np.zeros((S, S)), np.vstack([EYES, EYES.mean(axis=0) + 0.2 * (EYES[1] - EYES[0]), EYES + (0, 30)])
+    assert np.allclose(Head.of(nothing, None).middle, EYES.mean(axis=0))
+    assert Head.of(nothing, points).turn == pytest.approx(0.2)
+    assert Head.of(nothing, points * np.nan).turn == 0
+    spun = cv2.getRotationMatrix2D((20, 30), 25, 0.7)  # wherever the detector saw the face
+    assert Head.of(nothing, points @ spun[:, :2].T + spun[:, 2]).turn == pytest.approx(0.2)
+
+
+def test_the_nearer_side_of_a_turned_head_is_wider_and_shows_its_arm():
+    head = Head(EYES.mean(axis=0), EYES[1] - EYES[0], 0.2)
+    glasses, straight = (Glasses.read(*painted((200, 160, 140)), each) for each in (head, None))
+    left, right = np.ptp(glasses.rims[..., 0], axis=1)
+    assert left > 1.05 * right  # the nose points to the right
+    lengths = [np.hypot(*(arm[-1] - arm[0])) for arm in (*glasses.arms, *straight.arms)]
+    assert lengths[0] > 1.5 * lengths[2] == pytest.approx(1.5 * lengths[3])
+    assert lengths[1] < 0.5 * lengths[3]
+    bare = np.zeros((S, S), np.float32)
+    bare[:, 20:] = 1
+    reach = straight.reaching(bare).arms
+    hinge = reach[0, 0, 0]
+    assert reach[0, -1, 0] < straight.arms[0, -1, 0]
+    assert (hinge - reach[0, -1, 0]) / (hinge - 20) == pytest.approx(0.56, abs=0.06)  # the rest is an ear
+
+
+def test_rims_are_lit_from_above_and_throw_a_shadow():
+    glasses = Glasses.read(*painted((200, 160, 140)))
+    photo = worn(glasses)
+    rim, width = glasses.rims[1], glasses.widths.mean()
+    lower, upper = (rim[np.abs(rim[:, 1] - edge(rim[:, 1])) < 1] for edge in (np.max, np.min))
+    for part in (upper, lower):
+        above, below = (levels(photo, part + (0, side * 0.5 * width)).mean() for side in (-1, 1))
+        assert above > below + 8
+    plain = levels(photo, rim.mean(axis=0))
+    cheeks = levels(photo, lower + (0, width + 0.05 * DISTANCE))
+    assert plain == pytest.approx(500 / 3)
+    assert (cheeks < 0.97 * plain).all()
+    assert (cheeks > 0.6 * plain).all()
+
+
+def test_tinted_lenses_are_darker_at_the_top_and_eyes_stay_visible():
+    glasses = Glasses.read(*painted((200, 160, 140), tint=0.8))
+    centre, photo = glasses.rims[1].mean(axis=0), worn(glasses)
+    heights = [levels(photo, centre + (0, share * DISTANCE)) for share in (-0.05, 0.0, 0.06, 0.12)]
+    assert np.all(np.diff(heights) > 3)
+    assert 0.3 < heights[1] / (500 / 3) < 0.7
+
+
+@pytest.mark.parametrize("sigma", [0.7, 1.0, 1.5, 2.0])
+def test_the_blur_of_a_photo_is_measured(sigma):
+    rows, columns = np.indices((2560, 2560), np.float32)
+    stripes = np.where((rows - 0.3 * columns) % 400 < 200, 200, 0).astype(np.float32)
+    photo = cv2.resize(cv2.GaussianBlur(stripes, (0, 0), 10 * sigma), (256, 256), interpolation=cv2.INTER_AREA)
+    rgb = np.repeat(photo.round().astype(np.uint8)[..., None], 3, axis=2)
+    found = blur_of(rgb, centred(127.5, 127.5, 0, S / 256), S, USUAL_LIGHT)
+    assert found == pytest.approx(sigma, rel=0.15)

@@ -4,7 +4,7 @@ The network's pixels are not pasted. They tell which of the usual shapes the rim
 how dark they are, and whether the lenses are tinted. Eyes and skin behind the lenses stay those of the photo.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,9 +23,10 @@ THINNEST, THICKEST = 0.017, 0.029  # half the width of a rim
 BLUR = 1.2  # pixels of the crop by which a network's lines are too wide
 CRISP = 0.66  # width of a real frame over that of a drawn one, which is as dark on the whole
 THICKER = 0.16  # by how much rims are thicker at the top, and thinner at the bottom
-ARM = 0.32  # length of both arms of a face seen from the front
-ARMS = 2.2  # by how much the nearer arm is longer, per shift of the nose
+ARM = 0.3  # length of both arms of a face seen from the front
+ARMS = 2.8  # by how much the nearer arm is longer, per shift of the nose
 SHORTEST, LONGEST = 0.04, 0.85  # of the arms: ears are no farther
+EAR = 0.56  # share of the bare skin beyond a hinge that lies before the ear
 RISE = 0.02  # of an arm from its hinge to the ear
 HINGE = 0.24  # height of the hinges below the upper edge of a lens, in heights of the lens
 BRIDGE = (0.16, 0.42)  # likewise, the heights between which a bridge lies
@@ -62,16 +63,15 @@ class Glasses:
     tint: np.ndarray  # (3,), logarithm by which each channel is darker behind the lenses
 
     @classmethod
-    def read(cls, before: np.ndarray, after: np.ndarray, landmarks: np.ndarray | None = None) -> "Glasses | None":
+    def read(cls, before: np.ndarray, after: np.ndarray, head: Head | None = None) -> "Glasses | None":
         """From a crop without and with the network's glasses, float (S, S, 3) in [0, 255]. None if it drew none.
 
         Both rims have one shape, of the usual ones that along which the drawing is darkest.
 
         Args:
-            landmarks: float (5, 2), pixels of the crop: the rims lie along the line of the eyes and turn with the nose.
-                None: those of the mean face.
+            head: the rims lie along the line of its eyes and turn with it. None: the mean face.
         """
-        head = Head.of(landmarks, len(before))
+        head = head or Head.mean(len(before))
         darkening = np.log((_grey(before) + DARK) / (_grey(after) + DARK)).clip(0, 1.5).astype(np.float32)
         side = 2 * round(0.12 * head.distance) + 1  # wider than a rim, smaller than a lens
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
@@ -88,6 +88,17 @@ class Glasses:
             rims, width * (1 - THICKER * np.sin(ANGLES)), _bridge(darkening, lens, head), _arms(lens, head),
             head.distance, opacity, _frame_colour(after, ridges, rims), tint,
         )  # fmt: skip
+
+    def reaching(self, bare: np.ndarray) -> "Glasses":
+        """With arms that reach the ears where bare skin, (S, S) in [0, 1], shows them."""
+        arms = []
+        for arm in self.arms:
+            along = (arm[-1] - arm[0]) / (length := np.hypot(*(arm[-1] - arm[0])))
+            steps = np.arange(0, LONGEST / EAR, 0.02) * self.distance
+            covered = sampled(bare, (arm[0] + steps[:, None] * along)[None])[0] < 0.5
+            skin = steps[covered.argmax()] if covered.any() else steps[-1]
+            arms.append(arm[0] + np.linspace(0, max(length, EAR * skin), len(arm))[:, None] * along)
+        return replace(self, arms=np.stack(arms))
 
 
 def wear(
@@ -109,6 +120,7 @@ def wear(
         light: of the photo; the colours of the glasses are in the networks' light.
     """
     size, result = len(share), rgb.copy()
+    glasses = glasses.reaching(in_the_crop(silhouette.person - silhouette.hair, size))
     drawing = _Drawing.of(glasses, blur_of(rgb, alignment, size, light) * alignment.scale)
     left, top, right, bottom = extent(alignment.matrix, drawing.box, rgb.shape, margin=0)
     if right <= left or bottom <= top:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,9 +20,14 @@ def are_same(one: Face, other: Face) -> bool:
 
 
 def in_crop(face: Face, others: Sequence[Face], alignment: Alignment) -> tuple[Face, ...]:
-    """A face and the others of its photo, without itself, in the pixels of its crop."""
+    """A face and the others of its photo, without itself, in the pixels of its crop.
+
+    Where ``others`` hold the face too, it has the landmarks that it has there: an aligner's do not turn with the head.
+    """
+    found = next((other for other in others if are_same(face, other)), face)
     rivals = [other for other in others if not are_same(face, other)]
-    return tuple(each.transformed(alignment.matrix) for each in (face, *rivals))
+    seen = replace(face, landmarks=found.landmarks)
+    return tuple(each.transformed(alignment.matrix) for each in (seen, *rivals))
 
 
 def distance_ratio(pixels: np.ndarray, people: Sequence[Face]) -> np.ndarray:

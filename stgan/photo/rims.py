@@ -24,8 +24,11 @@ EDGE = 0.5  # weight of the step from dark to bright at a rim; rims of dark lens
 BEYOND = 1.14  # distance from a lens's centre, as a multiple of a rim's, at which skin is seen
 STEP = 0.02  # of the grid on which shapes are compared
 FIELD = np.arange(0, 1.3, STEP), np.arange(-0.5, 0.8, STEP)  # outwards from the nose and down from the eyes
+NEAR = 0.35  # of its usual place, where an eye is
+VISIBLE = 0.012  # least area of an eye, in squared distances
+TIP = 0.48  # how far the tip of the nose is before the eyes
 TURNED = 0.4  # greatest shift of the nose's tip from the middle of the eyes; heads turned further are profiles
-AHEAD = 0.4  # how far a frame is before the eyes, as a share of the nose's height
+AHEAD = 0.4  # how far a frame is before the eyes, as a share of that
 WRAP = 0.35  # by how much the nearer lens is wider, per shift of the nose
 NO_MAP = np.empty(0, np.float32)  # as OpenCV takes points in one array
 
@@ -39,13 +42,27 @@ class Head:
     turn: float  # shift of the nose's tip to the right, in eye distances
 
     @classmethod
-    def of(cls, landmarks: np.ndarray | None, size: int) -> "Head":
-        """From five landmarks (5, 2) in a crop of S = ``size`` pixels; where some are unknown, the mean face's."""
-        if landmarks is None or np.isnan(landmarks[:3]).any():
-            landmarks = landmarks_in_crop(size)[0]
-        axis, middle = landmarks[1] - landmarks[0], landmarks[:2].mean(axis=0)
-        turn = float((landmarks[2] - middle) @ axis / (axis @ axis))
-        return cls(middle, axis, float(np.clip(turn, -TURNED, TURNED)))
+    def of(cls, eyes: np.ndarray, landmarks: np.ndarray | None) -> "Head":
+        """From where the crop shows eyes, (S, S) in [0, 1], and a detector's five landmarks (5, 2).
+
+        Eyes that are not seen are those of the mean face, which also looks straight ahead.
+        """
+        mean = cls.mean(len(eyes))
+        left, right = (_eye(eyes, mean.middle + side * mean.axis / 2, mean.distance) for side in (-1, 1))
+        turn = 0.0
+        if landmarks is not None and not np.isnan(landmarks[:3]).any():
+            axis = landmarks[1] - landmarks[0]  # its own: detectors underestimate tilt
+            turn = float((landmarks[2] - landmarks[:2].mean(axis=0)) @ axis / (axis @ axis))
+            turn = float(np.clip(turn, -TURNED, TURNED))
+        if left is None or right is None:
+            return cls(mean.middle, mean.axis * np.cos(np.arctan(turn / TIP)), turn)
+        return cls((left + right) / 2, right - left, turn)
+
+    @classmethod
+    def mean(cls, size: int) -> "Head":
+        """The mean face's, in a crop of S = ``size`` pixels."""
+        left, right = landmarks_in_crop(size)[0][:2]
+        return cls((left + right) / 2, right - left, 0.0)
 
     @property
     def distance(self) -> float:
@@ -53,7 +70,8 @@ class Head:
 
     @property
     def down(self) -> np.ndarray:
-        return np.array([-self.axis[1], self.axis[0]])
+        """(2,), from the eyes downwards; heads that turn lose no height."""
+        return np.array([-self.axis[1], self.axis[0]]) * np.hypot(1, self.turn / TIP)
 
     def placed(self, points: np.ndarray) -> np.ndarray:
         """Points (..., 2) of the head on the left and the right side of the image: (2, ..., 2), pixels of the crop."""
@@ -107,6 +125,16 @@ def _outline(squareness: float, taper: float, across: float, down: float, out: f
     radii = (np.abs(cos) ** squareness + np.abs(sin) ** squareness) ** (-1 / squareness)
     narrower = 1 - taper * radii * sin
     return np.stack([out + across * radii * cos * narrower, level + down * radii * sin], axis=1)
+
+
+def _eye(eyes: np.ndarray, usual: np.ndarray, distance: float) -> np.ndarray | None:
+    """The centre (2,) of what a crop shows of an eye, (S, S) in [0, 1], near its usual place; None if it shows less."""
+    rows, columns = np.indices(eyes.shape)
+    near = np.maximum(np.abs(columns - usual[0]), np.abs(rows - usual[1])) < NEAR * distance
+    share = eyes * (near & (eyes > 0.5))
+    if share.sum() < VISIBLE * distance**2:
+        return None
+    return np.array([(columns * share).sum(), (rows * share).sum()]) / share.sum()
 
 
 def sampled(image: np.ndarray, points: np.ndarray) -> np.ndarray:
