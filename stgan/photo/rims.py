@@ -15,7 +15,7 @@ SHAPES = ((2.2, 0.04), (2.5, 0.1), (2.5, 0.2), (3.0, 0.08), (3.0, 0.18), (3.6, 0
 """Exponent of the superellipse (2 is an ellipse, infinity a rectangle) and how much narrower the lower half is."""
 RADII = np.arange(0.34, 0.49, 0.02), np.arange(0.24, 0.41, 0.02)  # of lenses, across and down
 NARROWEST = 0.66  # height of a lens over its width
-GAPS = np.arange(0.08, 0.21, 0.02)  # from the middle of the nose to a lens
+GAPS = np.arange(0.1, 0.21, 0.02)  # from the middle of the nose to a lens
 LEVELS = np.arange(0.08, 0.24, 0.03)  # of a lens's centre, below the eyes
 HEIGHTS = (-0.3, 0.26), (-0.1, 0.56)  # lowest and highest values of the upper and the lower edge, below the eyes
 USUAL = (0.42, 0.32, 0.14, 0.13)  # radii, level and gap of most lenses
@@ -102,14 +102,14 @@ def _outlines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The usual lenses: arguments (L, 6) for :func:`_outline`, costs (L,), and indices (L, N / 3) into a flat field."""
     places = np.array(list(product(GAPS, LEVELS)))
     lenses, indices = [], []
-    for shape, across, down in product(SHAPES, *RADII):
+    for (squareness, taper), across, down in product(SHAPES, *RADII):
         edges = places[:, 1:] + (-down, down)
         fitting = places[((HEIGHTS[0] <= edges) & (edges <= HEIGHTS[1])).all(axis=1)]
         if down < NARROWEST * across or len(fitting) == 0:
             continue
         centres = fitting + (across, 0)
-        lenses.append(np.hstack([np.tile([*shape, across, down], (len(centres), 1)), centres]))
-        points = centres[:, None] + _outline(*shape, across, down, 0, 0)[::3]
+        lenses.append(np.hstack([np.tile([squareness, taper, across, down], (len(centres), 1)), centres]))
+        points = centres[:, None] + _outline(squareness, taper, across, down, 0, 0)[::3]
         columns, rows = np.moveaxis(np.rint((points - (FIELD[0][0], FIELD[1][0])) / STEP).astype(np.int32), 2, 0)
         indices.append(rows * len(FIELD[0]) + columns)
     found = np.concatenate(lenses)
