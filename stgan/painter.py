@@ -265,8 +265,9 @@ class FacePainter:
     ) -> np.ndarray:
         face, (_, silhouette) = edited.prepared, edited.seen()
         # Networks draw a beard whole or not at all.
-        growth = replace(growth, density=growth.density * min(1.0, edited.strength))
-        return draw_hairs(rgb, face.alignment, growth, colour, share, silhouette, light=face.light)
+        return draw_hairs(
+            rgb, face.alignment, growth.thinned(min(1.0, edited.strength)), colour, share, silhouette, light=face.light
+        )
 
     def _wears_glasses(self, edited: EditedCrop) -> bool:
         return bool(self._shown(edited, "eyeglasses").mean() >= WORN)
@@ -274,8 +275,9 @@ class FacePainter:
     def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
         """The colour (3,) of new hair in the face."""
         face, (_, silhouette) = edited.prepared, edited.seen()
-        hair = np.maximum(in_the_crop(silhouette.hair, len(edited.before)), self._shown(edited, "brows"))
-        return hair_colour(face.photo.rgb, face.alignment, hair, self._shown(edited, "skin"), face.light)
+        skin, brows = (self._shown(edited, name) for name in ("skin", "brows"))
+        hair = in_the_crop(silhouette.hair, len(edited.before))
+        return hair_colour(face.photo.rgb, face.alignment, hair, skin, face.light, brows)
 
     def _shown(self, edited: EditedCrop, *names: str) -> np.ndarray:
         """Float (S, S) in [0, 1]: how certain it is that the crop shows one of these classes of the parser."""

@@ -81,6 +81,54 @@ def test_hairs_turn_with_the_face_and_keep_grey_photos_grey():
     assert np.ptp(draw_hairs(grey, ALIGNMENT, growth(0.4), colour, np.ones((S, S)), PERSON), axis=2).max() == 0
 
 
+def test_new_hair_is_no_greyer_than_the_brows():
+    """Brown brows that let skin shine through show the brown, and new hairs that cover skin in part do not grey it."""
+    brown, cover = np.array([70.0, 36, 20]), 0.45
+    own = SKIN * (brown / SKIN) ** cover
+    rgb, hair, brow = photo(), np.zeros((S, S)), np.zeros((S, S))
+    hair[: S // 4], brow[PLACE] = 1, 1
+    rgb[: SIDE // 4] = brown.mean()  # black hair has no hue
+    rgb[np.repeat(np.repeat(brow > 0, DETAIL, 0), DETAIL, 1)] = own
+    skin = (1 - hair) * (1 - brow)
+    without, colour = (hair_colour(rgb, ALIGNMENT, hair, skin, USUAL_LIGHT, each) for each in (None, brow))
+    assert np.ptp(colour) > 1.05 * np.ptp(without)
+    assert colour == pytest.approx(brown, rel=0.1)
+    grown = draw_hairs(photo(), ALIGNMENT, growth(0.42), colour, np.ones((S, S)), PERSON)
+    seen = well_inside(grown).reshape(-1, 3).mean(axis=0)
+    share = (SKIN - seen).sum() / (SKIN - colour).sum()
+    mixed = SKIN + share * (colour - SKIN)
+    assert seen[0] / seen[2] > 1.03 * mixed[0] / mixed[2]
+
+
+def test_hair_follows_the_light_and_shade_of_the_skin():
+    lamp = np.where(np.arange(SIDE) < SIDE / 2, 0.65, 1.0)[:, None]
+    rgb = (photo() * lamp[..., None]).astype(np.uint8)
+    result = draw_hairs(rgb, ALIGNMENT, growth(0.5), HAIR, np.ones((S, S)), PERSON)
+    shaded, lit = (slice(DETAIL * first, DETAIL * first + 30) for first in (46, 76))
+    left = [result[rows, DETAIL * 40 : DETAIL * 90].mean() / rgb[rows, DETAIL * 40 : DETAIL * 90].mean()
+            for rows in (shaded, lit)]  # fmt: skip
+    assert left[0] == pytest.approx(left[1], abs=0.04)  # one colour would leave more of the shaded skin
+
+
+@pytest.mark.parametrize("blur", [0.6, 2.0])
+def test_hair_is_as_sharp_as_the_photos_own_and_never_flat(blur):
+    def detail(image, where):
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        return [(grey - cv2.GaussianBlur(grey, (0, 0), sigma))[where].std() for sigma in (1, 4)]
+
+    rgb = photo()
+    texture = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, (SIDE // 4, SIDE)), (0, 0), blur)
+    rgb[: SIDE // 4] = (60 + 12 * texture / texture.std()).clip(0, 255)[..., None]
+    hair = np.zeros((WIDE * S, WIDE * S), np.float32)
+    hair[: WIDE * S // 4 + S // 4] = 1
+    silhouette = Silhouette(hair, np.ones_like(hair), np.ones_like(hair))
+    result = draw_hairs(rgb, ALIGNMENT, growth(0.4), HAIR, np.ones((S, S)), silhouette)
+    inside = np.s_[DETAIL * 48 : DETAIL * 82, DETAIL * 38 : DETAIL * 92]
+    own, new = detail(rgb, np.s_[10 : SIDE // 4 - 10]), detail(result, inside)
+    assert new[0] / new[1] == pytest.approx(own[0] / own[1], abs=0.2)
+    assert new[1] > 5
+
+
 def crop(*places, level=60.0):
     image = np.full((S, S, 3), 170.0)
     for place in places:
@@ -172,6 +220,32 @@ def test_a_full_beard_covers_jaw_and_chin_and_meets_the_mustache():
     assert beard[(rows < points[2, 1]) & (np.abs(x) < 0.6)].max() < 0.02  # nose and cheeks
     assert beard[y > 1.0].max() < 0.02  # the neck
     assert full_beard(skin, neck, 0 * mouth) is None
+    cheeks = (np.abs(np.abs(x) - 0.62) < 0.06) & (np.abs(y - 0.1) < 0.05)
+    corners = (np.abs(np.abs(x) - 0.3) < 0.06) & (np.abs(y - 0.3) < 0.05)
+    chin = (np.abs(x) < 0.2) & (np.abs(y - 0.56) < 0.06)
+    assert beard[chin].mean() > 1.5 * max(beard[cheeks].mean(), beard[corners].mean())
+    border = np.array([np.argmax(column > 0.1) for column in beard[:, np.abs(x[0]) < 0.95].T])
+    assert not np.array_equal(border, border[::-1])  # ragged
+
+
+def test_a_mustache_thins_towards_its_ends_parts_in_the_middle_and_shades_the_lip():
+    points, distance = landmarks_in_crop(2 * S)
+    rows, columns = np.mgrid[: 2 * S, : 2 * S]
+    x, y = np.abs(columns - points[2, 0]) / distance, (rows - points[3:, 1].mean()) / distance
+    mouth = ((x < 0.4) & (y > -0.1) & (y < 0.15)).astype(float)
+    hair = mustache(1 - mouth, mouth)
+    middle, flanks, ends = (
+        hair.density[(low <= x) & (x < high) & (np.abs(y + 0.14) < 0.03)].mean()
+        for low, high in [(0, 0.03), (0.12, 0.3), (0.44, 0.52)]
+    )
+    assert middle < 0.85 * flanks
+    assert 0.02 < ends < 0.6 * flanks
+    lip = (x < 0.25) & (np.abs(y + 0.04) < 0.02)
+    assert hair.density[lip].max() < 0.05
+    assert 0.02 < hair.shade[lip].mean() < 0.2
+    assert hair.shade[y > 0.1].max() < 0.01
+    half = hair.thinned(0.5)
+    assert np.allclose([half.density.sum(), half.shade.sum()], [hair.density.sum() / 2, hair.shade.sum() / 2])
 
 
 def test_a_mustache_lies_between_lip_and_nose_whatever_the_mouth_does():

@@ -3,7 +3,8 @@
 A network draws such hair as a stain. The stain tells how dense the hair is; how hair grows is known.
 """
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,11 +18,12 @@ from stgan.photo.matte import Matte, Silhouette, drawn, in_the_crop, warped, win
 THINNEST = 0.002  # width of a hair in eye distances: about a tenth of a millimetre
 VISIBLE = 0.28  # of a pixel of the photo; finer hairs could not be seen, so one stands for several
 FINEST, COARSEST = 465, 116  # pixels of the drawing's grid between the eyes
-LAYERS = 4  # of hairs, one over the other
 OPACITIES = np.linspace(0.1, 0.9, 9)
 FULL = 0.4  # density from which hairs are as opaque as can be; where hair is sparse it is fine
 FAINTEST = 0.35  # opacity of the finest hairs, as a share of full ones
-LENGTHS = (0.6, 1.25)  # of the usual length
+WIDTHS = (1.5, 1.2, 1.0, 0.8)  # of the layers' hairs, as a share of the usual: coarse hairs lie below fine ones
+LENGTHS = (0.45, 1.4)  # of the usual length
+LOCKS = 0.05  # eye distances over which neighbouring hairs lean alike
 POINTS = 7  # of a hair
 TAPER = ((POINTS, 0.3), (POINTS - 1, 0.6), (POINTS - 2, 0.85), (POINTS - 3, 1.0))  # points up to which how opaque
 SHIFT = 4  # fractional bits of OpenCV's coordinates
@@ -31,9 +33,15 @@ DARKEST = 25  # percentile of the photo's hair that gives new hair its colour
 SKIN_HUE = 0.6  # share in the hue of new hair of light that skin reflected twice: hair lets some through
 BRIGHTNESS = (0.14, 0.32)  # of new hair, least and most, as a share of the skin's
 FEWEST_PIXELS = 40
-SLOW = 0.02  # eye distances: what varies more slowly is how dense the hair is
-SHARP = 1.15  # sharpness of new hair over that of the photo; skin between hairs, which the figure covers too, is smooth
-GAINS = (0.35, 2.5)  # of the contrast of single hairs, least and most
+SEEN = 0.05  # logarithm of the share of light that brows leave: less would be noise
+SCALES = (0.7, 1.4, 2.8)  # standard deviations, pixels of the photo: detail finer than each is as sharp as the photo's
+FLAT = 1.0  # levels: hair that varies less tells nothing of the photo
+GAINS = (0.03, 1.3)  # of the contrast of such detail, least and most
+CALMEST = 0.7  # contrast of hairs in a photo whose own have next to none, as a share of the usual
+LIGHT = 0.12  # eye distances over which new hair follows the light and shade of the skin
+LIGHTS = (0.5, 1.25)  # of the light on new hair, least and most, as a share of its mean
+PASSING = (0.02, 0.99)  # share of the light that hair leaves, least and most
+HUES = (0.6, 1.5)  # of the light that a channel loses, least and most, as a share of the mean
 COLOUR_GRID = 384  # side at which the photo's hair is sampled
 
 
@@ -45,6 +53,13 @@ class Growth:
     direction: np.ndarray  # float32 (S, S, 2), x and y, in which hair grows
     length: float  # of a hair, pixels of the crop
     spread: float  # standard deviation of a hair's direction, radians
+    # Float32 (S, S) in [0, 1), the share that hairs too fine to be seen and shadows cover; by default UNDER * density.
+    shade: np.ndarray | None = None
+
+    def thinned(self, share: float) -> "Growth":
+        """A share of this hair."""
+        shade = None if self.shade is None else self.shade * share
+        return replace(self, density=self.density * share, shade=shade)
 
 
 def draw_hairs(
@@ -69,7 +84,8 @@ def draw_hairs(
     """
     result, detail = rgb.copy(), 1 / alignment.scale
     density = (growth.density * share).astype(np.float32)
-    rows, columns = (np.nonzero((density > 0.005).any(axis=axis))[0] for axis in (1, 0))
+    shade = UNDER * density if growth.shade is None else (growth.shade * share).astype(np.float32)
+    rows, columns = (np.nonzero((np.maximum(density, shade) > 0.005).any(axis=axis))[0] for axis in (1, 0))
     if len(rows) == 0:
         return result
     reach = growth.length + 1
@@ -80,54 +96,121 @@ def draw_hairs(
     hairs, to_grid = _drawn(STRANDS * density, growth, box, detail, distance)
     hairs = warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape)
     person = Matte.fitted(rgb, alignment, len(share), in_the_crop(silhouette.person), 1).of(part, corner)[0]
-    free, under = cv2.split(
-        warped(np.dstack([share.astype(np.float32), density]), alignment.matrix, corner, part.shape)
-    )
+    maps = np.dstack([share.astype(np.float32), density, shade])
+    free, dense, under = cv2.split(warped(maps, alignment.matrix, corner, part.shape))
     lit = light.normalised(part)
-    darker = np.minimum(colour.astype(np.float32) - lit, 0)
-    slow = cv2.GaussianBlur(hairs, (0, 0), SLOW * distance * detail)
-    sharp = SHARP * _hair_detail(rgb, alignment, len(share), silhouette, light)
-    dense = under > FULL / 2
-    rest = max(sharp**2 - _detail(lit.mean(axis=2), dense) ** 2, 0) ** 0.5  # which the skin does not have
-    gain = rest / (_detail(hairs * darker.mean(axis=2), dense) + 1e-3)
-    hairs = slow + np.clip(gain, *GAINS) * (hairs - slow)
-    cover = person * (1 - (1 - free * hairs.clip(0, 1)) * (1 - UNDER * under))
-    change = light.restored(cover[..., None] * darker).astype(np.float32)
+    hairs = _as_sharp(hairs, dense, lit - colour, _sharpness(rgb, alignment, len(share), silhouette, light))
+    local = _light_on(lit.mean(axis=2), np.maximum(dense, under), LIGHT * distance * detail)
+    cover = person * (1 - (1 - free * hairs.clip(0, 1)) * (1 - under))
+    change = light.restored(_darker(lit, colour.astype(np.float32) * local[..., None], cover)).astype(np.float32)
     part[...] = cv2.add(part, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
     return result
 
 
-def _detail(image: np.ndarray, where: np.ndarray) -> float:
-    """Root of the mean energy of the Laplacian of an image float32 (h, w) over the pixels ``where``."""
-    return float(np.sqrt((cv2.Laplacian(image, cv2.CV_32F)[where] ** 2).mean())) if where.any() else 0.0
+def _darker(lit: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    """The change (h, w, 3) of skin that hair of a colour (h, w, 3) covers in part, a share (h, w).
+
+    It is as dark as a mixture of both, but in the hue of a thin layer of hair (Beer and Lambert's law): light reaches
+    the skin between hairs through other hairs.
+    """
+    logs = np.log((colour / (lit + 1)).clip(*PASSING))
+    hue = (logs / logs.mean(axis=2, keepdims=True)).clip(*HUES)
+    mixed = np.log(1 - cover[..., None] * (1 - np.exp(logs))).mean(axis=2, keepdims=True)
+    return lit * np.expm1(hue * mixed)
 
 
-def _hair_detail(rgb: np.ndarray, alignment: Alignment, size: int, silhouette: Silhouette, light: Light) -> float:
-    """How sharp the photo's own hair is within the crop."""
+def _light_on(grey: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
+    """Float32 (h, w), the light on the pixels of weight (h, w), as a share of its mean."""
+    weight = weight.astype(np.float32) + 1e-4
+    local = cv2.GaussianBlur(grey * weight, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)
+    return (local / ((grey * weight).sum() / weight.sum() + 1e-3)).clip(*LIGHTS)
+
+
+def _bands(image: np.ndarray) -> list[np.ndarray]:
+    """An image (h, w) as its detail between SCALES, fine to coarse, and what is coarser still."""
+    blurred = [image, *(cv2.GaussianBlur(image, (0, 0), sigma) for sigma in SCALES)]
+    return [fine - coarse for fine, coarse in itertools.pairwise(blurred)] + blurred[-1:]
+
+
+def _energies(bands: list[np.ndarray], where: np.ndarray) -> np.ndarray:
+    """The root mean square of each band of detail over the pixels ``where``."""
+    return np.array([np.sqrt((band[where] ** 2).mean()) for band in bands[:-1]]) + 1e-6
+
+
+def _as_sharp(hairs: np.ndarray, density: np.ndarray, darker: np.ndarray, sharpness: np.ndarray | None) -> np.ndarray:
+    """Hairs (h, w) of a density (h, w) with no finer detail than the photo's own; in soft photos their tufts remain.
+
+    ``darker``: (h, w, 3), levels by which hairs are darker than what they cover.
+    """
+    where = density > FULL / 2
+    if sharpness is None or np.count_nonzero(where) < FEWEST_PIXELS:
+        return hairs
+    own = _energies(_bands(hairs - STRANDS * density), where)  # without the border
+    gains = (sharpness / sharpness[-1] * own[-1] / own).clip(*GAINS)
+    gains *= (np.linalg.norm(own) / np.linalg.norm(gains * own)) ** 0.5  # in part, coarser detail shows instead
+    contrast = np.linalg.norm(sharpness) / (np.linalg.norm(gains * own) * max(darker[where].mean(), 1))
+    gains *= np.clip(contrast, CALMEST, 1)
+    *details, slow = _bands(hairs)
+    return slow + sum(gain * detail for gain, detail in zip(gains, details, strict=True))
+
+
+def _sharpness(
+    rgb: np.ndarray, alignment: Alignment, size: int, silhouette: Silhouette, light: Light
+) -> np.ndarray | None:
+    """How strong fine detail of the photo's own hair in the crop is, beside coarser: of the person if no hair shows.
+    None if they are flat."""
     left, top, right, bottom = extent(alignment.matrix, (0, 0, size - 1, size - 1), rgb.shape, margin=0)
     part = light.normalised(rgb[top:bottom, left:right]).mean(axis=2)
-    hair = in_the_crop(silhouette.hair)
-    to_map = window(alignment, size, 1, len(hair)).matrix
-    return _detail(part, warped(hair, to_map, (left, top), part.shape) > 0.9)
+    for share in (silhouette.hair, silhouette.person):
+        to_map = window(alignment, size, 1, len(in_the_crop(share))).matrix
+        where = warped(in_the_crop(share), to_map, (left, top), part.shape) > 0.9
+        if np.count_nonzero(where) >= FEWEST_PIXELS:
+            return _energies(_bands(part), where) if part[where].std() >= FLAT else None
+    return None
 
 
-def hair_colour(rgb: np.ndarray, alignment: Alignment, hair: np.ndarray, skin: np.ndarray, light: Light) -> np.ndarray:
-    """The colour (3,) of new hair: that of the photo's own in the shade, but darker than the skin.
+def hair_colour(
+    rgb: np.ndarray,
+    alignment: Alignment,
+    hair: np.ndarray,
+    skin: np.ndarray,
+    light: Light,
+    brows: np.ndarray | None = None,
+) -> np.ndarray:
+    """The colour (3,) of new hair: that of the photo's own in the shade, but darker than the skin, and no greyer than
+    the brows.
 
     Args:
-        hair, skin: (S, S) in [0, 1], where the crop shows them.
+        hair, skin, brows: (S, S) in [0, 1], where the crop shows them.
     """
     side = COLOUR_GRID
     picture = light.normalised(drawn(rgb, window(alignment, len(hair), 1, side), side))
-    hair, skin = (cv2.resize(each.astype(np.float32), (side, side)) for each in (hair, skin))
+    hair, skin, brows = (
+        cv2.resize(each.astype(np.float32), (side, side)) for each in (hair, skin, 0 * hair if brows is None else brows)
+    )
     tone = np.median(picture[skin > 0.5 * skin.max()], axis=0) + 1
-    pixels = picture[hair > 0.6]
+    pixels, own = picture[np.maximum(hair, brows) > 0.6], picture[brows > 0.6]
     if len(pixels) < FEWEST_PIXELS:
         return BRIGHTNESS[1] * tone
     means = pixels.mean(axis=1)
     dark = pixels[means <= np.percentile(means, DARKEST)].mean(axis=0) + 1
-    hue = (1 - SKIN_HUE) * dark / dark.mean() + SKIN_HUE * (tone / tone.mean()) ** 2
-    return hue * np.clip(dark.mean(), *(share * tone.mean() for share in BRIGHTNESS))
+    level = np.clip(dark.mean(), *(share * tone.mean() for share in BRIGHTNESS))
+    usual = (1 - SKIN_HUE) * dark / dark.mean() + SKIN_HUE * (tone / tone.mean()) ** 2
+    hues = [usual / usual.mean(), _hue_of_cover(tone, own, level)]
+    return level * max(hues, key=np.ptp)  # hair that is drawn sparsely over skin looks grey rather than too brown
+
+
+def _hue_of_cover(tone: np.ndarray, brows: np.ndarray, level: float) -> np.ndarray:
+    """The hue (3,), of mean 1, of hair that tints skin of a tone (3,) as brows (N, 3) do, where it is so dense that the
+    skin has a level."""
+    if len(brows) < FEWEST_PIXELS:
+        return np.ones(3)
+    means = brows.mean(axis=1)
+    dense = brows[means <= np.median(means)].mean(axis=0) + 1
+    lost = np.log(tone / dense).clip(SEEN)
+    lost = np.maximum.accumulate(lost)  # hair absorbs blue most: other tints are of the light
+    covered = tone * np.exp(lost / lost.mean() * np.log(level / tone.mean()))
+    return covered / covered.mean()
 
 
 def brightness(image: np.ndarray) -> np.ndarray:
@@ -146,27 +229,34 @@ def _drawn(
     fine = float(np.clip(2 * detail, COARSEST / distance, FINEST / distance))
     to_grid = np.array([[fine, 0, -fine * left], [0, fine, -fine * top]])
     shape = (round((bottom - top) * fine), round((right - left) * fine))
-    width = max(THINNEST * distance, VISIBLE / detail)
+    usual = max(THINNEST * distance, VISIBLE / detail)
     random = np.random.default_rng(0)  # the same edit draws the same hairs
+    lean = smooth_noise(density.shape, LOCKS * distance, random)
     bare = np.ones(shape, np.float32)
-    for _ in range(LAYERS):
-        points, opacity = _hairs(density, growth, width, random)
+    for width in usual * np.array(WIDTHS):
+        points, opacity = _hairs(density, growth, width, lean, random)
         bare *= 1 - _strokes(shape, points * fine + to_grid[:, 2], opacity, width * fine)
     return cv2.GaussianBlur(1 - bare, (0, 0), max(0.3, 0.4 * fine / detail)), to_grid
 
 
+def smooth_noise(shape: tuple[int, ...], sigma: float, random: np.random.Generator) -> np.ndarray:
+    """Noise float32 (h, w) of mean 0 and variance 1 that varies over ``sigma`` pixels."""
+    noise = cv2.GaussianBlur(random.normal(size=shape).astype(np.float32), (0, 0), sigma)
+    return (noise - noise.mean()) / noise.std()
+
+
 def _hairs(
-    density: np.ndarray, growth: Growth, width: float, random: np.random.Generator
+    density: np.ndarray, growth: Growth, width: float, lean: np.ndarray, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """One layer's hairs from root to tip, (N, P, 2) in pixels of the crop, and their opacities (N,)."""
     strength = np.clip(density / FULL, FAINTEST, 1)
-    count = -np.log(1 - density) / (growth.length * width * strength * OPACITIES.mean() * LAYERS)
+    count = -np.log(1 - density) / (growth.length * width * strength * OPACITIES.mean() * len(WIDTHS))
     rows, columns = (np.repeat(each.ravel(), number) for number in [random.poisson(count).ravel()]
                      for each in np.indices(density.shape))  # fmt: skip
     opacity = strength[rows, columns] * random.uniform(OPACITIES[0], OPACITIES[-1], len(rows))
     middles = np.stack([columns, rows], axis=1) + random.uniform(-0.5, 0.5, (len(rows), 2))
     x, y = growth.direction[rows, columns].T
-    angle = np.arctan2(y, x) + random.normal(0, growth.spread, len(rows))
+    angle = np.arctan2(y, x) + growth.spread * (lean[rows, columns] + random.normal(0, 1, len(rows))) / 2**0.5
     bend = random.normal(0, growth.spread, len(rows))
     lengths = growth.length * random.uniform(*LENGTHS, len(rows))
     along = np.linspace(-0.5, 0.5, POINTS)
