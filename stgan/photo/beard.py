@@ -109,6 +109,7 @@ def full_beard(skin: np.ndarray, neck: np.ndarray, mouth: np.ndarray) -> Growth 
     density = place * (1 - _nose(size)) * _inside(size) * _thickness(mouth, cv2.distanceTransform(face, cv2.DIST_L2, 5))
     shade = SHADE[0] * cv2.GaussianBlur(density.astype(np.float32), (0, 0), SHADE[1] * distance)
     density = np.maximum(density * _tufts(size, distance), upper.density).clip(0, MOST)
+    assert upper.shade is not None
     return replace(upper, density=density.astype(np.float32), shade=np.maximum(shade, upper.shade))
 
 
@@ -124,8 +125,8 @@ def _thickness(mouth: np.ndarray, inwards: np.ndarray) -> np.ndarray:
     distance = landmarks_in_crop(size)[1]
     across, below, corner = _from_the_mouth(mouth)
     ragged = RAGGED[0] * smooth_noise((size, size), RAGGED[1] * distance, np.random.default_rng(1))
-    cheek = _ramp(below - np.interp(across, *np.transpose(CHEEK)) + ragged, 0, CHEEK_EDGE).astype(np.float32)
-    cheek = cv2.GaussianBlur(cheek, (0, 0), CHEEK_SOFT * distance)
+    border = _ramp(below - np.interp(across, *np.transpose(CHEEK)) + ragged, 0, CHEEK_EDGE).astype(np.float32)
+    cheek = cv2.GaussianBlur(border, (0, 0), CHEEK_SOFT * distance)
     strip = _bell(across - corner - STRIP[0], STRIP[1]) * _ramp(below, -STRIP[2], 0)
     chin = np.exp(-((across / CHIN[0]) ** 4)) * _ramp(below, *CHIN[1:])
     jaw = _ramp(inwards / distance, *JAW) * _ramp(below, *SIDEBURN)
