@@ -51,7 +51,6 @@ LIPS = 0.5  # share of a new skin tone that lips and teeth take
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
 DARK_HAIR = 0.8  # brightness of hair, as a share of the skin's, up to which it needs other strands to become blond
 CRISP, EASY = 1.08, 0.65  # contrast of hair, as a share of that of drawn bangs, and stretch, from which it is moved
-KEPT = ("hair", "neck")  # by another age or gender
 HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leaves the skin: hair there would be cut off
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
@@ -81,7 +80,7 @@ class FacePainter:
             after = shaded(edited.before, edited.after, skin, self._shown(edited, "eyes", "hair"))
         else:
             after = unstained(edited.before, edited.after, skin)
-        edited = _without(replace(edited, after=after), self._shown(edited, *KEPT), HAIRLINE)
+        edited = _without(replace(edited, after=after), self._shown(edited, "hair"), HAIRLINE)
         return self.paste(edited, rgb)
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:

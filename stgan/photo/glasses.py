@@ -19,9 +19,9 @@ from stgan.photo.texture import Texture, blur_of
 
 # Lengths are in eye distances unless stated otherwise.
 RIM = 0.12  # on both sides of a rim, where its thickness is measured
-THINNEST, THICKEST = 0.017, 0.029  # half the width of a rim
+THINNEST, THICKEST = 0.012, 0.02  # half the width of a rim
 BLUR = 1.2  # pixels of the crop by which a network's lines are too wide
-CRISP = 0.66  # width of a real frame over that of a drawn one, which is as dark on the whole
+CRISP = 0.5  # width of a real frame over that of a drawn one, which is as dark on the whole
 THICKER = 0.16  # by how much rims are thicker at the top, and thinner at the bottom
 ARM = 0.3  # length of both arms of a face seen from the front
 ARMS = 2.8  # by how much the nearer arm is longer, per shift of the nose

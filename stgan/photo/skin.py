@@ -7,7 +7,7 @@ DARK = 16.0  # levels: differences among darker pixels are noise
 SMOOTH = 1 / 16  # of the crop's side, over which the tone may vary
 MOST = 0.26  # logarithm of brightness by which a tone changes at most; networks turn dark skin into chalk
 COLOUR = 0.6  # of the change of colour: pale skin is not grey
-SHOULDER = 185.0  # level from which highlights are compressed
+SHOULDER = 200.0  # level from which highlights are compressed
 CHANGED = 6.0  # levels of change above which a pixel takes the new tone in full
 
 
