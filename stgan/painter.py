@@ -190,13 +190,12 @@ class FacePainter:
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the eyeglasses of an edited crop, redrawn at its resolution.
 
-        The edited crop itself is pasted where a network draws glasses well or no new frame, or where the face wears
-        some already.
+        The edited crop itself is pasted where it shows no new frame, or the face wears glasses already.
         """
         face, (_, silhouette) = edited.prepared, edited.seen()
         head = Head.of(self._shown(edited, "eyes"), face.people[0].landmarks if face.people else None)
         glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after, head)
-        if glasses is None or _is_drawn_well(edited):
+        if glasses is None:
             return self.paste(edited, rgb)
         free = self._free(edited, "Eyeglasses")
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
@@ -412,7 +411,7 @@ def _is_fine(edited: EditedCrop) -> bool:
 
 
 def _is_drawn_well(edited: EditedCrop) -> bool:
-    """Whether jurors believe glasses and beards as a network draws them: it has seen few on faces of women."""
+    """Whether jurors believe a beard as a network draws it: it has seen few on faces of women."""
     return not _is_fine(edited) and edited.prepared.label_dict().get("Male", False)
 
 
