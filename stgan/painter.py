@@ -27,7 +27,7 @@ from stgan.photo.geometry import smoothstep
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
-from stgan.photo.hair import crispness, in_the_colour, in_the_hue_of, lay_strands, recolour_hair
+from stgan.photo.hair import crispness, in_the_colour, lay_strands, recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_window, window
@@ -108,8 +108,8 @@ class FacePainter:
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
         drawn = None
         if colour == LIGHTEST and share > 0 and edited.mask is not None and self._is_dark_hair(edited):
-            drawn = smoothstep(edited.mask, *HALF_DRAWN) * self._drawn(edited, *PERSON)
-            edited = replace(edited, after=in_the_hue_of(MEASURED[colour], edited.after, drawn))
+            bare = self._shown(edited, "skin") * self._drawn(edited, "skin")  # before and after: it keeps its shade
+            drawn = smoothstep(edited.mask, *HALF_DRAWN) * self._drawn(edited, *PERSON) * (1 - bare)
         rgb = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
             tones=MEASURED.get(colour) if share > 0 and drawn is None else None, share=min(1.0, 2 * share),

@@ -6,7 +6,7 @@ import pytest
 from frames import S, centred
 
 from stgan.photo.crop import crop_face
-from stgan.photo.hair import in_the_colour, in_the_hue_of, lay_strands, recolour_hair
+from stgan.photo.hair import in_the_colour, lay_strands, recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
 from stgan.photo.tones import MEASURED
@@ -157,18 +157,3 @@ def test_new_hair_takes_the_colour_of_the_photos_and_keeps_its_strands():
     np.testing.assert_allclose(*contrast, rtol=1e-4)
     assert in_the_colour(after, 4 * now.clip(0, 60), new, hair) is None  # blond hair from dark strands
     assert in_the_colour(after, now, new, np.zeros_like(hair)) is None
-
-
-def test_drawn_hair_takes_more_than_half_the_way_to_the_measured_hue():
-    strands = np.exp(np.random.default_rng(4).normal(0, 0.1, (32, 32, 1)))
-    hair = np.zeros((32, 32), np.float32)
-    hair[:20] = 1
-    after = strands * np.float32([150, 150, 120])  # greenish
-    result = in_the_hue_of(MEASURED["Blond_Hair"], after, hair)
-    inside = hair > 0
-    assert np.array_equal(result[~inside], after[~inside])
-    assert np.array_equal(result[..., 1], after[..., 1])
-    for channel, before, usual in ((0, 1.0, 1.29), (2, 0.8, 0.69)):
-        ratio = np.median(result[inside][:, channel] / result[inside][:, 1])
-        assert np.log(ratio / before) / np.log(usual / before) == pytest.approx(0.6, abs=0.01)
-    assert np.array_equal(in_the_hue_of(MEASURED["Blond_Hair"], after, 0 * hair), after)

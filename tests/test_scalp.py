@@ -10,7 +10,7 @@ from frames import S, centred
 from stgan.photo.filling import continued, grain_of, spread
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
 from stgan.photo.scalp import draw_scalp
-from stgan.photo.skull import CENTRE, Skull, hidden_ears, hides_the_brows, places, shading, stubble
+from stgan.photo.skull import CENTRE, Skull, hidden_ears, hides_the_brows, places, shading
 
 DETAIL = 2  # pixels of the photo per pixel of the crop
 WALL, SKIN, HAIR = (90, 120, 160), (205, 160, 140), (50, 40, 35)
@@ -65,8 +65,6 @@ def test_inside_the_skull_is_the_foreheads_skin_and_outside_the_wall(scene):
     inside = hair & (edge > 0.05)
     # An even face has the shading of none, so that the forehead's middle sets the tone for the rest.
     ratio = np.log(small[inside].mean(axis=1) / np.mean(SKIN)) - shading(across, up).mean(axis=2)[inside]
-    shaved = stubble(across, up, np.log((np.mean(SKIN) + 4) / (np.mean(HAIR) + 4))).mean(axis=2)
-    ratio -= shaved[inside]
     assert np.ptp(ratio) < 0.25
     assert abs(np.median(ratio)) < 0.15
     assert np.array_equal(result[Y.shape[0] * DETAIL * 3 // 4 :], rgb[Y.shape[0] * DETAIL * 3 // 4 :])
@@ -181,17 +179,3 @@ def test_grain_is_as_strong_as_the_photos_and_has_its_fineness():
 def test_a_map_of_the_crop_returns_from_the_window():
     share = np.random.default_rng(0).random((S, S)).astype(np.float32)
     np.testing.assert_allclose(in_the_crop(in_the_window(share, WIDE * S)), share, atol=1e-6)
-
-
-def test_shaved_dark_hair_leaves_a_shade_above_the_hairline_and_fair_hair_none():
-    across, up = np.meshgrid(np.linspace(-1, 1, 81), np.linspace(-1, 1, 81))
-    dark, fair, half = (stubble(across, up, contrast) for contrast in (2.0, -0.1, 0.75))
-    assert not fair.any()
-    np.testing.assert_allclose(half, dark / 2, rtol=1e-6)
-    face, crown = (np.abs(across) < 0.75) & (up < 0.05), up > 0.75
-    assert not dark[face].any()
-    assert dark[crown].max() < -0.13
-    sides = (np.abs(across) > 0.95) & (np.abs(up) < 0.1)
-    assert dark[sides].mean() < -0.1  # above the ears hair grows lower
-    np.testing.assert_allclose(dark, dark[:, ::-1], atol=1e-6)
-    assert np.all(dark[crown][:, 0] < dark[crown][:, 2])  # the shade is bluish

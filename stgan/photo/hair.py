@@ -242,25 +242,3 @@ def in_the_colour(after: np.ndarray, now: np.ndarray, new: np.ndarray, hair: np.
     if np.abs(change).max() > ALIKE:
         return None
     return after + new.clip(0, 1)[..., None] * ((after + DARK) * np.exp(change) - DARK - after)
-
-
-HUE = 0.6  # share of the way from drawn hair's hue to the measured one
-
-
-def in_the_hue_of(tones: Tones, after: np.ndarray, hair: np.ndarray) -> np.ndarray:
-    """An edited crop whose hair has about the hue of such hair: float (S, S, 3) in [0, 255].
-
-    In some light a network draws blond hair in green.
-
-    Args:
-        tones: measured, of the hair's colour.
-        after: float (S, S, 3) in [0, 255], the edited crop.
-        hair: (S, S) in [0, 1], where it drew the hair.
-    """
-    sure = hair > 0.7
-    if not sure.any():
-        return after
-    red, green, blue = np.maximum(np.median(after[sure], axis=0), 1)
-    usual_red, usual_blue = (np.interp(0.0, tones.steps, ratios) for ratios in (tones.red, tones.blue))
-    gain = np.array([usual_red * green / red, 1.0, usual_blue * green / blue]) ** HUE
-    return after + hair[..., None] * (after * gain - after)

@@ -14,7 +14,7 @@ from stgan.photo.align import Alignment
 from stgan.photo.filling import continued, grain_of, repeated, spread
 from stgan.photo.geometry import extent, smoothstep, transform
 from stgan.photo.matte import WIDE, Silhouette, drawn, warped, window
-from stgan.photo.skull import CHANNELS, Skull, eye_frame, hidden_ears, places, shading, stubble
+from stgan.photo.skull import CHANNELS, Skull, eye_frame, hidden_ears, places, shading
 
 MOST = 512  # pixels across the window at which slow colours are kept
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
@@ -117,15 +117,6 @@ class _View:
         far = np.clip(self.from_hair / FRINGE - 0.5, 0, 1) * np.clip(from_features / 0.08 - 0.5, 0, 1)
         return self.skin * self.inside * far
 
-    def contrast(self, clean: np.ndarray) -> float:
-        """Logarithm of brightness by which the hair is darker than the skin."""
-        hair = self.hair * self.inside > 0.9
-        skin = clean > 0.5
-        if not hair.any() or not skin.any():
-            return 0.0
-        hair_level, skin_level = (float(np.median(self.photo[part].mean(axis=1))) for part in (hair, skin))
-        return float(np.log((skin_level + DARK) / (hair_level + DARK)))
-
     def toned(self, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Skin (G, G, 3) all over the head: a skull's shading, and what the clean skin of the face adds to it nearby.
 
@@ -188,17 +179,14 @@ class _Head:
 
     @classmethod
     def of(cls, rgb: np.ndarray, view: _View) -> "_Head":
-        across, up, edge = view.skull.coordinates(view.x, view.y)
+        _, _, edge = view.skull.coordinates(view.x, view.y)
         clean = view.clean()
         tone, shade = view.toned(clean)
         zone = view.replaced(edge, shade)
-        shaved = stubble(across, up, view.contrast(clean))
         for way in view.hidden:
             inner, dark = view.skull.ear(view.x, view.y, way)
-            ear = np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None]
-            tone, shaved = tone * np.exp(ear * dark[..., None] * CHANNELS), shaved * (1 - ear)
+            tone = tone * np.exp(np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None] * dark[..., None] * CHANNELS)
             edge = np.maximum(edge, inner)
-        tone = (tone + DARK) * np.exp(shaved) - DARK
         known = view.inside * np.clip(view.from_hair / FLUFF - 0.5, 0, 1)
         maps = np.dstack([tone, view.behind(known), edge, zone]).astype(np.float32)
         x, y, wall = view.x, view.y, known * (1 - view.person) * (view.y > 0)

@@ -29,9 +29,6 @@ MOST_HIDDEN = 0.3  # share of the brows that hair may hide
 EAR_SHOWS, EAR_HIDES = 0.08, 0.09  # squared eye distances: of skin where an ear shows, and of hair that hides one
 DARKER = (0.36, 0.24)  # logarithm of brightness by which the sides and the top are darker than the forehead
 CHANNELS = np.array([1.0, 1.08, 1.25], np.float32)  # the same in red, green and blue
-HAIRLINE = ((0.0, 0.35, 0.6, 0.75, 0.88, 1.0), (0.46, 0.47, 0.5, 0.28, -0.15, -0.45))  # up, by how far across
-STUBBLE = 0.17  # logarithm of brightness by which a shaved head of black hair is darker above the hairline
-STUBBLE_CHANNELS = np.array([1.12, 1.0, 0.85], np.float32)  # the same in red, green and blue
 GLOSS = 0.1  # logarithm of brightness of the shine above the forehead
 
 
@@ -135,19 +132,6 @@ def shading(across: np.ndarray, up: np.ndarray) -> np.ndarray:
     dark = DARKER[0] * np.abs(across.clip(-1, 1)) ** 2.2 + DARKER[1] * up.clip(0, 1) ** 4
     gloss = GLOSS * np.exp(-((across / 0.4) ** 2) - ((up - 0.5) / 0.22) ** 2)
     return (gloss[..., None] - dark[..., None] * CHANNELS).astype(np.float32)
-
-
-def stubble(across: np.ndarray, up: np.ndarray, contrast: float) -> np.ndarray:
-    """Logarithm of brightness, float32 (H, W, 3), that shaved hair takes from the skin above the usual hairline.
-
-    Args:
-        across, up: as :meth:`Skull.coordinates` returns them.
-        contrast: logarithm of brightness by which the hair was darker than the skin; fair hair leaves no shade.
-    """
-    line = np.interp(np.abs(across), *HAIRLINE)
-    grows = np.clip((up - line + 0.2) / 0.45, 0, 1)
-    grows = grows * grows * (3 - 2 * grows)
-    return -STUBBLE * np.clip(contrast / 1.5, 0, 1) * (grows[..., None] * STUBBLE_CHANNELS).astype(np.float32)
 
 
 def hidden_ears(silhouette: Silhouette, skin: np.ndarray) -> list[int]:
