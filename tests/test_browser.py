@@ -129,13 +129,14 @@ def test_the_page_opens_with_an_edit_and_others_one_click_away(page):
 
 def test_the_best_edits_come_first_and_the_weakest_last(page):
     sliders = page.locator("#sliders [data-testid=block-info]").all_inner_texts()
-    assert sliders[:6] == [
+    assert sliders[:7] == [
+        "Mouth open",
+        "Bushy eyebrows",
         "Brown hair",
         "Black hair",
         "Blond hair",
-        "Eyeglasses",
         "Older – younger",
-        "Feminine – masculine",
+        "Eyeglasses",
     ]
     assert (len(sliders), sliders[-1]) == (13, "Bald")
 

@@ -31,9 +31,9 @@ MOST_VERSIONS = 24
 MOST_PEOPLE = 12  # that are edited together
 SAME_GESTURE = 3.0  # seconds: the drag of a slider is one version, not twenty
 EVERYONE = -1  # in place of a face's number
-BEST_FIRST = (  # as people judged edits by the earlier model of 128 px
-    "Brown_Hair", "Black_Hair", "Blond_Hair", "Eyeglasses", "Young", "Male", "No_Beard", "Pale_Skin", "Mustache",
-    "Bushy_Eyebrows", "Mouth_Slightly_Open", "Bangs", "Bald",
+BEST_FIRST = (  # as jurors judged edits; what excludes one another comes together
+    "Mouth_Slightly_Open", "Bushy_Eyebrows", "Brown_Hair", "Black_Hair", "Blond_Hair", "Young", "Eyeglasses",
+    "Mustache", "No_Beard", "Pale_Skin", "Male", "Bangs", "Bald",
 )  # fmt: skip
 
 Shifts = Mapping[str, float]
