@@ -77,7 +77,12 @@ class ProjectedDiscriminator(PretrainedModel):
         """
         logits = [head(each).float().mean(dim=(2, 3)) for head, each in zip(self.heads, self._mixed(maps), strict=True)]
         realness = torch.stack([conditional_realness(each, labels) for each in logits]).mean(dim=0)
-        return realness, self.attribute_head(self._features(maps, random)).float()
+        return realness, self.label(maps, random)
+
+    def label(self, maps: Sequence[Tensor], random: torch.Generator | None = None) -> Tensor:
+        """The attribute logits (N, A) alone, which leave the estimates of the weights' norms as they are. Arguments as
+        in :meth:`forward`."""
+        return self.attribute_head(self._features(maps, random)).float()
 
     def _features(self, maps: Sequence[Tensor], random: torch.Generator | None) -> Tensor:
         """What the attribute head sees: (N, F), with the same spread for each map."""

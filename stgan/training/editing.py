@@ -383,7 +383,7 @@ class EditingObjective:
 
     def _attribute_losses(self, data: MemoryDataset) -> dict[str, float]:
         """The discriminators' attribute losses on validation images."""
-        losses = {"d_attribute": 0.0} | ({"d_projected_attribute": 0.0} if self.projection else {})
+        losses: dict[str, list[Tensor]] = {}
         for images, labels in zip(*(part.split(VALIDATION_BATCH) for part in (data.images, data.labels)), strict=True):
             images, labels = (part.to(self.accelerator.device) for part in (images, labels))
             images = normalise(images)
@@ -392,8 +392,8 @@ class EditingObjective:
                 logits["d_projected_attribute"] = self.projection.label(images)
             weights = self.label_rules.label_weights(labels)
             for name, each in logits.items():
-                losses[name] += len(images) * attribute_loss(each, labels, weights).item() / len(data)
-        return losses
+                losses.setdefault(name, []).append(len(images) * attribute_loss(each, labels, weights))
+        return {name: torch.stack(each).sum().item() / len(data) for name, each in losses.items()}
 
     @torch.no_grad()
     def sample_grid(self, data: MemoryDataset, people: int = 8) -> Image.Image:

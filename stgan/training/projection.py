@@ -109,7 +109,7 @@ class Projection:
 
     def label(self, images: Tensor) -> Tensor:
         """The attribute head's logits (N, A) of images (N, 3, S, S) in [-1, 1]."""
-        return self.plain_network(self.backbone(images.to(**CHANNELS_LAST)))[1]
+        return self.plain_network.label(self.backbone(images.to(**CHANNELS_LAST)))
 
     def begin_step(self, progress: float, head_start: float) -> bool:
         """Set its share in the generator's loss for a step, and tell whether this discriminator has begun.

@@ -153,6 +153,16 @@ def test_one_pass_of_the_backbone_serves_both_steps_with_the_gradients_of_two(tm
     assert cosine > 0.99
 
 
+def test_labelling_validation_images_leaves_the_discriminator_as_it_is(tmp_path):
+    projection = objective(tmp_path, **SETTINGS).projection
+    network, images = projection.plain_network, torch.rand(2, 3, 64, 64)
+    before = weights(network)
+    logits = projection.label(images)
+    assert network.training
+    assert not changed(network, before)
+    torch.testing.assert_close(logits, network(projection.backbone(images))[1])
+
+
 def test_its_share_rises_after_its_start_and_after_the_head_start(tmp_path):
     projection = objective(tmp_path, **SETTINGS | {"projected_start": 0.4}).projection
     began = [projection.begin_step(progress, 0.0) for progress in (0.0, 0.39, 0.4, 0.9)]
