@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stgan.attributes import as_labels, edited_labels, index_of, shown
+from stgan.attributes import BEARD_STYLE, HAIR_COLOUR, as_labels, edited_labels, facts_of, index_of, shown
 from stgan.outcome import COVERED, FaceOutcome
 from stgan.prepared import PreparedFace
 
 MAX_INTENSITY = 2.0
+SHAVEN = 0.9  # probability of no beard and of no mustache, from which a face has neither
 
 Intensity = float | Mapping[str, float]
 Labels = Mapping[str, bool] | Collection[str] | str
@@ -82,6 +83,60 @@ def source_and_target(
             row[names.index(name)] = float(not value)
         targets.append(edited_labels(row, edit, names))
     return labels, torch.stack(targets) if targets else labels
+
+
+def condition_parts(condition: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """Parts of a condition (K, A), which add up to it but for hair that a bald head has no more, by what they change.
+
+    Args:
+        names: of the A attributes.
+    """
+
+    def part(of: Tensor, kept: Collection[str]) -> Tensor:
+        return of * torch.tensor([name in kept for name in names], device=of.device)
+
+    added, removed = condition.clamp(min=0), condition.clamp(max=0)
+    colours = [name for name in names if facts_of(name).group == HAIR_COLOUR]
+    beards = [name for name in names if facts_of(name).group == BEARD_STYLE and name != "Mustache"]
+    bald = part(added, ["Bald"])
+    condition = condition - part(removed, ["Bangs", *colours]) * (bald.amax(dim=1, keepdim=True) > 0)
+    removed = condition.clamp(max=0)
+    parts = {
+        "tone": part(condition, ["Pale_Skin"]),
+        "bare forehead": part(removed, ["Bangs"]),
+        "bald": bald,
+        "beard": part(added, beards) + part(removed, ["No_Beard"]),
+        "mustache": part(added, ["Mustache"]),
+        "bushier": part(added, ["Bushy_Eyebrows"]),
+        "thinner": part(removed, ["Bushy_Eyebrows"]),
+        "opened": part(added, ["Mouth_Slightly_Open"]),
+        "closed": part(removed, ["Mouth_Slightly_Open"]),
+        "colour": part(condition, colours),
+        "bangs": part(added, ["Bangs"]),
+        "glasses": part(added, ["Eyeglasses"]),
+    }
+    aged = part(condition, ["Male", "Young"])
+    dyed = aged * (parts["colour"] > 0).any(dim=1, keepdim=True)  # such hair does not go grey
+    rest = condition - aged - torch.stack(list(parts.values())).sum(dim=0)
+    return parts | {"dyed age": dyed, "age": aged - dyed, "rest": rest}
+
+
+def beards_in_the_way(prepared: PreparedFace, condition: Tensor) -> dict[int, Tensor]:
+    """For those of K edits (K, A) that make a woman of a man with a beard or stubble, by row: the edit (A,) that takes
+    it away first. Networks that do both at once leave half of it."""
+    names = list(prepared.probabilities)
+    if not {"Male", "No_Beard", "Mustache"} <= set(names) or prepared.silhouette is None:
+        return {}
+    male, none, mustache = map(names.index, ("Male", "No_Beard", "Mustache"))
+    if min(prepared.probabilities["No_Beard"], 1 - prepared.probabilities["Mustache"]) >= SHAVEN:
+        return {}
+    beards = {}
+    for row, change in enumerate(condition):
+        if change[male] < 0 and change[none] >= 0 and change[mustache] <= 0:  # and no beard is asked for
+            beards[row] = torch.zeros_like(change)
+            beards[row][none] = -change[male].clamp(min=-1)
+            beards[row][mustache] = -beards[row][none] * prepared.labels[mustache]
+    return beards
 
 
 def face_outcome(

@@ -1,6 +1,6 @@
 """What an editor's networks make of a prepared face, at the photo's own size."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import cv2
@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stgan.attributes import BEARD_STYLE, HAIR_COLOUR, facts_of
 from stgan.devices import autocast
+from stgan.edits import beards_in_the_way, condition_parts
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, Edit, FaceParser, Generator
 from stgan.models.covering import covered_shares, editable_regions
@@ -165,7 +165,10 @@ class FacePainter:
             return rgb
         skin, features = (_in_the_window(parts, silhouette, *names) for names in (("skin",), FEATURES))
         rgb = self._bare_forehead(edited, rgb)
-        return draw_scalp(rgb, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"])
+        return draw_scalp(
+            rgb, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"],
+            sides=face.label_dict().get("Male", False),
+        )  # fmt: skip
 
     def _bare_forehead(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo without bangs, as the networks draw it: single strands and their shade are no hair to a parser."""
@@ -302,6 +305,29 @@ class FacePainter:
 
     def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
         """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ."""
+        beards = beards_in_the_way(prepared, condition)
+        photos = self._painted(prepared, condition, [() if row in beards else each for row, each in enumerate(differs)])
+        for row, beard in beards.items():
+            shaven = self._encoded_again(prepared, self._painted(prepared, beard[None], [[True]])[0])
+            rest = condition[row] * (beard == 0)
+            photos[row] = self._painted(shaven, rest[None], [differs[row]])[0]
+        return photos
+
+    @torch.inference_mode()
+    def _encoded_again(self, prepared: PreparedFace, rgb: np.ndarray) -> PreparedFace:
+        """The face after an edit that leaves its parts where they are, so that another edit starts from it."""
+        crop = prepared.light.crop(crop_face(rgb, prepared.alignment, self.generator.image_size))
+        with autocast(self.device, self.dtype):
+            features = self.frozen.encode(self._image(crop))
+            same = torch.zeros(1, len(self.names), device=self.device)
+            reconstruction = self.frozen.decode(features, same)[0].float()
+        photo = replace(prepared.photo, rgb=rgb)
+        return replace(prepared, photo=photo, crop=crop, features=features, reconstruction=reconstruction)
+
+    def _painted(
+        self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]
+    ) -> list[np.ndarray]:
+        """As :meth:`_pixels`, with all changes from one encoding."""
         photos = [prepared.photo.rgb] * len(condition)
         for change, put in self._steps(prepared, condition):
             rows = [row for row, differ in enumerate(differs) if any(differ) and (change[row] != 0).any()]
@@ -327,34 +353,15 @@ class FacePainter:
         if prepared.silhouette is None:
             return [(condition, self.paste)]
 
-        def part(of: Tensor, names: Collection[str]) -> Tensor:
-            return of * torch.tensor([name in names for name in self.names], device=of.device)
-
-        added, removed = condition.clamp(min=0), condition.clamp(max=0)
-        bangs, glasses, bald = (part(added, [name]) for name in ("Bangs", "Eyeglasses", "Bald"))
-        if bald.any():  # what happens to the hair does not matter on a bald head
-            gone = [name for name in self.names if name == "Bangs" or facts_of(name).group == HAIR_COLOUR]
-            condition = condition - part(removed, gone) * (bald.amax(dim=1, keepdim=True) > 0)
-        tone = part(condition, ["Pale_Skin"])
-        colours = part(condition, [name for name in self.names if facts_of(name).group == HAIR_COLOUR])
-        beards = [name for name in self.names if facts_of(name).group == BEARD_STYLE]
-        upper_lip = part(added, ["Mustache"])
-        beard = part(added, beards) - upper_lip + part(removed, ["No_Beard"])
-        (bushier, opened), (thinner, closed) = (
-            [part(each, [name]) for name in ("Bushy_Eyebrows", "Mouth_Slightly_Open")] for each in (added, removed)
-        )
-        bare = part(condition.clamp(max=0), ["Bangs"])
-        hair = bangs + bare + bald + colours + upper_lip + beard
-        rest = condition - tone - hair - glasses - bushier - thinner - opened - closed
-        aged = part(rest, ["Male", "Young"])
-        dyed = aged * (colours > 0).any(dim=1, keepdim=True)  # such hair does not go grey
-        return [
-            (tone, self.tone_skin), (dyed, self.age), (aged - dyed, self.age_with_hair), (rest - aged, self.paste),
-            (bare, self.clear_forehead), (bald, self.shave), (beard, self.grow_beard), (upper_lip, self.grow_mustache),
-            (bushier, self.draw_brows), (thinner, self.thin_brows),
-            (opened, self.open_mouth), (closed, self.close_mouth),
-            (colours, self.recolour), (bangs, self.draw_bangs), (glasses, self.wear),
-        ]  # fmt: skip
+        ways = {
+            "tone": self.tone_skin, "dyed age": self.age, "age": self.age_with_hair, "rest": self.paste,
+            "bare forehead": self.clear_forehead, "bald": self.shave, "beard": self.grow_beard,
+            "mustache": self.grow_mustache, "bushier": self.draw_brows, "thinner": self.thin_brows,
+            "opened": self.open_mouth, "closed": self.close_mouth, "colour": self.recolour, "bangs": self.draw_bangs,
+            "glasses": self.wear,
+        }  # fmt: skip
+        parts = condition_parts(condition, self.names)
+        return [(parts[name], way) for name, way in ways.items()]
 
     @torch.inference_mode()
     def _decode(self, prepared: PreparedFace, condition: Tensor) -> Edit:

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from stgan import FaceEditor
+from stgan.edits import beards_in_the_way
 from stgan.models import PARSER_CLASSES, FaceParser
 from stgan.models.regions import cheek_pixels, parsed_regions
 from stgan.photo.align import Alignment
@@ -182,3 +183,40 @@ def test_the_parts_of_an_edit_add_up_to_it_and_do_not_overlap(editor, prepared):
     parts = torch.stack([part for part, _ in editor._steps(prepared, condition)])
     assert torch.equal(parts.sum(dim=0), condition)
     assert ((parts != 0).sum(dim=0) == 1).all()
+
+
+def test_a_beard_goes_before_a_man_becomes_a_woman(editor):
+    photo = skimage.data.astronaut()
+    bearded = editor.prepare(photo, aligned=True)
+    names = list(bearded.probabilities)
+    labels = {"Male": 1.0, "No_Beard": 0.0, "Mustache": 1.0}
+    bearded = replace(
+        bearded,
+        probabilities=bearded.probabilities | labels,
+        labels=torch.tensor([labels.get(name, 0.0) for name in names]),
+    )
+    at_once = editor.edit(bearded, {"Male": False})
+    shaven = np.asarray(editor.edit(bearded, {"No_Beard": True, "Mustache": False}))
+    again = editor.prepare(shaven, aligned=True)
+    labels |= {"No_Beard": 1.0, "Mustache": 0.0}
+    again = replace(
+        again, probabilities=again.probabilities | labels, light=bearded.light,
+        labels=torch.tensor([labels.get(name, 0.0) for name in names]),
+    )  # fmt: skip
+    one_by_one = editor.edit(again, {"Male": False})
+    assert np.array_equal(np.asarray(at_once), np.asarray(one_by_one))
+    assert not np.array_equal(np.asarray(at_once), shaven)
+
+
+def test_only_a_man_with_a_beard_is_shaved_first(editor, prepared):
+    names = list(prepared.probabilities)
+    male, none, mustache = (names.index(name) for name in ("Male", "No_Beard", "Mustache"))
+    requests = torch.zeros(4, len(names))
+    requests[:3, male], requests[3, male] = -0.5, 1.0
+    requests[1, mustache], requests[2, none] = 1.0, -1.0  # a beard is asked for
+    stubble = replace(prepared, probabilities=prepared.probabilities | {"No_Beard": 0.8, "Mustache": 0.0})
+    first = beards_in_the_way(stubble, requests)
+    assert list(first) == [0]
+    assert first[0][none] == 0.5
+    clean = replace(prepared, probabilities=prepared.probabilities | {"No_Beard": 0.95, "Mustache": 0.05})
+    assert not beards_in_the_way(clean, requests)

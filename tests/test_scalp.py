@@ -35,9 +35,9 @@ def scene():
     return rgb, centred(middle, middle, 0, 1 / DETAIL), silhouette_of(CAP), FACE.astype(np.float32)
 
 
-def bald(scene, strength=1.0):
+def bald(scene, strength=1.0, sides=False):
     rgb, alignment, silhouette, skin = scene
-    return draw_scalp(rgb, alignment, S, silhouette, skin, np.zeros_like(skin), strength)
+    return draw_scalp(rgb, alignment, S, silhouette, skin, np.zeros_like(skin), strength, sides)
 
 
 def test_the_skull_lies_within_the_hair(scene):
@@ -68,6 +68,38 @@ def test_inside_the_skull_is_the_foreheads_skin_and_outside_the_wall(scene):
     assert np.ptp(ratio) < 0.25
     assert abs(np.median(ratio)) < 0.15
     assert np.array_equal(result[Y.shape[0] * DETAIL * 3 // 4 :], rgb[Y.shape[0] * DETAIL * 3 // 4 :])
+
+
+def test_hair_at_the_sides_stays_close_to_the_skull(scene):
+    rgb, *_, silhouette, skin = scene
+    long = CAP | ((np.abs(X) > 1.15) & (np.abs(X) < 1.7) & (Y < 0.6) & (Y > -0.9) & ~FACE)
+    rgb = cv2.resize(rgb, CAP.shape, interpolation=cv2.INTER_AREA)
+    rgb[long] = HAIR
+    silhouette, alignment = silhouette_of(long), centred((len(rgb) - 1) / 2, (len(rgb) - 1) / 2, 0, 1)
+    all_gone, wreath = (bald((rgb, alignment, silhouette, skin), sides=sides).astype(int) for sides in (False, True))
+    across, _, edge = Skull.of(silhouette, skin).coordinates(X, Y)
+    beside = cv2.erode(long.astype(np.uint8), np.ones((3, 3))) > 0
+    beside &= (np.abs(edge) < 0.05) & (np.abs(across) > 0.98) & (Y < 0.25) & (Y > -0.4)
+    assert np.abs(wreath - HAIR)[beside].max() <= 2  # where a head without hair shows an ear, skin or wall
+    assert np.abs(all_gone - HAIR)[beside].min(axis=0).max() > 20
+    elsewhere = (Y > 1) | (edge < -0.6)  # beyond ears
+    assert np.array_equal(wreath[elsewhere], all_gone[elsewhere])
+
+
+def test_skin_beside_the_cheeks_goes_on_from_them(scene):
+    """Light from the front: cheeks darken towards the hair that hides their sides."""
+    rgb, *_, skin = scene
+    rgb = cv2.resize(rgb, CAP.shape, interpolation=cv2.INTER_AREA)
+    curtain = CAP | ((np.abs(X) > 0.75) & (np.abs(X) < 1.5) & (Y < 0.6) & (Y > -1.2))
+    dark = np.exp(-0.5 * np.abs(X) ** 2)[..., None]
+    rgb[FACE] = (np.array(SKIN) * dark)[FACE].astype(np.uint8)
+    rgb[curtain] = HAIR
+    alignment = centred((len(rgb) - 1) / 2, (len(rgb) - 1) / 2, 0, 1)
+    scene = rgb, alignment, silhouette_of(curtain, FACE | curtain), skin * ~curtain
+    result = bald(scene)[np.abs(Y[:, 0] + 0.5).argmin()].astype(float).mean(axis=1)
+    for way in (-1, 1):
+        cheek, beside = (result[np.abs(X[0] - way * place).argmin()] for place in (0.68, 0.82))
+        assert beside == pytest.approx(cheek, rel=0.1)
 
 
 def test_the_stronger_the_edit_the_less_hair(scene):

@@ -29,8 +29,14 @@ FLUFF = 0.12  # around hair, where single strands and their shade show
 CLOSE, CLOSER = 0.03, 0.08  # likewise, at ears that show, and on cheeks where hair hides the ear
 FRINGE = 0.13  # from the hair, where skin has the shade of hair
 SHADED = 0.5  # likewise, on the forehead, where such a shade goes with the hair
+JOINED = 0.35  # from a cheek, where skin goes on from it
+CHEEKS = (0.2, 0.5)  # heights above which it does so no more
 NEARBY = 0.6  # from the hair, within which walls are told apart by their colours
 NECK = 0.6  # half its width, where hair hides it
+THICKNESS = (0.08, 0.16)  # of the hair at the sides of a head, which stays, outside of the skull
+WREATH = (0.3, 0.95)  # heights over which that hair thins out upwards
+ASIDE = (0.74, 0.98)  # from the middle, in half widths of the skull, over which it grows denser
+NAPE = (-0.75, -0.45)  # heights below which it ends
 BORDER = 0.1  # difference of shares over which clothes, neck and wall meet
 
 
@@ -42,6 +48,7 @@ def draw_scalp(
     skin: np.ndarray,
     features: np.ndarray,
     strength: float = 1.0,
+    sides: bool = False,
 ) -> np.ndarray:
     """The photo with a bald head: uint8 (H, W, 3).
 
@@ -51,8 +58,10 @@ def draw_scalp(
         silhouette: where the hair is.
         skin, features: float (W, W) in [0, 1], bare skin, and eyes, brows, mouth and glasses, in the same window.
         strength: from 1 on the head is bald. Below, hair is cropped ever less.
+        sides: whether the hair at the sides stays, close to the skull, as on most men who are bald.
     """
-    result, head = rgb.copy(), _Head.of(rgb, _View.of(rgb, alignment, size, silhouette, skin, features))
+    view = _View.of(rgb, alignment, size, silhouette, skin, features, sides)
+    result, head = rgb.copy(), _Head.of(rgb, view)
     rows, columns = (np.nonzero((head.maps[..., -1] > 0).any(axis=axis))[0] for axis in (1, 0))
     if len(rows) == 0:
         return result
@@ -85,6 +94,7 @@ class _View:
     from_hair: np.ndarray  # distance in eye distances
     skull: Skull
     hidden: list[int]  # sides of hidden ears
+    sides: bool  # whether hair stays there
 
     @classmethod
     def of(
@@ -95,6 +105,7 @@ class _View:
         silhouette: Silhouette,
         skin: np.ndarray,
         features: np.ndarray,
+        sides: bool,
     ) -> "_View":
         side = WIDE * size / alignment.scale  # of the window, in pixels of the photo
         grid = int(np.clip(round(side), 64, MOST))
@@ -108,7 +119,7 @@ class _View:
         return cls(
             placed, drawn(rgb, placed, grid).astype(np.float32), _inside(rgb.shape, placed, grid), x, y, distance, hair,
             person, own, clothes, skin_map, features, _distances(hair, 0.3, distance), Skull.of(silhouette, skin),
-            hidden_ears(silhouette, skin),
+            [] if sides else hidden_ears(silhouette, skin), sides,
         )  # fmt: skip
 
     def clean(self) -> np.ndarray:
@@ -136,6 +147,17 @@ class _View:
         slow = spread(own - slope, trust * (1 - shade), 0.08 * self.distance)
         return np.exp(slow + usual + slope) - DARK, shade
 
+    def joined(self, tone: np.ndarray, zone: np.ndarray) -> np.ndarray:
+        """Skin (G, G, 3) as :meth:`toned` gives it, which beside the cheeks goes on from what stays of them.
+
+        Cheeks are darker towards their border, so that other skin beside them would frame them like a mask.
+        """
+        stays = self.skin * self.inside * (1 - zone) * (1 - np.clip(2 * self.features, 0, 1))
+        apart = np.log(np.maximum(self.photo, 0) + DARK) - np.log(np.maximum(tone, 0) + DARK)
+        near = np.exp(-np.square(_distances(stays, 0.5, self.distance) / JOINED)) * (1 - smoothstep(self.y, *CHEEKS))
+        change = spread(apart, stays, 0.03 * self.distance) * near[..., None]
+        return (tone + DARK) * np.exp(change) - DARK
+
     def replaced(self, edge: np.ndarray, shade: np.ndarray) -> np.ndarray:
         """Where the photo gives way, in [0, 1]: hair with what is around it, but no features and no ears."""
         close = np.where(np.isin(np.sign(self.x), self.hidden), CLOSER, CLOSE)
@@ -146,7 +168,16 @@ class _View:
         below = np.clip(2 - 2 * self.from_hair / SHADED, 0, 1) * np.clip((self.y - 0.42) / 0.1, 0, 1) * self.skin
         shade = cv2.GaussianBlur(shade * below, (0, 0), 0.04 * self.distance)
         both = np.maximum(hair * (1 - np.clip(2 * face, 0, 1)), np.clip(1.5 * shade, 0, 1))
-        return both * (1 - np.clip(2 * self.features, 0, 1)) * self.own
+        return both * (1 - np.clip(2 * self.features, 0, 1)) * self.own * (1 - self.wreath(edge))
+
+    def wreath(self, edge: np.ndarray) -> np.ndarray:
+        """The share of the hair that stays at the sides, in [0, 1], given the distance inside of the skull."""
+        if not self.sides:
+            return np.zeros_like(edge)
+        across, _, _ = self.skull.coordinates(self.x, self.y)
+        aside = smoothstep(np.abs(across), *ASIDE)
+        low = (1 - smoothstep(self.y, *WREATH)) * smoothstep(self.y, *NAPE)
+        return self.hair * aside * low * (1 - smoothstep(-edge, *THICKNESS))
 
     def behind(self, known: np.ndarray) -> np.ndarray:
         """What lies behind the hair, (G, G, 3): wall, clothes or neck, each in its colours up to a border.
@@ -183,6 +214,7 @@ class _Head:
         clean = view.clean()
         tone, shade = view.toned(clean)
         zone = view.replaced(edge, shade)
+        tone = view.joined(tone, zone)
         for way in view.hidden:
             inner, dark = view.skull.ear(view.x, view.y, way)
             tone = tone * np.exp(np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None] * dark[..., None] * CHANNELS)
