@@ -35,7 +35,7 @@ from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.rims import Head
 from stgan.photo.scalp import draw_scalp
-from stgan.photo.skin import in_the_hue, shaded, toned, unstained
+from stgan.photo.skin import in_the_hue, shaded, toned, unstained, without_lipstick
 from stgan.photo.skull import hides_the_brows
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.photo.tones import MEASURED
@@ -80,6 +80,10 @@ class FacePainter:
             after = shaded(edited.before, edited.after, skin, self._shown(edited, "eyes", "hair"))
         else:
             after = unstained(edited.before, edited.after, skin)
+        if edited.changes.get("Male", 0.0) > 0:
+            mouth = self._shown(edited, "mouth")
+            after = without_lipstick(after, mouth, skin)
+            edited = replace(edited, mask=None if edited.mask is None else np.maximum(edited.mask, mouth))
         edited = _without(replace(edited, after=after), self._shown(edited, "hair"), HAIRLINE)
         return self.paste(edited, rgb)
 

@@ -1,10 +1,12 @@
 """A new skin tone changes skin as light does: slowly over the face, and in proportion to what is there."""
 
+import cv2
 import numpy as np
 import pytest
 from frames import S
+from skimage.color import rgb2lab
 
-from stgan.photo.skin import MOST, in_the_hue, shaded, toned, unstained
+from stgan.photo.skin import MOST, in_the_hue, shaded, toned, unstained, without_lipstick
 
 ROWS, COLUMNS = np.mgrid[:S, :S]
 SKIN = ((COLUMNS - 64) / 40) ** 2 + ((ROWS - 64) / 50) ** 2 < 1
@@ -100,3 +102,33 @@ def test_a_new_forehead_has_the_hue_of_the_face_and_its_own_light():
     np.testing.assert_allclose(result.mean(axis=2), after.mean(axis=2), rtol=1e-3)
     assert np.array_equal(result[20:], after[20:])
     assert in_the_hue(after, before, new, 0 * new) is after
+
+
+def test_lips_lose_their_lipstick_and_bare_ones_stay():
+    skin = SKIN.astype(np.float32)
+    mouth = np.zeros_like(skin)
+    left, right = np.s_[92:100, 40:56], np.s_[92:100, 56:72]
+    mouth[left] = mouth[right] = 1
+    face = BEFORE.copy()
+    tone = np.median(face[SKIN], axis=0)
+    face[left], face[right] = tone + (6, -6, -3), tone + (20, -75, -60)
+    bare = without_lipstick(face, mouth, skin * (1 - mouth))
+    hue = [rgb2lab(np.uint8(each.clip(0, 255)))[..., 1:] for each in (face, bare)]
+    skin_hue = np.median(hue[0][SKIN & (mouth == 0)], axis=0)
+    painted, unpainted = (np.linalg.norm(each[94:98, 60:68] - skin_hue, axis=-1).mean() for each in hue)
+    assert painted > 25
+    assert unpainted < 14
+    assert np.abs(bare - face)[94:98, 44:52].max() < 3
+    away = cv2.dilate(mouth, np.ones((17, 17))) == 0
+    assert np.array_equal(bare[away], face[away])
+    assert np.array_equal(without_lipstick(face, mouth, 0 * skin), face)  # no skin to compare with
+
+
+def test_what_was_dark_may_become_skin():
+    """Such as the shadow below a jaw that becomes wider."""
+    skin = SKIN.astype(np.float32)
+    line = np.s_[90:92, 50:70]
+    before = BEFORE.copy()
+    before[line] *= 0.5
+    change = unstained(before, BEFORE, skin) - before
+    assert change[line].mean() == pytest.approx((BEFORE - before)[line].mean(), rel=0.15)

@@ -59,8 +59,9 @@ def in_the_hue(after: np.ndarray, before: np.ndarray, new: np.ndarray, skin: np.
 LIKELY = (-0.27, 0.45)  # logarithm of brightness by which skin becomes darker and brighter at most: it loses lines
 TINT = 1 / 6  # of the crop's side, over which the tint may vary
 STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the skin around it, beside what it did before
-SPOT = 0.05  # logarithm, by which a spot may be brighter than what becomes of the skin around it
+SPOT = 0.05  # logarithm, by which a spot may stand out from the skin around it more than before
 SPOTS = 1 / 40  # of the crop's side, the size of such spots
+LIPS, PAINTED = 9.0, 0.08  # a*b* by which bare lips differ from skin, and the share of a larger difference that stays
 LINER = 0.7  # share of darker rims of eyes and hair that is left out
 
 
@@ -87,20 +88,39 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.nd
 def unstained(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.ndarray:
     """An edited crop whose skin has no coloured and no bright spots: float (S, S, 3) in [0, 255].
 
-    Lines may become deeper; skin does not become brighter in spots.
+    Lines may become deeper, and what is dark may become skin. Nothing stands out from the skin around it brighter than
+    before.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
         skin: (S, S) in [0, 1].
     """
     (own, own_colour), (drawn, drawn_colour) = _taken_apart(before), _taken_apart(after)
-    bright = drawn - own
     weight = np.maximum(skin, 0.05).astype(np.float32)
     sigma = SPOTS * len(before)
-    around = cv2.GaussianBlur(bright * weight, (0, 0), sigma) / cv2.GaussianBlur(weight, (0, 0), sigma)
-    bright = np.minimum(bright, around + SPOT)
-    result = np.exp((own + bright)[..., None] + _tint(own_colour, drawn_colour, skin)) - DARK
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)
+    own_around, drawn_around = (cv2.GaussianBlur(each * weight, (0, 0), sigma) / total for each in (own, drawn))
+    bright = np.minimum(drawn, drawn_around + np.maximum(own - own_around, 0) + SPOT)
+    result = np.exp(bright[..., None] + _tint(own_colour, drawn_colour, skin)) - DARK
     return _on(skin, after, result)
+
+
+def without_lipstick(image: np.ndarray, mouth: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """A crop whose lips differ in colour from the skin as far as lips without lipstick do: float (S, S, 3) in [0, 255].
+
+    Args:
+        image: float (S, S, 3) in [0, 255].
+        mouth, skin: (S, S) in [0, 1].
+    """
+    sure = skin > 0.8
+    if not sure.any():
+        return image
+    lab = cv2.cvtColor(image.clip(0, 255).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    apart = lab[..., 1:] - np.median(lab[sure][:, 1:], axis=0)
+    size = np.linalg.norm(apart, axis=2, keepdims=True)
+    kept = np.minimum(size, LIPS + PAINTED * np.maximum(size - LIPS, 0))
+    bare = np.dstack([lab[..., :1], lab[..., 1:] + apart * (kept / np.maximum(size, 1e-3) - 1)]).astype(np.float32)
+    return _on(mouth, image, 255 * cv2.cvtColor(bare, cv2.COLOR_LAB2RGB))
 
 
 def _tint(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.ndarray:
