@@ -154,6 +154,20 @@ def test_ears_are_drawn_where_hair_hides_them(scene):
     assert turned.ear(X, Y, -1)[0].max() < 0.5 * turned.ear(X, Y, 1)[0].max()  # a turned head hides one
 
 
+def test_a_bald_head_reaches_the_ears_that_show():
+    """Where tied hair lies between a narrow skull and an ear, there is skin and no wall."""
+    ears = ((np.abs(X) - 1.5) / 0.12) ** 2 + ((Y + 0.1) / 0.35) ** 2 < 1
+    tied = (CAP | ((np.abs(X) > 0.9) & (np.abs(X) < 1.4) & (Y < 0.6) & (Y > -0.5) & ~FACE)) & ~ears
+    rgb = np.full((*HEAD.shape, 3), WALL, np.uint8)
+    rgb[FACE], rgb[tied], rgb[ears] = SKIN, HAIR, SKIN
+    skin = ((FACE & ~tied) | ears).astype(np.float32)
+    alignment = centred((len(rgb) - 1) / 2, (len(rgb) - 1) / 2, 0, 1)
+    result = draw_scalp(rgb, alignment, S, silhouette_of(tied, FACE | ears), skin, 0 * skin).astype(int)
+    row = np.abs(Y[:, 0] + 0.1).argmin()
+    across = (np.abs(X[row]) > 0.9) & (np.abs(X[row]) < 1.5)
+    assert (result[row, across, 0] - result[row, across, 2] > 10).all()  # reddish as skin; the wall is blue
+
+
 def test_behind_long_hair_clothes_and_wall_meet_at_a_border(scene):
     shirt = (0, 90, 200)
     long = CAP | ((np.abs(X) > 0.9) & (np.abs(X) < 1.8) & (Y < 0.6) & (Y > -3.5) & ~FACE)

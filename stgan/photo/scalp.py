@@ -34,8 +34,10 @@ CHEEKS = (0.2, 0.5)  # heights above which it does so no more
 NEARBY = 0.6  # from the hair, within which walls are told apart by their colours
 NECK = 0.6  # half its width, where hair hides it
 THICKNESS = (0.08, 0.16)  # of the hair at the sides of a head, which stays, outside of the skull
-WREATH = (0.3, 0.95)  # heights over which that hair thins out upwards
-ASIDE = (0.74, 0.98)  # from the middle, in half widths of the skull, over which it grows denser
+WREATH = ((0.2, 1.2), (0.8, 1.06))  # heights, and how far from the middle it begins there, in half widths of the skull
+THIN = 0.12  # likewise, on both sides of where it begins, over which it grows denser
+CROWN = (0.2, 0.9)  # heights over which it becomes shorter upwards
+EARS = (-0.6, 0.6)  # heights
 NAPE = (-0.75, -0.45)  # heights below which it ends
 BORDER = 0.1  # difference of shares over which clothes, neck and wall meet
 
@@ -170,14 +172,25 @@ class _View:
         both = np.maximum(hair * (1 - np.clip(2 * face, 0, 1)), np.clip(1.5 * shade, 0, 1))
         return both * (1 - np.clip(2 * self.features, 0, 1)) * self.own * (1 - self.wreath(edge))
 
+    def to_the_ears(self, edge: np.ndarray) -> np.ndarray:
+        """The distance inside of the skull (G, G), which reaches to the ears that show: hair was in between."""
+        bridged = edge
+        for way in (-1, 1):
+            ear = (self.skin > 0.5) & (edge < 0) & (way * self.x > 0) & (self.y > EARS[0]) & (self.y < EARS[1])
+            outwards = ear[:, ::-way]
+            between = np.logical_or.accumulate(outwards, axis=1)[:, ::-way] & (edge < 0) & (way * self.x > 0)
+            soft = cv2.GaussianBlur(between.astype(np.float32), (0, 0), 0.02 * self.distance)
+            bridged = np.maximum(bridged, np.where(soft > 0, 4 * SOFTEST * (soft - 0.5), -np.inf))
+        return bridged.astype(np.float32)
+
     def wreath(self, edge: np.ndarray) -> np.ndarray:
         """The share of the hair that stays at the sides, in [0, 1], given the distance inside of the skull."""
         if not self.sides:
             return np.zeros_like(edge)
         across, _, _ = self.skull.coordinates(self.x, self.y)
-        aside = smoothstep(np.abs(across), *ASIDE)
-        low = (1 - smoothstep(self.y, *WREATH)) * smoothstep(self.y, *NAPE)
-        return self.hair * aside * low * (1 - smoothstep(-edge, *THICKNESS))
+        dense = smoothstep(np.abs(across) - np.interp(self.y, *WREATH), -THIN, THIN)
+        thin = 1 - 0.9 * smoothstep(self.y, *CROWN)
+        return self.hair * dense * smoothstep(self.y, *NAPE) * (1 - smoothstep(-edge / thin, *THICKNESS))
 
     def behind(self, known: np.ndarray) -> np.ndarray:
         """What lies behind the hair, (G, G, 3): wall, clothes or neck, each in its colours up to a border.
@@ -215,6 +228,7 @@ class _Head:
         tone, shade = view.toned(clean)
         zone = view.replaced(edge, shade)
         tone = view.joined(tone, zone)
+        edge = edge if view.sides else view.to_the_ears(edge)
         for way in view.hidden:
             inner, dark = view.skull.ear(view.x, view.y, way)
             tone = tone * np.exp(np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None] * dark[..., None] * CHANNELS)
