@@ -33,6 +33,16 @@ def test_chalk_becomes_skin_again():
     assert np.array_equal(result[~SKIN], BEFORE[~SKIN])
 
 
+def test_shine_becomes_no_brighter_than_the_skin_around_it_does():
+    before = BEFORE.copy()
+    spot = np.s_[50:66, 56:72]
+    before[spot] *= 1.7
+    after = np.where(SKIN[..., None], (before + 16) * 1.3 - 16, before)
+    gain = (toned(before, after, SKIN.astype(np.float32), SKIN.astype(np.float32)) + 16) / (before + 16)
+    assert gain[np.s_[90:100, 56:72]].mean() == pytest.approx(1.3, abs=0.02)
+    assert 1 < gain[np.s_[54:62, 60:68]].mean() < 1.12
+
+
 def test_no_change_stays_none():
     assert np.array_equal(toned(BEFORE, BEFORE, SKIN.astype(np.float32), SKIN.astype(np.float32)), BEFORE)
 

@@ -5,8 +5,13 @@ import numpy as np
 
 DARK = 16.0  # levels: differences among darker pixels are noise
 SMOOTH = 1 / 16  # of the crop's side, over which the tone may vary
-MOST = 0.26  # logarithm of brightness by which a tone changes at most; networks turn dark skin into chalk
+MOST = 0.3  # logarithm of brightness by which a tone changes at most; networks turn dark skin into chalk
 COLOUR = 0.6  # of the change of colour: pale skin is not grey
+SHINE = (
+    0.06,
+    0.27,
+)  # logarithm of brightness above that of the skin, from which and over which it takes less of a tone
+PORE = 1 / 100  # of the crop's side: finer detail takes the tone of what is around it
 SHOULDER = 200.0  # level from which highlights are compressed
 CHANGED = 6.0  # levels of change above which a pixel takes the new tone in full
 
@@ -30,7 +35,9 @@ def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray, share: np.nda
     bright = slow.mean(axis=2, keepdims=True)
     usual = abs(float((bright[..., 0] * weight).sum() / weight.sum()))
     slow = min(1.0, MOST / max(usual, 1e-3)) * (bright + COLOUR * (slow - bright))
-    result = (before + DARK) * np.exp(slow) - DARK
+    own = cv2.GaussianBlur(np.log(before.clip(0) + DARK).mean(axis=2), (0, 0), PORE * len(before))
+    shine = np.maximum(own - np.median(own[weight > 0.5 * weight.max()]) - SHINE[0], 0)
+    result = (before + DARK) * np.exp(slow * np.exp(-shine / SHINE[1])[..., None]) - DARK
     above = np.maximum(result - SHOULDER, 0)
     result += (255 - SHOULDER) * np.tanh(above / (255 - SHOULDER)) - above  # highlights keep their shape
     return before + share[..., None] * (result - before)
