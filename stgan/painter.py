@@ -38,7 +38,7 @@ from stgan.photo.scalp import draw_scalp
 from stgan.photo.skin import in_the_hue, shaded, toned, unstained, without_lipstick
 from stgan.photo.skull import hides_the_brows
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
-from stgan.photo.tones import MEASURED
+from stgan.photo.tones import BLONDEST, MEASURED, no_more_vivid
 from stgan.prepared import EditedCrop, PreparedFace
 
 FEATURES = ("eyes", "brows", "mouth", "eyeglasses")  # which stay on a bald head
@@ -110,6 +110,9 @@ class FacePainter:
         now = silhouette
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
+        if colour == LIGHTEST and share > 0:  # networks turn grey hair yellow
+            hair = self._drawn(edited, "hair")
+            edited = replace(edited, after=no_more_vivid(edited.after, hair, BLONDEST))
         drawn = None
         if colour == LIGHTEST and share > 0 and edited.mask is not None and self._is_dark_hair(edited):
             bare = self._shown(edited, "skin") * self._drawn(edited, "skin")  # before and after: it keeps its shade

@@ -4,12 +4,13 @@ import cv2
 import numpy as np
 import pytest
 from frames import S, centred
+from skimage.color import rgb2lab
 
 from stgan.photo.crop import crop_face
 from stgan.photo.hair import in_the_colour, lay_strands, recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
-from stgan.photo.tones import MEASURED
+from stgan.photo.tones import MEASURED, no_more_vivid
 
 W = 2 * S * WIDE
 BLOND = np.array([205.0, 170, 110])
@@ -157,3 +158,16 @@ def test_new_hair_takes_the_colour_of_the_photos_and_keeps_its_strands():
     np.testing.assert_allclose(*contrast, rtol=1e-4)
     assert in_the_colour(after, 4 * now.clip(0, 60), new, hair) is None  # blond hair from dark strands
     assert in_the_colour(after, now, new, np.zeros_like(hair)) is None
+
+
+def test_blond_is_as_vivid_as_hair_can_be():
+    rng = np.random.default_rng(6)
+    yellow = np.array([200.0, 160, 40]) * (1 + 0.1 * rng.normal(size=(S, S, 1)))
+    weight = np.zeros((S, S), np.float32)
+    weight[: S // 2] = 1
+    chroma = [np.linalg.norm(rgb2lab(np.uint8(each.clip(0, 255)))[..., 1:], axis=2) for each in (
+        yellow, calm := no_more_vivid(yellow, weight, 30.0))]  # fmt: skip
+    assert np.median(chroma[0]) > 50
+    assert np.median(chroma[1][: S // 2]) == pytest.approx(30, abs=1)
+    assert np.array_equal(calm[S // 2 :], yellow[S // 2 :])
+    assert np.array_equal(no_more_vivid(calm, weight, 31.0), calm)  # already so

@@ -48,6 +48,8 @@ class Tones:
         return np.stack([red * green, green, blue * green], axis=1).astype(np.float32)
 
 
+BLONDEST = 30.0  # chroma of the median of blond hair: that of nine in ten people is below it
+
 MEASURED = {
     # A little warmer than the median, which is taken in flashlight.
     "Blond_Hair": Tones(
@@ -94,6 +96,22 @@ def drawn_tones(before: np.ndarray, edited: np.ndarray, weight: np.ndarray) -> n
     # Beyond the tones that the network drew, colour stays in proportion to brightness.
     painted *= (curve / np.maximum(np.interp(curve, bright, bright), 1))[:, None]
     return painted.astype(np.float32)
+
+
+def no_more_vivid(image: np.ndarray, weight: np.ndarray, most: float) -> np.ndarray:
+    """A crop float (S, S, 3) in [0, 255] whose colours, where ``weight`` (S, S) is, are at most so vivid in the median.
+
+    ``most``: chroma in CIELAB.
+    """
+    chosen = weight > 0.5
+    if not chosen.any():
+        return image
+    lab = cv2.cvtColor(image.clip(0, 255).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    vivid = float(np.median(np.linalg.norm(lab[chosen][:, 1:], axis=1)))
+    if vivid <= most:
+        return image
+    lab[..., 1:] *= most / vivid
+    return image + weight[..., None] * (255 * cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) - image)
 
 
 def luminance(image: np.ndarray) -> np.ndarray:
