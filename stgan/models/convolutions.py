@@ -25,14 +25,18 @@ class Convolution:
     Args:
         weight: (O, C, K, K).
         bias: (O,), if any.
+        size: H and W, for which the weights are stored; other sizes are slower.
         slope: of a leaky ReLU on the output; None for no activation.
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0, slope: float | None = None
-    ):
+        self, weight: Tensor, bias: Tensor | None = None, *,
+        size: int, stride: int = 1, padding: int = 0, slope: float | None = None,
+    ):  # fmt: skip
         geometry: list[Any] = [[padding] * 2, [stride] * 2, [1, 1], 1]
-        self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(weight.contiguous().to_mkldnn(), *geometry)
+        # Without the shape, oneDNN may choose another layout, and reorder the weights at every call.
+        shape = [1, weight.shape[1], size, size]
+        self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(weight.contiguous().to_mkldnn(), *geometry, shape)
         activation = ("none", []) if slope is None else ("leaky_relu", [slope])
         self.settings = (bias, *geometry, *activation, "")
 
@@ -58,7 +62,7 @@ class Upsampling:
         self.convolution = None
         self.shares = _border_shares(weight[len(weight) - planes :]) if planes else None  # (A, 16 O)
         if weight.shape[1] <= FEW_OUTPUTS:
-            self.convolution = Convolution(_interleaved(maps), bias.repeat(4), padding=1)
+            self.convolution = Convolution(_interleaved(maps), bias.repeat(4), size=size, padding=1)
             return
         geometry: list[Any] = [[1, 1], [0, 0], [2, 2], [1, 1], 1]
         shape = [1, len(maps), size, size]  # without it, oneDNN may choose a layout a hundred times slower

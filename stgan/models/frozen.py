@@ -52,9 +52,9 @@ class FrozenUnit:
         gates, gates_bias = folded(unit.gates, norms[0])
         candidate, candidate_bias = folded(unit.candidate, norms[1])
         weight, bias = torch.cat([gates, candidate]), torch.cat([gates_bias, candidate_bias])
-        self.select = Convolution(weight[:, : self.channels], bias, padding=padding)
-        self.gates = Convolution(gates[:, self.channels :], padding=padding)
-        self.candidate = Convolution(candidate[:, self.channels :], padding=padding)
+        self.select = Convolution(weight[:, : self.channels], bias, size=size, padding=padding)
+        self.gates = Convolution(gates[:, self.channels :], size=size, padding=padding)
+        self.candidate = Convolution(candidate[:, self.channels :], size=size, padding=padding)
         upsample, bias = folded(unit.upsample, nn.Identity())
         if first:
             self.state_shares = _planes_response(upsample, planes, size // 2)
@@ -99,7 +99,8 @@ class FrozenEncoderDecoder(Generator):
         layers, count, injected = len(encoder), len(self.attributes), generator.inject_layers
         self._skips = generator.skip_layers
         self._encoder = [
-            Convolution(*folded(layer[0], layer[1]), stride=2, padding=1, slope=LEAKY_SLOPE) for layer in encoder
+            Convolution(*folded(layer[0], layer[1]), size=self._size(number), stride=2, padding=1, slope=LEAKY_SLOPE)
+            for number, layer in enumerate(encoder)
         ]
         self._units = [
             FrozenUnit(unit, count * (number <= injected), self._size(layers - 1 - number), first=number == 0)
