@@ -61,6 +61,7 @@ class FacePainter:
     generator: Generator
     frozen: Generator  # the same as it edits fastest on this device
     parser: FaceParser | None
+    frozen_parser: FaceParser | None  # likewise
     device: torch.device
     dtype: torch.dtype | None
     names: tuple[str, ...]
@@ -292,11 +293,13 @@ class FacePainter:
     @torch.inference_mode()
     def _drawn(self, edited: EditedCrop, *names: str) -> np.ndarray:
         """As :meth:`_shown`, of the crop after the edit."""
-        assert self.parser is not None
+        assert self.frozen_parser is not None
         size = len(edited.after)
         crop = torch.from_numpy(edited.after.clip(0, 255) / 127.5 - 1).permute(2, 0, 1)[None].to(self.device)
-        crop = F.interpolate(crop, size=(max(size, self.parser.image_size),) * 2, mode="bilinear")
-        classes = self.parser.parse(crop)[:, [PARSER_CLASSES.index(name) for name in names]].sum(dim=1, keepdim=True)
+        crop = F.interpolate(crop, size=(max(size, self.frozen_parser.image_size),) * 2, mode="bilinear")
+        classes = self.frozen_parser.parse(crop)[:, [PARSER_CLASSES.index(name) for name in names]].sum(
+            dim=1, keepdim=True
+        )
         drawn: np.ndarray = (
             F.interpolate(classes, size=(size, size), mode="bilinear", antialias=True)[0, 0].cpu().numpy()
         )
@@ -405,11 +408,11 @@ class FacePainter:
     @torch.inference_mode()
     def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
         """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
-        assert self.parser is not None
+        assert self.frozen_parser is not None
         size = self.generator.image_size
-        pixels = reach * max(size, self.parser.image_size)
+        pixels = reach * max(size, self.frozen_parser.image_size)
         crop = crop_face(rgb, window(alignment, size, reach, pixels), pixels)
-        return self.parser.parse(self._image(light.crop(crop)), reach)
+        return self.frozen_parser.parse(self._image(light.crop(crop)), reach)
 
     def _image(self, crop: np.ndarray) -> Tensor:
         """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""

@@ -9,9 +9,10 @@ import torch
 from small_models import MODELS, NAMES, pictures, stirred
 
 from stgan import FaceEditor
-from stgan.models import STGAN
+from stgan.models import STGAN, FaceParser
 from stgan.models.convolutions import can_prepare
 from stgan.models.frozen import frozen
+from stgan.models.frozen_parser import frozen_parser
 from stgan.models.parsed import FaceParts, decode_faces
 
 needs_onednn = pytest.mark.skipif(not can_prepare(), reason="this torch has no oneDNN")
@@ -73,6 +74,21 @@ def test_edits_are_computed_where_their_regions_lie_and_are_those_of_the_whole_i
     assert sizes[:2] == [(48, 16), (16, 48)]
     assert sizes[-1] == (128, 128)
     assert len(sizes) == len(conditions) - 2  # the fifth attribute has no region
+
+
+@needs_onednn
+@pytest.mark.parametrize(("size", "reach"), [(32, 1), (50, 1), (96, 2)])
+@torch.no_grad()
+def test_a_frozen_parser_sees_the_same(size, reach):
+    parser = stirred(FaceParser(32))
+    parser.head.weight *= 10  # untrained, it is sure of nothing
+    fast, images = frozen_parser(parser), pictures(2, size)
+    expected = parser.parse(images, reach)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(fast.parse(images, reach), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(fast(images, reach), parser(images, reach), atol=1e-5, rtol=1e-4)
+    assert torch.equal(pickle.loads(pickle.dumps(fast)).parse(images, reach), fast.parse(images, reach))
+    assert frozen_parser(fast) is fast
 
 
 @torch.no_grad()

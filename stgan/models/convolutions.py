@@ -22,27 +22,32 @@ def can_prepare() -> bool:
     return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
 
 
+Activation = tuple[str, list[float]]  # oneDNN's name and arguments
+RELU: Activation = ("relu", [])
+RELU6: Activation = ("hardtanh", [0.0, 6.0])
+
+
 class Convolution:
     """A convolution of maps (N, C, H, W) in channels_last.
 
     Args:
-        weight: (O, C, K, K).
+        weight: (O, C / groups, K, K).
         bias: (O,), if any.
-        slope: of a leaky ReLU on the output; None for no activation.
+        activation: on the output, if any.
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0, slope: float | None = None
-    ):
-        geometry: list[Any] = [[padding] * 2, [stride] * 2, [1, 1], 1]
-        plain = weight.contiguous().to_mkldnn()
+        self, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0,
+        activation: Activation | None = None, groups: int = 1,
+    ):  # fmt: skip
+        geometry: list[Any] = [[padding] * 2, [stride] * 2, [1, 1], groups]
+        plain, channels = weight.contiguous().to_mkldnn(), groups * weight.shape[1]
         self.weight = _prepared(
             lambda height, width: torch.ops.aten.mkldnn_reorder_conv2d_weight(
-                plain, *geometry, [1, weight.shape[1], height, width]
+                plain, *geometry, [1, channels, height, width]
             )
         )
-        activation = ("none", []) if slope is None else ("leaky_relu", [slope])
-        self.settings = (bias, *geometry, *activation, "")
+        self.settings = (bias, *geometry, *(activation or ("none", [])), "")
 
     def __call__(self, maps: Tensor) -> Tensor:
         return torch.ops.mkldnn._convolution_pointwise(maps, self.weight(*maps.shape[2:]), *self.settings)

@@ -116,7 +116,7 @@ class FrozenEncoderDecoder(Generator):
         layers, count, injected = len(encoder), len(self.attributes), generator.inject_layers
         self._skips = generator.skip_layers
         self._encoder = [
-            Convolution(*folded(layer[0], layer[1]), stride=2, padding=1, slope=LEAKY_SLOPE) for layer in encoder
+            Convolution(*folded(layer[0], layer[1]), 2, 1, ("leaky_relu", [LEAKY_SLOPE])) for layer in encoder
         ]
         self._units = [
             FrozenUnit(unit, count * (number <= injected), self._size(layers - 1 - number), first=number == 0)
