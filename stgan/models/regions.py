@@ -78,8 +78,9 @@ def hold_skin(edited: Tensor, source: Tensor, probabilities: Tensor, share: Tens
     The median change of colour over the cheeks is taken back over skin, brows, eyes and neck.
 
     Args:
-        edited, source: (M, 3, S, S) in [-1, 1].
-        probabilities: (M, 10, S, S) from :class:`stgan.models.FaceParser` for the source.
+        edited: (M, 3, S, S) in [-1, 1].
+        source: (M or 1, 3, S, S) in [-1, 1].
+        probabilities: (M or 1, 10, S, S) from :class:`stgan.models.FaceParser` for the source.
         share: (M, 1, S, S) in [0, 1], how much of each pixel the edits may change: their region, times their mask if
             they have one. Where it is less than on the cheeks, less is taken back.
     """
