@@ -41,6 +41,7 @@ from stgan.models import (
     load_generator,
 )  # fmt: skip
 from stgan.models.frozen import frozen
+from stgan.models.frozen_parser import frozen_parser
 from stgan.outcome import FaceOutcome, Outcome, earlier_claims
 from stgan.painter import FacePainter
 from stgan.photo.align import align_face, align_whole
@@ -93,8 +94,9 @@ class FaceEditor(FacePainter):
         self.aligner = aligner and aligner.eval().to(self.device, **CHANNELS_LAST)
         self.parser = parser and parser.eval().to(self.device, **CHANNELS_LAST)
         # Reduced precision and other devices are served by the generator itself.
-        plain = self.device.type != "cpu" or self.dtype is not None
-        self.frozen = self.generator if plain else frozen(self.generator)
+        on_cpu = self.device.type == "cpu"
+        self.frozen = frozen(self.generator) if on_cpu and self.dtype is None else self.generator
+        self.frozen_parser = frozen_parser(self.parser) if on_cpu and self.parser is not None else self.parser
         self._detector = detector
         self.names = generator.attributes
         self._columns = [index_of(name, classifier.attributes) for name in self.names]

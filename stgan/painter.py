@@ -61,6 +61,7 @@ class FacePainter:
     generator: Generator
     frozen: Generator  # the same as it edits fastest on this device
     parser: FaceParser | None
+    frozen_parser: FaceParser | None  # likewise
     device: torch.device
     dtype: torch.dtype | None
     names: tuple[str, ...]
@@ -115,8 +116,9 @@ class FacePainter:
             edited = replace(edited, after=no_more_vivid(edited.after, hair, BLONDEST))
         drawn = None
         if colour == LIGHTEST and share > 0 and edited.mask is not None and self._is_dark_hair(edited):
-            bare = self._shown(edited, "skin") * self._drawn(edited, "skin")  # before and after: it keeps its shade
-            drawn = smoothstep(edited.mask, *HALF_DRAWN) * self._drawn(edited, *PERSON) * (1 - bare)
+            skin, person = self._drawn(edited, ["skin"], PERSON)
+            bare = self._shown(edited, "skin") * skin  # before and after: it keeps its shade
+            drawn = smoothstep(edited.mask, *HALF_DRAWN) * person * (1 - bare)
         rgb = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
             tones=MEASURED.get(colour) if share > 0 and drawn is None else None, share=min(1.0, 2 * share),
@@ -155,7 +157,7 @@ class FacePainter:
         """The edited crop with bangs in the colour of the photo's hair; None where this hair itself looks better."""
         face, size = edited.prepared, len(edited.before)
         now = face.light.crop(crop_face(rgb, face.alignment, size)).astype(np.float32)  # perhaps in a new colour
-        new = self._drawn(edited, "hair") * (1 - hair)
+        new = self._drawn(edited, ["hair"])[0] * (1 - hair)
         near = hair * (cv2.GaussianBlur(new, (0, 0), size / 10) > 0.1)
         if fringe.stretch < EASY and crispness(now, near) > CRISP * crispness(edited.after, new):
             return None
@@ -193,7 +195,7 @@ class FacePainter:
 
     def clear_forehead(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo without its bangs, as an edited crop shows it, with a forehead in the hue of the face."""
-        new = self._drawn(edited, "skin") * self._shown(edited, "hair")
+        new = self._drawn(edited, ["skin"])[0] * self._shown(edited, "hair")
         after = in_the_hue(edited.after, edited.before, cv2.GaussianBlur(new, (0, 0), 1), self._shown(edited, "skin"))
         return self.paste(replace(edited, after=after), rgb)
 
@@ -293,17 +295,15 @@ class FacePainter:
         return classes.sum(dim=0).float().cpu().numpy()
 
     @torch.inference_mode()
-    def _drawn(self, edited: EditedCrop, *names: str) -> np.ndarray:
-        """As :meth:`_shown`, of the crop after the edit."""
-        assert self.parser is not None
+    def _drawn(self, edited: EditedCrop, *groups: Sequence[str]) -> list[np.ndarray]:
+        """As :meth:`_shown` for each group of classes, of the crop after the edit."""
+        assert self.frozen_parser is not None
         size = len(edited.after)
         crop = torch.from_numpy(edited.after.clip(0, 255) / 127.5 - 1).permute(2, 0, 1)[None].to(self.device)
-        crop = F.interpolate(crop, size=(max(size, self.parser.image_size),) * 2, mode="bilinear")
-        classes = self.parser.parse(crop)[:, [PARSER_CLASSES.index(name) for name in names]].sum(dim=1, keepdim=True)
-        drawn: np.ndarray = (
-            F.interpolate(classes, size=(size, size), mode="bilinear", antialias=True)[0, 0].cpu().numpy()
-        )
-        return drawn
+        crop = F.interpolate(crop, size=(max(size, self.frozen_parser.image_size),) * 2, mode="bilinear")
+        (classes,) = self.frozen_parser.parse(crop)
+        shares = torch.stack([classes[[PARSER_CLASSES.index(name) for name in names]].sum(dim=0) for names in groups])
+        return list(F.interpolate(shares[None], size=(size, size), mode="bilinear", antialias=True)[0].cpu().numpy())
 
     def _free(self, edited: EditedCrop, *names: str) -> np.ndarray:
         """Float (S, S) in [0, 1]: where one of these attributes may change the crop."""
@@ -408,11 +408,11 @@ class FacePainter:
     @torch.inference_mode()
     def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
         """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
-        assert self.parser is not None
+        assert self.frozen_parser is not None
         size = self.generator.image_size
-        pixels = reach * max(size, self.parser.image_size)
+        pixels = reach * max(size, self.frozen_parser.image_size)
         crop = crop_face(rgb, window(alignment, size, reach, pixels), pixels)
-        return self.parser.parse(self._image(light.crop(crop)), reach)
+        return self.frozen_parser.parse(self._image(light.crop(crop)), reach)
 
     def _image(self, crop: np.ndarray) -> Tensor:
         """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""

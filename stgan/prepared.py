@@ -105,7 +105,7 @@ class EditedCrop:
         ``region`` is what the edit of a model without a soft mask was kept to.
         """
         before, after = (
-            ((each.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().numpy()
+            ((each.float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).contiguous().cpu().numpy()
             for each in (prepared.reconstruction, image)
         )
         if region is not None:

@@ -2,15 +2,17 @@
 
 import copy
 import pickle
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 from small_models import MODELS, NAMES, pictures, stirred
 
 from stgan import FaceEditor
-from stgan.models import STGAN
+from stgan.models import STGAN, FaceParser
 from stgan.models.convolutions import can_prepare
 from stgan.models.frozen import frozen
+from stgan.models.frozen_parser import frozen_parser
 from stgan.models.parsed import FaceParts, decode_faces
 
 needs_onednn = pytest.mark.skipif(not can_prepare(), reason="this torch has no oneDNN")
@@ -24,6 +26,7 @@ FORMS = [
     ("AttGAN", {}),
     ("AttGAN", {"skip_layers": 0, "inject_layers": 2, "soft_mask": True}),
 ]
+BOXES = ((0, 40, 0, 9), (50, 70, 60, 90), (100, 128, 126, 128), (0, 128, 33, 47))  # top, bottom, left and right
 
 
 @needs_onednn
@@ -46,6 +49,46 @@ def test_frozen_generators_make_the_same_edits(name, switches, count, edits):
     torch.testing.assert_close(model.decode(fast.encode(images), conditions), expected.image, atol=2e-6, rtol=1e-5)
     again = pickle.loads(pickle.dumps(fast))
     assert torch.equal(again(images, conditions), ours.image)
+
+
+@needs_onednn
+@pytest.mark.parametrize("switches", [{}, {"stu_kernel": 5, "stu_state": "gru"}, {"stu_norm": "in"}, {"stu_layers": 1}])
+@torch.no_grad()
+def test_edits_are_computed_where_their_regions_lie_and_are_those_of_the_whole_image(switches, monkeypatch):
+    settings = {"image_size": 128, "layers": 5, "stu_layers": 4, "skip_layers": 4, "inject_layers": 4} | switches
+    model = stirred(STGAN(NAMES, width=4, max_width=12, soft_mask=True, use_regions=True, **settings))
+    fast, images = frozen(model), pictures(2, 128)
+    regions = torch.zeros(2, 5, 128, 128)
+    for number, (top, bottom, left, right) in enumerate(BOXES):
+        regions[0, number, top:bottom, left:right] = torch.rand(bottom - top, right - left)
+        regions[1, number, left:right, top:bottom] = 1
+    conditions = torch.eye(5).repeat_interleave(2, dim=0)
+    conditions = torch.cat([conditions, conditions[:2] - conditions[2:4], torch.zeros(1, 5)])
+    expected = model.decode_parts(model.encode(images), conditions, regions)
+    composed = MagicMock(side_effect=fast.composed)
+    monkeypatch.setattr(fast, "composed", composed)
+    ours = fast.decode_parts(fast.encode(images), conditions, regions)
+    for ours_part, part in zip(ours, expected, strict=True):
+        torch.testing.assert_close(ours_part, part, atol=2e-6, rtol=1e-5)
+    sizes = [tuple(call.args[0].shape[2:]) for call in composed.call_args_list]
+    assert sizes[:2] == [(48, 16), (16, 48)]
+    assert sizes[-1] == (128, 128)
+    assert len(sizes) == len(conditions) - 2  # the fifth attribute has no region
+
+
+@needs_onednn
+@pytest.mark.parametrize(("size", "reach"), [(32, 1), (50, 1), (96, 2)])
+@torch.no_grad()
+def test_a_frozen_parser_sees_the_same(size, reach):
+    parser = stirred(FaceParser(32))
+    parser.head.weight *= 10  # untrained, it is sure of nothing
+    fast, images = frozen_parser(parser), pictures(2, size)
+    expected = parser.parse(images, reach)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(fast.parse(images, reach), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(fast(images, reach), parser(images, reach), atol=1e-5, rtol=1e-4)
+    assert torch.equal(pickle.loads(pickle.dumps(fast)).parse(images, reach), fast.parse(images, reach))
+    assert frozen_parser(fast) is fast
 
 
 @torch.no_grad()

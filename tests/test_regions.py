@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from stgan.attributes import ATTRIBUTES, CELEBA_ATTRIBUTES, DEFAULT_ATTRIBUTES
 from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
 from stgan.models import PARSER_CLASSES
-from stgan.models.regions import attribute_regions, cheek_pixels, hold_skin, parsed_regions
+from stgan.models.regions import around, attribute_regions, cheek_pixels, hold_skin, parsed_regions
 
 LANDMARKS = dict(
     zip(("left eye", "right eye", "nose", "left mouth", "right mouth"), MEAN_LANDMARKS.tolist(), strict=True)
@@ -195,3 +195,13 @@ def test_a_face_without_visible_cheeks_stays_as_edited():
     face, region = parsed_face(hair=(0, 0, 100, 100), skin=(0, 0, 0, 0)), torch.ones(1, 1, 256, 256)
     edited = torch.rand(1, 3, 256, 256)
     assert torch.equal(hold_skin(edited, torch.zeros_like(edited), face, region), edited)
+
+
+@pytest.mark.parametrize(("wider", "softer"), [(0, 1), (8, 6), (40, 3)])
+def test_areas_grow_and_soften_as_by_pools(wider, softer):
+    areas = torch.rand(2, 256, 256)
+    pooled = areas[:, None]
+    if wider:
+        pooled = F.max_pool2d(pooled, 2 * wider + 1, stride=1, padding=wider)
+    pooled = F.avg_pool2d(pooled, 2 * softer + 1, stride=1, padding=softer, count_include_pad=False)
+    torch.testing.assert_close(around(areas, wider, softer), pooled[:, 0])

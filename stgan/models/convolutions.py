@@ -1,9 +1,11 @@
 """Convolutions with weights prepared once, for inference on a CPU in float32.
 
-oneDNN stores weights in blocks. Prepared here, they are not reordered at every call.
+oneDNN stores weights in blocks, which depend on the size of the maps. Prepared here, they are not reordered at every
+call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 OPERATORS = ("_convolution_pointwise", "_convolution_transpose_pointwise", "_reorder_convolution_transpose_weight")
+MOST_SIZES = 64  # of maps, for which a layer keeps weights
 FEW_OUTPUTS = 8  # channels; oneDNN fills whole vectors of them, so fewer are computed as four times as many
 
 
@@ -19,25 +22,35 @@ def can_prepare() -> bool:
     return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
 
 
+Activation = tuple[str, list[float]]  # oneDNN's name and arguments
+RELU: Activation = ("relu", [])
+RELU6: Activation = ("hardtanh", [0.0, 6.0])
+
+
 class Convolution:
     """A convolution of maps (N, C, H, W) in channels_last.
 
     Args:
-        weight: (O, C, K, K).
+        weight: (O, C / groups, K, K).
         bias: (O,), if any.
-        slope: of a leaky ReLU on the output; None for no activation.
+        activation: on the output, if any.
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0, slope: float | None = None
-    ):
-        geometry: list[Any] = [[padding] * 2, [stride] * 2, [1, 1], 1]
-        self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(weight.contiguous().to_mkldnn(), *geometry)
-        activation = ("none", []) if slope is None else ("leaky_relu", [slope])
-        self.settings = (bias, *geometry, *activation, "")
+        self, weight: Tensor, bias: Tensor | None = None, stride: int = 1, padding: int = 0,
+        activation: Activation | None = None, groups: int = 1,
+    ):  # fmt: skip
+        geometry: list[Any] = [[padding] * 2, [stride] * 2, [1, 1], groups]
+        plain, channels = weight.contiguous().to_mkldnn(), groups * weight.shape[1]
+        self.weight = _prepared(
+            lambda height, width: torch.ops.aten.mkldnn_reorder_conv2d_weight(
+                plain, *geometry, [1, channels, height, width]
+            )
+        )
+        self.settings = (bias, *geometry, *(activation or ("none", [])), "")
 
     def __call__(self, maps: Tensor) -> Tensor:
-        return torch.ops.mkldnn._convolution_pointwise(maps, self.weight, *self.settings)
+        return torch.ops.mkldnn._convolution_pointwise(maps, self.weight(*maps.shape[2:]), *self.settings)
 
 
 class Upsampling:
@@ -50,10 +63,9 @@ class Upsampling:
         weight: (C + A, O, 4, 4), the planes last.
         bias: (O,).
         planes: A.
-        size: H and W, for which the weights are stored.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, planes: int, size: int):
+    def __init__(self, weight: Tensor, bias: Tensor, planes: int):
         maps = weight[: len(weight) - planes].contiguous()
         self.convolution = None
         self.shares = _border_shares(weight[len(weight) - planes :]) if planes else None  # (A, 16 O)
@@ -61,19 +73,38 @@ class Upsampling:
             self.convolution = Convolution(_interleaved(maps), bias.repeat(4), padding=1)
             return
         geometry: list[Any] = [[1, 1], [0, 0], [2, 2], [1, 1], 1]
-        shape = [1, len(maps), size, size]  # without it, oneDNN may choose a layout a hundred times slower
-        self.weight = torch.ops.mkldnn._reorder_convolution_transpose_weight(maps, *geometry, shape)
+        self.weight = _prepared(
+            lambda height, width: torch.ops.mkldnn._reorder_convolution_transpose_weight(
+                maps, *geometry, [1, len(maps), height, width]
+            )
+        )
         self.settings = (bias, *geometry, "none", [], "")
 
     def __call__(self, maps: Tensor, vector: Tensor | None = None) -> Tensor:
-        """Upsample maps in channels_last, with planes of the values (N, A) if the layer has planes."""
+        """Upsample maps in channels_last, with planes of the values (N, A) if the layer has planes.
+
+        Few outputs come channel by channel in memory, more of them in channels_last.
+        """
+        shares = None if self.shares is None or vector is None else (vector @ self.shares).view(len(maps), 4, 2, 2, -1)
         if self.convolution is None:
-            upsampled = torch.ops.mkldnn._convolution_transpose_pointwise(maps, self.weight, *self.settings)
+            weight = self.weight(*maps.shape[2:])
+            upsampled = torch.ops.mkldnn._convolution_transpose_pointwise(maps, weight, *self.settings)
+            if shares is not None:
+                pairs = upsampled.permute(0, 2, 3, 1).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (N, H, 2, W, 2, O)
+                pairs += shares[:, 0, None, :, None]
         else:
-            upsampled = _interleave(self.convolution(maps))
-        if self.shares is not None and vector is not None:
-            _add_shares(upsampled, vector @ self.shares)
+            parts = self.convolution(maps)
+            if shares is not None:
+                parts += shares[:, 0].flatten(1)[:, :, None, None]
+            upsampled = _interleave(parts)
+        if shares is not None:
+            _add_borders(upsampled.permute(0, 2, 3, 1), shares[:, 1:])
         return upsampled
+
+
+def _prepared(prepare: Callable[[int, int], Tensor]) -> Callable[[int, int], Tensor]:
+    """The weights for maps of a height and width, stored when they are first needed."""
+    return lru_cache(MOST_SIZES)(prepare)
 
 
 def folded(convolution: nn.Module, norm: nn.Module, *, transposed: bool = False) -> tuple[Tensor, Tensor]:
@@ -105,24 +136,23 @@ def _interleaved(weight: Tensor) -> Tensor:
 def _interleave(maps: Tensor) -> Tensor:
     """Maps (N, 4 O, H + 1, W + 1) of :func:`_interleaved` kernels to (N, O, 2H, 2W)."""
     count, outputs, height, width = maps.shape[0], maps.shape[1] // 4, maps.shape[2] - 1, maps.shape[3] - 1
-    parts = maps.permute(0, 2, 3, 1).unflatten(3, (2, 2, outputs))
-    pairs = maps.new_empty(count, height, 2, width, 2, outputs)
+    parts = maps.unflatten(1, (2, 2, outputs))
+    pairs = maps.new_empty(count, outputs, height, 2, width, 2)
     for y in (0, 1):
         for x in (0, 1):
-            pairs[:, :, y, :, x] = parts[:, y : y + height, x : x + width, y, x]
-    return pairs.view(count, 2 * height, 2 * width, outputs).permute(0, 3, 1, 2)
+            pairs[:, :, :, y, :, x] = parts[:, y, x, :, y : y + height, x : x + width]
+    return pairs.view(count, outputs, 2 * height, 2 * width)
 
 
-def _add_shares(maps: Tensor, shares: Tensor) -> None:
-    """Add what :func:`_border_shares` tells apart, (N, 16 O), to maps (N, O, 2H, 2W) in channels_last."""
-    inside, rows, columns, corners = shares.view(len(maps), 4, 2, 2, -1).unbind(1)
-    pixels = maps.permute(0, 2, 3, 1)
-    pairs = pixels.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (N, H, 2, W, 2, O)
-    pairs += inside[:, None, :, None]
+def _add_borders(pixels: Tensor, shares: Tensor) -> None:
+    """Add to maps (N, 2H, 2W, O) what :func:`_border_shares` has for their borders, (N, 3, 2, 2, O)."""
+    rows, columns, corners = shares.unbind(1)
     for end in (0, 1):
-        pairs[:, -end, end] += rows[:, end, None]
-        pairs[:, :, :, -end, end] += columns[:, None, :, end]
-    pixels[:, :: maps.shape[2] - 1, :: maps.shape[3] - 1] += corners
+        line = pixels[:, -end].unflatten(1, (-1, 2))  # (N, W, 2, O)
+        line += rows[:, end, None]
+        line = pixels[:, :, -end].unflatten(1, (-1, 2))
+        line += columns[:, None, :, end]
+    pixels[:, :: pixels.shape[1] - 1, :: pixels.shape[2] - 1] += corners
 
 
 def _border_shares(planes: Tensor) -> Tensor:

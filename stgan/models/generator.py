@@ -119,17 +119,32 @@ class Generator(PretrainedModel):
                 the model follows, or else of the mean face. A model without ``use_regions`` ignores them.
         """
         outputs = self.decode_outputs(features, condition)
+        return self.composed(outputs, features.image, self.editable(features, condition, regions))
+
+    def editable(self, features: Any, condition: Tensor, regions: Tensor | None = None) -> Tensor | None:
+        """Where edits may change the image, (M, 1, S, S) in [0, 1]; None for everywhere. Arguments as in
+        :meth:`decode_parts`."""
+        if self.regions is None:
+            return None
+        return self.region(condition, self._followed_regions(features.image) if regions is None else regions)
+
+    def composed(self, outputs: Tensor, source: Tensor, region: Tensor | None) -> Edit:
+        """Edits of raw outputs (M, 3 or 4, H, W), which may be a part of the image.
+
+        Args:
+            source: (N, 3, H, W) in [-1, 1]; row i edits image i modulo N.
+            region: (M, 1, H, W) in [0, 1], where they may change it; None for everywhere.
+        """
         rgb, mask = torch.tanh(outputs[:, :3]), None
         if self.soft_mask:
             mask = torch.sigmoid(outputs[:, 3:])
-        if mask is None and self.regions is None:
+        if mask is None and region is None:
             return Edit(rgb, rgb, None)
-        source = features.image.to(rgb.dtype)
+        source = source.to(rgb.dtype)
         if source.shape[0] != rgb.shape[0]:
             source = source[torch.arange(rgb.shape[0], device=source.device) % source.shape[0]]
-        if self.regions is not None:
-            regions = self._followed_regions(features.image) if regions is None else regions
-            region = self.region(condition, regions).to(rgb.dtype)
+        if region is not None:
+            region = region.to(rgb.dtype)
             rgb = torch.lerp(source, rgb, region)
             mask = None if mask is None else mask * (region > 0)
         return Edit(rgb if mask is None else torch.lerp(source, rgb, mask), rgb, mask)

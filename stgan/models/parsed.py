@@ -79,11 +79,13 @@ def _decode_layer(
     generator: Generator, features: Any, condition: Tensor, parts: FaceParts, reconstruction: Tensor
 ) -> Edit:
     edited = generator.decode_parts(features, condition, parts.regions)
-    rows = torch.arange(len(condition), device=condition.device) % len(reconstruction)
     share = generator.region(condition, parts.regions)
     share = share if edited.mask is None else share * edited.mask
-    source = reconstruction if edited.mask is None else features.image
-    held = hold_skin(edited.image, source[rows], parts.classes[rows], share)
+    source, classes = reconstruction if edited.mask is None else features.image, parts.classes
+    if len(classes) > 1:
+        rows = torch.arange(len(condition), device=condition.device) % len(classes)
+        source, classes = source[rows], classes[rows]
+    held = hold_skin(edited.image, source, classes, share)
     on_the_cheeks = torch.tensor([name in ON_THE_CHEEKS for name in generator.attributes], device=condition.device)
     free = ((condition != 0) & on_the_cheeks).any(dim=1)
     return edited._replace(image=torch.where(free[:, None, None, None], edited.image, held))
