@@ -165,8 +165,9 @@ def test_blond_is_as_vivid_as_hair_can_be():
     yellow = np.array([200.0, 160, 40]) * (1 + 0.1 * rng.normal(size=(S, S, 1)))
     weight = np.zeros((S, S), np.float32)
     weight[: S // 2] = 1
-    chroma = [np.linalg.norm(rgb2lab(np.uint8(each.clip(0, 255)))[..., 1:], axis=2) for each in (
-        yellow, calm := no_more_vivid(yellow, weight, 30.0))]  # fmt: skip
+    calm = no_more_vivid(yellow, weight, 30.0)
+    lab = [rgb2lab(np.uint8(each.clip(0, 255))) for each in (yellow, calm)]
+    chroma = [np.linalg.norm(each[..., 1:], axis=2) for each in lab]
     assert np.median(chroma[0]) > 50
     assert np.median(chroma[1][: S // 2]) == pytest.approx(30, abs=1)
     assert np.array_equal(calm[S // 2 :], yellow[S // 2 :])
