@@ -33,6 +33,7 @@ from stgan.photo.pictures import (
     from_tensor,
     lost_bits,
     pixels,
+    shared,
     too_large,
     warn,
 )  # fmt: skip
@@ -268,8 +269,8 @@ def _upright(image: Image.Image, name: str, own: bool = False) -> Image.Image:
     with contextlib.suppress(Exception):  # with unreadable EXIF data the image stays as it is
         if image.getexif().get(Tag.Orientation, 1) != 1:
             upright = ImageOps.exif_transpose(image)
-    if upright is None:  # without a copy, which of 100 megapixels takes 400 MB; except of a file mapped into memory
-        upright = image._new(image.im) if own and not image.readonly else image.copy()
+    if upright is None:  # readonly: a file mapped into memory
+        upright = shared(image) if own and not image.readonly else image.copy()
     upright.info = info
     return upright
 
@@ -351,18 +352,17 @@ def save_photo(
         photo = open_photo(image)
         image = photo.with_rgb(marked(photo.rgb))
     is_large = image.width * image.height > LARGE
-    own_png = is_large and file_format == "PNG" and image.mode in png.MODES
-    clean = image if own_png else _fitting(image, file_format)
+    clean = _fitting(image, file_format)
     info = _kept_info(clean)
     if description is None:
         description = getattr(info.get(OUTCOME), "description", None)
     arguments: dict[str, Any] = {key: info[key] for key in ("icc_profile", "dpi") if key in info}
     arguments |= metadata(info.get("exif"), file_format, description)
-    if own_png:
-        _write(path, png.png_parts(clean, **arguments))
-        return
     # Pillow would write other entries of info too.
     clean.info = {key: value for key, value in info.items() if key == "transparency"}
+    if is_large and file_format == "PNG" and clean.mode in png.MODES:
+        _write(path, png.png_parts(clean, **arguments))
+        return
     options = OPTIONS[file_format] | (FAST_OPTIONS.get(file_format, {}) if fast else {})
     options |= LARGE_OPTIONS.get(file_format, {}) if is_large else {}
     encoded = io.BytesIO()
@@ -403,7 +403,7 @@ def _fitting(image: Image.Image, file_format: str) -> Image.Image:
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     transparent = image.has_transparency_data and image.mode not in DEEP_GREY
     if image.mode in modes:
-        result = image.copy()
+        result = shared(image)
     elif image.mode in DEEP_GREY and "I;16" in modes:
         result = Image.fromarray(scaled_grey(image, 65535, np.uint16))
     elif transparent:

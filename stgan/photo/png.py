@@ -11,6 +11,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,10 @@ from PIL import Image
 
 from stgan.photo.pictures import pixels
 
-try:
-    from isal import isal_zlib
-except ImportError:
-    isal_zlib = None
+fast: Any = zlib
+with suppress(ImportError):
+    fast = import_module("isal.isal_zlib")
 
-fast: Any = isal_zlib or zlib
 MODES = ("L", "LA", "RGB", "RGBA", "I;16")
 ROWS = 256  # of a strip
 UP = 2  # the filter's number
@@ -32,12 +32,10 @@ UP = 2  # the filter's number
 def png_parts(image: Image.Image, **arguments: Any) -> Iterator[bytes]:
     """The parts of a PNG file of an image in one of :data:`MODES`.
 
-    The arguments are those of Pillow's ``save``, which does the metadata. Of the image's ``info`` only the transparent
-    colour is written.
+    The arguments are those of Pillow's ``save``, which does the metadata.
     """
-    corner, pattern = image.crop((0, 0, 1, 1)), io.BytesIO()
-    corner.info = {key: value for key, value in image.info.items() if key == "transparency"}
-    corner.save(pattern, "PNG", **arguments)
+    pattern = io.BytesIO()
+    image.crop((0, 0, 1, 1)).save(pattern, "PNG", **arguments)
     yield pattern.getvalue()[:8]
     for kind, content in _chunks(pattern.getvalue()):
         if kind == b"IHDR":
@@ -61,7 +59,7 @@ def _packed(rows: np.ndarray) -> Iterator[bytes]:
 
     def pack(top: int) -> tuple[bytes, int, int]:
         filtered = _filtered(rows, top, top + ROWS).data.cast("B")
-        packer = fast.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, *(() if isal_zlib else (9, zlib.Z_RLE)))
+        packer = fast.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, *((9, zlib.Z_RLE) if fast is zlib else ()))
         packed = packer.compress(filtered)
         packed += packer.flush(zlib.Z_FINISH if top + ROWS >= len(rows) else zlib.Z_FULL_FLUSH)
         return packed, fast.adler32(filtered), len(filtered)
