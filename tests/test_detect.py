@@ -272,7 +272,7 @@ def test_a_face_that_vanishes_in_the_shrunk_photo_is_found_in_a_tile(shape, dete
 
 @pytest.mark.parametrize("length", [1, TILE, TILE + 1, 9000, 24_000])
 def test_tiles_cover_a_photo_and_overlap(length):
-    starts = detect._starts(length)
+    starts = detect._starts(length, detect.TILE)
     assert starts[0] == 0
     assert starts[-1] == max(0, length - TILE)
     assert all(second - first <= TILE - OVERLAP for first, second in pairwise(starts))

@@ -1,6 +1,7 @@
 """What keeps photos of 100 megapixels quick, at the sizes of a test: the same results as the plain way."""
 
 import io
+import zlib
 
 import cv2
 import numpy as np
@@ -13,10 +14,21 @@ from stgan.photo.detect import Detector, FaceDetector
 from stgan.photo.face import Face
 from stgan.photo.geometry import changed_box
 from stgan.photo.people import merged
+from stgan.photo.pictures import pixels
 from stgan.photo.provenance import metadata
 from stgan.photo.refine import faces_any_way_up
 
 
+@pytest.fixture(params=["isal", "zlib"])
+def packer(request, monkeypatch):
+    """The two packages that compress PNGs."""
+    if request.param == "zlib":
+        monkeypatch.setattr(png, "fast", zlib)
+    else:
+        pytest.importorskip("isal")
+
+
+@pytest.mark.usefixtures("packer")
 @pytest.mark.parametrize("mode", png.MODES)
 @pytest.mark.parametrize("height", [1, png.ROWS, 2 * png.ROWS + 1])
 def test_a_png_of_our_own_has_the_pixels_and_metadata_of_one_by_pillow(mode, height):
@@ -31,7 +43,7 @@ def test_a_png_of_our_own_has_the_pixels_and_metadata_of_one_by_pillow(mode, hei
     assert image.mode == mode
     arguments = metadata(None, "PNG", "edited äöü") | {"dpi": (72, 72), "icc_profile": b"a profile"}
     own, plain = io.BytesIO(), io.BytesIO()
-    png.write_png(image, own, **arguments)
+    own.writelines(png.png_parts(image, **arguments))
     image.save(plain, "PNG", **arguments)
     read, expected = (Image.open(file) for file in (own, plain))
     assert (read.mode, read.size, read.tobytes()) == (mode, image.size, image.tobytes())
@@ -41,12 +53,25 @@ def test_a_png_of_our_own_has_the_pixels_and_metadata_of_one_by_pillow(mode, hei
 
 
 def test_checksums_of_parts_join_to_that_of_the_whole():
-    import zlib
-
     text = np.random.default_rng(0).bytes(200_000)
     for cut in (0, 1, 65_521, 150_000, len(text)):
         parts = [zlib.adler32(part) for part in (text[:cut], text[cut:])]
         assert png._joined(*parts, len(text) - cut) == zlib.adler32(text)
+
+
+@pytest.mark.parametrize("detail", [1, 4])  # a sharp photo, and one that is four times as large as what it shows
+def test_a_large_png_is_at_most_a_fifth_larger_than_one_by_pillow(detail, rgb):
+    pytest.importorskip("isal")
+    image, pillow = Image.fromarray(rgb).resize((512 * detail, 512 * detail), Image.Resampling.BICUBIC), io.BytesIO()
+    image.save(pillow, "PNG")
+    assert sum(map(len, png.png_parts(image))) < 1.2 * len(pillow.getvalue())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 90), (300, 257)])
+def test_pixels_are_those_that_numpy_reads(size, rgb):
+    image = Image.fromarray(rgb).resize(size)
+    assert (pixels(image) == np.asarray(image)).all()
+    assert (pixels(image.convert("RGBA")) == np.asarray(image.convert("RGBA"))).all()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp"])

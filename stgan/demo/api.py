@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 import gradio as gr
 from gradio_client.utils import is_http_url_like, traverse
@@ -49,8 +48,16 @@ class DemoBlocks(gr.Blocks):
         """As in Gradio, behind a :class:`stgan.demo.guard.Guard` and with our own server of tools."""
         options = named.get("app_kwargs") or {}
         named["app_kwargs"] = options | {"middleware": [*options.get("middleware", []), Middleware(Guard)]}
-        with patch("gradio.mcp.GradioMCPServer", Tools):
-            return super().launch(*arguments, **named)
+        return super().launch(*arguments, **named)
+
+    @property  # type: ignore[override]
+    def mcp_server_obj(self) -> Tools | None:
+        """The server of tools for agents: ours, whenever Gradio sets its own."""
+        return self._tools
+
+    @mcp_server_obj.setter
+    def mcp_server_obj(self, server: object) -> None:
+        self._tools = None if server is None else Tools(self)
 
     async def process_api(self, *arguments: Any, **named: Any) -> dict[str, Any]:
         """As in Gradio; an error of the caller is logged before it is answered."""

@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +32,8 @@ YUNET_FILE = "face_detection_yunet_2023mar.onnx"
 
 Confirm = Callable[[np.ndarray, Sequence[Face]], list[Face]]
 """Takes a photo (H, W, 3) and candidates, returns the candidates that are faces."""
+Decide = Callable[[Sequence[Face]], list[Face]]
+"""The same for one photo."""
 
 
 class Detector(Protocol):
@@ -66,6 +69,7 @@ def distinct_faces(faces: Sequence[Face], overlap: float = 0.3) -> list[Face]:
 TILE, OVERLAP = 4096, 1024
 """Side of the tiles in which larger photos are searched, and what two of them share, in pixels. A face of 32 pixels has
 about 10 in a shrunk tile, and one that is wider than the overlap shows in the shrunk photo."""
+MOST_TILES = 4  # whose area is searched: above 40 megapixels tiles are larger, as each takes a third of a second
 
 
 class FaceDetector:
@@ -110,12 +114,15 @@ class FaceDetector:
         cascades search less strictly and find more. YuNet does not call it.
         """
         check_photo(rgb)
+        decide = partial(confirm, rgb) if confirm else None
         with self._locked():
-            faces = self._backend.detect(rgb, confirm)
-            for left, top, tile in _tiles(rgb):
-                shift = np.array([[1.0, 0, left], [0, 1, top]])
-                found = [face.transformed(shift) for face in self._backend.detect(tile, confirm, tilted=False)]
-                faces += [face for face in found if not _is_cut(face, left, top, tile.shape, rgb.shape)]
+            half, factor = _halved(rgb, self._backend.MOST_AT_ONCE)
+            faces = self._backend.detect(half, enlargement(factor), decide)
+            for left, top, right, bottom in _tiles(rgb.shape, round(factor)):
+                tile = half[round(top / factor) : round(bottom / factor), round(left / factor) : round(right / factor)]
+                to_photo = enlargement(factor) + [[0, 0, left], [0, 0, top]]
+                found = self._backend.detect(tile, to_photo, decide, tilted=False)
+                faces += [face for face in found if not _is_cut(face, (left, top, right, bottom), rgb.shape)]
             return distinct_faces(faces)
 
     def refine(self, rgb: np.ndarray, face: Face) -> Face:
@@ -129,26 +136,31 @@ class FaceDetector:
             return self._backend.refine(rgb, face)
 
 
-def _tiles(rgb: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Left, top and pixels of overlapping tiles; none of a photo that fits into one."""
-    height, width = rgb.shape[:2]
-    if max(height, width) <= TILE:
+def _tiles(photo: Sequence[int], step: int) -> Iterator[tuple[int, int, int, int]]:
+    """Left, top, right, bottom of overlapping tiles, starting at multiples of ``step``; none of a photo that fits into
+    one."""
+    height, width = photo[:2]
+    side = TILE
+    if max(height, width) <= side:
         return
-    for top in _starts(height):
-        for left in _starts(width):
-            yield left, top, rgb[top : top + TILE, left : left + TILE]
+    while math.prod(len(_starts(length, side)) * min(1, length / side) for length in (height, width)) > MOST_TILES:
+        side += TILE // 8
+    for top in _starts(height, side, step):
+        for left in _starts(width, side, step):
+            yield left, top, min(left + side, width), min(top + side, height)
 
 
-def _starts(length: int) -> list[int]:
+def _starts(length: int, side: int, step: int = 1) -> list[int]:
     """Evenly spread starts of tiles that cover a length."""
-    count = 1 + math.ceil(max(0, length - TILE) / (TILE - OVERLAP))
-    return [round(number * (length - TILE) / max(1, count - 1)) for number in range(count)] if count > 1 else [0]
+    count = 1 + math.ceil(max(0, length - side) / (side - OVERLAP))
+    starts = [round(number * (length - side) / max(1, count - 1)) for number in range(count)] if count > 1 else [0]
+    return [start - start % step for start in starts]
 
 
-def _is_cut(face: Face, left: int, top: int, tile: Sequence[int], photo: Sequence[int]) -> bool:
+def _is_cut(face: Face, tile: tuple[int, int, int, int], photo: Sequence[int]) -> bool:
     """Whether a face reaches a side of its tile beyond which the photo goes on: the next tile shows all of it."""
     x0, y0, x1, y1 = face.box
-    right, bottom = left + tile[1], top + tile[0]
+    left, top, right, bottom = tile
     return (
         (left > 0 and x0 < left) or (top > 0 and y0 < top)
         or (right < photo[1] and x1 > right - 1) or (bottom < photo[0] and y1 > bottom - 1)
@@ -196,12 +208,13 @@ def _hub_answers(seconds: float = 2.0) -> bool:
     return True
 
 
-class _YuNet(Detector):
+class _YuNet:
     """YuNet, a 75 k parameter face detector with five landmarks (doi 10.1007/s11633-023-1423-y), through OpenCV."""
 
     SCALES = (1280, 320)  # longer side in pixels: for the faces of a group; for a face that fills the photo
     SMALLEST_CONFIDENCE = 0.7
     SMALLEST_IMAGE = 33  # pixels; on a single cell of its coarsest stride, 32, its output is meaningless
+    MOST_AT_ONCE = 3 * SCALES[0]  # pixels on a side, above which a photo is halved first
     CLOSE_UP = (480, 260)  # side in pixels; the same side in pixels of the aligned frame
 
     def __init__(self, path: str | Path):
@@ -215,14 +228,15 @@ class _YuNet(Detector):
         except cv2.error as error:
             raise FaceError(f"{path} is not a YuNet face detector in ONNX format.") from error
 
-    def detect(self, rgb: np.ndarray, confirm: Confirm | None = None, *, tilted: bool = True) -> list[Face]:
+    def detect(
+        self, view: np.ndarray, to_photo: np.ndarray, decide: Decide | None, *, tilted: bool = True
+    ) -> list[Face]:
+        """The faces of a view uint8 (h, w, 3) in the photo's pixels, to which a similarity (2, 3) leads."""
         faces, factor = [], 1.0
-        if max(rgb.shape[:2]) > 3 * self.SCALES[0] and rgb.shape[0] % 2 == rgb.shape[1] % 2 == 0:
-            rgb, factor = shrink(rgb, max(rgb.shape[:2]) // 2)  # a third of the time
         for longer_side in self.SCALES:
-            rgb, reduction = shrink(rgb, longer_side)
+            view, reduction = shrink(view, longer_side)
             factor *= reduction
-            faces += [face.transformed(enlargement(factor)) for face in self._find(rgb)]
+            faces += [face.transformed(enlargement(factor)).transformed(to_photo) for face in self._find(view)]
         return faces
 
     def refine(self, rgb: np.ndarray, face: Face) -> Face:
@@ -266,15 +280,27 @@ class _YuNet(Detector):
         ]
 
 
+def _halved(rgb: np.ndarray, most: int) -> tuple[np.ndarray, float]:
+    """A photo with more than ``most`` pixels on its longer side at half its size, and photo pixels per pixel of it.
+
+    To halve a photo first takes a third of the time that it takes to shrink it at once.
+    """
+    height, width = rgb.shape[:2]
+    if max(height, width) <= most or height % 2 or width % 2:
+        return rgb, 1.0
+    return shrink(rgb, max(height, width) // 2)
+
+
 def enlargement(factor: float) -> np.ndarray:
     """float64 (2, 3), pixels of a shrunk image to pixels of the photo."""
     return np.array([[factor, 0, 0.5 * factor - 0.5], [0, factor, 0.5 * factor - 0.5]])
 
 
-class _HaarCascades(Detector):
+class _HaarCascades:
     """The cascades of Viola and Jones that come with OpenCV: they give a box and the two eyes in it."""
 
     LONGER_SIDE = 1024
+    MOST_AT_ONCE = TILE
     SMALLEST_BOX = 28  # pixels at that size
     SMALLEST_CONFIDENCE = 0.5
     NEIGHBOURS = 3  # windows that must agree; one is enough where candidates are confirmed
@@ -292,17 +318,22 @@ class _HaarCascades(Detector):
                 "or use a YuNet file: FaceDetector(yunet_path())."
             )
 
-    def detect(self, rgb: np.ndarray, confirm: Confirm | None = None, *, tilted: bool = True) -> list[Face]:
-        """As :meth:`Detector.detect`. Without ``tilted`` only upright faces are searched, which takes a fifth."""
-        small, factor = shrink(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), self.LONGER_SIDE)
+    def detect(
+        self, view: np.ndarray, to_photo: np.ndarray, decide: Decide | None, *, tilted: bool = True
+    ) -> list[Face]:
+        """As YuNet's. Without ``tilted`` only upright faces are searched, which takes a fifth."""
+        small, factor = shrink(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), self.LONGER_SIDE)
         faces: list[Face] = []
         for tilts in ((0.0,), *self.TILTS) if tilted else ((0.0,),):
-            found = [face for degrees in tilts for face in self._find_tilted(small, degrees, doubtful=bool(confirm))]
-            found = [face.transformed(enlargement(factor)) for face in found]
-            faces += confirm(rgb, found) if confirm else found
-            if any(confirm or face.confidence > 0.6 for face in faces):  # turn only if no face is certain: it is slow
+            found = [face for degrees in tilts for face in self._find_tilted(small, degrees, doubtful=bool(decide))]
+            found = [face.transformed(enlargement(factor)).transformed(to_photo) for face in found]
+            faces += decide(found) if decide else found
+            if any(decide or face.confidence > 0.6 for face in faces):  # turn only if no face is certain: it is slow
                 break
         return faces
+
+    def refine(self, rgb: np.ndarray, face: Face) -> Face:
+        return face
 
     def _find_tilted(self, grey: np.ndarray, degrees: float, doubtful: bool) -> list[Face]:
         if degrees == 0:

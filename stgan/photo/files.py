@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -31,6 +32,8 @@ from stgan.photo.pictures import (
     from_array,
     from_tensor,
     lost_bits,
+    pixels,
+    shared,
     too_large,
     warn,
 )  # fmt: skip
@@ -142,7 +145,7 @@ def open_photo(source: PhotoSource, *, turn: int = 0) -> Photo:
         info = image.info
         image = image.transpose(TURNS[turn])
         image.info = info
-    rgb = np.asarray(to_srgb(image))
+    rgb = pixels(to_srgb(image))
     rgb.flags.writeable = False  # with_rgb compares with it
     return Photo(rgb, image)
 
@@ -208,7 +211,7 @@ def _read(content: Path | io.BytesIO, name: str) -> Image.Image:
     with image:
         _check_scans(image, content, name)
         _warn_of_losses(image, name)
-        return _upright(image, name)
+        return _upright(image, name, own=True)
 
 
 MOST_SCANS, MOST_SCANNED = 30, 1_500_000_000
@@ -247,8 +250,11 @@ def _warn_of_losses(image: Image.Image, name: str) -> None:
             warn(f"{name} has {bits} bits per colour and is read with 8: only greyscale keeps more.")
 
 
-def _upright(image: Image.Image, name: str) -> Image.Image:
-    """The image in memory, turned upright by its EXIF tag, with only the metadata that are kept."""
+def _upright(image: Image.Image, name: str, own: bool = False) -> Image.Image:
+    """The image in memory, turned upright by its EXIF tag, with only the metadata that are kept.
+
+    It is a copy, unless nobody else has the image (``own``).
+    """
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise too_large(f"{name}, {width}x{height} pixels,")
@@ -259,10 +265,12 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
     except Exception as error:
         raise _broken(name, error) from error
     info = _kept_info(image)
-    try:
-        upright = ImageOps.exif_transpose(image)  # a copy
-    except Exception:  # with unreadable EXIF data the image stays as it is
-        upright = image.copy()
+    upright = None
+    with contextlib.suppress(Exception):  # with unreadable EXIF data the image stays as it is
+        if image.getexif().get(Tag.Orientation, 1) != 1:
+            upright = ImageOps.exif_transpose(image)
+    if upright is None:  # readonly: a file mapped into memory
+        upright = shared(image) if own and not image.readonly else image.copy()
     upright.info = info
     return upright
 
@@ -343,6 +351,7 @@ def save_photo(
     if mark:
         photo = open_photo(image)
         image = photo.with_rgb(marked(photo.rgb))
+    is_large = image.width * image.height > LARGE
     clean = _fitting(image, file_format)
     info = _kept_info(clean)
     if description is None:
@@ -351,40 +360,40 @@ def save_photo(
     arguments |= metadata(info.get("exif"), file_format, description)
     # Pillow would write other entries of info too.
     clean.info = {key: value for key, value in info.items() if key == "transparency"}
-    is_large = clean.width * clean.height > LARGE
+    if is_large and file_format == "PNG" and clean.mode in png.MODES:
+        _write(path, png.png_parts(clean, **arguments))
+        return
     options = OPTIONS[file_format] | (FAST_OPTIONS.get(file_format, {}) if fast else {})
     options |= LARGE_OPTIONS.get(file_format, {}) if is_large else {}
     encoded = io.BytesIO()
     try:
-        if is_large and file_format == "PNG" and clean.mode in png.MODES:
-            png.write_png(clean, encoded, **arguments)
-        else:
-            clean.save(encoded, file_format, **options, **arguments)
+        clean.save(encoded, file_format, **options, **arguments)
     except (OSError, ValueError) as error:
         raise PhotoError(
             f"{path.name} cannot be written: {file_format} cannot hold this picture ({error}). "
             "Write a .png or .tif file, or scale the picture down first."
         ) from error
+    _write(path, [encoded.getbuffer()])
+
+
+def _write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a file atomically: if the disk fills up, the old file stays whole and no partial file is left."""
     try:
-        _write(path, encoded.getbuffer())
+        target = path.resolve()  # a link stays a link
+        if target.exists() and not os.access(target, os.W_OK):  # its folder may allow more than the file itself
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        part = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
+        try:
+            with part.open("wb") as file:
+                file.writelines(parts)
+            if target.exists():
+                shutil.copymode(target, part)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise PhotoError(f"{path} cannot be written: {reason}. Choose another place for it.") from error
-
-
-def _write(path: Path, content: memoryview) -> None:
-    """Write a file atomically: if the disk fills up, the old file stays whole and no partial file is left."""
-    target = path.resolve()  # a link stays a link
-    if target.exists() and not os.access(target, os.W_OK):  # its folder may allow more than the file itself
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    part = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
-    try:
-        part.write_bytes(content)
-        if target.exists():
-            shutil.copymode(target, part)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _fitting(image: Image.Image, file_format: str) -> Image.Image:
@@ -394,7 +403,7 @@ def _fitting(image: Image.Image, file_format: str) -> Image.Image:
         image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     transparent = image.has_transparency_data and image.mode not in DEEP_GREY
     if image.mode in modes:
-        result = image.copy()
+        result = shared(image)
     elif image.mode in DEEP_GREY and "I;16" in modes:
         result = Image.fromarray(scaled_grey(image, 65535, np.uint16))
     elif transparent:

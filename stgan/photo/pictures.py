@@ -1,5 +1,6 @@
 """Pictures that are no files: arrays and tensors as Pillow images, and depths that Pillow cannot hold."""
 
+import io
 import warnings
 from typing import Any
 
@@ -84,6 +85,39 @@ def _eight_bits(array: np.ndarray) -> np.ndarray:
         f"A picture cannot have the depth {array.dtype}: use uint8, uint16, bool, or floats from 0 to 1. Divide whole "
         "numbers of more bits by their white."
     )
+
+
+def shared(image: Image.Image) -> Image.Image:
+    """An image with the same pixels in memory and an ``info`` of its own: ``copy()`` of 100 megapixels takes 400 MB."""
+    image.load()
+    return image._new(image.im)
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    """As ``np.asarray``; of an RGB image in a quarter of the time and half the memory, for Pillow joins many pieces."""
+    if image.mode != "RGB":
+        return np.asarray(image)
+    result: np.ndarray = np.empty((image.height, image.width, 3), np.uint8)
+    file: Any = _Pixels(result, len(b"P6\n%d %d\n255\n" % image.size))
+    image.save(file, "PPM")  # which stores pixels as they are
+    return result
+
+
+class _Pixels(io.RawIOBase):
+    """A file in an array, whose first bytes, ``skipped`` in number, are left out."""
+
+    def __init__(self, array: np.ndarray, skipped: int):
+        self._values, self._place = array.data.cast("B"), -skipped
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        kept = content[max(0, -self._place) :]
+        start = max(0, self._place)
+        self._values[start : start + len(kept)] = kept
+        self._place += len(content)
+        return len(content)
 
 
 def check_depth(image: Image.Image, name: str) -> None:

@@ -302,7 +302,7 @@ def _noise(suffix: str) -> bytes:
 def _deep_noise() -> bytes:
     packer, packed = zlib.compressobj(1), []
     for row in _noisy():
-        packed.append(packer.compress(b"\0" + (row.astype(">u2") * 257 + row[::-1]).tobytes()))
+        packed.append(packer.compress(b"\0" + (row.astype(np.uint16) * 257 + row[::-1] % 2).astype(">u2").tobytes()))
     return _png(SIDE, SIDE, 16, 2, b"".join([*packed, packer.flush()]))
 
 
