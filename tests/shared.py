@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 from stgan.demo.starting import import_gradio
 
+gc.disable()  # until everything is imported: see pytest_collection_finish
 with contextlib.suppress(ImportError):
     import_gradio()  # in half the time that the modules which import it would take
 
@@ -87,6 +88,7 @@ def pytest_collection_finish():
     """Let Python search for unreachable objects less often, and not among the many that imports have made."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
