@@ -1,6 +1,7 @@
-"""The repository's scripts, which lie outside the package: as modules, and ``app.py`` as a process."""
+"""The repository's scripts as modules, ``app.py`` as a process, and copies of a test's own process."""
 
 import importlib.util
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -8,10 +9,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,6 +28,31 @@ def load_script(path: str) -> ModuleType:
     finally:
         sys.path.pop(0)
     return module
+
+
+def in_a_fork(function: Callable[[], Any], *forgotten: str) -> Any:
+    """What a function returns in a copy of this process, where torch need not be imported again.
+
+    Args:
+        function: changes what it likes; this process stays as it is.
+        forgotten: packages that count as not imported yet.
+    """
+    here, there = multiprocessing.Pipe()
+
+    def work() -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] in forgotten]:
+            del sys.modules[name]
+        there.send(function())
+
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    there.close()
+    try:
+        assert here.poll(60), "the process hangs"
+        return here.recv()
+    finally:
+        child.kill()
+        child.join()
 
 
 @contextmanager
