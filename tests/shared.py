@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 import gc
 import hashlib
 import io
@@ -26,6 +27,7 @@ from pictures import every_mode, small_portrait  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 from scripts import ROOT, running_app  # noqa: E402
 from skimage import data  # noqa: E402
+from tyro._docstrings import _ClassTokenization  # noqa: E402
 
 from stgan import FaceEditor  # noqa: E402
 from stgan.attributes import CELEBA_ATTRIBUTES  # noqa: E402
@@ -34,6 +36,8 @@ from stgan.models import STGAN, AttributeClassifier  # noqa: E402
 from stgan.photo.detect import FaceDetector, _HaarCascades  # noqa: E402
 
 datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0  # five seconds at the end of every streamed epoch
+# It reads the source of the options at every parse, and within pytest at a tenth of the look-ups in its own cache too.
+_ClassTokenization.make = functools.cache(_ClassTokenization.make)
 
 SPLIT_SIZES = {"train": 48, "valid": 12, "test": 8}
 HAIR = {"Black_Hair": (20, 18, 22), "Blond_Hair": (228, 196, 110), "Brown_Hair": (104, 66, 40)}
