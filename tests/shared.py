@@ -22,7 +22,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from hub_server import TOKEN, Hub  # noqa: E402
 from huggingface_hub import constants  # noqa: E402
-from numbered_data import write_images  # noqa: E402
+from numbered_data import encoded, write_images  # noqa: E402
 from pictures import every_mode, small_portrait  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 from scripts import ROOT, running_app  # noqa: E402
@@ -219,9 +219,14 @@ def prepared(editor, astronaut):
     return editor.prepare(astronaut)
 
 
+@pytest.fixture(scope="session")
+def encoded_photo(astronaut):
+    return encoded(astronaut)
+
+
 @pytest.fixture
-def photo(tmp_path, astronaut):
-    Image.fromarray(astronaut).save(tmp_path / "portrait.png")
+def photo(tmp_path, encoded_photo):
+    (tmp_path / "portrait.png").write_bytes(encoded_photo)
     return tmp_path / "portrait.png"
 
 
