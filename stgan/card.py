@@ -4,9 +4,11 @@ import platform
 import re
 import shlex
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -86,9 +88,8 @@ def _model_card(folder: Path, name: str, companion: bool) -> ModelCard:
     architecture = config["architecture"]
     kind = ARCHITECTURES[architecture].kind
     data = training_datasets(training)
-    return ModelCard.from_template(
-        card_data=_card_data(architecture, data, training.get("license"), evaluation),
-        template_path=str(TEMPLATE),
+    text = _template().render(
+        card_data=_card_data(architecture, data, training.get("license"), evaluation).to_yaml(),
         name=name or folder.name,
         discriminator=kind == "editor" and (folder / "discriminator").is_dir(),
         title=f"{architecture}, {config['image_size']} px",
@@ -107,6 +108,12 @@ def _model_card(folder: Path, name: str, companion: bool) -> ModelCard:
         picture=(folder / PICTURE_FILE).is_file(),
         onnx={graph.stem for graph in (folder / "onnx").glob("*.onnx")},
     )
+    return ModelCard(text)
+
+
+@cache  # compiled once, for a run writes a card at each validation
+def _template() -> jinja2.Template:
+    return jinja2.Template(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def replace_section(document: Path, name: str, text: str) -> None:

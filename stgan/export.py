@@ -74,7 +74,9 @@ class Parse(nn.Module):
         self.parser, self.generator = parser, generator
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        classes, size = self.parser.parse(image), self.generator.image_size
+        both = torch.cat([image, image.flip(-1)])  # as FaceParser.parse, with the network once in the graph
+        own, mirrored = self.parser(both).unflatten(0, (2, -1))
+        classes, size = (own + mirrored.flip(-1)) / 2, self.generator.image_size
         if self.generator.regions is None:
             return (classes,)
         smaller = F.interpolate(classes, (size, size), mode="bilinear", antialias=True)

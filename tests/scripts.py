@@ -1,19 +1,23 @@
-"""The repository's scripts, which lie outside the package: as modules, and ``app.py`` as a process."""
+"""The repository's scripts as modules, and copies of a test's process: one runs ``app.py``."""
 
 import importlib.util
+import logging
+import multiprocessing
 import os
+import runpy
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
+FORKS = multiprocessing.get_context("fork")
 
 
 def load_script(path: str) -> ModuleType:
@@ -28,29 +32,74 @@ def load_script(path: str) -> ModuleType:
     return module
 
 
+def in_a_fork(function: Callable[[], Any], *forgotten: str) -> Any:
+    """What a function returns in a copy of this process, where torch need not be imported again.
+
+    Args:
+        function: changes what it likes; this process stays as it is.
+        forgotten: packages that count as not imported yet.
+    """
+    here, there = multiprocessing.Pipe()
+
+    def work() -> None:
+        _forget(*forgotten)
+        there.send(function())
+
+    child = FORKS.Process(target=work)
+    child.start()
+    there.close()
+    try:
+        assert here.poll(60), "the process hangs"
+        return here.recv()
+    finally:
+        child.kill()
+        child.join()
+
+
+def _forget(*packages: str) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[name]
+
+
 @contextmanager
 def running_app(folder: Path, port_variable: str, temporary: Path, **environment: str) -> Iterator[str]:
-    """Address of a folder's ``app.py``, run as a process of its own that writes into an empty temporary folder."""
+    """Address of a folder's ``app.py``, run as a script by a process that writes into an empty temporary folder.
+
+    The process is a copy of this one that has yet to import Gradio and, from that folder, the package.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     kept = {name: value for name, value in os.environ.items() if name not in ("STGAN_MODEL", "PYTHONPATH")}
     settings = {port_variable: port, "GRADIO_TEMP_DIR": str(temporary), "GRADIO_ANALYTICS_ENABLED": "False"}
-    with (temporary / "log.txt").open("w") as log:
-        app = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=folder, env=kept | settings | environment, stdout=log, stderr=log
-        )
-        try:
-            _wait_for(app, f"http://127.0.0.1:{port}", temporary / "log.txt")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            app.terminate()
-            app.wait(timeout=20)
+
+    def serve() -> None:
+        log = os.open(temporary / "log.txt", os.O_WRONLY | os.O_CREAT)
+        for output in (1, 2):
+            os.dup2(log, output)
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        logging.root.handlers.clear()  # which are pytest's
+        os.environ.clear()
+        os.environ |= kept | settings | environment
+        os.chdir(folder)
+        sys.argv = ["app.py"]
+        sys.path[:] = [str(folder), *(path for path in sys.path if Path(path).resolve() != ROOT)]
+        _forget("stgan", "gradio")  # which read settings when they are imported
+        runpy.run_path("app.py", run_name="__main__")
+
+    app = FORKS.Process(target=serve)
+    app.start()
+    try:
+        _wait_for(app, f"http://127.0.0.1:{port}", temporary / "log.txt")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        app.terminate()
+        app.join(timeout=20)
 
 
-def _wait_for(app: subprocess.Popen, address: str, log: Path) -> None:
+def _wait_for(app: multiprocessing.Process, address: str, log: Path) -> None:
     for _ in range(240):
-        assert app.poll() is None, f"app.py ended:\n{log.read_text()}"
+        assert app.is_alive(), f"app.py ended:\n{log.read_text()}"
         try:
             urllib.request.urlopen(address, timeout=30).close()
             return

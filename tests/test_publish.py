@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hub_server import EXPIRED_TOKEN, MODEL, READ_TOKEN, TOKEN, Failure, Repository, StoredFile
 from huggingface_hub import ModelCard, constants, metadata_load
+from scripts import in_a_fork
 
 from stgan import FaceEditor, cli
 from stgan.export import weights_sha256
@@ -46,19 +48,22 @@ def test_the_command_does_the_same_in_a_process_of_its_own(hub, folder, tmp_path
         (folder / "onnx" / f"{name}.onnx").write_bytes(b"a graph")
     record = {"weights_sha256": weights_sha256(folder)}
     (folder / "onnx" / "export.json").write_text(json.dumps(record), encoding="utf-8")
-    environment = os.environ | {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-    words = [sys.executable, "-m", "stgan.cli", "publish", "model", "stgan-tiny", "--folder", str(folder), "--private"]
-    ran = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
+    settings = {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    monkeypatch.setattr(sys, "argv", ["stgan", "publish", "model", "stgan-tiny", "--folder", str(folder), "--private"])
+
+    def published():
+        os.environ |= settings
+        runpy.run_module("stgan.cli", run_name="__main__")
+
+    in_a_fork(published, "stgan", "huggingface_hub")
     assert hub.repositories[f"models/{MODEL}"].private
     assert hub.files(f"models/{MODEL}")["onnx/encode.onnx"] == b"a graph"
     assert b"the requested labels minus the current ones" in hub.files(f"models/{MODEL}")["README.md"]
     fetch = [Path(sys.executable).with_name("hf"), "download", MODEL, "--local-dir", str(tmp_path / "fetched")]
-    subprocess.run(fetch, env=environment, cwd=ROOT, capture_output=True, check=True)
+    subprocess.run(fetch, env=os.environ | settings, cwd=ROOT, capture_output=True, check=True)
     assert FaceEditor.from_pretrained(tmp_path / "fetched").generator.image_size == 64
 
     monkeypatch.setenv("HF_TOKEN", EXPIRED_TOKEN)
-    monkeypatch.setattr(sys, "argv", ["stgan", *words[3:]])
     with pytest.raises(SystemExit, match="stgan: The Hub does not accept your token"):
         cli.main()
 

@@ -123,7 +123,7 @@ def tensors_of(checkpoint):
         if file.suffix == ".safetensors":
             content = load_file(file)
         elif file.suffix in (".bin", ".pkl") and not file.name.startswith("random_states"):
-            content = torch.load(file, weights_only=True)
+            content = torch.load(file, weights_only=False)  # in a third of the time
         else:
             continue
         leaves |= {f"{file.name}{keystr(path)}": leaf for path, leaf in tree_flatten_with_path(content)[0]}

@@ -78,17 +78,17 @@ def test_signal_handlers_are_restored(celeba, tmp_path):
 
 def test_a_run_killed_at_any_moment_resumes_as_if_it_had_not_been(celeba, tmp_path):
     """kill -9 while it trains and saves; what it leaves half-written is never used."""
-    settings = {"steps": 24, "checkpointing_steps": 1}
+    settings = {"steps": 12, "checkpointing_steps": 1}
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(command(celeba, killed, **settings), cwd=tmp_path)
-    wait_for(killed, 5, process)
+    wait_for(killed, 3, process)
     time.sleep(0.03)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert int(last_checkpoint(killed).name.removeprefix("checkpoint-")) < 24
+    assert int(last_checkpoint(killed).name.removeprefix("checkpoint-")) < 12
     settings["checkpointing_steps"] = 100
     resumed = trained(celeba, killed, resume_from_checkpoint="latest", **settings)
-    assert resumed.step == 24
+    assert resumed.step == 12
     assert not list(killed.glob("partial-*"))
     trained(celeba, whole, **settings)
     assert_same_state(last_checkpoint(killed), last_checkpoint(whole))

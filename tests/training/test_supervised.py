@@ -15,7 +15,7 @@ from stgan.training.trainer import OBJECTIVES
 
 def test_a_classifier_learns_visible_attributes(celeba, tmp_path):
     finished = trained(
-        celeba, tmp_path, "classifier-fast", steps=150, batch_size=16, attributes=("Eyeglasses", "Pale_Skin"),
+        celeba, tmp_path, "classifier-fast", steps=90, batch_size=16, attributes=("Eyeglasses", "Pale_Skin"),
         max_validation_samples=12, warmup_images=160, logging_steps=50, checkpointing_steps=1_000, ema_half_life=160,
     )  # fmt: skip
     assert finished.objective.validate(finished.validation_data)["accuracy"] > 0.9
