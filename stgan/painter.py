@@ -111,14 +111,13 @@ class FacePainter:
         now = silhouette
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
-        if colour == LIGHTEST and share > 0:  # networks turn grey hair yellow
-            hair = self._drawn(edited, "hair")
-            edited = replace(edited, after=no_more_vivid(edited.after, hair, BLONDEST))
         drawn = None
-        if colour == LIGHTEST and share > 0 and edited.mask is not None and self._is_dark_hair(edited):
-            skin, person = self._drawn(edited, ["skin"], PERSON)
-            bare = self._shown(edited, "skin") * skin  # before and after: it keeps its shade
-            drawn = smoothstep(edited.mask, *HALF_DRAWN) * person * (1 - bare)
+        if colour == LIGHTEST and share > 0:
+            hair, skin, person = self._drawn(edited, ["hair"], ["skin"], PERSON)
+            edited = replace(edited, after=no_more_vivid(edited.after, hair, BLONDEST))  # grey hair is drawn yellow
+            if edited.mask is not None and self._is_dark_hair(edited):
+                bare = self._shown(edited, "skin") * skin  # before and after: it keeps its shade
+                drawn = smoothstep(edited.mask, *HALF_DRAWN) * person * (1 - bare)
         rgb = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
             tones=MEASURED.get(colour) if share > 0 and drawn is None else None, share=min(1.0, 2 * share),

@@ -110,8 +110,8 @@ def no_more_vivid(image: np.ndarray, weight: np.ndarray, most: float) -> np.ndar
     vivid = float(np.median(np.linalg.norm(lab[chosen][:, 1:], axis=1)))
     if vivid <= most:
         return image
-    lab[..., 1:] *= most / vivid
-    return image + weight[..., None] * (255 * cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) - image)
+    calm = np.dstack([lab[..., :1], lab[..., 1:] * (most / vivid)]).astype(np.float32)
+    return image + weight[..., None] * (255 * cv2.cvtColor(calm, cv2.COLOR_LAB2RGB) - image)
 
 
 def luminance(image: np.ndarray) -> np.ndarray:
