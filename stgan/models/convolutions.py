@@ -7,12 +7,16 @@ call.
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-OPERATORS = ("_convolution_pointwise", "_convolution_transpose_pointwise", "_reorder_convolution_transpose_weight")
+OPERATORS = (
+    "_convolution_pointwise", "_convolution_transpose_pointwise", "_reorder_convolution_transpose_weight",
+    "_get_mkldnn_serialized_md",
+)  # fmt: skip
 MOST_SIZES = 64  # of maps, for which a layer keeps weights
 FEW_OUTPUTS = 8  # channels; oneDNN fills whole vectors of them, so fewer are computed as four times as many
 
@@ -103,8 +107,16 @@ class Upsampling:
 
 
 def _prepared(prepare: Callable[[int, int], Tensor]) -> Callable[[int, int], Tensor]:
-    """The weights for maps of a height and width, stored when they are first needed."""
-    return lru_cache(MOST_SIZES)(prepare)
+    """The weights for maps of a height and width, stored when they are first needed, and once for each layout."""
+    layouts: WeakValueDictionary[bytes, Tensor] = WeakValueDictionary()
+
+    @lru_cache(MOST_SIZES)
+    def weight(height: int, width: int) -> Tensor:
+        prepared = prepare(height, width)
+        layout = bytes(torch.ops.mkldnn._get_mkldnn_serialized_md(prepared).numpy())
+        return layouts.setdefault(layout, prepared)
+
+    return weight
 
 
 def folded(convolution: nn.Module, norm: nn.Module, *, transposed: bool = False) -> tuple[Tensor, Tensor]:
