@@ -27,7 +27,7 @@ from stgan.photo.geometry import smoothstep
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
-from stgan.photo.hair import crispness, in_the_colour, lay_strands, recolour_hair
+from stgan.photo.hair import crispness, in_the_colour, lay_strands, needs_strands, recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_window, window
@@ -49,7 +49,6 @@ HALF_DRAWN = (0.3, 0.9)  # of a soft mask, where an edited crop is half the phot
 STRANDS = (8.0, 24.0)  # levels: what networks change less on a forehead is no hair, and what they change more is
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
-DARK_HAIR = 0.8  # brightness of hair, as a share of the skin's, up to which it needs other strands to become blond
 CRISP, EASY = 1.08, 0.65  # contrast of hair, as a share of that of drawn bangs, and stretch, from which it is moved
 HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leaves the skin: hair there would be cut off
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
@@ -112,11 +111,15 @@ class FacePainter:
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
         drawn = None
-        if colour == LIGHTEST and share > 0:
+        blond = colour == LIGHTEST and share > 0
+        own, own_skin = (self._shown(edited, name) for name in ("hair", "skin"))
+        strands = share > 0 and needs_strands(edited.before, edited.after, own, own_skin, blond)
+        if blond or strands:
             hair, skin, person = self._drawn(edited, ["hair"], ["skin"], PERSON)
-            edited = replace(edited, after=no_more_vivid(edited.after, hair, BLONDEST))  # grey hair is drawn yellow
-            if edited.mask is not None and self._is_dark_hair(edited):
-                bare = self._shown(edited, "skin") * skin  # before and after: it keeps its shade
+            if blond:  # grey hair is drawn yellow
+                edited = replace(edited, after=no_more_vivid(edited.after, hair, BLONDEST))
+            if strands and edited.mask is not None:
+                bare = own_skin * skin  # before and after: it keeps its shade
                 drawn = smoothstep(edited.mask, *HALF_DRAWN) * person * (1 - bare)
         rgb = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
@@ -126,13 +129,6 @@ class FacePainter:
         if drawn is None:  # the photo's own look best
             return rgb
         return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
-
-    def _is_dark_hair(self, edited: EditedCrop) -> bool:
-        """Whether the hair is so dark that it would need other strands to be light."""
-        grey = edited.before.mean(axis=2)
-        sure = (self._shown(edited, name) > 0.8 for name in ("hair", "skin"))
-        hair, skin = (np.median(grey[part]) if part.any() else 0.0 for part in sure)
-        return bool(hair < DARK_HAIR * skin)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the bangs of an edited crop, in the colour of its hair.

@@ -7,7 +7,7 @@ from frames import S, centred
 from skimage.color import rgb2lab
 
 from stgan.photo.crop import crop_face
-from stgan.photo.hair import in_the_colour, lay_strands, recolour_hair
+from stgan.photo.hair import in_the_colour, lay_strands, needs_strands, recolour_hair
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
 from stgan.photo.tones import MEASURED, no_more_vivid
@@ -172,3 +172,22 @@ def test_blond_is_as_vivid_as_hair_can_be():
     assert np.median(chroma[1][: S // 2]) == pytest.approx(30, abs=1)
     assert np.array_equal(calm[S // 2 :], yellow[S // 2 :])
     assert np.array_equal(no_more_vivid(calm, weight, 31.0), calm)  # already so
+
+
+def test_hair_that_shows_no_strands_needs_others():
+    rng = np.random.default_rng(8)
+    strands = cv2.GaussianBlur(rng.normal(size=(S, S)), (0, 0), sigmaX=1, sigmaY=8)
+    strands = strands[..., None] / strands.std()
+    hair, skin = (np.zeros((S, S), np.float32) for _ in range(2))
+    hair[:64], skin[64:] = 1, 1
+
+    def needs(level, contrast, new=60.0, blond=False):
+        before = np.where(hair[..., None] > 0, level + contrast * strands, 150.0).clip(0, 255).repeat(3, axis=2)
+        return needs_strands(before, np.full_like(before, new), hair, skin, blond)
+
+    assert needs(10, 1)
+    assert not needs(20, 12)  # curls that a new colour keeps
+    assert not needs(60, 1)  # not so dark
+    assert not needs(15, 1, new=5.0)  # black
+    assert needs(60, 12, blond=True)
+    assert not needs(140, 12, blond=True)

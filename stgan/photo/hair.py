@@ -223,6 +223,32 @@ def crispness(image: np.ndarray, area: np.ndarray) -> float:
     return float(np.abs(logarithm - cv2.GaussianBlur(logarithm, (0, 0), 1))[sure].mean()) if sure.any() else 0.0
 
 
+DARK_HAIR = 0.8  # brightness of hair, as a share of the skin's, up to which it needs other strands to become blond
+STRANDLESS = (22.0, 3.75)  # levels of hair and of its detail, below which it shows no strands that a colour could have
+STRAND = 1.5  # pixels of the crop: finer detail is strands
+
+
+def needs_strands(before: np.ndarray, after: np.ndarray, hair: np.ndarray, skin: np.ndarray, blond: bool) -> bool:
+    """Whether a new colour needs other strands than the photo's: blond on dark hair, and others on hair that is so dark
+    that it shows none.
+
+    Args:
+        before, after: float (S, S, 3) in [0, 255], without and with the new colour.
+        hair, skin: (S, S) in [0, 1], of the crop without it.
+        blond: whether that is the new colour.
+    """
+    hair, skin = hair > 0.8, skin > 0.8
+    if not hair.any() or not skin.any():
+        return False
+    grey = before.mean(axis=2)
+    brightness = float(np.median(grey[hair]))
+    if blond:
+        return bool(brightness < DARK_HAIR * np.median(grey[skin]))
+    detail = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), STRAND))[hair].mean()
+    lighter = np.median(after.mean(axis=2)[hair]) > brightness
+    return bool(brightness < STRANDLESS[0] and detail < STRANDLESS[1] and lighter)
+
+
 def in_the_colour(after: np.ndarray, now: np.ndarray, new: np.ndarray, hair: np.ndarray) -> np.ndarray | None:
     """An edited crop whose new hair has the colour of the photo's: float (S, S, 3) in [0, 255].
 
