@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from stgan.photo.files import FORMATS, READABLE_SUFFIXES
+from stgan.terminal import lacks_memory, printable
 
 RESULT = re.compile(r"(.+)-edited(-(add|remove)-\w+)?$")
 
@@ -125,11 +126,12 @@ def for_each(photos: Sequence[Path], work: Callable[[Path], None]) -> None:
         except (ValueError, OSError) as error:
             failures.append(f"{photo}: {error}")
         except Exception as error:  # one photo must not keep the others from being edited
-            failures.append(f"{photo}: {type(error).__name__}: {error}")
+            kind = "there is not enough memory" if lacks_memory(error) else type(error).__name__
+            failures.append(f"{photo}: {kind}: {error}".removesuffix(": "))
     if failures:
         print(
             f"stgan: {len(failures)} of {len(photos)} photos could not be edited:",
-            *failures,
+            *map(printable, failures),
             sep="\n  ",
             file=sys.stderr,
         )
@@ -138,4 +140,4 @@ def for_each(photos: Sequence[Path], work: Callable[[Path], None]) -> None:
 
 def tell(*words: str) -> None:
     """Print a line to the terminal, beside a progress bar, and apart from the paths on standard output."""
-    tqdm.write(f"stgan: {' '.join(filter(None, words))}", file=sys.stderr)
+    tqdm.write(f"stgan: {printable(' '.join(filter(None, words)))}", file=sys.stderr)

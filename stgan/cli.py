@@ -3,6 +3,7 @@
 Each command imports what it needs when it runs, so that ``stgan --help`` answers at once.
 """
 
+import io
 import json
 import shlex
 import sys
@@ -15,6 +16,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import DisallowNone, Positional, arg
+
+from stgan.terminal import lacks_memory, printable
 
 says_default = partial(arg, help_behavior_hint="")  # for a help text that names the default itself
 Model = Annotated[str | None, says_default(help="Model folder or Hub id. Default: STGAN_MODEL, or the bundled model.")]
@@ -257,6 +260,9 @@ COMMANDS_WITH_MODULES = (train, evaluate, bundle, publish)  # their options are 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. A mistake ends with one sentence that says what to do, not with a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":  # no name of a file ends the command
+            stream.reconfigure(errors="backslashreplace")
     warnings.showwarning = partial(_show_warning, warnings.showwarning)
     try:
         for command in COMMANDS_WITH_MODULES:
@@ -272,12 +278,19 @@ def main(arguments: list[str] | None = None) -> None:
     except ModuleNotFoundError as error:  # of the extra that reads datasets; other extras have messages of their own
         sys.exit(f"stgan: {error.name} is not installed: pip install -e '.[train]'")
     except (ValueError, OSError) as error:  # the package's own errors are ValueErrors
-        sys.exit(f"stgan: {error}")
+        sys.exit(f"stgan: {printable(str(error))}")
+    except KeyboardInterrupt:
+        print("stgan: stopped.", file=sys.stderr)
+        sys.exit(130)  # as a shell says it
+    except (MemoryError, RuntimeError, SystemError) as error:
+        if not lacks_memory(error):
+            raise
+        sys.exit("stgan: There is not enough memory: scale the photo down, or close other programs.")
 
 
 def _show_warning(usual: Any, message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
     if category.__module__.startswith("stgan."):
-        print(f"stgan: {message}", file=sys.stderr)
+        print(f"stgan: {printable(str(message))}", file=sys.stderr)
     else:
         usual(message, category, *place, **options)
 

@@ -155,3 +155,33 @@ def test_what_a_photo_loses_is_said_in_one_line(edit, tmp_path, astronaut):
         _, printed, said = edit(tmp_path / "moving.webp", "--add", "Bangs")
     assert said.splitlines()[0] == "stgan: moving.webp is an animation of 2 frames: only the first one is read."
     assert printed == [str(tmp_path / "moving-edited.webp")]
+
+
+def test_names_of_files_do_not_command_the_terminal(edit, tmp_path):
+    for name in ("a\x1b[2J.jpg", "b\r\x9b31m.jpg"):
+        (tmp_path / name).write_bytes(b"nothing")
+    status, _, said = edit(tmp_path, "--add", "Young")
+    failures = said.split("could not be edited:")[1]
+    assert status == 1
+    assert "a\N{REPLACEMENT CHARACTER}[2J.jpg" in failures
+    assert not {"\x1b", "\x9b", "\r"} & set(failures)
+
+
+@pytest.mark.parametrize("photos", [".", "a.png"])
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to get 4 bytes"), "not enough memory"),
+        (KeyboardInterrupt(), "stopped"),
+    ],
+)
+def test_want_of_memory_and_an_interrupt_end_with_a_sentence(photos, error, message, edit, album, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("stgan.photo.files.open_photo", fail)
+    status, _, said = edit(album / photos, "--add", "Young")
+    assert status != 0
+    assert message in f"{status} {said}"
+    assert "Traceback" not in said

@@ -1,5 +1,6 @@
 """Hostile visitors of the demo: none sees another's file, makes the server fetch something, or runs code in a page."""
 
+import asyncio
 import json
 import re
 import socket
@@ -18,6 +19,8 @@ from test_app import WEB, call, config_of, open_on_the_page, upload
 gradio = pytest.importorskip("gradio")
 httpx = pytest.importorskip("httpx")
 
+from stgan.demo import guard  # noqa: E402
+from stgan.demo.guard import BROKEN, FULL, Guard  # noqa: E402
 from stgan.demo.sharing import _address_of  # noqa: E402
 
 
@@ -163,6 +166,45 @@ def test_oversized_and_deep_requests_are_refused_and_the_server_lives_on(demo_ad
     for content in (b"[" * 200_000, b'{"data": ' + b"[" * 90_000 + b"]" * 90_000 + b"}", b"{", b"\xff", b'{"data": 1}'):
         assert WEB.post(place, content=content, headers=json_type).status_code in (400, 422, 500)
     assert "event: complete" in call(demo_address, "attributes", {"path": str(upload(demo_address, photo))})
+
+
+def test_what_gradio_fails_at_is_answered_and_logged_in_a_line(demo_address, demo_log, photo):
+    path = upload(demo_address, photo)
+    before = len(demo_log.read_text())
+    ranges = "bytes=" + ",".join(f"{start}-{start + 1}" for start in range(0, 16_000, 2))
+    component = {"session_hash": "x", "component_id": -1, "fn_name": "as_example", "data": ["/etc/passwd"]}
+    answers = [
+        WEB.get(f"{demo_address}/gradio_api/file={path}", headers={"Range": ranges}),
+        WEB.get(f"{demo_address}/gradio_api/file={path}", headers={"Range": "bytes=0-0,0-0"}),
+        WEB.post(f"{demo_address}/gradio_api/component_server", json=component),
+        WEB.post(f"{demo_address}/gradio_api/upload", files={"files": ("", b"x")}),
+    ]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(500, BROKEN)}
+    logged = demo_log.read_text()[before:]
+    assert "Traceback" not in logged
+    assert len(logged.splitlines()) == len(answers)
+    assert WEB.get(f"{demo_address}/monitoring/summary").status_code == 403
+
+
+def test_uploads_leave_room_on_the_disk(tmp_path, monkeypatch):
+    async def application(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    def status(path):
+        scope = {"type": "http", "method": "POST", "path": path, "headers": []}
+        asyncio.run(Guard(application, str(tmp_path / "new"))(scope, None, send))
+        return next(message["status"] for message in sent[::-1] if message["type"] == "http.response.start")
+
+    assert status("/gradio_api/upload") == 200
+    monkeypatch.setattr(guard, "LEAST_FREE", 10**18)
+    assert status("/gradio_api/upload") == 507
+    assert FULL.encode() in sent[-1]["body"]
+    assert status("/gradio_api/queue/join") == 200
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ class DemoBlocks(gr.Blocks):
     def launch(self, *arguments: Any, **named: Any) -> Any:
         """As in Gradio, behind a :class:`stgan.demo.guard.Guard` and with our own server of tools."""
         options = named.get("app_kwargs") or {}
-        named["app_kwargs"] = options | {"middleware": [*options.get("middleware", []), Middleware(Guard)]}
+        middleware = [*options.get("middleware", []), Middleware(Guard, self.GRADIO_CACHE)]
+        named["app_kwargs"] = options | {"middleware": middleware}
+        named.setdefault("enable_monitoring", False)  # it tells everybody how much the demo is used
         return super().launch(*arguments, **named)
 
     @property  # type: ignore[override]

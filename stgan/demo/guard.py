@@ -5,10 +5,15 @@ browser with a page into which Gradio writes the path and headers of the request
 may call it.
 """
 
+import os
+import shutil
+import traceback
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stgan.demo.errors import logger
 
 MOST_BYTES = 1_000_000  # of the body of a request that is no upload; edits have a few hundred
 POLICY = "; ".join(
@@ -34,6 +39,9 @@ HEADERS = {
 
 TOOLS = "/gradio_api/mcp"
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0", "::1")
+LEAST_FREE = 500_000_000  # bytes that uploads leave on the disk: results need room too
+FULL = "The disk of this demo is full: photos are deleted after about an hour, so please come back later."
+BROKEN = "This request cannot be answered: it is not what the page or the API page sends."
 TOO_LARGE = f"A request may have at most {MOST_BYTES:,} bytes: upload photos, and send their paths."
 
 
@@ -42,13 +50,16 @@ class TooLargeError(Exception):
 
 
 class Guard:
-    """Middleware of the ASGI application ``app``."""
+    """Middleware of the ASGI application ``app``, whose uploads lie in ``folder``."""
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    def __init__(self, app: ASGIApp, folder: str):
+        self.app, self.folder = app, folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request with :data:`HEADERS`; a body that is too large is answered with status 413."""
+        """Answer a request with :data:`HEADERS`; a body that is too large is answered with status 413.
+
+        Where Gradio fails, a sentence is the answer, and one line is logged.
+        """
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         received, answering = 0, False
@@ -80,16 +91,25 @@ class Guard:
         length = headers.get("content-length", "0")
         if not is_upload and not (length.isdecimal() and int(length) <= MOST_BYTES):
             return await answer(413, TOO_LARGE)
+        if is_upload and self._is_full():
+            return await answer(507, FULL)
         if TOOLS in scope["path"] and (refusal := refusal_of_tools(scope["method"], scope["path"], headers)):
             return await answer(*refusal)
         try:
             return await self.app(scope, limited_receive, guarded_send)
-        except Exception:  # what receives may wrap the error
-            if received <= MOST_BYTES or is_upload:
-                raise
+        except Exception as error:  # what receives may wrap the error
+            too_large = received > MOST_BYTES and not is_upload
+            if not too_large:
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                logger.warning("%s %.200r failed at %s:%d: %s", scope["method"], scope["path"], *where[:2], reason)
             if not answering:
-                await answer(413, TOO_LARGE)
+                await answer(*((413, TOO_LARGE) if too_large else (500, BROKEN)))
         return None
+
+    def _is_full(self) -> bool:
+        os.makedirs(self.folder, exist_ok=True)
+        return shutil.disk_usage(self.folder).free < LEAST_FREE
 
 
 def refusal_of_tools(method: str, path: str, headers: Headers) -> tuple[int, str] | None:
