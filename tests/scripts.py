@@ -87,7 +87,7 @@ def running_app(folder: Path, port_variable: str, temporary: Path, **environment
         _forget("stgan", "gradio")  # which read settings when they are imported
         runpy.run_path("app.py", run_name="__main__")
 
-    app = FORKS.Process(target=serve)
+    app = FORKS.Process(target=serve, daemon=True)  # ends with this process
     app.start()
     try:
         _wait_for(app, f"http://127.0.0.1:{port}", temporary / "log.txt")
