@@ -29,7 +29,8 @@ NOTES = """
 """
 
 OF_CELEBA = """
-- **Weak:** bald heads where hair is long; bangs over curls; blond hair, which can spill onto the shoulders; profiles, hats and hands over the face; faces below 100 pixels.
+- **Weak:** bald heads where hair is long; bangs over curls; blond hair, which can spill onto the shoulders; profiles,
+  hats and hands over the face; faces below 100 pixels.
 - **Biased:** attributes and their names come from the CelebA dataset: binary gender, "pale skin", and "young" as its
   annotators saw it. Its people are mostly young and light-skinned celebrities, and edits are less reliable on others.
 - **Licence:** the weights were trained on CelebA and are for non-commercial research only; the code is MIT.
