@@ -20,7 +20,7 @@ BELOW = 2.2  # likewise, below it: down to the chin
 CHEEKS = 0.95  # from the widest place down to the cheeks
 TURNED = 0.35  # from the middle between the eyes to that of the skull, at most; it grows as a head turns
 HAIR = 0.07  # thickness of the shortest hair
-EAR_HEIGHT, EAR_ALONG, EAR_ACROSS = -0.18, 0.42, 0.16  # its middle, and half its length and its width
+EAR_HEIGHT, EAR_ALONG, EAR_ACROSS = -0.22, 0.41, 0.135  # its middle, and half its length and its width
 LOBES = (-0.65, -0.3)  # heights
 EAR_TILT = np.deg2rad(10)
 CHIN = -0.9  # heights over which the width of the cheeks is measured: from here to the ears
@@ -94,7 +94,7 @@ class Skull:
         aside, up = way * (x - root) - 0.45 * half - float(np.clip(lobe, 0, 0.15)), y - EAR_HEIGHT
         cos, sin = np.cos(EAR_TILT), np.sin(EAR_TILT)
         across, along = (cos * aside - sin * up) / half, (sin * aside + cos * up) / EAR_ALONG
-        across = across / np.interp(along, (-1, -0.6, 0, 0.45, 1), (0.55, 0.62, 0.9, 1.0, 0.9))  # the lobe is narrow
+        across = across / np.interp(along, (-1, -0.6, 0, 0.45, 1), (0.8, 0.75, 0.92, 1.0, 0.95))  # the lobe is narrow
         radius = np.hypot(across, along)
 
         def ridge(at: float, width: float) -> np.ndarray:
