@@ -7,10 +7,7 @@ DARK = 16.0  # levels: differences among darker pixels are noise
 SMOOTH = 1 / 16  # of the crop's side, over which the tone may vary
 MOST = 0.3  # logarithm of brightness by which a tone changes at most; networks turn dark skin into chalk
 COLOUR = 0.6  # of the change of colour: pale skin is not grey
-SHINE = (
-    0.06,
-    0.27,
-)  # logarithm of brightness above that of the skin, from which and over which it takes less of a tone
+SHINE = (0.06, 0.27)  # logarithm of brightness beyond that of skin, from which and over which the tone fades
 PORE = 1 / 100  # of the crop's side: finer detail takes the tone of what is around it
 SHOULDER = 200.0  # level from which highlights are compressed
 CHANGED = 6.0  # levels of change above which a pixel takes the new tone in full
