@@ -74,5 +74,7 @@ def _only_essential(options: Any) -> Any:
         elif name not in ESSENTIAL:
             hidden[name] = Annotated[hint, tyro.conf.Suppress]
     attributes = {"__annotations__": hidden, "__doc__": kind.__doc__, "__module__": kind.__module__}
+    if sys.version_info >= (3, 13):  # since then a class's source, whose comments are the help, is found by its line
+        attributes["__firstlineno__"] = kind.__firstlineno__
     essential: Any = dataclass(frozen=True, kw_only=True)(type(kind.__name__, (kind,), attributes))
     return essential(**values)
