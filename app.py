@@ -18,6 +18,7 @@ except ImportError:
     spaces = None
 
 from stgan.demo.starting import StartingPage, import_gradio, without_collections
+from stgan.terminal import check_folder
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -29,6 +30,7 @@ M_ARENA_MAX = -8  # of malloc.h
 
 def main() -> None:
     """Load the model, build the demo and serve it until it is stopped. A mistake ends with one sentence."""
+    check_folder("app.py")
     try:
         _serve()
     except (ValueError, OSError) as error:  # the package's own errors are ValueErrors; OSError: no free port

@@ -2,6 +2,9 @@
 
 import sys
 
+from stgan.terminal import check_folder
+
+check_folder("train.py")
 try:
     from stgan.training.command import main
 except ModuleNotFoundError as error:  # what the demo does without

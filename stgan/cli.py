@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import DisallowNone, Positional, arg
 
-from stgan.terminal import lacks_memory, printable
+from stgan.terminal import check_folder, lacks_memory, printable
 
 says_default = partial(arg, help_behavior_hint="")  # for a help text that names the default itself
 Model = Annotated[str | None, says_default(help="Model folder or Hub id. Default: STGAN_MODEL, or the bundled model.")]
@@ -259,6 +259,7 @@ COMMANDS_WITH_MODULES = (train, evaluate, bundle, publish)  # their options are 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. A mistake ends with one sentence that says what to do, not with a traceback."""
+    check_folder("stgan")
     arguments = sys.argv[1:] if arguments is None else arguments
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":  # no name of a file ends the command

@@ -1,4 +1,15 @@
-"""What the command writes to a terminal: names of files may hold anything, and memory may run out anywhere."""
+"""The command and its terminal: names of files may hold anything, memory may run out, and the folder may be gone."""
+
+import os
+import sys
+
+
+def check_folder(program: str) -> None:
+    """End the program with a sentence if the folder that it was started in was deleted: torch would not load there."""
+    try:
+        os.getcwd()
+    except OSError:
+        sys.exit(f"{program}: The folder that you are in was deleted or is closed to you: cd to another one.")
 
 
 def printable(text: str) -> str:

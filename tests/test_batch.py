@@ -1,10 +1,14 @@
 """Many photos in one command: which are meant, where results go, and what is said about them."""
 
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
+from scripts import ROOT
 
 from stgan import FaceEditor, cli
 from stgan.batch import Results, photos_of
@@ -185,3 +189,25 @@ def test_want_of_memory_and_an_interrupt_end_with_a_sentence(photos, error, mess
     assert status != 0
     assert message in f"{status} {said}"
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows deletes no folder that somebody is in")
+@pytest.mark.parametrize("program", ["stgan/cli.py", "app.py", "train.py"])
+def test_a_folder_that_was_deleted_ends_with_a_sentence_before_torch_is_imported(program, tmp_path):
+    code = (
+        "import atexit, os, runpy, sys\n"
+        "os.rmdir(os.getcwd())\n"
+        "atexit.register(lambda: print('torch' in sys.modules))\n"
+        f"sys.argv = [{program!r}, 'edit', 'me.jpg']\n"
+        f"runpy.run_path({str(ROOT / program)!r}, run_name='__main__')\n"
+    )
+    (tmp_path / "here").mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "here", env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stdout == "False\n"
+    (sentence,) = ended.stderr.splitlines()
+    assert "deleted" in sentence
+    assert "cd to another one" in sentence

@@ -112,6 +112,6 @@ def test_the_demo_signs_what_it_gives_out(editor, model_folder, tmp_path, monkey
     Image.new("RGB", (64, 64)).save(tmp_path / "photo.png")
     demo = build_demo(editor, str(model_folder), credentials=Credentials.from_environment())
     edit = next(event.fn for event in demo.fns.values() if event.api_name == "edit")
-    answer = edit({"path": str(tmp_path / "photo.png")}, {"Young": True}, aligned=True)
+    answer = edit({"path": str(tmp_path / "photo.png")}, {"Young": True}, source={"Young": False}, aligned=True)
     with c2pa.Reader(answer["path"]) as reader:
         assert "+Young 1" in reader.json()
