@@ -51,6 +51,7 @@ LIPS = 0.5  # share of a new skin tone that lips and teeth take
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
 CRISP, EASY = 1.08, 0.65  # contrast of hair, as a share of that of drawn bangs, and stretch, from which it is moved
 HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leaves the skin: hair there would be cut off
+SURE = 0.8  # certainty of the parser, from which a pixel tells the colour of skin
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -110,20 +111,23 @@ class FacePainter:
         now = silhouette
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
             now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
-        drawn = None
+        drawn, tones = None, MEASURED.get(colour) if share > 0 else None
         blond = colour == LIGHTEST and share > 0
         own, own_skin = (self._shown(edited, name) for name in ("hair", "skin"))
+        if tones is not None and blond and (own_skin > SURE).any():
+            tones = tones.lit(np.median(edited.before[own_skin > SURE], axis=0))
         strands = share > 0 and needs_strands(edited.before, edited.after, own, own_skin, blond)
         if blond or strands:
             hair, skin, person = self._drawn(edited, ["hair"], ["skin"], PERSON)
             if blond:  # grey hair is drawn yellow
-                edited = replace(edited, after=no_more_vivid(edited.after, hair, BLONDEST))
+                after = no_more_vivid(edited.after, hair, BLONDEST)
+                edited = replace(edited, after=after if tones is None else tones.no_greener(after, hair))
             if strands and edited.mask is not None:
                 bare = own_skin * skin  # before and after: it keeps its shade
                 drawn = smoothstep(edited.mask, *HALF_DRAWN) * person * (1 - bare)
         rgb = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
-            tones=MEASURED.get(colour) if share > 0 and drawn is None else None, share=min(1.0, 2 * share),
+            tones=tones if drawn is None else None, share=min(1.0, 2 * share),
             thin=min(1.0, 2 * share) if share > 0 and colour == LIGHTEST else 0.0,
         )  # fmt: skip
         if drawn is None:  # the photo's own look best

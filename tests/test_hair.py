@@ -181,13 +181,43 @@ def test_hair_that_shows_no_strands_needs_others():
     hair, skin = (np.zeros((S, S), np.float32) for _ in range(2))
     hair[:64], skin[64:] = 1, 1
 
-    def needs(level, contrast, new=60.0, blond=False):
-        before = np.where(hair[..., None] > 0, level + contrast * strands, 150.0).clip(0, 255).repeat(3, axis=2)
-        return needs_strands(before, np.full_like(before, new), hair, skin, blond)
+    def needs(level, contrast, new=60.0, drawn=0.0, blond=False):
+        before, after = (np.where(hair[..., None] > 0, middle + height * strands, 150.0).clip(0, 255).repeat(3, axis=2)
+                         for middle, height in ((level, contrast), (new, drawn)))  # fmt: skip
+        return needs_strands(before, after, hair, skin, blond)
 
     assert needs(10, 1)
     assert not needs(20, 12)  # curls that a new colour keeps
     assert not needs(60, 1)  # not so dark
     assert not needs(15, 1, new=5.0)  # black
-    assert needs(60, 12, blond=True)
-    assert not needs(140, 12, blond=True)
+    assert needs(60, 6, new=120, drawn=12, blond=True)
+    assert not needs(60, 18, new=120, drawn=12, blond=True)  # its own strands show more
+    assert needs(12, 9, new=120, drawn=12, blond=True)  # so dark that these are noise
+    assert not needs(100, 6, new=120, drawn=12, blond=True)  # grey hair
+
+
+def test_blond_hair_is_golden_in_warm_light_and_has_no_green_cast():
+    blond = MEASURED["Blond_Hair"]
+    usual, warm = (blond.lit(np.array(skin)) for skin in ([131.0, 100, 84], [145.0, 100, 78]))
+    assert np.allclose(usual.red + usual.blue, blond.red + blond.blue)
+    assert min(warm.red) > min(blond.red)
+    assert max(warm.blue) < max(blond.blue)
+    weight = np.zeros((S, S), np.float32)
+    weight[: S // 2] = 1
+    green = np.full((S, S, 3), 1.0) * (116, 100, 66)
+    mended = blond.no_greener(green, weight)
+    assert np.array_equal(mended[S // 2 :], green[S // 2 :])
+    assert (mended[: S // 2, :, [0, 2]] > green[: S // 2, :, [0, 2]]).all()
+    golden = np.full((S, S, 3), 1.0) * (130, 100, 72)
+    assert np.array_equal(blond.no_greener(golden, weight), golden)
+
+
+def test_at_the_hairline_thin_hair_is_as_light_as_elsewhere(scene):
+    """A light rim is no hair before a wall, but a dark one is none before a forehead."""
+    rgb, where, alignment, silhouette = scene
+    border = where & ~eroded(where, 8)
+    all_skin = Silhouette(silhouette.hair, np.ones_like(silhouette.hair), silhouette.own)
+    walled, bare = (dyed((rgb, where, alignment, each), lambda crop: np.full_like(crop, 1.0) * BLOND, thin=1.0)
+                    for each in (silhouette, all_skin))  # fmt: skip
+    assert bare[border].mean() > walled[border].mean() + 5
+    assert np.array_equal(bare, dyed((rgb, where, alignment, all_skin), lambda crop: np.full_like(crop, 1.0) * BLOND))

@@ -2,7 +2,8 @@
 
 The network's pixels tell two things: which colour hair of each brightness takes, and how that varies slowly across the
 head. Both are applied to the photo at its own resolution, wherever it shows the hair. Blond hair also takes the strands
-that the network drew in the crop: dark strands in a light colour do not look like hair that light falls through.
+that the network drew in the crop, where the photo's own are dark and show less: they do not look like hair that light
+falls through.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ COARSE, FINE = (1.2, 2.2), (5.0, 10.0)
 MIRRORED = (0.03, 0.08)  # of the crop, from the top: photos end there in training, so strands are drawn mirrored
 LEAST_KEPT = 0.5  # of strands finer than the crop's pixels, which drawn ones may cross
 MOST_DETAIL = 4  # times that drawn strands are enlarged smoothly
+CORE = 0.012  # of the crop, from the border of hair: farther inside, pixels are hair alone
 GRID = 96  # pixels across the window at which slow variation is kept
 
 
@@ -72,7 +74,7 @@ def recolour_hair(
     box = matte.box(rgb.shape)
     if weight.mean() < LEAST_HAIR or box is None or np.array_equal(reconstruction, edited):
         return result
-    colour = _HairColour.fitted(rgb, alignment, reconstruction, edited, weight, now.hair, light, (tones, share), thin)
+    colour = _HairColour.fitted(rgb, alignment, reconstruction, edited, weight, now, light, (tones, share), thin)
     left, top, right, bottom = box
     height = max(1, STRIP_PIXELS // (right - left))
     for y in range(top, bottom, height):
@@ -133,9 +135,11 @@ class _HairColour:
     """What hair of each brightness turns into, and how that varies across the head."""
 
     table: np.ndarray  # float32 (256 * FINENESS, 3), levels by the luminance of a strand
-    fields: np.ndarray  # float32 (GRID, GRID, 6): the hair's mean colour nearby, and what to add to the table's colour
+    fields: np.ndarray  # float32 (GRID, GRID, 7): the hair's mean colour nearby, what to add to the table's colour, and
+    # how much darker and thinner the hair looks at its border
     to_grid: np.ndarray  # (2, 3), pixels of the photo to pixels of the fields
-    thin: float  # how much darker and thinner the hair looks at its border
+    core: np.ndarray  # float32 (W, W), 1 where pixels are hair alone
+    to_core: np.ndarray  # likewise, to pixels of that
 
     @classmethod
     def fitted(
@@ -145,7 +149,7 @@ class _HairColour:
         reconstruction: np.ndarray,
         edited: np.ndarray,
         weight: np.ndarray,
-        hair: np.ndarray,
+        now: Silhouette,
         light: Light,
         known: tuple[Tones | None, float],
         thin: float,
@@ -159,8 +163,11 @@ class _HairColour:
             table = table + share * (tones.table(before, edited, weight) - table)
         placed = window(alignment, size, WIDE, GRID)
         photo = light.normalised(drawn(rgb, placed, GRID))
-        hair = cv2.resize(hair, (GRID, GRID), interpolation=cv2.INTER_AREA)
+        hair = cv2.resize(now.hair, (GRID, GRID), interpolation=cv2.INTER_AREA)
         nearby = _spread(photo, np.clip(2 * hair - 1, 0, 1) + 1e-4, GRID / 48)
+        bare = np.clip(1 - 3 * hair, 0, 1) + 1e-4
+        person = cv2.resize(now.person, (GRID, GRID), interpolation=cv2.INTER_AREA)
+        wall = 1 - _spread(person[..., None], bare, GRID / 48)
         inner = round(GRID / WIDE)
         margin = (GRID - inner) // 2
         square = np.s_[margin : margin + inner, margin : margin + inner]
@@ -172,7 +179,12 @@ class _HairColour:
         slow = _spread(rest[..., :3] / np.maximum(rest[..., 3:], 1e-3), rest[..., 3], inner / 10)
         if tones is not None:  # networks tint hair far from the face
             slow += share * (0.5 * slow.mean(axis=2, keepdims=True) - slow)
-        return cls(table, np.dstack([nearby, slow]), placed.matrix, thin)
+        pixels = len(now.hair)
+        band = max(1, round(CORE * pixels / WIDE))
+        core = cv2.erode(np.clip(2 * now.hair - 1, 0, 1), np.ones((2 * band + 1,) * 2))
+        core = cv2.blur(core, (band, band))
+        to_core = window(alignment, size, WIDE, pixels).matrix
+        return cls(table, np.dstack([nearby, slow, thin * wall]), placed.matrix, core, to_core)
 
     def change(self, part: np.ndarray, share: np.ndarray, inside: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
         """What to add to a part float (h, w, 3) of the photo whose shares (h, w) are hair; ``inside`` as in a matte.
@@ -180,17 +192,19 @@ class _HairColour:
         Where a pixel is hair in part, the hair's own colour in it is unknown, and that of hair nearby takes its place:
         a wall that shines through would be taken for bright strands.
         """
-        nearby, slow = np.split(warped(self.fields, self.to_grid, corner, part.shape), 2, axis=2)
+        fields = warped(self.fields, self.to_grid, corner, part.shape)
+        nearby, slow, thin = fields[..., :3], fields[..., 3:6], fields[..., 6]
+        inside = np.maximum(inside, warped(self.core, self.to_core, corner, part.shape))
         known = share * (EDGE_TRUST + (1 - EDGE_TRUST) * inside)
         bright, usual = luminance(part), luminance(nearby)
-        known = np.where(bright < usual, np.maximum(known, self.thin * share), known)  # no wall shines through there
-        share = share ** (1 + THINNER_EDGE * self.thin)
+        known = np.where(bright < usual, np.maximum(known, thin * share), known)  # no wall shines through there
+        share = share ** (1 + THINNER_EDGE * thin)
         strand = nearby + known[..., None] * (part - nearby)
         bright = luminance(strand)
         base = cv2.GaussianBlur(bright, (0, 0), FINEST)
         steepness = looked_up(np.gradient(luminance(self.table[None])[0]) * FINENESS, base)
         bright = base + np.minimum(1, MOST_GAIN / np.maximum(steepness, 1e-3)) * (bright - base)
-        new = looked_up(self.table, bright) * (1 - DARKER_EDGE * self.thin * (1 - inside))[..., None]
+        new = looked_up(self.table, bright) * (1 - DARKER_EDGE * thin * (1 - inside))[..., None]
         return share[..., None] * (new + slow - strand)
 
 
@@ -201,8 +215,8 @@ def _spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     left = np.ones((size, size, 1), np.float32)
     while True:
         blurred = cv2.GaussianBlur(np.dstack([image * weight[..., None], weight]).astype(np.float32), (0, 0), sigma)
-        known = np.clip(blurred[..., 3:] * 8, 0, 1)
-        result += left * known * blurred[..., :3] / np.maximum(blurred[..., 3:], 1e-6)
+        known = np.clip(blurred[..., -1:] * 8, 0, 1)
+        result += left * known * blurred[..., :-1] / np.maximum(blurred[..., -1:], 1e-6)
         left *= 1 - known
         sigma *= 2
         if sigma > 2 * size:
@@ -223,7 +237,11 @@ def crispness(image: np.ndarray, area: np.ndarray) -> float:
     return float(np.abs(logarithm - cv2.GaussianBlur(logarithm, (0, 0), 1))[sure].mean()) if sure.any() else 0.0
 
 
-DARK_HAIR = 0.8  # brightness of hair, as a share of the skin's, up to which it needs other strands to become blond
+DARK_HAIR = 0.55  # brightness of hair, as a share of the skin's, up to which it needs other strands to become blond
+OWN = (
+    20.0,
+    1.4,
+)  # levels of hair and contrast of its strands, as a share of that of drawn ones, from which it does not
 STRANDLESS = (22.0, 3.75)  # levels of hair and of its detail, below which it shows no strands that a colour could have
 STRAND = 1.5  # pixels of the crop: finer detail is strands
 
@@ -243,7 +261,8 @@ def needs_strands(before: np.ndarray, after: np.ndarray, hair: np.ndarray, skin:
     grey = before.mean(axis=2)
     brightness = float(np.median(grey[hair]))
     if blond:
-        return bool(brightness < DARK_HAIR * np.median(grey[skin]))
+        own = crispness(before, hair) > OWN[1] * crispness(after, hair) and brightness > OWN[0]
+        return bool(brightness < DARK_HAIR * np.median(grey[skin]) and not own)
     detail = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), STRAND))[hair].mean()
     lighter = np.median(after.mean(axis=2)[hair]) > brightness
     return bool(brightness < STRANDLESS[0] and detail < STRANDLESS[1] and lighter)

@@ -1,6 +1,6 @@
 """Which colour hair of each brightness takes, as tables: as a network drew it, or as hair of that colour has it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -47,13 +47,35 @@ class Tones:
         green = curve / (0.299 * red + 0.587 + 0.114 * blue)
         return np.stack([red * green, green, blue * green], axis=1).astype(np.float32)
 
+    def lit(self, skin: np.ndarray) -> "Tones":
+        """These tones in the light that gives the skin this colour, (3,): in warm light blond hair is golden."""
+        red, blue = np.clip(skin[[0, 2]] / max(float(skin[1]), 1.0), *LIT)
+        warmer, bluer = (red / USUAL_SKIN[0]) ** FOLLOWS[0], (blue / USUAL_SKIN[1]) ** FOLLOWS[1]
+        return replace(self, red=tuple(warmer * r for r in self.red), blue=tuple(bluer * b for b in self.blue))
 
+    def no_greener(self, image: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """A crop float (S, S, 3) in [0, 255] whose median colour, where ``weight`` (S, S) is, has no more green than
+        that of these tones."""
+        chosen = weight > 0.5
+        if not chosen.any():
+            return image
+        red, green, blue = np.median(image[chosen], axis=0).clip(1)
+        usual = [float(np.interp(0, self.steps, ratios)) for ratios in (self.red, self.blue)]
+        less = np.clip([usual[0] * green / red, 1, usual[1] * green / blue], 1, LESS_GREEN)
+        return image * (1 + weight[..., None] * (less - 1))
+
+
+# Of blond people in CelebA-HQ's training images.
+USUAL_SKIN = (1.31, 0.84)  # red and blue as ratios to green
+FOLLOWS = (0.32, 1.0)  # exponents by which those of hair follow them
+LIT = ((1.2, 0.75), (1.5, 0.95))  # least and most of both: other skin tells nothing about the light
+LESS_GREEN = 1.05  # by how much more red and blue at most
 BLONDEST = 30.0  # chroma of the median of blond hair: that of nine in ten people is below it
 
 MEASURED = {
     # A little warmer than the median, which is taken in flashlight.
     "Blond_Hair": Tones(
-        (-1.17, -0.66, -0.31, 0.0, 0.2, 0.31, 0.4), (-0.85, -0.4, 0.0, 0.15, 0.28),
+        (-0.97, -0.54, -0.25, 0.0, 0.18, 0.3, 0.4), (-0.75, -0.4, 0.0, 0.15, 0.28),
         (1.55, 1.39, 1.29, 1.21, 1.15), (0.59, 0.65, 0.69, 0.74, 0.78), 90.0,
     ),
     "Black_Hair": Tones(
