@@ -19,6 +19,7 @@ from stgan.outcome import COVERED
 from stgan.photo.align import Alignment
 from stgan.photo.beard import full_beard, mustache, read_beard
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
+from stgan.photo.combing import comb, curliness
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
@@ -27,7 +28,7 @@ from stgan.photo.geometry import smoothstep
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
-from stgan.photo.hair import crispness, in_the_colour, lay_strands, needs_strands, recolour_hair
+from stgan.photo.hair import crispness, in_the_colour, lay_strands, needs_strands, recolour_hair, without_stains
 from stgan.photo.light import Light
 from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_window, window
@@ -49,7 +50,8 @@ HALF_DRAWN = (0.3, 0.9)  # of a soft mask, where an edited crop is half the phot
 STRANDS = (8.0, 24.0)  # levels: what networks change less on a forehead is no hair, and what they change more is
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
-CRISP, EASY = 1.08, 0.65  # contrast of hair, as a share of that of drawn bangs, and stretch, from which it is moved
+CRISP, EASY = 1.08, 0.8  # contrast of hair, as a share of that of drawn bangs, and stretch, from which it is moved
+CURLY = 0.5  # likewise: networks draw straight bangs for everybody
 HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leaves the skin: hair there would be cut off
 SURE = 0.8  # certainty of the parser, from which a pixel tells the colour of skin
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
@@ -85,7 +87,7 @@ class FacePainter:
             mouth = self._shown(edited, "mouth")
             after = without_lipstick(after, mouth, skin)
             edited = replace(edited, mask=None if edited.mask is None else np.maximum(edited.mask, mouth))
-        edited = _without(replace(edited, after=after), self._shown(edited, "hair"), HAIRLINE)
+        edited = replace(edited, after=after).without(self._shown(edited, "hair"), HAIRLINE)
         return self.paste(edited, rgb)
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -138,7 +140,7 @@ class FacePainter:
         """The photo with the bangs of an edited crop, in the colour of its hair.
 
         It is the photo's own hair, as far over the forehead as those bangs reach, where the photo is fine, or where
-        its hair is crisp and need not be stretched far. The photo stays as it is where no hair is over the forehead,
+        its hair is curly and need not be stretched far. The photo stays as it is where no hair is over the forehead,
         or a hat.
         """
         face, (_, silhouette) = edited.prepared, edited.seen()
@@ -147,21 +149,32 @@ class FacePainter:
         fringe = Fringe.read(edited.before, edited.after, hair)
         if fringe is None:
             return rgb
-        pasted = None if _is_fine(edited) else self._alike_bangs(edited, rgb, hair, fringe)
-        if pasted is not None:
-            return self.paste(pasted, rgb)
+        if not _is_fine(edited):
+            (drawn,) = self._drawn(edited, ["hair"])
+            pasted = self._alike_bangs(edited, rgb, hair, drawn * (1 - hair), fringe)
+            if pasted is not None:
+                strands = drawn * in_the_crop(silhouette.person, size)
+                if pasted.mask is not None:
+                    strands = strands * smoothstep(pasted.mask, *HALF_DRAWN)
+                rgb = self.paste(pasted, rgb)
+                return comb(rgb, face.alignment, pasted.after, strands, hair, light=face.light)
         return draw_fringe(rgb, face.alignment, fringe, self._free(edited, "Bangs"), silhouette)
 
-    def _alike_bangs(self, edited: EditedCrop, rgb: np.ndarray, hair: np.ndarray, fringe: Fringe) -> EditedCrop | None:
+    def _alike_bangs(
+        self, edited: EditedCrop, rgb: np.ndarray, hair: np.ndarray, new: np.ndarray, fringe: Fringe
+    ) -> EditedCrop | None:
         """The edited crop with bangs in the colour of the photo's hair; None where this hair itself looks better."""
         face, size = edited.prepared, len(edited.before)
         now = face.light.crop(crop_face(rgb, face.alignment, size)).astype(np.float32)  # perhaps in a new colour
-        new = self._drawn(edited, ["hair"])[0] * (1 - hair)
         near = hair * (cv2.GaussianBlur(new, (0, 0), size / 10) > 0.1)
-        if fringe.stretch < EASY and crispness(now, near) > CRISP * crispness(edited.after, new):
+        crisp = crispness(now, near) > CRISP * crispness(edited.after, new)
+        if fringe.stretch < EASY and crisp and curliness(now, near) > CURLY:
             return None
         alike = in_the_colour(edited.after, now, new, hair)
-        return None if alike is None else _without(replace(edited, after=alike), self._shown(edited, "eyes"))
+        if alike is None:
+            return None
+        alike = without_stains(alike, now, new, hair)
+        return replace(edited, after=alike).without(self._shown(edited, "eyes"))
 
     def shave(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with a bald head, drawn at its resolution.
@@ -190,7 +203,7 @@ class FacePainter:
         kept = ["eyes"] if face.label_dict().get("Bangs") else ["eyes", "brows"]  # strands may hang over the brows
         change = cv2.GaussianBlur(np.abs(bare.after - bare.before).max(axis=2), (0, 0), len(bare.after) / 64)
         slight = 1 - smoothstep(change, *STRANDS)  # other skin tones are not wanted
-        return self.paste(_without(bare, np.maximum(slight, self._shown(edited, *kept))), rgb)
+        return self.paste(bare.without(np.maximum(slight, self._shown(edited, *kept))), rgb)
 
     def clear_forehead(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo without its bangs, as an edited crop shows it, with a forehead in the hue of the face."""
@@ -217,7 +230,7 @@ class FacePainter:
         drawn = _is_fine(edited) or self._wears_glasses(edited)
         growth = read_bushy(edited.before, edited.after, self._shown(edited, "brows")) if drawn else None
         if growth is None:
-            return self.paste(_without(edited, self._shown(edited, "hair")), rgb)
+            return self.paste(edited.without(self._shown(edited, "hair")), rgb)
         return self._grow(edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Bushy_Eyebrows"))
 
     def thin_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -238,7 +251,7 @@ class FacePainter:
         if edited.changes.keys() == {"No_Beard"}:  # another style is not named
             growth = full_beard(skin, neck, mouth)
         if growth is None or drawn is not None and _is_drawn_well(edited):
-            return self.paste(_without(edited, mouth), rgb)
+            return self.paste(edited.without(mouth), rgb)
         return self._grow(edited, rgb, growth, colour, self._free(edited, *edited.changes))
 
     def grow_mustache(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -426,16 +439,6 @@ def _is_fine(edited: EditedCrop) -> bool:
 def _is_drawn_well(edited: EditedCrop) -> bool:
     """Whether jurors believe a beard as a network draws it: it has seen few on faces of women."""
     return not _is_fine(edited) and edited.prepared.label_dict().get("Male", False)
-
-
-def _without(edited: EditedCrop, part: np.ndarray, border: float = 1 / 128) -> EditedCrop:
-    """An edited crop that leaves a part (S, S) in [0, 1] of the photo as it is, and a soft border around it, in shares
-    of the crop's side."""
-    size = len(part)
-    kept = cv2.dilate(part.clip(0, 1).astype(np.float32), np.ones((2 * round(border * size / 2) + 1,) * 2))
-    kept = cv2.GaussianBlur(kept, (0, 0), border * size)
-    before, after = edited.before, edited.after
-    return replace(edited, after=before + (1 - kept)[..., None] * (after - before))
 
 
 def _in_the_window(parts: FaceParts, silhouette: Silhouette, *names: str) -> np.ndarray:

@@ -125,3 +125,11 @@ class EditedCrop:
         assert parts is not None
         assert silhouette is not None
         return parts, silhouette
+
+    def without(self, part: np.ndarray, border: float = 1 / 128) -> "EditedCrop":
+        """The edit with a part (S, S) in [0, 1] of the photo as it is, and a soft border around it, in shares of the
+        crop's side."""
+        size = len(part)
+        kept = cv2.dilate(part.clip(0, 1).astype(np.float32), np.ones((2 * round(border * size / 2) + 1,) * 2))
+        kept = cv2.GaussianBlur(kept, (0, 0), border * size)
+        return replace(self, after=self.before + (1 - kept)[..., None] * (self.after - self.before))

@@ -7,7 +7,7 @@ from frames import S, centred
 from skimage.color import rgb2lab
 
 from stgan.photo.crop import crop_face
-from stgan.photo.hair import in_the_colour, lay_strands, needs_strands, recolour_hair
+from stgan.photo.hair import in_the_colour, lay_strands, needs_strands, recolour_hair, without_stains
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
 from stgan.photo.tones import MEASURED, no_more_vivid
@@ -158,6 +158,22 @@ def test_new_hair_takes_the_colour_of_the_photos_and_keeps_its_strands():
     np.testing.assert_allclose(*contrast, rtol=1e-4)
     assert in_the_colour(after, 4 * now.clip(0, 60), new, hair) is None  # blond hair from dark strands
     assert in_the_colour(after, now, new, np.zeros_like(hair)) is None
+
+
+def test_dense_new_hair_loses_stains_of_colour_and_thin_hair_does_not():
+    rng = np.random.default_rng(9)
+    own = np.float32([60, 45, 36])
+    now = np.exp(rng.normal(0, 0.1, (64, 64, 1))) * own
+    hair, new = np.zeros((2, 64, 64), np.float32)
+    hair[:24], new[24:40], new[40:44] = 1, 1, 0.4
+    stained = now * np.where(np.arange(64)[None, :, None] < 32, np.float32([1.3, 0.9, 1.3]), 1)
+    result = without_stains(stained, now, new, hair)
+    away = [np.abs(np.log(image[24:40, :32] / image[24:40, :32].mean(axis=2, keepdims=True) / (own / own.mean()))).max()
+            for image in (stained, result)]  # fmt: skip
+    assert away[1] < 0.4 * away[0]
+    bright = [cv2.cvtColor(each.astype(np.float32), cv2.COLOR_RGB2GRAY) for each in (stained, result)]
+    np.testing.assert_allclose(*bright, rtol=1e-3)
+    assert np.array_equal(result[new < 0.5], stained[new < 0.5])
 
 
 def test_blond_is_as_vivid_as_hair_can_be():

@@ -226,7 +226,8 @@ def _spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
 
 DARK = 16.0  # levels: differences among darker pixels are noise
 NEAR = 1 / 10  # of the crop's side: hair this far away has the same light
-ALIKE = 0.7  # logarithm, by which drawn hair may differ from the photo's to become of its colour
+CALM, DENSE = 0.7, (0.5, 1.0)  # share of stains of colour that new hair loses, and where
+LIGHTER, DARKER = 0.7, 1.2  # logarithms, by which drawn hair may change to become of the photo's colour
 
 
 def crispness(image: np.ndarray, area: np.ndarray) -> float:
@@ -284,6 +285,14 @@ def in_the_colour(after: np.ndarray, now: np.ndarray, new: np.ndarray, hair: np.
     levels = [np.log(image.clip(0) + DARK) for image in (now, after)]
     change = np.subtract(*[np.average(level[area > 0], axis=0, weights=area[area > 0])
                            for level, area in zip(levels, (own, drawn), strict=True)])  # fmt: skip
-    if np.abs(change).max() > ALIKE:
+    if change.max() > LIGHTER or change.min() < -DARKER:
         return None
     return after + new.clip(0, 1)[..., None] * ((after + DARK) * np.exp(change) - DARK - after)
+
+
+def without_stains(after: np.ndarray, now: np.ndarray, new: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """A crop with new hair whose hue is mostly that of the photo's hair, where it is dense. Arguments as above."""
+    near = hair * cv2.GaussianBlur(new.astype(np.float32), (0, 0), NEAR * len(new))
+    colour = (now * near[..., None]).sum(axis=(0, 1)) / max(float(near.sum()), 1e-6)
+    bright = luminance(after)[..., None] / max(float(luminance(colour[None, None])[0, 0]), 1)
+    return after + (CALM * smoothstep(new, *DENSE))[..., None] * (bright * colour - after)
