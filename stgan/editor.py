@@ -324,15 +324,21 @@ class FaceEditor(FacePainter):
         return _joined(faces, edited, {})
 
     def _edited_face(
-        self, prepared: PreparedFace, edits: Sequence[dict[str, bool]], intensity: Intensity, *corrections: Any
+        self,
+        prepared: PreparedFace,
+        edits: Sequence[dict[str, bool]],
+        intensity: Intensity,
+        source: Labels | None = None,
+        force: bool = False,
     ) -> Iterator[tuple[np.ndarray, FaceOutcome]]:
         """For each edit the photo's pixels with this face edited, and what was changed."""
-        condition = self._condition(prepared, edits, intensity, *corrections)
-        labels = source_and_target(prepared, edits, *corrections)
-        pixels = self._pixels(prepared.to(self.device), condition, (labels[0] != labels[1]).tolist())
-        for rgb, edit, source, target in zip(pixels, edits, *labels, strict=True):
+        condition = self._condition(prepared, edits, intensity, source, force)
+        labels = source_and_target(prepared, edits, source, force)
+        known = prepared if source is None else prepared.corrected(as_labels(source, self.names))
+        pixels = self._pixels(known.to(self.device), condition, (labels[0] != labels[1]).tolist())
+        for rgb, edit, before, target in zip(pixels, edits, *labels, strict=True):
             rgb = kept_to_own(prepared.photo.rgb, rgb, prepared.alignment, prepared.people)
-            outcome = face_outcome(prepared, edit, source, target, intensity)
+            outcome = face_outcome(prepared, edit, before, target, intensity)
             yield rgb, outcome if changed_box(prepared.photo.rgb, rgb) else outcome.without_effect()
 
     def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:

@@ -128,7 +128,10 @@ def beards_in_the_way(prepared: PreparedFace, condition: Tensor) -> dict[int, Te
     if not {"Male", "No_Beard", "Mustache"} <= set(names) or prepared.silhouette is None:
         return {}
     male, none, mustache = map(names.index, ("Male", "No_Beard", "Mustache"))
-    if min(prepared.probabilities["No_Beard"], 1 - prepared.probabilities["Mustache"]) >= SHAVEN:
+    shaven = prepared.probabilities["No_Beard"]
+    if shaven == 1 and not prepared.labels[mustache]:  # so certain only because the caller says so
+        return {}
+    if min(shaven, 1 - prepared.probabilities["Mustache"]) >= SHAVEN:
         return {}
     beards = {}
     for row, change in enumerate(condition):

@@ -31,7 +31,7 @@ from stgan.photo.greying import grey_hair
 from stgan.photo.hair import crispness, in_the_colour, lay_strands, needs_strands, recolour_hair, without_stains
 from stgan.photo.light import Light
 from stgan.photo.lips import Lips
-from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, in_the_window, window
+from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, window
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.rims import Head
@@ -54,6 +54,7 @@ CRISP, EASY = 1.08, 0.8  # contrast of hair, as a share of that of drawn bangs, 
 CURLY = 0.5  # likewise: networks draw straight bangs for everybody
 HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leaves the skin: hair there would be cut off
 SURE = 0.8  # certainty of the parser, from which a pixel tells the colour of skin
+A_MAN = 0.9  # probability from which a bald head has hair at its sides
 WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
@@ -95,8 +96,8 @@ class FacePainter:
         rgb, older = self.age(edited, rgb), -edited.changes.get("Young", 0.0)
         if older <= 0:
             return rgb
-        face, (parts, silhouette) = edited.prepared, edited.seen()
-        skin = _in_the_window(parts, silhouette, "skin")
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        skin = edited.in_the_window("skin")
         return grey_hair(rgb, face.alignment, len(edited.before), silhouette, skin, older, light=face.light)
 
     def tone_skin(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -181,14 +182,15 @@ class FacePainter:
 
         The photo stays as it is where a hat is worn, or hair hides what a bald head would show.
         """
-        face, (parts, silhouette) = edited.prepared, edited.seen()
+        face, (_, silhouette) = edited.prepared, edited.seen()
         if face.covered.get("Bald", 0) > COVERED:
             return rgb
-        skin, features = (_in_the_window(parts, silhouette, *names) for names in (("skin",), FEATURES))
+        skin, features = edited.in_the_window("skin"), edited.in_the_window(*FEATURES)
         rgb = self._bare_forehead(edited, rgb)
+        male = edited.asked.get("Male", 0.0)
         return draw_scalp(
             rgb, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"],
-            sides=face.label_dict().get("Male", False),
+            sides=male > 0 or male == 0 and face.probabilities.get("Male", 0.0) > A_MAN,
         )  # fmt: skip
 
     def _bare_forehead(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
@@ -357,9 +359,12 @@ class FacePainter:
                 region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                changes = {name: value for name, value in zip(self.names, change[row].tolist(), strict=True) if value}
+                changes, asked = (
+                    {name: value for name, value in zip(self.names, each[row].tolist(), strict=True) if value}
+                    for each in (change, condition)
+                )
                 edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, changes)
-                photos[row] = put(edited, photos[row])
+                photos[row] = put(replace(edited, asked=asked), photos[row])
         return photos
 
     def _steps(
@@ -439,9 +444,3 @@ def _is_fine(edited: EditedCrop) -> bool:
 def _is_drawn_well(edited: EditedCrop) -> bool:
     """Whether jurors believe a beard as a network draws it: it has seen few on faces of women."""
     return not _is_fine(edited) and edited.prepared.label_dict().get("Male", False)
-
-
-def _in_the_window(parts: FaceParts, silhouette: Silhouette, *names: str) -> np.ndarray:
-    """Where the crop shows some of the parser's classes, float32 (W, W) in the silhouette's window."""
-    shown = parts.classes[0, [PARSER_CLASSES.index(name) for name in names]].sum(dim=0)
-    return in_the_window(shown.float().cpu().numpy(), len(silhouette.hair))

@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from stgan.models.parsed import FaceParts
+from stgan.models.parser import PARSER_CLASSES
 from stgan.photo.align import Alignment
 from stgan.photo.face import Face
 from stgan.photo.files import Photo, open_photo
 from stgan.photo.light import USUAL_LIGHT, Light
-from stgan.photo.matte import Silhouette
+from stgan.photo.matte import Silhouette, in_the_window
 
 LYING = 60  # degrees of tilt above which a face counts as lying on its side
 
@@ -75,6 +76,12 @@ class PreparedFace:
         photo = open_photo(rgb[..., 0] if self.photo.is_grey else rgb)  # a thumbnail is as grey as the photo will be
         return replace(self, photo=photo, alignment=Alignment(self.alignment.matrix @ to_photo))
 
+    def corrected(self, source: Mapping[str, bool]) -> "PreparedFace":
+        """The same face, of which some attributes are known for certain."""
+        known = {name: float(value) for name, value in source.items()}
+        labels = [known.get(name, label) for name, label in zip(self.probabilities, self.labels.tolist(), strict=True)]
+        return replace(self, probabilities=self.probabilities | known, labels=self.labels.new_tensor(labels))
+
     def to(self, device: str | torch.device) -> "PreparedFace":
         """The same face with its tensors on another device, such as the CPU while nobody edits it."""
         tensors = {name: getattr(self, name) for name in ("labels", "features", "reconstruction", "parts")}
@@ -90,6 +97,7 @@ class EditedCrop:
     after: np.ndarray  # float32 (S, S, 3) in [0, 255], and with it
     mask: np.ndarray | None = None  # float32 (S, S) in [0, 1], the soft mask of the edit, if the model has one
     changes: Mapping[str, float] = field(default_factory=dict)  # by attribute: 1 adds it, -1 takes it away
+    asked: Mapping[str, float] = field(default_factory=dict)  # likewise, by the whole edit, of which this is a step
 
     @classmethod
     def of(
@@ -133,3 +141,9 @@ class EditedCrop:
         kept = cv2.dilate(part.clip(0, 1).astype(np.float32), np.ones((2 * round(border * size / 2) + 1,) * 2))
         kept = cv2.GaussianBlur(kept, (0, 0), border * size)
         return replace(self, after=self.before + (1 - kept)[..., None] * (self.after - self.before))
+
+    def in_the_window(self, *names: str) -> np.ndarray:
+        """Where the crop shows some of the parser's classes, float32 (W, W) in the silhouette's window."""
+        parts, silhouette = self.seen()
+        shown = parts.classes[0, [PARSER_CLASSES.index(name) for name in names]].sum(dim=0)
+        return in_the_window(shown.float().cpu().numpy(), len(silhouette.hair))

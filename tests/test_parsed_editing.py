@@ -220,3 +220,29 @@ def test_only_a_man_with_a_beard_is_shaved_first(editor, prepared):
     assert first[0][none] == 0.5
     clean = replace(prepared, probabilities=prepared.probabilities | {"No_Beard": 0.95, "Mustache": 0.05})
     assert not beards_in_the_way(clean, requests)
+    unsure = {"No_Beard": 0.6, "Mustache": 0.4}
+    unsure = replace(prepared, probabilities=prepared.probabilities | unsure, labels=torch.zeros(len(names)))
+    assert list(beards_in_the_way(unsure, requests)) == [0]
+    assert not beards_in_the_way(unsure.corrected({"No_Beard": True}), requests)
+    assert list(beards_in_the_way(clean.corrected({"No_Beard": False}), requests)) == [0]
+    assert list(beards_in_the_way(clean.corrected({"Mustache": True}), requests)) == [0]
+
+
+def test_hair_stays_at_the_sides_of_whoever_is_a_man_in_the_end(editor, prepared, monkeypatch):
+    sides = []
+    monkeypatch.setattr("stgan.painter.draw_scalp", lambda rgb, *_, **more: sides.append(more["sides"]) or rgb)
+    monkeypatch.setattr(type(editor), "_bare_forehead", lambda _, edited, rgb: rgb)
+    labels = torch.zeros(len(prepared.probabilities))
+    seen = replace(prepared, labels=labels, covered={}, probabilities=dict.fromkeys(prepared.probabilities, 0.0))
+    man, woman = seen.corrected({"Male": True}), seen.corrected({"Male": False})
+    for face, edit, source in (
+        (man, {"Bald": True}, None),
+        (woman, {"Bald": True}, None),
+        (man, {"Bald": True, "Male": False}, None),
+        (woman, {"Bald": True, "Male": True}, None),
+        (man, {"Bald": True}, {"Male": False}),
+        (woman, {"Bald": True}, {"Male": True}),
+        (replace(man, probabilities=man.probabilities | {"Male": 0.6}), {"Bald": True}, None),  # nobody knows
+    ):
+        editor.edit(face, edit, source=source)
+    assert sides == [True, False, False, True, False, True, False]
