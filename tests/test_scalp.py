@@ -9,7 +9,7 @@ from frames import S, centred
 
 from stgan.photo.filling import continued, grain_of, spread
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
-from stgan.photo.scalp import draw_scalp
+from stgan.photo.scalp import GRAIN, draw_scalp
 from stgan.photo.skull import CENTRE, Skull, hidden_ears, hides_the_brows, places, shading
 
 DETAIL = 2  # pixels of the photo per pixel of the crop
@@ -215,11 +215,39 @@ def test_surfaces_go_on_beside_one_another_and_do_not_blend():
 def test_grain_is_as_strong_as_the_photos_and_has_its_fineness():
     noise = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 30, (96, 96)), (0, 0), 1.0)
     patch = np.clip(128 + noise, 0, 255).round().astype(np.uint8)[..., None].repeat(3, axis=2)
-    grain = grain_of(patch, 6.0)
+    grain = grain_of(patch, 6.0)[..., 1]
     assert grain.std() == pytest.approx(noise.std(), rel=0.1)
     neighbours = [np.corrcoef(each[:, 1:].ravel(), each[:, :-1].ravel())[0, 1] for each in (grain, noise)]
     assert neighbours[0] == pytest.approx(neighbours[1], abs=0.05)
     assert not grain_of(patch[:8, :8], 6.0).any()
+
+
+def test_new_skin_and_new_wall_are_as_grainy_as_those_of_the_photo(scene):
+    rgb, alignment, silhouette, skin = scene
+    noise = cv2.GaussianBlur(np.random.default_rng(1).normal(0, (9.0, 6, 12), rgb.shape), (0, 0), 0.8)
+    result = bald((np.clip(rgb + noise, 0, 255).round().astype(np.uint8), alignment, silhouette, skin))
+    fine = result - cv2.GaussianBlur(result.astype(np.float32), (0, 0), 2)
+    _, _, edge = Skull.of(silhouette, skin).coordinates(X, Y)
+    hair = cv2.erode(CAP.astype(np.uint8), np.ones((7, 7))) > 0
+    new_wall, new_skin, wall, face = (
+        fine[cv2.resize(each.astype(np.uint8), rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0].std(axis=0)
+        for each in (
+            hair & (edge < -0.06),
+            hair & (edge > 0.06),
+            (np.abs(X) > 1.8) & (Y > 0),
+            FACE & (np.hypot(X, Y) < 0.6),
+        )
+    )
+    np.testing.assert_allclose(new_wall, wall, rtol=0.3)
+    np.testing.assert_allclose(new_skin, GRAIN * face, rtol=0.2)
+
+
+def test_grain_has_the_colours_of_the_photos():
+    rng = np.random.default_rng(2)
+    mixed = rng.normal(size=(96, 96, 3)) @ np.array([[3.0, 0, 0], [2, 2, 0], [1, 0, 4]]).T
+    grain = grain_of(np.clip(128 + mixed, 0, 255).round().astype(np.uint8), 6.0)
+    wanted, found = (np.cov(each.reshape(-1, 3).T) for each in (mixed, grain))
+    np.testing.assert_allclose(found, wanted, atol=0.08 * np.diag(wanted).max())
 
 
 def test_a_map_of_the_crop_returns_from_the_window():

@@ -8,6 +8,7 @@ SMALLEST = 12  # its side
 SURFACES = 4  # behind a head that are told apart by their colours
 DISTINCT = 4.0  # exponent of their shares where they meet
 TILE = 256  # side of what is repeated: nobody sees it again so far away
+WIDEST = 4.0  # standard deviation of a circle in pixels, above which an image is halved
 STRONGEST = 5.0  # median amplitudes of a grain above which it is an edge, or a wrinkle
 
 
@@ -21,6 +22,10 @@ def spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
         sigma: standard deviation of the finest circle in pixels.
     """
     data = np.dstack([image * weight[..., None], weight]).astype(np.float32)
+    sizes = []
+    while sigma > WIDEST and min(data.shape[:2]) > 8:  # wide circles need no fine pixels
+        sizes.append(data.shape[1::-1])
+        data, sigma = cv2.pyrDown(data), sigma / 2
     levels = [cv2.GaussianBlur(data, (0, 0), sigma)]
     while min(levels[-1].shape[:2]) > 4:
         levels.append(cv2.pyrDown(levels[-1]))
@@ -31,7 +36,9 @@ def spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
             result = cv2.pyrUp(result, dstsize=level.shape[1::-1])
         known = np.clip(level[..., -1:] * 6, 0, 1)
         result = result + known * (level[..., :-1] / np.maximum(level[..., -1:], 1e-9) - result)
-    return result
+    for size in sizes[::-1]:
+        result = cv2.pyrUp(result, dstsize=size)
+    return result.reshape(*image.shape[:2], -1)
 
 
 def continued(image: np.ndarray, weight: np.ndarray, sigma: float, reach: float) -> np.ndarray:
@@ -61,27 +68,37 @@ def continued(image: np.ndarray, weight: np.ndarray, sigma: float, reach: float)
 
 
 def grain_of(patch: np.ndarray, sigma: float) -> np.ndarray:
-    """Noise float32 (N, N), levels of luminance, with the fine detail of a patch uint8 (h, w, 3) but not its pattern.
+    """Noise float32 (N, N, 3), levels, with the fine detail of a patch uint8 (h, w, 3) but not its pattern.
 
-    Its spectrum is that of the patch, averaged over directions. It may be repeated side by side.
+    Its colours vary together as those of the patch do. Their spectra are the patch's, averaged over directions. It may
+    be repeated side by side.
 
     Args:
         sigma: standard deviation in pixels below which detail is fine.
     """
     side = min(patch.shape[:2])
     if side < SMALLEST:
-        return np.zeros((1, 1), np.float32)
-    grey = cv2.cvtColor(patch[:side, :side], cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine = grey - cv2.GaussianBlur(grey, (0, 0), max(0.8, sigma))
-    most = STRONGEST * float(np.median(np.abs(fine))) + 0.5
+        return np.zeros((1, 1, 3), np.float32)
+    levels = patch[:side, :side].astype(np.float32)
+    fine = levels - cv2.GaussianBlur(levels, (0, 0), max(0.8, sigma))
+    most = STRONGEST * np.median(np.abs(fine), axis=(0, 1)) + 0.5
     fine = np.clip(fine, -most, most)
-    power = np.abs(np.fft.fft2((fine - fine.mean()) * np.outer(*[np.hanning(side + 2)[1:-1]] * 2))) ** 2
+    fine -= fine.mean(axis=(0, 1))
+    _, axes = np.linalg.eigh(np.cov(fine.reshape(-1, 3).T))  # colours that vary independently
+    random = np.random.default_rng(0)
+    parts = [_shaped(part, random) for part in cv2.split(fine @ axes.astype(np.float32))]
+    return (np.dstack(parts) @ axes.T).astype(np.float32)
+
+
+def _shaped(fine: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Noise (N, N) with the spectrum and the deviation of a square (h, h)."""
+    side = len(fine)
+    power = np.abs(np.fft.fft2(fine * np.outer(*[np.hanning(side + 2)[1:-1]] * 2))) ** 2
     ring = np.rint(_frequencies(side) * side).astype(int)
     spectrum = np.bincount(ring.ravel(), power.ravel()) / np.bincount(ring.ravel())
     wanted = np.interp(_frequencies(TILE) * side, np.arange(len(spectrum)), np.sqrt(spectrum))
-    noise = np.random.default_rng(0).normal(size=(TILE, TILE))
-    shaped = np.fft.ifft2(np.fft.fft2(noise) * wanted).real
-    return (shaped * (fine.std() / max(float(shaped.std()), 1e-6))).astype(np.float32)
+    shaped = np.fft.ifft2(np.fft.fft2(random.normal(size=(TILE, TILE))) * wanted).real
+    return shaped * (fine.std() / max(float(shaped.std()), 1e-6))
 
 
 def _frequencies(side: int) -> np.ndarray:
@@ -90,7 +107,7 @@ def _frequencies(side: int) -> np.ndarray:
 
 
 def repeated(sample: np.ndarray, corner: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:
-    """A sample (N, N) repeated over the part (h, w, ...) of the photo with this upper left ``corner``."""
+    """A sample (N, N, ...) repeated over the part (h, w, ...) of the photo with this upper left ``corner``."""
     rows, columns = (np.arange(start, start + count) % side
-                     for start, count, side in zip(corner[::-1], shape, sample.shape, strict=False))  # fmt: skip
+                     for start, count, side in zip(corner[::-1], shape[:2], sample.shape[:2], strict=True))  # fmt: skip
     return sample[np.ix_(rows, columns)]

@@ -199,16 +199,20 @@ class _View:
         """
         neck = self.person * (1 - np.clip(self.hair + self.skin + self.features, 0, 1)) * (self.y < -0.8)
         kinds = ((1 - self.person) * (1 - self.clothes), self.clothes, neck)
-        wall, clothes, neck = (known * np.clip(2 * each - 1, 0, 1) for each in kinds)
-        shares = spread(np.dstack([wall, clothes, neck]), np.maximum(wall + clothes + neck, 1e-6), 0.1 * self.distance)
-        result = continued(self.photo, wall, 0.04 * self.distance, NEARBY * self.distance)
-        narrow = smoothstep(NECK - np.abs(self.x - self.skull.middle), -0.02, 0.02)
+        wall, clothes, neck, x, photo = (  # at half the resolution: what nobody knows has no detail
+            cv2.resize(each, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            for each in (*(known * np.clip(2 * each - 1, 0, 1) for each in kinds), self.x, self.photo)
+        )
+        distance = 0.5 * self.distance
+        shares = spread(np.dstack([wall, clothes, neck]), np.maximum(wall + clothes + neck, 1e-6), 0.1 * distance)
+        result = continued(photo, wall, 0.04 * distance, NEARBY * distance)
+        narrow = smoothstep(NECK - np.abs(x - self.skull.middle), -0.02, 0.02)
         for part, number, most in ((clothes, 1, 1.0), (neck, 2, narrow)):
             if part.max() > 0.5:
                 others = np.delete(shares, number, axis=2).max(axis=2)
                 cover = most * smoothstep(shares[..., number] - others, -BORDER, BORDER)
-                result = result + cover[..., None] * (spread(self.photo, part, 0.04 * self.distance) - result)
-        return result
+                result = result + cover[..., None] * (spread(photo, part, 0.04 * distance) - result)
+        return cv2.resize(result.astype(np.float32), self.hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,7 @@ class _Head:
 
     maps: np.ndarray  # float32 (G, G, 8): skin, background, distance inside the outline, where hair was
     placed: Alignment  # of the maps
-    skin: np.ndarray  # grain, float32 (N, N) in levels
+    skin: np.ndarray  # grain, float32 (N, N, 3) in levels
     behind: np.ndarray  # likewise, of the background
     softness: float  # of the outline, eye distances
 
@@ -241,7 +245,7 @@ class _Head:
             0.03 * view.distance,
         )  # fmt: skip
         behind = _grain(
-            rgb, view.placed, [wall * (x > 0.3), wall * (x < -0.3), wall * (np.abs(x) < 0.8)], 1.5 * view.placed.scale
+            rgb, view.placed, [wall * (x > 0.3), wall * (x < -0.3), wall * (np.abs(x) < 0.8)], 3 * view.placed.scale
         )
         return cls(maps, view.placed, skin, behind, max(SOFTEST, SOFT * view.placed.scale / view.distance))
 
@@ -250,7 +254,7 @@ class _Head:
         maps = warped(self.maps, self.placed.matrix, corner, part.shape)
         skull = smoothstep(maps[..., 6], -self.softness, self.softness)
         share = maps[..., 7] * (skull * min(1.0, strength) + (1 - skull) * min(1.0, strength / SHAVED))
-        skin, behind = (maps[..., first : first + 3] + repeated(grain, corner, part.shape)[..., None]
+        skin, behind = (maps[..., first : first + 3] + repeated(grain, corner, part.shape)
                         for first, grain in ((0, GRAIN * self.skin), (3, self.behind)))  # fmt: skip
         change: np.ndarray = share[..., None] * (behind + skull[..., None] * (skin - behind) - part)
         return change.astype(np.float32)
@@ -279,4 +283,4 @@ def _grain(rgb: np.ndarray, placed: Alignment, areas: Sequence[np.ndarray], sigm
         box = (column - radius, row - radius, column + radius, row + radius)
         left, top, right, bottom = extent(placed.matrix, box, rgb.shape, margin=0)
         found.append(grain_of(rgb[top:bottom, left:right], sigma / placed.scale))
-    return min(found, key=lambda grain: (grain.size == 1, float(grain.std())))
+    return min(found, key=lambda grain: (len(grain) == 1, float(grain.std())))
