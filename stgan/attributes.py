@@ -8,6 +8,7 @@ caption. A row adds what is known about it; the rest of the package reads these 
 """
 
 import difflib
+import re
 import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -177,6 +178,11 @@ def caption(name: str, present: bool) -> str:
     """What an edit does, in words: ("Eyeglasses", False) is "No eyeglasses", ("Young", False) "Older"."""
     words = short_name(name)
     return words if present else facts_of(name).opposite or f"No {words[0].lower()}{words[1:]}"
+
+
+def in_a_file_name(name: str) -> str:
+    """The name with letters, digits and underscores alone: others lead to folders, or are none of a file somewhere."""
+    return re.sub(r"\W", "_", name)
 
 
 def change_in_words(name: str, increase: bool) -> str:

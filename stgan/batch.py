@@ -37,8 +37,13 @@ def photos_of(names: Iterable[Path]) -> list[Path]:
             found, problem = [name], ""
         if not found:
             raise ValueError(problem)
-        photos |= {os.path.realpath(photo): photo for photo in found if os.path.realpath(photo) not in photos}
+        photos |= {_own(photo): photo for photo in found if _own(photo) not in photos}
     return list(photos.values())
+
+
+def _own(path: Path) -> str:
+    """The file's only name: without links, and on Windows in small letters."""
+    return os.path.normcase(os.path.realpath(path))
 
 
 def _is_photo(file: Path) -> bool:
@@ -67,7 +72,7 @@ class Results:
     taken: dict[str, Path] = field(default_factory=dict)  # of each result, the photo that it was made from
 
     def __post_init__(self) -> None:
-        self._sources = {os.path.realpath(photo) for photo in self.photos}
+        self._sources = {_own(photo) for photo in self.photos}
         if self.out and self.out_dir:
             raise ValueError("Use --out for one file, or --out-dir for a folder, not both.")
         if self.out and len(self.photos) != 1:
@@ -89,7 +94,7 @@ class Results:
         suffix = photo.suffix if photo.suffix.lower() in FORMATS else ".png"
         path = (self.out_dir or photo.parent) / f"{photo.stem}{'' if self.out_dir else '-edited'}{tag}{suffix}"
         self._check_source(path)
-        other = self.taken.setdefault(os.path.realpath(path), photo)
+        other = self.taken.setdefault(_own(path), photo)
         if other is not photo:
             raise ValueError(f"{path} is the result of {other} already: edit {photo} in a command of its own.")
         if path.exists() and not self.overwrite:
@@ -97,7 +102,7 @@ class Results:
         return path
 
     def _check_source(self, path: Path) -> None:
-        if os.path.realpath(path) in self._sources:
+        if _own(path) in self._sources:
             raise ValueError(f"{path} is the photo itself: choose another file or folder for the result.")
 
 

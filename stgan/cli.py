@@ -70,6 +70,7 @@ def edit(
     """
     from tqdm.auto import tqdm
 
+    from stgan.attributes import in_a_file_name
     from stgan.batch import Results, for_each, photos_of, tell
     from stgan.photo.files import open_photo, save_photo
 
@@ -103,7 +104,7 @@ def edit(
             return
         prepared = editor.prepare(open_photo(file, turn=turn), face=face, aligned=aligned)
         for attribute, wanted in editor.single_edits(prepared).items():
-            path = results.path(file, f"-{'add' if wanted[attribute] else 'remove'}-{attribute}")
+            path = results.path(file, f"-{'add' if wanted[attribute] else 'remove'}-{in_a_file_name(attribute)}")
             save(editor.edit(prepared, wanted, **settings), path, name)
 
     for_each(files, work)

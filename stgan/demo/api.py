@@ -17,7 +17,7 @@ from gradio_client.utils import is_http_url_like, traverse
 from PIL import Image
 from starlette.middleware import Middleware
 
-from stgan.attributes import truth_of
+from stgan.attributes import in_a_file_name, truth_of
 from stgan.demo.errors import RefusedError, log
 from stgan.demo.files import NOT_UPLOADED
 from stgan.demo.guard import Guard
@@ -175,7 +175,10 @@ class Endpoints:
         requests = {name: EditRequest(changes, intensity) for name, changes in edits.items()}
         photos = self.studio.edit_one_by_one(prepared, *requests.values())  # holds one edited photo in memory at a time
         with _shown_to_caller():
-            return {name: self._answer(next(photos), request, f"{name}.png") for name, request in requests.items()}
+            return {
+                name: self._answer(next(photos), request, f"{in_a_file_name(name)}.png")
+                for name, request in requests.items()
+            }
 
     def _prepared(self, photo: object, face: object, aligned: object, most_pixels: int | None = None) -> PreparedFace:
         if isinstance(face, bool) or not isinstance(face, int | None):
