@@ -14,7 +14,7 @@ def main() -> int:
     parser.add_argument("kind", choices=[*ATTACKS])
     parser.add_argument("--count", type=int, default=1000, help="number of attacks")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="one target, photo or kind of attack on trainings")
+    parser.add_argument("--only", default="", help="one target, photo or kind of attack on trainings; small: photos")
     parser.add_argument("--kills", type=int, default=50, help="of trainings")
     parser.add_argument("--route", default="", help="of photos: library, command, endpoint or page")
     chosen = parser.parse_args()
@@ -32,9 +32,9 @@ def _inputs(chosen: argparse.Namespace, folder: Path) -> list:
 
 def _photos(chosen: argparse.Namespace, folder: Path) -> list:
     from attacks import photos
-    from attacks.editor import small_editor
+    from attacks.editor import bundled_editor, small_editor
 
-    return photos.run(folder, small_editor(folder / "model"), chosen.only, route=chosen.route)
+    return photos.run(folder, small_editor(folder / "model"), bundled_editor, chosen.only, chosen.route)
 
 
 def _training(chosen: argparse.Namespace, folder: Path) -> list:

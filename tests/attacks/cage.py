@@ -45,6 +45,7 @@ class Report:
     faults: list[str] = field(default_factory=list)
     slowest: tuple[float, int] = (0.0, -1)  # seconds of processor time, and the number of that attack
     largest: tuple[int, int] = (0, -1)  # bytes that the process grew by, and the number
+    seconds: list[float] = field(default_factory=list)  # of each
 
     def add(self, number: int, outcome: Outcome) -> None:
         """Count one attack."""
@@ -52,6 +53,7 @@ class Report:
         self.results += outcome.sentence is None and not outcome.faults
         self.sentences += outcome.sentence is not None and not outcome.faults
         self.faults += [f"  {number}: {fault}" for fault in outcome.faults]
+        self.seconds.append(outcome.seconds)
         self.slowest = max(self.slowest, (outcome.seconds, number))
         self.largest = max(self.largest, (outcome.grown, number))
 

@@ -93,6 +93,8 @@ def demo_routes(editor: Any, folder: Path) -> dict[str, Any]:
         return None
 
     return {
-        "endpoint": lambda file: refused(endpoints.edit, {"path": str(file)}, {"Eyeglasses": True}),
+        "endpoint": lambda file: refused(
+            endpoints.edit, {"path": str(file)}, {"Eyeglasses": True}, 1.0, {"Eyeglasses": False}
+        ),
         "page": lambda file: refused(listeners._opened, str(file), False, Language(), ""),
     }

@@ -19,8 +19,8 @@ from attacks.cage import Report, attack
 from stgan import FaceEditor, cli
 
 Content = Callable[[], bytes]
+SMALL = "small"
 SIDE = 10_000  # pixels of the largest square that is accepted
-LONGEST_WITH_GRAIN = 20  # seconds of processor time: of it, to read and write a grainy PNG of that size takes ten
 SAVED: dict[str, tuple[str, dict[str, Any]]] = {
     "jpg": ("JPEG", {}), "progressive.jpg": ("JPEG", {"progressive": True}), "png": ("PNG", {}), "webp": ("WEBP", {}),
     "lossless.webp": ("WEBP", {"lossless": True}), "tif": ("TIFF", {}),
@@ -210,7 +210,7 @@ def _no_photos() -> Iterator[tuple[str, Content]]:
         "program.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\n",
         "book.pdf": b"%PDF-1.7", "text.png": b"text", "riff.webp": b"RIFF\xff\xff\xff\xffWEBPVP8X",
         "layers.jpg": b"8BPS\0\1" + bytes(20), "archive.jpg": b"PK\3\4" + bytes(60), "film.jpg": b"\0\0\0\x18ftypisom",
-        "raw.tif": b"FUJIFILMCCD-RAW ", "noise.webp": Random(1).randbytes(5000),
+        "raw.tif": b"FUJIFILMCCD-RAW ", "random.webp": Random(1).randbytes(5000),
         "pointer.png": b"version https://git-lfs.github.com/spec/v1\n", "command.jpg": b"#!/bin/sh\nexit 1\n",
         "heif.heic": b"\0\0\0\x18ftypheic" + bytes(40), "avif.avif": b"\0\0\0\x1cftypavif" + bytes(60),
         "jp2.jpg": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), "huge-length.heic": b"\xff\xff\xff\xffftypheic" + bytes(40),
@@ -319,33 +319,49 @@ def many_scans(scans: int, side: int = 4000) -> bytes:
     return jpeg[:-2] + jpeg[last:-2] * scans + jpeg[-2:]
 
 
-def run(folder: Path, editor: FaceEditor, only: str = "", small: bool = False, route: str = "") -> list[Report]:
-    """Each photo in the library, on the command line and in the demo's endpoint and page."""
-    photos = {name: content for name, content in hostile_photos(small).items() if only in name}
+def run(
+    folder: Path, editor: FaceEditor, grain_editor: Callable[[], FaceEditor], only: str = "", route: str = ""
+) -> list[Report]:
+    """Each photo in the library, on the command line and in the demo's endpoint and page.
+
+    Args:
+        folder: where the photos are written.
+        editor: edits them, but for
+        grain_editor: makes the editor of the grainy ones, whose edits must be real ones to take their time.
+        only: part of the names of the photos, or "small": those of few pixels.
+        route: one of the ways; all if it is empty.
+    """
+    photos = hostile_photos(small=only == SMALL)
+    photos = {name: content for name, content in photos.items() if only == SMALL or only in name}
+    grainy = {name: content for name, content in photos.items() if name.startswith("noise")}
+    others = {name: content for name, content in photos.items() if name not in grainy}
+    reports = _by_all_routes(folder, editor, others, route) if others else []
+    return reports + (_by_all_routes(folder, grain_editor(), grainy, route) if grainy else [])
+
+
+def _by_all_routes(folder: Path, editor: FaceEditor, photos: dict[str, Content], route: str) -> list[Report]:
     routes: dict[str, Callable[[Path], str | None]] = {"library": partial(in_library, editor), "command": _in_command}
     with suppress(ImportError):
         from attacks.endpoints import demo_routes
 
         routes |= demo_routes(editor, folder)
     cli._editor = lambda *_: editor  # loaded once
-    grainy = [name for name in photos if name.startswith("noise")]
-    reports = []
-    for name, function in routes.items():
-        for names, seconds in (([each for each in photos if each not in grainy], 10), (grainy, LONGEST_WITH_GRAIN)):
-            if route in ("", name) and names:
-                reports.append(_report(name, function, folder, {each: photos[each] for each in names}, seconds))
-    return reports
+    return [_report(name, function, folder, photos) for name, function in routes.items() if route in ("", name)]
 
 
-def _report(
-    route: str, function: Callable[[Path], str | None], folder: Path, photos: dict[str, Content], seconds: float
-) -> Report:
+def _report(route: str, function: Callable[[Path], str | None], folder: Path, photos: dict[str, Content]) -> Report:
     names = list(photos)
     files = [written(folder, name, content) for name, content in photos.items()]  # making one is no part of an attack
-    report = attack(route, len(names), lambda number: function(files[number]), seconds=seconds)
+    report = attack(route, len(names), lambda number: function(files[number]))
     report.faults = [f"{fault} [{names[int(fault.split(':')[0].split()[-1])]}]" for fault in report.faults]
     report.name = f"{route} (slowest {names[report.slowest[1]]}, largest {names[report.largest[1]]})"
+    if len(names) <= FEW:
+        each = (f"{name} {seconds:.1f} s" for name, seconds in zip(names, report.seconds, strict=True))
+        report.name = f"{route} ({', '.join(each)}; largest {names[report.largest[1]]})"
     return report
+
+
+FEW = 20  # photos, of which the seconds of each are printed
 
 
 def written(folder: Path, name: str, content: Content) -> Path:
@@ -365,8 +381,9 @@ def in_library(editor: FaceEditor, file: Path) -> str | None:
 
 
 def _in_command(file: Path) -> str | None:
+    out = file.with_name(f"{file.name}.out{'.jpg' if file.suffix == '.jpg' else '.png'}")
     try:
-        cli.main(["edit", str(file), "--add", "Eyeglasses", "--overwrite", "--out", str(file.with_suffix(".out.png"))])
+        cli.main(["edit", str(file), "--add", "Eyeglasses", "--force", "--overwrite", "--out", str(out)])
     except SystemExit as exit:
         return str(exit.code)
     return None
