@@ -21,7 +21,7 @@ def spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
         weight: (H, W), not negative.
         sigma: standard deviation of the finest circle in pixels.
     """
-    data = np.dstack([image * weight[..., None], weight]).astype(np.float32)
+    data: np.ndarray = np.dstack([image * weight[..., None], weight]).astype(np.float32)
     sizes = []
     while sigma > WIDEST and min(data.shape[:2]) > 8:  # wide circles need no fine pixels
         sizes.append(data.shape[1::-1])
