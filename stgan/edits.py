@@ -121,6 +121,23 @@ def condition_parts(condition: Tensor, names: Sequence[str]) -> dict[str, Tensor
     return parts | {"dyed age": dyed, "age": aged - dyed, "rest": rest}
 
 
+def in_the_way(prepared: PreparedFace, condition: Tensor) -> dict[int, Tensor]:
+    """For those of K edits (K, A) that something is in the way of, by row: the edit (A,) that takes it away first.
+
+    Those are beards of a man who becomes a woman, and the glasses of somebody who is to wear some.
+    """
+    first = beards_in_the_way(prepared, condition)
+    names = list(prepared.probabilities)
+    if "Eyeglasses" not in names or not prepared.wears_glasses:
+        return first
+    glasses = names.index("Eyeglasses")
+    for row, change in enumerate(condition):
+        if change[glasses] > 0:
+            first[row] = first.get(row, torch.zeros_like(change))
+            first[row][glasses] = -1
+    return first
+
+
 def beards_in_the_way(prepared: PreparedFace, condition: Tensor) -> dict[int, Tensor]:
     """For those of K edits (K, A) that make a woman of a man with a beard or stubble, by row: the edit (A,) that takes
     it away first. Networks that do both at once leave half of it."""

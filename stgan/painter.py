@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stgan.devices import autocast
-from stgan.edits import beards_in_the_way, condition_parts
+from stgan.edits import condition_parts, in_the_way
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, Edit, FaceParser, Generator
 from stgan.models.covering import covered_shares, editable_regions
@@ -49,13 +49,11 @@ LIGHTEST = "Blond_Hair"  # of the colours: the photo's own strands do not show h
 HALF_DRAWN = (0.3, 0.9)  # of a soft mask, where an edited crop is half the photo and fully drawn
 STRANDS = (8.0, 24.0)  # levels: what networks change less on a forehead is no hair, and what they change more is
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
-FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
 CRISP, EASY = 1.08, 0.8  # contrast of hair, as a share of that of drawn bangs, and stretch, from which it is moved
 CURLY = 0.5  # likewise: networks draw straight bangs for everybody
 HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leaves the skin: hair there would be cut off
 SURE = 0.8  # certainty of the parser, from which a pixel tells the colour of skin
 A_MAN = 0.9  # probability from which a bald head has hair at its sides
-WORN = 0.005  # share of the crop that shows eyeglasses, above which a face wears some
 
 
 class FacePainter:
@@ -150,7 +148,7 @@ class FacePainter:
         fringe = Fringe.read(edited.before, edited.after, hair)
         if fringe is None:
             return rgb
-        if not _is_fine(edited):
+        if not edited.is_fine:
             (drawn,) = self._drawn(edited, ["hair"])
             pasted = self._alike_bangs(edited, rgb, hair, drawn * (1 - hair), fringe)
             if pasted is not None:
@@ -220,7 +218,7 @@ class FacePainter:
         """
         face, (_, silhouette) = edited.prepared, edited.seen()
         head = Head.of(self._shown(edited, "eyes"), face.people[0].landmarks if face.people else None)
-        glasses = None if self._wears_glasses(edited) else Glasses.read(edited.before, edited.after, head)
+        glasses = None if edited.prepared.wears_glasses else Glasses.read(edited.before, edited.after, head)
         if glasses is None:
             return self.paste(edited, rgb)
         free = self._free(edited, "Eyeglasses")
@@ -229,7 +227,7 @@ class FacePainter:
     def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with bushier brows: those of the edited crop; in a fine photo, or over glasses, more hairs in its
         own."""
-        drawn = _is_fine(edited) or self._wears_glasses(edited)
+        drawn = edited.is_fine or edited.prepared.wears_glasses
         growth = read_bushy(edited.before, edited.after, self._shown(edited, "brows")) if drawn else None
         if growth is None:
             return self.paste(edited.without(self._shown(edited, "hair")), rgb)
@@ -293,9 +291,6 @@ class FacePainter:
             rgb, face.alignment, growth.thinned(min(1.0, edited.strength)), colour, share, silhouette, light=face.light
         )
 
-    def _wears_glasses(self, edited: EditedCrop) -> bool:
-        return bool(self._shown(edited, "eyeglasses").mean() >= WORN)
-
     def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
         """The colour (3,) of new hair in the face."""
         face, (_, silhouette) = edited.prepared, edited.seen()
@@ -326,24 +321,30 @@ class FacePainter:
 
     def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
         """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ."""
-        beards = beards_in_the_way(prepared, condition)
-        photos = self._painted(prepared, condition, [() if row in beards else each for row, each in enumerate(differs)])
-        for row, beard in beards.items():
-            shaven = self._encoded_again(prepared, self._painted(prepared, beard[None], [[True]])[0])
-            rest = condition[row] * (beard == 0)
-            photos[row] = self._painted(shaven, rest[None], [differs[row]])[0]
+        first = in_the_way(prepared, condition)
+        photos = self._painted(prepared, condition, [() if row in first else each for row, each in enumerate(differs)])
+        for row, change in first.items():
+            bare = self._encoded_again(prepared, self._painted(prepared, change[None], [[True]])[0])
+            rest = condition[row] * (change * condition[row] <= 0)
+            photos[row] = self._painted(bare, rest[None], [differs[row]])[0]
         return photos
 
     @torch.inference_mode()
     def _encoded_again(self, prepared: PreparedFace, rgb: np.ndarray) -> PreparedFace:
-        """The face after an edit that leaves its parts where they are, so that another edit starts from it."""
+        """The face after an edit that takes away at most glasses or a beard, so that another edit starts from it."""
         crop = prepared.light.crop(crop_face(rgb, prepared.alignment, self.generator.image_size))
         with autocast(self.device, self.dtype):
             features = self.frozen.encode(self._image(crop))
             same = torch.zeros(1, len(self.names), device=self.device)
             reconstruction = self.frozen.decode(features, same)[0].float()
-        photo = replace(prepared.photo, rgb=rgb)
-        return replace(prepared, photo=photo, crop=crop, features=features, reconstruction=reconstruction)
+        photo, parts = replace(prepared.photo, rgb=rgb), prepared.parts
+        if parts is not None and prepared.wears_glasses:
+            view = self._view(rgb, prepared.alignment, prepared.light)
+            size = parts.classes.shape[-2:]
+            parts = parts._replace(classes=F.interpolate(view, size=size, mode="bilinear", antialias=True))
+        return replace(
+            prepared, photo=photo, crop=crop, features=features, reconstruction=reconstruction, parts=parts
+        )  # fmt: skip
 
     def _painted(
         self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]
@@ -436,11 +437,6 @@ class FacePainter:
         return normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
 
 
-def _is_fine(edited: EditedCrop) -> bool:
-    """Whether the photo has so much more detail than the crop that what a network draws looks soft in it."""
-    return 1 / edited.prepared.alignment.scale > FINE
-
-
 def _is_drawn_well(edited: EditedCrop) -> bool:
     """Whether jurors believe a beard as a network draws it: it has seen few on faces of women."""
-    return not _is_fine(edited) and edited.prepared.label_dict().get("Male", False)
+    return not edited.is_fine and edited.prepared.label_dict().get("Male", False)

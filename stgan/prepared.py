@@ -19,6 +19,8 @@ from stgan.photo.files import Photo, open_photo
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Silhouette, in_the_window
 
+WORN = 0.005  # share of the crop that shows eyeglasses, from which a face wears some
+FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
 LYING = 60  # degrees of tilt above which a face counts as lying on its side
 
 
@@ -43,6 +45,15 @@ class PreparedFace:
     light: Light = USUAL_LIGHT  # of the photo
     people: tuple[Face, ...] = ()  # as detected, in the crop's pixels, this face first; none where it is aligned
     covered: Mapping[str, float] = field(default_factory=dict)  # share of each attribute's place, by the parser
+
+    @property
+    def wears_glasses(self) -> bool:
+        """Whether a parser saw eyeglasses."""
+        return self._share("eyeglasses") >= WORN
+
+    def _share(self, name: str) -> float:
+        """Of the crop, that shows one of the parser's classes; 0 without a parser."""
+        return 0.0 if self.parts is None else float(self.parts.classes[0, PARSER_CLASSES.index(name)].mean())
 
     @property
     def turn(self) -> int:
@@ -121,6 +132,11 @@ class EditedCrop:
             # draw would count as a change there.
             before = prepared.crop + region.float().cpu().numpy()[..., None] * (before - prepared.crop)
         return cls(prepared, before, after, None if mask is None else mask.float().cpu().numpy(), changes or {})
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether the photo has so much more detail than the crop that what a network draws looks soft in it."""
+        return 1 / self.prepared.alignment.scale > FINE
 
     @property
     def strength(self) -> float:

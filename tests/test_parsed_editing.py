@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from stgan import FaceEditor
-from stgan.edits import beards_in_the_way
+from stgan.edits import beards_in_the_way, in_the_way
 from stgan.models import PARSER_CLASSES, FaceParser
 from stgan.models.regions import cheek_pixels, parsed_regions
 from stgan.photo.align import Alignment
@@ -246,3 +246,28 @@ def test_hair_stays_at_the_sides_of_whoever_is_a_man_in_the_end(editor, prepared
     ):
         editor.edit(face, edit, source=source)
     assert sides == [True, False, False, True, False, True, False]
+
+
+def test_worn_glasses_come_off_before_others_are_put_on(editor, prepared, monkeypatch):
+    names = list(prepared.probabilities)
+    glasses, male = names.index("Eyeglasses"), names.index("Male")
+    classes = prepared.parts.classes.clone()
+    classes[:, :, 40:60, 20:60] = F.one_hot(torch.tensor(PARSER_CLASSES.index("eyeglasses")), 10)[None, :, None, None]
+    worn = replace(prepared, parts=prepared.parts._replace(classes=classes.float()))
+    requests = torch.zeros(3, len(names))
+    requests[0, glasses], requests[1, glasses], requests[2, male] = 1.5, -1.0, 1.0
+    first = in_the_way(worn, requests)
+    assert list(first) == [0]
+    assert first[0].nonzero().tolist() == [[glasses]]
+    assert first[0][glasses] == -1
+    assert not in_the_way(prepared, requests)
+    steps = []
+    painted = type(editor)._painted
+    monkeypatch.setattr(
+        type(editor), "_painted",
+        lambda self, face, change, differs: steps.append((face.wears_glasses, change[:, glasses].tolist(), differs))
+        or painted(self, face, change, differs),
+    )  # fmt: skip
+    editor._pixels(worn, requests[:2], [["Eyeglasses"]] * 2)
+    assert steps[0] == (True, [1.5, -1.0], [(), ["Eyeglasses"]])  # the first one waits
+    assert steps[1:] == [(True, [-1.0], [[True]]), (False, [1.5], [["Eyeglasses"]])]
