@@ -11,6 +11,7 @@ import traceback
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stgan.demo.errors import logger
@@ -62,14 +63,17 @@ class Guard:
         """
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        received, answering = 0, False
+        received, complete, answering = 0, False, False
 
         async def limited_receive() -> Message:
-            nonlocal received
+            nonlocal received, complete
             message = await receive()
             received += len(message.get("body", b""))
             if received > MOST_BYTES and not is_upload:
                 raise TooLargeError
+            if message["type"] == "http.disconnect" and is_upload and not complete:
+                raise MultiPartException("The connection was closed.")  # at which Gradio deletes what has arrived
+            complete = not message.get("more_body", False)
             return message
 
         async def guarded_send(message: Message) -> None:
