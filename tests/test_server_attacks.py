@@ -336,6 +336,28 @@ def test_the_demo_works_behind_a_proxy_under_a_path(editor, photo, tmp_path, mon
     assert proxy.lost == []
 
 
+def test_all_that_a_visit_leaves_is_among_what_is_deleted_after_an_hour(editor, photo, tmp_path, monkeypatch):
+    from gradio.route_utils import delete_files_created_by_app
+
+    from stgan.demo.page import build_demo
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    demo = build_demo(editor, "stgan-tiny")
+    assert demo.delete_cache == (600, 3600)  # looked for every ten minutes
+    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_port=None)
+    try:
+        file = {"path": str(upload(address.rstrip("/"), photo))}
+        for endpoint, *arguments in (("edit", {"Young": True}), ("edit_all",), ("attributes",)):
+            assert "error" not in call(address.rstrip("/"), endpoint, file, *arguments)
+        assert "error" not in open_on_the_page(address.rstrip("/"), file)
+        assert len([path for path in (tmp_path / "files").rglob("*") if path.is_file()]) > len(editor.names)
+        delete_files_created_by_app(demo, None)  # as if they were old
+        assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == []
+    finally:
+        demo.close()
+
+
 def test_links_and_code_name_the_path_of_a_proxy():
     request = SimpleNamespace(headers={"origin": "https://example.org", "host": "127.0.0.1:7860"})
     assert _address_of(request, "") == "https://example.org"

