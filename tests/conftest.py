@@ -23,8 +23,7 @@ os.environ |= {
 SLOWEST = {
     "demo": ("test_browser.py", "test_app.py", "test_request.py", "test_server_attacks.py", "test_tools.py"),
     "export": ("test_export.py",),
-    "processes": ("test_processes.py",),
-    "stopping": ("test_stopping.py",),
+    "processes": ("test_processes.py", "test_stopping.py", "test_gradients.py"),
     "evaluation": ("test_cli.py", "test_evaluate.py", "test_interrupted_evaluation.py", "test_inception.py"),
     **{name: (f"test_{name}.py",) for name in ("editor", "detect", "resume", "stream_batches", "supervised")},
 }

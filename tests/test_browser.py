@@ -371,7 +371,7 @@ def test_nothing_serious_is_in_the_way_of_anyone(page, part, portrait, tmp_path)
 
 
 SETTLED = """() => Promise.allSettled(
-    document.getAnimations().filter(each => each.effect.getComputedTiming().endTime < Infinity)
+    document.getAnimations().filter(each => each.effect.getComputedTiming().endTime < 2000)  // a toast stays for longer
         .map(each => each.finished)
 )"""
 SMALL = "all => all.filter(each => Math.min(each.offsetWidth, each.offsetHeight) < 24).map(each => each.outerHTML)"
@@ -380,8 +380,11 @@ SMALL = "all => all.filter(each => Math.min(each.offsetWidth, each.offsetHeight)
 def unfold(page, *names):
     for name in names:
         accordion = page.get_by_role("button", name=name)
-        if accordion.get_attribute("aria-expanded") != "true":
+        for _ in range(20):  # while its tab opens for the first time, Gradio may fold it again
+            if accordion.get_attribute("aria-expanded") == "true":
+                break
             accordion.click()
+            page.wait_for_timeout(150)
         playwright.expect(accordion).to_have_attribute("aria-expanded", "true")
 
 

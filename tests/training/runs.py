@@ -12,6 +12,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from forks import Forked
 from safetensors.torch import load_file
 from torch.utils._pytree import keystr, tree_flatten_with_path
 
@@ -146,14 +147,17 @@ def last_checkpoint(output):
 SAVE_ALL = {"checkpointing_steps": 1, "validation_steps": 2}
 
 
-def start(words, launcher=(sys.executable,), **options):
-    """``python train.py …``, or another script, in a process group of its own."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.get("env", {})
-    script = str(options.get("script", ROOT / "train.py"))
+def start(words, folder, environment):
+    """``python train.py …`` in a process group of its own."""
     return subprocess.Popen(
-        [*launcher, script, *words], env=environment, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=options["cwd"],
+        [sys.executable, str(ROOT / "train.py"), *words], cwd=folder, env=os.environ | environment,
+        start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+
+
+def fork(words, folder, script=ROOT / "train.py", **environment):
+    """The same, or another script, in a tenth of the time: its libraries are imported already."""
+    return Forked(script, words, environment, folder, folder / "output.txt")
 
 
 def wait_for(output, step, process):

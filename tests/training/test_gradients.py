@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from runs import NAMES, start
+from runs import NAMES, fork
 
 WORKER = """
 import os, socket, sys
 import torch
-import torch._dynamo  # which an optimizer imports: here, once for all processes
 from accelerate import Accelerator
 from stgan.training import TrainingConfig
 from stgan.training.editing import EditingObjective
@@ -50,7 +49,7 @@ for count in (1, 2, 4):
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo")
 def test_gradients_of_two_and_of_four_processes_are_those_of_one_with_all_images(tmp_path):
     (tmp_path / "worker.py").write_text(WORKER)
-    process = start([",".join(NAMES), str(tmp_path)], cwd=tmp_path, script=tmp_path / "worker.py")
+    process = fork([",".join(NAMES), str(tmp_path)], tmp_path, tmp_path / "worker.py")
     text, _ = process.communicate(timeout=240)
     assert process.returncode == 0, text
     expected = torch.load(tmp_path / "1-0.pt")

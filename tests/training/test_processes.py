@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from runs import arguments, assert_same_state, last_checkpoint, only_train, start, tiny, wait_for
+from runs import arguments, assert_same_state, fork, last_checkpoint, only_train, tiny, wait_for
 
 from stgan.models import load_generator
 from stgan.training.launch import check_processes
@@ -96,18 +95,30 @@ def launch(folder, *runs, stop):
     outputs = [Path(words["output_dir"]) for words, *_ in runs]
     words = json.dumps([(arguments(**words), *more) for words, *more in runs], default=str)
     (folder / "worker.py").write_text(WORKER)
+    (folder / "launch.py").write_text(LAUNCHER)
+    words = [*ACCELERATE, str(folder / "worker.py"), words]
     environment = {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1"}
-    process = start([words], ACCELERATE, cwd=folder, env=environment, script=folder / "worker.py")
+    process = fork(words, folder, folder / "launch.py", **environment)
     wait_for(outputs[-1], stop, process)
     os.killpg(process.pid, signal.SIGTERM)
     text, _ = process.communicate(timeout=240)
     return [[torch.load(output / f"rank-{rank}.pt") for rank in range(2)] for output in outputs], text
 
 
-ACCELERATE = [
-    sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
-    "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
-]  # fmt: skip
+LAUNCHER = """
+from accelerate.commands.launch import main
+from forks import COPIES, Forked
+from torch.distributed.elastic.multiprocessing.subprocess_handler import SubprocessHandler
+
+# Instead of `python -u worker.py …`, which would import torch anew.
+SubprocessHandler._popen = lambda self, words, environment: Forked(words[2], words[3:], environment, of=COPIES)
+main()
+"""
+
+ACCELERATE = (
+    "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+    "--main_process_port", "0",
+)  # fmt: skip
 
 
 def assert_ranks_agree(ranks):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 import torch
-from runs import SAVE_ALL, assert_same_state, command, last_checkpoint, record, start, trained, trainer, wait_for
+from runs import SAVE_ALL, assert_same_state, command, fork, last_checkpoint, record, start, trained, trainer, wait_for
 from safetensors.torch import load_file
 from torch import nn
 
@@ -80,7 +80,7 @@ def test_a_run_killed_at_any_moment_resumes_as_if_it_had_not_been(celeba, tmp_pa
     """kill -9 while it trains and saves; what it leaves half-written is never used."""
     settings = {"steps": 12, "checkpointing_steps": 1}
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = start(command(celeba, killed, **settings), cwd=tmp_path)
+    process = fork(command(celeba, killed, **settings), tmp_path)
     wait_for(killed, 3, process)
     time.sleep(0.03)
     os.killpg(process.pid, signal.SIGKILL)
@@ -101,7 +101,7 @@ def test_sigterm_to_the_whole_group_saves_and_exits_cleanly_with_a_worker_and_wi
         validation_steps=2, push_to_hub="nobody/nothing",
     )  # fmt: skip
     unreachable = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_none"}
-    process = start(words, cwd=tmp_path, env=unreachable)
+    process = start(words, tmp_path, unreachable)
     wait_for(output, 4, process)
     os.killpg(process.pid, signal.SIGTERM)
     text, _ = process.communicate(timeout=120)
