@@ -98,11 +98,11 @@ def running_app(folder: Path, port_variable: str, temporary: Path, **environment
 
 
 def _wait_for(app: multiprocessing.Process, address: str, log: Path) -> None:
-    for _ in range(240):
+    for _ in range(1200):
         assert app.is_alive(), f"app.py ended:\n{log.read_text()}"
         try:
             urllib.request.urlopen(address, timeout=30).close()
             return
         except (urllib.error.URLError, ConnectionError):  # not listening yet, or loading
-            time.sleep(0.5)
+            time.sleep(0.1)
     raise TimeoutError("app.py did not answer within two minutes")

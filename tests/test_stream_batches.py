@@ -1,5 +1,6 @@
 """A stream gives each image once an epoch over workers and processes, and resumes where it stopped."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -82,16 +83,27 @@ def test_a_streams_order_is_that_of_its_seed(numbered):
     assert first == again != other
 
 
+@pytest.fixture(scope="module")
+def never_stopped(numbered):
+    """Returns the numbers in 16 batches of a stream with so many workers, and its state after them."""
+
+    @functools.cache
+    def drawn(workers):
+        batches = stream(numbered, 5, workers=workers)
+        return [numbers(batches.draw(n)[1]) for n in range(16)], batches.state_dict()
+
+    return drawn
+
+
 @pytest.mark.parametrize(("stop", "workers"), [*((stop, 0) for stop in (0, 3, 9, 10, 13)), (3, 2), (10, 2)])
-def test_a_stream_resumed_anywhere_goes_on_as_if_never_stopped(numbered, stop, workers):
-    batches = stream(numbered, 5, workers=workers)
-    expected = [numbers(batches.draw(n)[1]) for n in range(16)]
+def test_a_stream_resumed_anywhere_goes_on_as_if_never_stopped(numbered, never_stopped, stop, workers):
+    expected, state = never_stopped(workers)
     stopped = stream(numbered, 5, workers=workers)
     assert [numbers(stopped.draw(n)[1]) for n in range(stop)] == expected[:stop]
     resumed = stream(numbered, 5, workers=workers)
     resumed.load_state_dict(stopped.state_dict())
     assert [numbers(resumed.draw(n)[1]) for n in range(stop, 16)] == expected[stop:]
-    assert resumed.state_dict() == batches.state_dict()
+    assert resumed.state_dict() == state
 
 
 def test_a_resumed_stream_counts_no_image_twice(tmp_path):
