@@ -182,10 +182,11 @@ class FaceEditor(FacePainter):
             reconstruction = self.frozen.decode(features, self.generator.condition(labels[None], labels[None]))[0]
         named = dict(zip(self.names, probabilities.tolist(), strict=True))
         parts, silhouette = self._parse(photo, found, alignment, light, others)
+        people = () if found is None else in_crop(found, others, alignment)
         return PreparedFace(
             photo, found, alignment, crop, named, labels, features, reconstruction.float(), parts, silhouette, light,
-            people=() if found is None else in_crop(found, others, alignment),
-            covered={} if parts is None or silhouette is None else self._covered(parts, silhouette),
+            people=people,
+            covered={} if parts is None or silhouette is None else self._covered(parts, silhouette, people),
         )  # fmt: skip
 
     def _prepare_all(self, photo: Photo) -> tuple[list[PreparedFace], dict[int, str]]:

@@ -175,5 +175,6 @@ def face_outcome(
         changed={name: wanted[name] for name in changed},
         already={name: (edit[name], share if edit[name] else 1 - share) for name, share in seen.items()},
         held_back=held,
+        turned_away=prepared.is_turned_away,
         intensity=strengths,
     )

@@ -18,6 +18,7 @@ class FaceOutcome:
     held_back: Mapping[str, float] = field(
         default_factory=dict
     )  # changed, but for the share of its place that is covered; not changed at all if that is 1
+    turned_away: bool = False  # the head, so that some edits are held back
     unseen: Sequence[str] = ()  # asked for, but no pixel changed
     intensity: Mapping[str, float] = field(default_factory=dict)
 
@@ -37,7 +38,8 @@ class FaceOutcome:
         ]
         for name, share in self.held_back.items():
             part = f"where something covers the face or hair ({share:.0%} of its place)"
-            notes.append(f"{name}: held back {part if share < 1 else 'altogether, for hair or a hat hides its place'}")
+            why = "the head is turned away" if self.turned_away else "hair or a hat hides its place"
+            notes.append(f"{name}: held back {part if share < 1 else f'altogether, for {why}'}")
         notes += [f"{name}: no pixel changed, for the model found nothing to change here" for name in self.unseen]
         return notes
 

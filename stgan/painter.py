@@ -34,7 +34,7 @@ from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, window
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
-from stgan.photo.rims import Head
+from stgan.photo.rims import Head, is_turned_away
 from stgan.photo.scalp import draw_scalp
 from stgan.photo.skin import in_the_hue, shaded, toned, unstained, without_lipstick
 from stgan.photo.skull import hides_the_brows
@@ -416,10 +416,11 @@ class FacePainter:
             silhouette = silhouette.within(own_pixels(window(alignment, size, WIDE, pixels), face, others, pixels))
         return FaceParts(classes, regions), silhouette
 
-    def _covered(self, parts: FaceParts, silhouette: Silhouette) -> dict[str, float]:
+    def _covered(self, parts: FaceParts, silhouette: Silhouette, people: Sequence[Face]) -> dict[str, float]:
         """Share in [0, 1] of each attribute's place that something covers; 1 if it makes an edit impossible."""
         shares = covered_shares(parts.classes, self.names)
-        if "Bald" in shares and (shares["Bald"] > COVERED or hides_the_brows(silhouette)):
+        turned = any(is_turned_away(face.landmarks) for face in people[:1])
+        if "Bald" in shares and (shares["Bald"] > COVERED or turned or hides_the_brows(silhouette)):
             shares["Bald"] = 1.0
         return shares
 

@@ -18,6 +18,7 @@ from stgan.photo.face import Face
 from stgan.photo.files import Photo, open_photo
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Silhouette, in_the_window
+from stgan.photo.rims import is_turned_away
 
 WORN = 0.005  # share of the crop that shows eyeglasses, from which a face wears some
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
@@ -45,6 +46,11 @@ class PreparedFace:
     light: Light = USUAL_LIGHT  # of the photo
     people: tuple[Face, ...] = ()  # as detected, in the crop's pixels, this face first; none where it is aligned
     covered: Mapping[str, float] = field(default_factory=dict)  # share of each attribute's place, by the parser
+
+    @property
+    def is_turned_away(self) -> bool:
+        """Whether the head is turned too far for edits that need to see all of it."""
+        return any(is_turned_away(face.landmarks) for face in self.people[:1])
 
     @property
     def wears_glasses(self) -> bool:

@@ -1,5 +1,7 @@
 """What covers a face or its hair is left alone by edits, which say that they were held back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,20 @@ def test_nobody_is_bald_under_a_hat(bundled, astronaut):
     both = bundled.edit(photo, ["Bald", "Eyeglasses"], force=True).info["stgan"]
     assert "Bald" not in both.changed
     assert both.changed["Eyeglasses"]
+
+
+def test_nobody_is_bald_whose_head_is_turned_away(bundled, astronaut):
+    eyes, turned = np.array([[-0.5, 0], [0.5, 0]]), []
+    prepared = bundled.prepare(astronaut)
+    for nose in (0.3, 0.5, -0.5):
+        landmarks = 100 + 40 * np.array([*eyes, (nose, 0.5), (-0.4, 1), (0.4, 1)])
+        face = replace(prepared.people[0], landmarks=landmarks)
+        covered = bundled._covered(prepared.parts, prepared.silhouette, (face,))
+        image = bundled.edit(replace(prepared, people=(face,), covered=covered), ["Bald"], force=True)
+        turned.append(np.array_equal(np.asarray(image), astronaut))
+        note = "Bald: held back altogether, for the head is turned away"
+        assert (note in image.info["stgan"].notes()) == turned[-1] == (not image.info["stgan"].changed)
+    assert turned == [False, True, True]
 
 
 def test_a_bare_head_is_not_covered(bundled, astronaut):

@@ -28,9 +28,24 @@ NEAR = 0.35  # of its usual place, where an eye is
 VISIBLE = 0.012  # least area of an eye, in squared distances
 TIP = 0.48  # how far the tip of the nose is before the eyes
 TURNED = 0.4  # greatest shift of the nose's tip from the middle of the eyes; heads turned further are profiles
+AWAY = 0.38  # likewise, above which bald heads were wrong in seven of nine photos
 AHEAD = 0.4  # how far a frame is before the eyes, as a share of that
 WRAP = 0.35  # by how much the nearer lens is wider, per shift of the nose
 NO_MAP = np.empty(0, np.float32)  # as OpenCV takes points in one array
+
+
+def turn_of(landmarks: np.ndarray | None) -> float:
+    """Shift of the nose's tip to the right of the middle of the eyes, in eye distances, by a detector's five landmarks
+    (5, 2); 0 where it gives none."""
+    if landmarks is None or np.isnan(landmarks[:3]).any():
+        return 0.0
+    axis = landmarks[1] - landmarks[0]  # its own: detectors underestimate tilt
+    return float((landmarks[2] - landmarks[:2].mean(axis=0)) @ axis / (axis @ axis))
+
+
+def is_turned_away(landmarks: np.ndarray | None) -> bool:
+    """Whether a head is turned so far that a skull as seen from the front does not fit it."""
+    return abs(turn_of(landmarks)) > AWAY
 
 
 @dataclass(frozen=True)
@@ -49,11 +64,7 @@ class Head:
         """
         mean = cls.mean(len(eyes))
         left, right = (_eye(eyes, mean.middle + side * mean.axis / 2, mean.distance) for side in (-1, 1))
-        turn = 0.0
-        if landmarks is not None and not np.isnan(landmarks[:3]).any():
-            axis = landmarks[1] - landmarks[0]  # its own: detectors underestimate tilt
-            turn = float((landmarks[2] - landmarks[:2].mean(axis=0)) @ axis / (axis @ axis))
-            turn = float(np.clip(turn, -TURNED, TURNED))
+        turn = float(np.clip(turn_of(landmarks), -TURNED, TURNED))
         if left is None or right is None:
             return cls(mean.middle, mean.axis * np.cos(np.arctan(turn / TIP)), turn)
         return cls((left + right) / 2, right - left, turn)
