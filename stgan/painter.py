@@ -117,7 +117,9 @@ class FacePainter:
         own, own_skin = (self._shown(edited, name) for name in ("hair", "skin"))
         if tones is not None and blond and (own_skin > SURE).any():
             tones = tones.lit(np.median(edited.before[own_skin > SURE], axis=0))
-        strands = share > 0 and needs_strands(edited.before, edited.after, own, own_skin, blond)
+        strands = share > 0 and needs_strands(
+            edited.before, edited.after, own, own_skin, blond=blond, detailed=edited.is_detailed
+        )
         if blond or strands:
             hair, skin, person = self._drawn(edited, ["hair"], ["skin"], PERSON)
             if blond:  # grey hair is drawn yellow

@@ -21,6 +21,7 @@ from stgan.photo.matte import Silhouette, in_the_window
 from stgan.photo.rims import is_turned_away
 
 WORN = 0.005  # share of the crop that shows eyeglasses, from which a face wears some
+DETAILED = 1.5  # pixels of the photo per pixel of the crop, from which it shows more than the crop
 FINE = 3.0  # pixels of the photo per pixel of the crop, above which what a network draws is soft beside the photo
 LYING = 60  # degrees of tilt above which a face counts as lying on its side
 
@@ -138,6 +139,11 @@ class EditedCrop:
             # draw would count as a change there.
             before = prepared.crop + region.float().cpu().numpy()[..., None] * (before - prepared.crop)
         return cls(prepared, before, after, None if mask is None else mask.float().cpu().numpy(), changes or {})
+
+    @property
+    def is_detailed(self) -> bool:
+        """Whether the photo has more detail than the crop."""
+        return 1 / self.prepared.alignment.scale > DETAILED
 
     @property
     def is_fine(self) -> bool:

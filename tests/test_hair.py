@@ -197,10 +197,10 @@ def test_hair_that_shows_no_strands_needs_others():
     hair, skin = (np.zeros((S, S), np.float32) for _ in range(2))
     hair[:64], skin[64:] = 1, 1
 
-    def needs(level, contrast, new=60.0, drawn=0.0, blond=False):
+    def needs(level, contrast, new=60.0, drawn=0.0, blond=False, detailed=True):
         before, after = (np.where(hair[..., None] > 0, middle + height * strands, 150.0).clip(0, 255).repeat(3, axis=2)
                          for middle, height in ((level, contrast), (new, drawn)))  # fmt: skip
-        return needs_strands(before, after, hair, skin, blond)
+        return needs_strands(before, after, hair, skin, blond=blond, detailed=detailed)
 
     assert needs(10, 1)
     assert not needs(20, 12)  # curls that a new colour keeps
@@ -210,6 +210,10 @@ def test_hair_that_shows_no_strands_needs_others():
     assert not needs(60, 18, new=120, drawn=12, blond=True)  # its own strands show more
     assert needs(12, 9, new=120, drawn=12, blond=True)  # so dark that these are noise
     assert not needs(100, 6, new=120, drawn=12, blond=True)  # grey hair
+    coarse = dict(new=120, drawn=12, blond=True, detailed=False)  # a photo of the crop's detail
+    assert needs(60, 18, **coarse)
+    assert needs(100, 6, **coarse)
+    assert not needs(130, 6, **coarse)
 
 
 def test_blond_hair_is_golden_in_warm_light_and_has_no_green_cast():

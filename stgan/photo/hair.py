@@ -238,16 +238,20 @@ def crispness(image: np.ndarray, area: np.ndarray) -> float:
     return float(np.abs(logarithm - cv2.GaussianBlur(logarithm, (0, 0), 1))[sure].mean()) if sure.any() else 0.0
 
 
-DARK_HAIR = 0.55  # brightness of hair, as a share of the skin's, up to which it needs other strands to become blond
+# Brightness of hair, as a share of the skin's, up to which it needs other strands to become blond: in a photo of the
+# crop's detail, and in a finer one, whose strands are worth more.
+DARK_HAIR, DARK_IN_DETAIL = 0.8, 0.55
 OWN = (
     20.0,
     1.4,
-)  # levels of hair and contrast of its strands, as a share of that of drawn ones, from which it does not
+)  # in a finer photo: levels of hair, and contrast of its strands as a share of drawn ones', that suffice
 STRANDLESS = (22.0, 3.75)  # levels of hair and of its detail, below which it shows no strands that a colour could have
 STRAND = 1.5  # pixels of the crop: finer detail is strands
 
 
-def needs_strands(before: np.ndarray, after: np.ndarray, hair: np.ndarray, skin: np.ndarray, blond: bool) -> bool:
+def needs_strands(
+    before: np.ndarray, after: np.ndarray, hair: np.ndarray, skin: np.ndarray, *, blond: bool, detailed: bool
+) -> bool:
     """Whether a new colour needs other strands than the photo's: blond on dark hair, and others on hair that is so dark
     that it shows none.
 
@@ -255,6 +259,7 @@ def needs_strands(before: np.ndarray, after: np.ndarray, hair: np.ndarray, skin:
         before, after: float (S, S, 3) in [0, 255], without and with the new colour.
         hair, skin: (S, S) in [0, 1], of the crop without it.
         blond: whether that is the new colour.
+        detailed: whether the photo shows more than the crop. Where it does not, its dark strands become stripes.
     """
     hair, skin = hair > 0.8, skin > 0.8
     if not hair.any() or not skin.any():
@@ -262,8 +267,9 @@ def needs_strands(before: np.ndarray, after: np.ndarray, hair: np.ndarray, skin:
     grey = before.mean(axis=2)
     brightness = float(np.median(grey[hair]))
     if blond:
-        own = crispness(before, hair) > OWN[1] * crispness(after, hair) and brightness > OWN[0]
-        return bool(brightness < DARK_HAIR * np.median(grey[skin]) and not own)
+        dark = brightness < (DARK_IN_DETAIL if detailed else DARK_HAIR) * np.median(grey[skin])
+        own = detailed and brightness > OWN[0] and crispness(before, hair) > OWN[1] * crispness(after, hair)
+        return bool(dark and not own)
     detail = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), STRAND))[hair].mean()
     lighter = np.median(after.mean(axis=2)[hair]) > brightness
     return bool(brightness < STRANDLESS[0] and detail < STRANDLESS[1] and lighter)
