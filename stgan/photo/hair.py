@@ -32,7 +32,6 @@ COARSE, FINE = (1.2, 2.2), (5.0, 10.0)
 MIRRORED = (0.03, 0.08)  # of the crop, from the top: photos end there in training, so strands are drawn mirrored
 LEAST_KEPT = 0.5  # of strands finer than the crop's pixels, which drawn ones may cross
 MOST_DETAIL = 4  # times that drawn strands are enlarged smoothly
-CORE = 0.012  # of the crop, from the border of hair: farther inside, pixels are hair alone
 GRID = 96  # pixels across the window at which slow variation is kept
 
 
@@ -138,8 +137,6 @@ class _HairColour:
     fields: np.ndarray  # float32 (GRID, GRID, 7): the hair's mean colour nearby, what to add to the table's colour, and
     # how much darker and thinner the hair looks at its border
     to_grid: np.ndarray  # (2, 3), pixels of the photo to pixels of the fields
-    core: np.ndarray  # float32 (W, W), 1 where pixels are hair alone
-    to_core: np.ndarray  # likewise, to pixels of that
 
     @classmethod
     def fitted(
@@ -179,12 +176,7 @@ class _HairColour:
         slow = _spread(rest[..., :3] / np.maximum(rest[..., 3:], 1e-3), rest[..., 3], inner / 10)
         if tones is not None:  # networks tint hair far from the face
             slow += share * (0.5 * slow.mean(axis=2, keepdims=True) - slow)
-        pixels = len(now.hair)
-        band = max(1, round(CORE * pixels / WIDE))
-        core = cv2.erode(np.clip(2 * now.hair - 1, 0, 1), np.ones((2 * band + 1,) * 2))
-        core = cv2.blur(core, (band, band))
-        to_core = window(alignment, size, WIDE, pixels).matrix
-        return cls(table, np.dstack([nearby, slow, thin * wall]), placed.matrix, core, to_core)
+        return cls(table, np.dstack([nearby, slow, thin * wall]), placed.matrix)
 
     def change(self, part: np.ndarray, share: np.ndarray, inside: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
         """What to add to a part float (h, w, 3) of the photo whose shares (h, w) are hair; ``inside`` as in a matte.
@@ -194,7 +186,6 @@ class _HairColour:
         """
         fields = warped(self.fields, self.to_grid, corner, part.shape)
         nearby, slow, thin = fields[..., :3], fields[..., 3:6], fields[..., 6]
-        inside = np.maximum(inside, warped(self.core, self.to_core, corner, part.shape))
         known = share * (EDGE_TRUST + (1 - EDGE_TRUST) * inside)
         bright, usual = luminance(part), luminance(nearby)
         known = np.where(bright < usual, np.maximum(known, thin * share), known)  # no wall shines through there
