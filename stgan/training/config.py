@@ -322,9 +322,11 @@ class TrainingConfig:
         """
         known = GROUPS.keys() | METHOD
         try:
-            return cls.from_flat(**{name: value for name, value in current_names(record).items() if name in known})
-        except (TypeError, LookupError, AttributeError) as error:
+            config = cls.from_flat(**{name: value for name, value in current_names(record).items() if name in known})
+            config.record()  # what is derived from the options shows whether they are of their types
+        except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
             raise ValueError(f"The record of the run is damaged ({error}). Copy it again.") from error
+        return config
 
     def continuing(self, record: Mapping[str, Any]) -> "TrainingConfig":
         """The same options with the method of a run's record: that run's networks and losses go on."""
