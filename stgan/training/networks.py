@@ -25,7 +25,7 @@ Network = TypeVar("Network", bound=PretrainedModel)
 def build_generator(config: TrainingConfig, attributes: tuple[str, ...]) -> Generator:
     """The generator that a configuration describes. It gets those of the settings that its constructor takes."""
     network = trainable()[config.model].model
-    parameters = inspect.signature(network).parameters
+    parameters = inspect.signature(network.__init__).parameters  # Python 3.10 shows a class with the mixin's __new__
     settings = config.record() | {"attributes": attributes}
     if config.generator.label_mode == "model":
         del settings["label_mode"]
