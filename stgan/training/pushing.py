@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from concurrent.futures import TimeoutError as FutureTimeoutError  # the built-in one only from Python 3.11 on
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
@@ -49,7 +50,7 @@ class BackgroundPush:
             self._start(self._check_repository).result(CHECK_SECONDS)
         except TakenError:
             raise
-        except TimeoutError:
+        except FutureTimeoutError:
             say(f"Could not check {name} on the Hub, which does not answer. Training continues.")
         except Exception as error:
             say(f"Could not check {name} on the Hub: {explanation(error, name)} Training continues.")
