@@ -232,10 +232,7 @@ def crispness(image: np.ndarray, area: np.ndarray) -> float:
 # Brightness of hair, as a share of the skin's, up to which it needs other strands to become blond: in a photo of the
 # crop's detail, and in a finer one, whose strands are worth more.
 DARK_HAIR, DARK_IN_DETAIL = 0.8, 0.55
-OWN = (
-    20.0,
-    1.4,
-)  # in a finer photo: levels of hair, and contrast of its strands as a share of drawn ones', that suffice
+OWN = (20.0, 1.4)  # levels of hair in a finer photo, and contrast as a share of drawn strands', from which its own do
 STRANDLESS = (22.0, 3.75)  # levels of hair and of its detail, below which it shows no strands that a colour could have
 STRAND = 1.5  # pixels of the crop: finer detail is strands
 
