@@ -7,7 +7,7 @@ from frames import S, centred
 from skimage.color import rgb2lab
 
 from stgan.photo.crop import crop_face
-from stgan.photo.hair import in_the_colour, lay_strands, needs_strands, recolour_hair, without_stains
+from stgan.photo.hair import in_the_colour, is_coiled, lay_strands, needs_strands, recolour_hair, without_stains
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
 from stgan.photo.tones import MEASURED, no_more_vivid
@@ -214,6 +214,32 @@ def test_hair_that_shows_no_strands_needs_others():
     assert needs(60, 18, **coarse)
     assert needs(100, 6, **coarse)
     assert not needs(130, 6, **coarse)
+
+
+def test_coiled_hair_keeps_its_own_texture():
+    rng = np.random.default_rng(9)
+    noise = rng.normal(size=(S, S)).astype(np.float32)
+    hair, skin = (np.zeros((S, S), np.float32) for _ in range(2))
+    hair[:64], skin[64:] = 1, 1
+
+    def crop(across, down, level=25.0, slope=0.0):
+        texture = cv2.GaussianBlur(noise, (0, 0), sigmaX=across, sigmaY=down)
+        shade = slope * np.linspace(-1, 1, S)[:, None]  # light from above is no strand
+        head = level + shade + 6 * texture / texture.std()
+        return np.where(hair[..., None] > 0, head[..., None], 150.0).clip(0, 255).repeat(3, axis=2)
+
+    assert is_coiled(crop(0.7, 0.7), hair)
+    assert is_coiled(crop(0.7, 0.7, slope=15), hair)
+    assert not is_coiled(crop(0.7, 5), hair)
+    assert not is_coiled(crop(5, 0.7), hair)
+    assert not is_coiled(crop(0.7, 0.7), 0 * hair)
+    # Dark and soft, it shows no strands, but it must not become straight.
+    brown = crop(0.7, 5, level=60.0)
+    straight, coils = (15 + 0.3 * (crop(0.7, down, level=15.0) - 15) for down in (5, 0.7))
+    for each in (straight, coils):
+        each[hair == 0] = 150
+    assert needs_strands(straight, brown, hair, skin, blond=False, detailed=False)
+    assert not needs_strands(coils, brown, hair, skin, blond=False, detailed=False)
 
 
 def test_blond_hair_is_golden_in_warm_light_and_has_no_green_cast():

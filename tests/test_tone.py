@@ -112,6 +112,8 @@ def test_a_new_forehead_has_the_hue_of_the_face_and_its_own_light():
     np.testing.assert_allclose(result.mean(axis=2), after.mean(axis=2), rtol=1e-3)
     assert np.array_equal(result[20:], after[20:])
     assert in_the_hue(after, before, new, 0 * new) is after
+    after[18:20] = (90, 65, 25)  # the hairline is no skin
+    assert np.array_equal(in_the_hue(after, before, new, 1 - new)[18:20], after[18:20])
 
 
 def test_lips_lose_their_lipstick_and_bare_ones_stay():

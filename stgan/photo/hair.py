@@ -233,6 +233,8 @@ def crispness(image: np.ndarray, area: np.ndarray) -> float:
 # crop's detail, and in a finer one, whose strands are worth more.
 DARK_HAIR, DARK_IN_DETAIL = 0.8, 0.55
 OWN = (20.0, 1.4)  # levels of hair in a finer photo, and contrast as a share of drawn strands', from which its own do
+COILED = 0.29  # how parallel the strands of a head run in the median, below which it shows none
+COIL = (3.0, 4.0)  # pixels of a crop of 256: what is larger is shade, and over how many strands are compared
 STRANDLESS = (22.0, 3.75)  # levels of hair and of its detail, below which it shows no strands that a colour could have
 STRAND = 1.5  # pixels of the crop: finer detail is strands
 
@@ -241,7 +243,7 @@ def needs_strands(
     before: np.ndarray, after: np.ndarray, hair: np.ndarray, skin: np.ndarray, *, blond: bool, detailed: bool
 ) -> bool:
     """Whether a new colour needs other strands than the photo's: blond on dark hair, and others on hair that is so dark
-    that it shows none.
+    that it shows none, unless it is coiled.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], without and with the new colour.
@@ -258,9 +260,28 @@ def needs_strands(
         dark = brightness < (DARK_IN_DETAIL if detailed else DARK_HAIR) * np.median(grey[skin])
         own = detailed and brightness > OWN[0] and crispness(before, hair) > OWN[1] * crispness(after, hair)
         return bool(dark and not own)
+    if is_coiled(before, hair):
+        return False
     detail = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), STRAND))[hair].mean()
     lighter = np.median(after.mean(axis=2)[hair]) > brightness
     return bool(brightness < STRANDLESS[0] and detail < STRANDLESS[1] and lighter)
+
+
+def is_coiled(image: np.ndarray, hair: np.ndarray) -> bool:
+    """Whether the hair (S, S) in [0, 1] of a crop float (S, S, 3) is so tightly curled that no strands run in parallel.
+
+    Networks, which have seen little of it, turn it into straight hair. For blond hair that still looks better: black
+    coils show nothing that light could fall through.
+    """
+    shade, near = (sigma * len(image) / 256 for sigma in COIL)
+    sure = cv2.erode((hair > 0.8).astype(np.uint8), np.ones((2 * round(near) + 1,) * 2)) > 0
+    if not sure.any():
+        return False
+    logarithm = np.log(image.mean(axis=2).clip(0) + DARK).astype(np.float32)
+    detail = logarithm - cv2.GaussianBlur(logarithm, (0, 0), shade)
+    across, down = (cv2.Sobel(detail, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
+    xx, yy, xy = (cv2.GaussianBlur(each, (0, 0), near) for each in (across**2, down**2, across * down))
+    return float(np.median((np.hypot(xx - yy, 2 * xy) / (xx + yy + 1e-6))[sure])) < COILED
 
 
 def in_the_colour(after: np.ndarray, now: np.ndarray, new: np.ndarray, hair: np.ndarray) -> np.ndarray | None:

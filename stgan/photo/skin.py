@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from stgan.photo.geometry import smoothstep
+
 DARK = 16.0  # levels: differences among darker pixels are noise
 SMOOTH = 1 / 16  # of the crop's side, over which the tone may vary
 MOST = 0.3  # logarithm of brightness by which a tone changes at most; networks turn dark skin into chalk
@@ -41,12 +43,13 @@ def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray, share: np.nda
 
 
 SAME_HUE = 0.8  # share of the way from a drawn forehead's hue to that of the face
+AS_BRIGHT = (0.5, 0.65)  # brightness as a share of the skin's, between which hair becomes skin
 
 
 def in_the_hue(after: np.ndarray, before: np.ndarray, new: np.ndarray, skin: np.ndarray) -> np.ndarray:
     """An edited crop whose new skin has the hue of the skin that was there before: float (S, S, 3) in [0, 255].
 
-    A network gives the forehead under fair bangs their hue.
+    A network gives the forehead under fair bangs their hue. What is darker than the skin is the hairline.
 
     Args:
         after, before: float (S, S, 3) in [0, 255], with and without the edit.
@@ -56,8 +59,9 @@ def in_the_hue(after: np.ndarray, before: np.ndarray, new: np.ndarray, skin: np.
     if not sure.any():
         return after
     hue = np.median(before[sure] / np.maximum(before[sure].mean(axis=1, keepdims=True), 1), axis=0)
-    toned_alike = after.mean(axis=2, keepdims=True) * hue
-    return after + SAME_HUE * new.clip(0, 1)[..., None] * (toned_alike - after)
+    bright = after.mean(axis=2, keepdims=True)
+    new = new.clip(0, 1)[..., None] * smoothstep(bright / max(float(np.median(before[sure])), 1), *AS_BRIGHT)
+    return after + SAME_HUE * new * (bright * hue - after)
 
 
 LIKELY = (-0.27, 0.45)  # logarithm of brightness by which skin becomes darker and brighter at most: it loses lines
