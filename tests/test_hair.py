@@ -214,6 +214,8 @@ def test_hair_that_shows_no_strands_needs_others():
     assert needs(60, 18, **coarse)
     assert needs(100, 6, **coarse)
     assert not needs(130, 6, **coarse)
+    assert not needs(90, 27, **coarse)  # fair already, and crisp
+    assert needs(90, 15, **coarse)
 
 
 def test_coiled_hair_keeps_its_own_texture():
@@ -248,6 +250,11 @@ def test_blond_hair_is_golden_in_warm_light_and_has_no_green_cast():
     assert np.allclose(usual.red + usual.blue, blond.red + blond.blue)
     assert min(warm.red) > min(blond.red)
     assert max(warm.blue) < max(blond.blue)
+    reddish = blond.lit(np.array([151.0, 100, 76]))
+    middle = [np.interp(0, reddish.steps, each) for each in (reddish.red, reddish.blue)]
+    level = 150 / (0.299 * middle[0] + 0.587 + 0.114 * middle[1])
+    colour = rgb2lab(np.array([[[middle[0] * level, level, middle[1] * level]]]) / 255)[0, 0]
+    assert 32 < np.hypot(*colour[1:]) < 33.5  # no orange hair for red cheeks
     weight = np.zeros((S, S), np.float32)
     weight[: S // 2] = 1
     green = np.full((S, S, 3), 1.0) * (116, 100, 66)

@@ -233,6 +233,7 @@ def crispness(image: np.ndarray, area: np.ndarray) -> float:
 # crop's detail, and in a finer one, whose strands are worth more.
 DARK_HAIR, DARK_IN_DETAIL = 0.8, 0.55
 OWN = (20.0, 1.4)  # levels of hair in a finer photo, and contrast as a share of drawn strands', from which its own do
+FAIR = (0.65, 1.8)  # the same in a photo of the crop's detail; its brightness is a share of the new hair's
 COILED = 0.29  # how parallel the strands of a head run in the median, below which it shows none
 COIL = (3.0, 4.0)  # pixels of a crop of 256: what is larger is shade, and over how many strands are compared
 STRANDLESS = (22.0, 3.75)  # levels of hair and of its detail, below which it shows no strands that a colour could have
@@ -258,7 +259,8 @@ def needs_strands(
     brightness = float(np.median(grey[hair]))
     if blond:
         dark = brightness < (DARK_IN_DETAIL if detailed else DARK_HAIR) * np.median(grey[skin])
-        own = detailed and brightness > OWN[0] and crispness(before, hair) > OWN[1] * crispness(after, hair)
+        least, contrast = OWN if detailed else (FAIR[0] * float(np.median(after.mean(axis=2)[hair])), FAIR[1])
+        own = brightness > least and crispness(before, hair) > contrast * crispness(after, hair)
         return bool(dark and not own)
     if is_coiled(before, hair):
         return False

@@ -51,7 +51,16 @@ class Tones:
         """These tones in the light that gives the skin this colour, (3,): in warm light blond hair is golden."""
         red, blue = np.clip(skin[[0, 2]] / max(float(skin[1]), 1.0), *LIT)
         warmer, bluer = (red / USUAL_SKIN[0]) ** FOLLOWS[0], (blue / USUAL_SKIN[1]) ** FOLLOWS[1]
-        return replace(self, red=tuple(warmer * r for r in self.red), blue=tuple(bluer * b for b in self.blue))
+        ratios = np.array([self.red, self.blue]) * [[warmer], [bluer]]
+        middle = np.array([np.interp(0, self.steps, each) for each in ratios])
+        vivid = np.linspace(1, 0, 101)
+        shown = np.stack([1 + vivid * (middle[0] - 1), np.ones(101), 1 + vivid * (middle[1] - 1)], axis=1)
+        shown *= MIDDLE / (shown @ (0.299, 0.587, 0.114))[:, None]
+        chroma = np.linalg.norm(
+            cv2.cvtColor((shown[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0, :, 1:], axis=1
+        )
+        red, blue = 1 + vivid[np.argmax(chroma <= MOST_VIVID)] * (ratios - 1)
+        return replace(self, red=tuple(red.tolist()), blue=tuple(blue.tolist()))
 
     def no_greener(self, image: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """A crop float (S, S, 3) in [0, 255] whose median colour, where ``weight`` (S, S) is, has no more green than
@@ -70,6 +79,7 @@ USUAL_SKIN = (1.31, 0.84)  # red and blue as ratios to green
 FOLLOWS = (0.32, 1.0)  # exponents by which those of hair follow them
 LIT = ((1.2, 0.75), (1.5, 0.95))  # least and most of both: other skin tells nothing about the light
 LESS_GREEN = 1.05  # by how much more red and blue at most
+MIDDLE, MOST_VIVID = 150.0, 33.0  # level, and chroma that tones have there at most: reddish skin is no warm light
 BLONDEST = 30.0  # chroma of the median of blond hair: that of nine in ten people is below it
 
 MEASURED = {
