@@ -23,7 +23,7 @@ from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, FaceParser
 from stgan.models.efficientnet import WEIGHTS_PACKAGE, EfficientNetLite0, from_package_names
 from stgan.training.parsing import dice_loss
-from stgan.training.views import disturbed, moved, with_glasses, with_obstacles
+from stgan.training.views import disturbed, moved, with_glasses, with_hats, with_obstacles
 
 benchmark = load_script("benchmarks/parser.py")
 
@@ -218,6 +218,32 @@ def test_faces_without_two_eyes_get_no_glasses(random):
     masks[:, :, :48] = SKIN
     drawn, labels = with_glasses(images, masks, random)
     assert torch.equal(drawn, images)
+    assert torch.equal(labels, masks)
+
+
+def test_hats_move_to_other_faces_with_what_is_above_them(random):
+    images, masks = (each.repeat_interleave(400, 0) for each in face())
+    size = masks.shape[-1]
+    masks[0, : size // 8] = 0  # above the hat
+    masks[0, size // 8 : size // 3] = HAT
+    images[0, :, : size // 3] = 0.7
+    shown, labels = with_hats(images, masks, random)
+    worn = (labels == HAT).flatten(1).any(dim=1)
+    assert worn[0]
+    assert 0.05 < worn[1:].float().mean() < 0.2
+    assert torch.equal(labels[worn], masks[:1].expand(int(worn.sum()), -1, -1))
+    assert torch.equal(shown[~worn], images[~worn])
+    assert torch.equal(shown[:, :, size // 3 + 1 :], images[:, :, size // 3 + 1 :])
+    above = shown[worn][:, :, : size // 8 - 1]
+    assert torch.equal(above, images[:1, :, : size // 8 - 1].expand_as(above))
+    hats = shown[worn][:, 0, size // 6 : size // 4].mean(dim=(1, 2))
+    assert 0.25 < ((hats - 0.7).abs() > 1e-4).float().mean() < 0.75  # in another colour
+
+
+def test_faces_get_no_hat_where_none_is_worn(random):
+    images, masks = (each.repeat_interleave(50, 0) for each in face())
+    shown, labels = with_hats(images, masks, random)
+    assert torch.equal(shown, images)
     assert torch.equal(labels, masks)
 
 

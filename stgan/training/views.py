@@ -17,10 +17,12 @@ from stgan.models.parser import PARSER_CLASSES
 Similarity = tuple[Tensor, Tensor]
 """Complex (N,) a and b of z -> a z + b, from coordinates of a view to those of the crop; both in [-1, 1]."""
 
-BACKGROUND, SKIN, EYEGLASSES, EYES, BROWS = (
-    PARSER_CLASSES.index(name) for name in ("background", "skin", "eyeglasses", "eyes", "brows")
+BACKGROUND, SKIN, EYEGLASSES, EYES, BROWS, HAT = (
+    PARSER_CLASSES.index(name) for name in ("background", "skin", "eyeglasses", "eyes", "brows", "hat")
 )
 GLASSES_SHARE = 0.15  # of faces that are given glasses
+HAT_SHARE = 0.1  # of faces that are given a hat
+HAT_COLOUR_SHARE = 0.5  # of hats that take another colour
 OBSTACLE_SHARE = 0.15  # of faces behind something
 WIDE_SHARE = 0.25  # of views that show far more than the crop
 
@@ -105,6 +107,7 @@ def disturbed(images: Tensor, masks: Tensor, size: int, random: torch.Generator)
         Images (N, 3, size, size) in [-1, 1] and masks long (N, size, size).
     """
     images, masks = with_glasses(images, masks, random)
+    images, masks = with_hats(images, masks, random)
     images, masks = with_obstacles(images, masks, random)
     images, masks = moved(images, masks, size, random)
     return in_other_light(blurred(images, random), random), masks
@@ -207,6 +210,35 @@ def with_glasses(images: Tensor, masks: Tensor, random: torch.Generator) -> tupl
     hidden = (tint > 0.7) & (masks == EYES)
     label = worn & (lens | (rim > 0.4)) & (hidden | ((masks != EYES) & (masks != BROWS))) & (masks != UNKNOWN)
     return torch.where(worn[:, None], framed, images), masks.where(~label, EYEGLASSES)
+
+
+def with_hats(images: Tensor, masks: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Some with the hat of another face of the batch, and hats in other colours, most of them dark.
+
+    Few labelled faces wear a hat, and a dark one is easily taken for hair.
+    """
+    count = len(images)
+    draws = _Draws(count, random, 3)
+    hats = masks == HAT
+    owners = (hats.float().mean(dim=(1, 2)) > 0.02).nonzero()[:, 0]
+    if len(owners):
+        owner = owners[torch.randint(len(owners), (count,), generator=random, device=random.device)]
+        hat = hats[owner]
+        above = hat.flip(1).cumsum(1).flip(1) > 0  # the hat is here or further down
+        taken = above & (hat | (masks[owner] == BACKGROUND))
+        taken &= draws.chance(HAT_SHARE) & ~hats.any(dim=2, keepdim=True).any(dim=1, keepdim=True)
+        edge = F.avg_pool2d(taken[:, None].float(), 3, stride=1, padding=1, count_include_pad=False)
+        images = torch.lerp(images, images[owner], edge)
+        masks = torch.where(taken, masks[owner], masks)
+        hats = masks == HAT
+    size = hats.sum(dim=(1, 2))[:, None, None, None].clamp(min=1)
+    mean = (images * hats[:, None]).sum(dim=(2, 3), keepdim=True) / size
+    dark = draws.chance(0.6)[..., None]
+    grey, hue = draws.uniform(-1, 1)[..., None], draws.colours(-0.2, 0.2)
+    colour = torch.where(dark, -1 + 0.4 * (grey + 1) / 2 + 0.2 * hue, grey + hue)
+    painted = colour + (images - mean) * draws.uniform(0.2, 1)[..., None]
+    chosen = hats & draws.chance(HAT_COLOUR_SHARE)
+    return torch.where(chosen[:, None], painted.clamp(-1, 1), images), masks
 
 
 def _eye_coordinates(masks: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
