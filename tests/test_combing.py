@@ -67,9 +67,9 @@ def test_nothing_changes_where_no_hair_was_drawn_or_none_is_missing(scene):
     result = comb(rgb, alignment, drawn, new, hair)
     assert np.array_equal(result[:, : SIDE // 2 - DETAIL], rgb[:, : SIDE // 2 - DETAIL])
     assert np.array_equal(comb(rgb, alignment, drawn, 0 * new, hair), rgb)
-    small = cv2.resize(rgb, (SIDE // DETAIL,) * 2, interpolation=cv2.INTER_AREA)  # the crop's own resolution
-    middle = SIDE / DETAIL / 2 - 0.5
-    assert np.array_equal(comb(small, centred(middle, middle, 0, 1), drawn, new, hair), small)
+    small = cv2.resize(rgb, (SIDE // DETAIL // 2,) * 2, interpolation=cv2.INTER_AREA)  # half of the crop's resolution
+    middle = SIDE / DETAIL / 4 - 0.5
+    assert np.array_equal(comb(small, centred(middle, middle, 0, 2), drawn, new, hair), small)
 
 
 def test_in_dim_light_lines_are_as_dim(scene):
