@@ -128,14 +128,15 @@ class FacePainter:
             if strands and edited.mask is not None:
                 bare = own_skin * skin  # before and after: it keeps its shade
                 drawn = smoothstep(edited.mask, *HALF_DRAWN) * person * (1 - bare)
-        rgb = recolour_hair(
+        dyed = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
             tones=tones if drawn is None else None, share=min(1.0, 2 * share),
             thin=min(1.0, 2 * share) if share > 0 and colour == LIGHTEST else 0.0,
         )  # fmt: skip
         if drawn is None:  # the photo's own look best
-            return rgb
-        return lay_strands(rgb, face.alignment, edited.after, drawn, silhouette, light=face.light)
+            return dyed
+        laid = lay_strands(dyed, face.alignment, edited.after, drawn, silhouette, light=face.light)
+        return comb(laid, face.alignment, edited.after, drawn, own, before=rgb, light=face.light)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the bangs of an edited crop, in the colour of its hair.

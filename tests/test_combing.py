@@ -62,6 +62,23 @@ def test_lines_run_along_drawn_strands_and_are_as_strong_as_those_of_the_photo(s
     assert after == pytest.approx(own, rel=0.25)
 
 
+def test_lines_of_hair_in_another_colour_are_as_strong_as_those_that_were_there(scene):
+    _, alignment, drawn, new, hair = scene
+    dark = 40 + 8 * strands((SIDE, SIDE), 60, 3)
+    dark = np.repeat(dark.clip(0, 255).round().astype(np.uint8)[..., None], 3, axis=2)
+    light = np.full_like(dark, 150)
+    result = comb(light, alignment, drawn, new + hair, new + hair, before=dark)
+    middle = np.s_[SIDE // 2 - SIDE // 8 : SIDE // 2 + SIDE // 8, SIDE // 2 + 12 : SIDE // 2 + SIDE // 8]
+
+    def levels(image):
+        grey = image[..., 0].astype(np.float32)
+        return np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 0.8 * DETAIL))[middle].mean()
+
+    assert levels(light) < 1e-3
+    assert levels(result) == pytest.approx(levels(dark), rel=0.2)
+    assert np.array_equal(comb(light, alignment, drawn, new, hair, before=light), light)
+
+
 def test_nothing_changes_where_no_hair_was_drawn_or_none_is_missing(scene):
     rgb, alignment, drawn, new, hair = scene
     result = comb(rgb, alignment, drawn, new, hair)

@@ -32,6 +32,7 @@ def comb(
     new: np.ndarray,
     hair: np.ndarray,
     *,
+    before: np.ndarray | None = None,
     light: Light = USUAL_LIGHT,
 ) -> np.ndarray:
     """A photo uint8 (H, W, 3) whose new hair has strands as fine as the hair that was there.
@@ -40,6 +41,7 @@ def comb(
         alignment: of the crop.
         drawn: float (S, S, 3) in [0, 255], the crop with the hair that a network drew.
         new, hair: float (S, S) in [0, 1], where it drew hair, and where the photo had some.
+        before: the photo whose hair shows how fine strands are, if the new hair has another colour.
     """
     detail = 1 / alignment.scale
     share = (new * smoothstep(np.float32(detail), *COARSE)).astype(np.float32)
@@ -56,9 +58,13 @@ def comb(
     maps = np.dstack([share, hair, cos, sin]).astype(np.float32)
     share, hair, cos, sin = cv2.split(warped(maps, alignment.matrix, (left, top), part.shape))
     photo = light.normalised(part)
-    fine = _fine(np.log(luminance(photo).clip(0) + DARK), FINE * detail)
-    own, soft = (float(np.abs(fine[area > SURE]).mean()) if (area > SURE).any() else 0.0
-                 for area in (hair * (1 - share), share))  # fmt: skip
+    bright = luminance(photo).clip(0) + DARK
+    soft = _contrast(np.log(bright), share, FINE * detail)
+    if before is None:
+        own = _contrast(np.log(bright), hair * (1 - share), FINE * detail)
+    else:
+        levels = luminance(light.normalised(before[top:bottom, left:right]))
+        own = _contrast(levels, hair * share, FINE * detail) / float(np.average(bright, weights=share + 1e-6))
     missing = min(MOST, float(np.sqrt(max(own**2 - soft**2, 0))))
     # Twice the angle: a strand has no direction. In the photo the crop may be turned.
     angle = np.arctan2(sin, cos) / 2 + np.arctan2(alignment.inverse[1, 0], alignment.inverse[0, 0])
@@ -88,6 +94,11 @@ def _flow(image: np.ndarray) -> list[np.ndarray]:
 
 def _parallel(cos: np.ndarray, sin: np.ndarray, contrast: np.ndarray) -> np.ndarray:
     return np.hypot(cos, sin) / (contrast + 1e-6)
+
+
+def _contrast(grey: np.ndarray, area: np.ndarray, sigma: float) -> float:
+    """Mean of the finest differences where ``area`` is certain; 0 where nothing is."""
+    return float(np.abs(_fine(grey, sigma)[area > SURE]).mean()) if (area > SURE).any() else 0.0
 
 
 def _fine(grey: np.ndarray, sigma: float) -> np.ndarray:
