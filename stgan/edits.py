@@ -114,6 +114,7 @@ def condition_parts(condition: Tensor, names: Sequence[str]) -> dict[str, Tensor
         "colour": part(condition, colours),
         "bangs": part(added, ["Bangs"]),
         "glasses": part(added, ["Eyeglasses"]),
+        "bare eyes": part(removed, ["Eyeglasses"]),
     }
     aged = part(condition, ["Male", "Young"])
     dyed = aged * (parts["colour"] > 0).any(dim=1, keepdim=True)  # such hair does not go grey
@@ -124,7 +125,7 @@ def condition_parts(condition: Tensor, names: Sequence[str]) -> dict[str, Tensor
 def in_the_way(prepared: PreparedFace, condition: Tensor) -> dict[int, Tensor]:
     """For those of K edits (K, A) that something is in the way of, by row: the edit (A,) that takes it away first.
 
-    Those are beards of a man who becomes a woman, and the glasses of somebody who is to wear some.
+    Those are beards of a man who becomes a woman, and the glasses of somebody who is to wear others or none.
     """
     first = beards_in_the_way(prepared, condition)
     names = list(prepared.probabilities)
@@ -132,9 +133,9 @@ def in_the_way(prepared: PreparedFace, condition: Tensor) -> dict[int, Tensor]:
         return first
     glasses = names.index("Eyeglasses")
     for row, change in enumerate(condition):
-        if change[glasses] > 0:
+        if change[glasses] > 0 or change[glasses] < 0 and (change != 0).sum() > 1:
             first[row] = first.get(row, torch.zeros_like(change))
-            first[row][glasses] = -1
+            first[row][glasses] = change[glasses].clamp(max=0) or -1.0
     return first
 
 

@@ -11,36 +11,31 @@ from torch import Tensor
 
 from stgan.devices import autocast
 from stgan.edits import condition_parts, in_the_way
-from stgan.frame import normalise
-from stgan.models import PARSER_CLASSES, Edit, FaceParser, Generator
-from stgan.models.covering import covered_shares, editable_regions
-from stgan.models.parsed import FaceParts, decode_faces
+from stgan.models import PARSER_CLASSES, Edit, Generator
+from stgan.models.parsed import decode_faces
 from stgan.outcome import COVERED
-from stgan.photo.align import Alignment
 from stgan.photo.beard import full_beard, mustache, read_beard
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.combing import comb, curliness
-from stgan.photo.crop import crop_face, own_pixels
-from stgan.photo.face import Face
-from stgan.photo.files import Photo
+from stgan.photo.crop import crop_face
 from stgan.photo.fringe import Fringe, draw_fringe
 from stgan.photo.geometry import smoothstep
 from stgan.photo.glasses import Glasses
 from stgan.photo.glasses import wear as wear_glasses
 from stgan.photo.greying import grey_hair
 from stgan.photo.hair import crispness, in_the_colour, lay_strands, needs_strands, recolour_hair, without_stains
-from stgan.photo.light import Light
 from stgan.photo.lips import Lips
-from stgan.photo.matte import PERSON, WIDE, Silhouette, in_the_crop, window
+from stgan.photo.matte import PERSON, in_the_crop
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
-from stgan.photo.rims import Head, is_turned_away
+from stgan.photo.rims import Head
 from stgan.photo.scalp import draw_scalp
 from stgan.photo.skin import in_the_hue, shaded, toned, unstained, without_lipstick
-from stgan.photo.skull import hides_the_brows
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.photo.tones import BLONDEST, MEASURED, no_more_vivid
+from stgan.photo.unworn import STRENGTH, Bareness, take_off, where_to_draw
 from stgan.prepared import EditedCrop, PreparedFace
+from stgan.viewer import FaceViewer
 
 FEATURES = ("eyes", "brows", "mouth", "eyeglasses")  # which stay on a bald head
 BARE = ("skin", "neck")  # where a beard may grow
@@ -56,16 +51,11 @@ SURE = 0.8  # certainty of the parser, from which a pixel tells the colour of sk
 A_MAN = 0.9  # probability from which a bald head has hair at its sides
 
 
-class FacePainter:
-    """Parses a face, decodes its edits and puts them into the photo. :class:`stgan.editor.FaceEditor` is one."""
+class FacePainter(FaceViewer):
+    """Decodes the edits of a face and puts them into the photo. :class:`stgan.editor.FaceEditor` is one."""
 
-    generator: Generator
-    frozen: Generator  # the same as it edits fastest on this device
-    parser: FaceParser | None
-    frozen_parser: FaceParser | None  # likewise
-    device: torch.device
+    frozen: Generator  # the generator as it edits fastest on this device
     dtype: torch.dtype | None
-    names: tuple[str, ...]
 
     def paste(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """A photo uint8 (H, W, 3), perhaps with other edits, with an edited crop put back into it."""
@@ -220,12 +210,29 @@ class FacePainter:
         The edited crop itself is pasted where it shows no new frame, or the face wears glasses already.
         """
         face, (_, silhouette) = edited.prepared, edited.seen()
-        head = Head.of(self._shown(edited, "eyes"), face.people[0].landmarks if face.people else None)
-        glasses = None if edited.prepared.wears_glasses else Glasses.read(edited.before, edited.after, head)
+        glasses = None if face.wears_glasses else Glasses.read(edited.before, edited.after, self._head(edited))
         if glasses is None:
             return self.paste(edited, rgb)
         free = self._free(edited, "Eyeglasses")
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
+
+    def take_off(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo without the eyeglasses that are seen in it, else with the edited crop pasted."""
+        face, (parts, _) = edited.prepared, edited.seen()
+        seen = {name: self._shown(edited, name) for name in PARSER_CLASSES}
+        where = where_to_draw(seen)
+        if not face.wears_glasses or not where.any():
+            return self.paste(edited, rgb)
+        regions = torch.from_numpy(where).to(parts.regions).expand_as(parts.regions)
+        condition = torch.tensor([[-STRENGTH * (name == "Eyeglasses") for name in self.names]], device=self.device)
+        strong = self._decode(replace(face, parts=parts._replace(regions=regions)), condition)
+        drawn = EditedCrop.of(face, strong.image[0], None if strong.mask is None else strong.mask[0, 0])
+        bare = Bareness.read(face.crop.astype(np.float32), drawn.after, drawn.mask, seen, self._head(edited))
+        return take_off(rgb, face.alignment, bare, light=face.light, strength=min(1.0, edited.strength))
+
+    def _head(self, edited: EditedCrop) -> Head:
+        people = edited.prepared.people
+        return Head.of(self._shown(edited, "eyes"), people[0].landmarks if people else None)
 
     def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with bushier brows: those of the edited crop; in a fine photo, or over glasses, more hairs in its
@@ -301,27 +308,6 @@ class FacePainter:
         hair = in_the_crop(silhouette.hair, len(edited.before))
         return hair_colour(face.photo.rgb, face.alignment, hair, skin, face.light, brows)
 
-    def _shown(self, edited: EditedCrop, *names: str) -> np.ndarray:
-        """Float (S, S) in [0, 1]: how certain it is that the crop shows one of these classes of the parser."""
-        classes = edited.seen()[0].classes[0, [PARSER_CLASSES.index(name) for name in names]]
-        return classes.sum(dim=0).float().cpu().numpy()
-
-    @torch.inference_mode()
-    def _drawn(self, edited: EditedCrop, *groups: Sequence[str]) -> list[np.ndarray]:
-        """As :meth:`_shown` for each group of classes, of the crop after the edit."""
-        assert self.frozen_parser is not None
-        size = len(edited.after)
-        crop = torch.from_numpy(edited.after.clip(0, 255) / 127.5 - 1).permute(2, 0, 1)[None].to(self.device)
-        crop = F.interpolate(crop, size=(max(size, self.frozen_parser.image_size),) * 2, mode="bilinear")
-        (classes,) = self.frozen_parser.parse(crop)
-        shares = torch.stack([classes[[PARSER_CLASSES.index(name) for name in names]].sum(dim=0) for names in groups])
-        return list(F.interpolate(shares[None], size=(size, size), mode="bilinear", antialias=True)[0].cpu().numpy())
-
-    def _free(self, edited: EditedCrop, *names: str) -> np.ndarray:
-        """Float (S, S) in [0, 1]: where one of these attributes may change the crop."""
-        regions = edited.seen()[0].regions[0, [self.names.index(name) for name in names]]
-        return regions.amax(dim=0).float().cpu().numpy()
-
     def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
         """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ."""
         first = in_the_way(prepared, condition)
@@ -382,7 +368,8 @@ class FacePainter:
             return [(condition, self.paste)]
 
         ways = {
-            "tone": self.tone_skin, "dyed age": self.age, "age": self.age_with_hair, "rest": self.paste,
+            "bare eyes": self.take_off, "tone": self.tone_skin, "dyed age": self.age, "age": self.age_with_hair,
+            "rest": self.paste,
             "bare forehead": self.clear_forehead, "bald": self.shave, "beard": self.grow_beard,
             "mustache": self.grow_mustache, "bushier": self.draw_brows, "thinner": self.thin_brows,
             "opened": self.open_mouth, "closed": self.close_mouth, "colour": self.recolour, "bangs": self.draw_bangs,
@@ -398,47 +385,6 @@ class FacePainter:
                 self.frozen, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
             )
         return Edit(edited.image.float(), edited.rgb.float(), None if edited.mask is None else edited.mask.float())
-
-    def _parse(
-        self, photo: Photo, face: Face | None, alignment: Alignment, light: Light, others: Sequence[Face]
-    ) -> tuple[FaceParts | None, Silhouette | None]:
-        """What the crop and its surroundings show, and where edits may change the crop. None without a parser, or where
-        edits have no regions."""
-        if self.parser is None or self.generator.regions is None:
-            return None, None
-        size = self.generator.image_size
-        close = self._view(photo.rgb, alignment, light)
-        classes = F.interpolate(close, size=(size, size), mode="bilinear", antialias=True)
-        regions = editable_regions(classes, self.names)
-        silhouette = Silhouette.of(
-            close[0].cpu().numpy(), self._view(photo.rgb, alignment, light, WIDE)[0].cpu().numpy()
-        )
-        if face is not None:
-            regions = regions * torch.from_numpy(own_pixels(alignment, face, others, size)).to(regions)
-            pixels = len(silhouette.hair)
-            silhouette = silhouette.within(own_pixels(window(alignment, size, WIDE, pixels), face, others, pixels))
-        return FaceParts(classes, regions), silhouette
-
-    def _covered(self, parts: FaceParts, silhouette: Silhouette, people: Sequence[Face]) -> dict[str, float]:
-        """Share in [0, 1] of each attribute's place that something covers; 1 if it makes an edit impossible."""
-        shares = covered_shares(parts.classes, self.names)
-        turned = any(is_turned_away(face.landmarks) for face in people[:1])
-        if "Bald" in shares and (shares["Bald"] > COVERED or turned or hides_the_brows(silhouette)):
-            shares["Bald"] = 1.0
-        return shares
-
-    @torch.inference_mode()
-    def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
-        """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
-        assert self.frozen_parser is not None
-        size = self.generator.image_size
-        pixels = reach * max(size, self.frozen_parser.image_size)
-        crop = crop_face(rgb, window(alignment, size, reach, pixels), pixels)
-        return self.frozen_parser.parse(self._image(light.crop(crop)), reach)
-
-    def _image(self, crop: np.ndarray) -> Tensor:
-        """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""
-        return normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].to(self.device))
 
 
 def _is_drawn_well(edited: EditedCrop) -> bool:

@@ -261,6 +261,8 @@ def test_worn_glasses_come_off_before_others_are_put_on(editor, prepared, monkey
     assert first[0].nonzero().tolist() == [[glasses]]
     assert first[0][glasses] == -1
     assert not in_the_way(prepared, requests)
+    both = requests[1:2] + requests[2:]  # other edits start from the bare face
+    assert torch.equal(in_the_way(worn, both)[0], requests[1])
     steps = []
     painted = type(editor)._painted
     monkeypatch.setattr(
