@@ -177,11 +177,12 @@ class FacePainter(FaceViewer):
         if face.covered.get("Bald", 0) > COVERED:
             return rgb
         skin, features = edited.in_the_window("skin"), edited.in_the_window(*FEATURES)
-        rgb = self._bare_forehead(edited, rgb)
+        bare = self._bare_forehead(edited, rgb)
         male = edited.asked.get("Male", 0.0)
         return draw_scalp(
-            rgb, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"],
+            bare, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"],
             sides=male > 0 or male == 0 and face.probabilities.get("Male", 0.0) > A_MAN,
+            into=None if bare is rgb else bare,
         )  # fmt: skip
 
     def _bare_forehead(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:

@@ -55,6 +55,13 @@ def test_the_skull_lies_within_the_hair(scene):
     np.testing.assert_allclose(edge, 0, atol=1e-5)
 
 
+def test_a_bald_head_is_the_same_in_a_copy_and_in_the_photo_itself(scene):
+    rgb, alignment, silhouette, skin = scene
+    expected, own = bald(scene), rgb.copy()
+    assert draw_scalp(own, alignment, S, silhouette, skin, np.zeros_like(skin), into=own) is own
+    assert np.array_equal(own, expected)
+
+
 def test_inside_the_skull_is_the_foreheads_skin_and_outside_the_wall(scene):
     rgb, *_, silhouette, skin = scene
     result = bald(scene)

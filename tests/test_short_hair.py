@@ -177,6 +177,16 @@ def test_thinner_brows_are_the_photos_own_and_leave_what_is_kept():
     assert Thinning.read(before, before, brows(), 1.0) is None
 
 
+def test_thinner_brows_do_not_depend_on_how_much_of_the_photo_is_filtered(monkeypatch):
+    rgb = photo()
+    for rows, columns in BROW:
+        rgb[DETAIL * rows.start : DETAIL * rows.stop, DETAIL * columns.start : DETAIL * columns.stop] = 40
+    thinning = Thinning.read(crop(*BROW), crop(), brows(), 1.0)
+    result = thin_brows(rgb, ALIGNMENT, thinning, np.ones((S, S)))
+    monkeypatch.setattr("stgan.photo.brows._box", lambda where, margin: tuple(map(slice, where.shape)))
+    assert np.array_equal(thin_brows(rgb, ALIGNMENT, thinning, np.ones((S, S))), result)
+
+
 def test_a_beard_grows_on_darkened_skin_but_not_on_lips_or_nose():
     skin, mouth = np.ones((S, S)), np.zeros((S, S))
     mouth[92:100, 50:78] = 1

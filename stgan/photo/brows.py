@@ -148,21 +148,33 @@ def thin_brows(rgb: np.ndarray, alignment: Alignment, thinning: Thinning, share:
     """
     result, reach = rgb.copy(), thinning.farthest + 2 * thinning.thickness
     rows, columns = (np.nonzero((thinning.lighter > 0).any(axis=axis))[0] for axis in (1, 0))
-    box = (columns[0] - reach, rows[0] - reach, columns[-1] + reach, rows[-1] + reach)
-    left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=2)
+    sides = (columns[0] - reach, rows[0] - reach, columns[-1] + reach, rows[-1] + reach)
+    left, top, right, bottom = extent(alignment.matrix, sides, rgb.shape, margin=2)
     part = result[top:bottom, left:right]
     side = 2 * int(np.ceil(thinning.farthest)) + 1
     near = cv2.blur(cv2.erode(share.astype(np.float32), np.ones((side, side))), (3, 3))  # nor is an eye drawn upwards
     maps = np.dstack([thinning.moved * near, thinning.lighter * near]).astype(np.float32)
     moved, lighter = cv2.split(warped(maps, alignment.matrix, (left, top), part.shape))
-    down = alignment.inverse[:, 1].astype(np.float32)  # of the face, in pixels of the photo per pixel of the crop
-    rows, columns = np.mgrid[: part.shape[0], : part.shape[1]].astype(np.float32)
-    origin = columns + moved * down[0], rows + moved * down[1]
-    thin = cv2.remap(part, *origin, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    changed = (np.abs(moved) > 1e-3) | (lighter > 1e-3)
     side = 2 * round(0.7 * thinning.thickness / alignment.scale) + 1
+    box = _box(changed, margin=2 * side)  # as far as the filters below reach
+    moved, lighter, changed, old = moved[box], lighter[box], changed[box], part[box]
+    down = alignment.inverse[:, 1].astype(np.float32)  # of the face, in pixels of the photo per pixel of the crop
+    y, x = np.mgrid[box].astype(np.float32)
+    origin = x + moved * down[0], y + moved * down[1]
+    thin = cv2.remap(part, *origin, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     skin = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, np.ones((side, side)))
     skin = cv2.GaussianBlur(skin, (0, 0), side / 6)
-    changed = (np.abs(moved) > 1e-3) | (lighter > 1e-3)
-    change = (thin - part + lighter[..., None] * np.maximum(skin - thin, 0)) * changed[..., None]
-    part[...] = cv2.add(part, change, dtype=cv2.CV_8U)
+    change = (thin - old + lighter[..., None] * np.maximum(skin - thin, 0)) * changed[..., None]
+    old[...] = cv2.add(old, change, dtype=cv2.CV_8U)
     return result
+
+
+def _box(where: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """The rows and columns around the pixels (h, w) where something is so, at least one."""
+    ranges = []
+    for axis, size in ((1, where.shape[0]), (0, where.shape[1])):
+        found = np.flatnonzero(where.any(axis=axis))
+        first, last = (int(found[0]), int(found[-1])) if len(found) else (0, 0)
+        ranges.append(slice(max(0, first - margin), min(size, last + 1 + margin)))
+    return ranges[0], ranges[1]

@@ -40,7 +40,7 @@ def png_parts(image: Image.Image, **arguments: Any) -> Iterator[bytes]:
     for kind, content in _chunks(pattern.getvalue()):
         if kind == b"IHDR":
             content = struct.pack(">II", *image.size) + content[8:]
-        for part in _packed(pixels(image)) if kind == b"IDAT" else [content]:
+        for part in _packed(image) if kind == b"IDAT" else [content]:
             yield struct.pack(">I", len(part)) + kind
             yield part
             yield struct.pack(">I", fast.crc32(part, fast.crc32(kind)))
@@ -54,28 +54,28 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
         place += 12 + length
 
 
-def _packed(rows: np.ndarray) -> Iterator[bytes]:
-    """A zlib stream of all rows (H, W) or (H, W, C), in parts."""
+def _packed(image: Image.Image) -> Iterator[bytes]:
+    """A zlib stream of all rows of an image, in parts."""
 
     def pack(top: int) -> tuple[bytes, int, int]:
-        filtered = _filtered(rows, top, top + ROWS).data.cast("B")
+        filtered = _filtered(image, top, min(top + ROWS, image.height)).data.cast("B")
         packer = fast.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, *((9, zlib.Z_RLE) if fast is zlib else ()))
         packed = packer.compress(filtered)
-        packed += packer.flush(zlib.Z_FINISH if top + ROWS >= len(rows) else zlib.Z_FULL_FLUSH)
+        packed += packer.flush(zlib.Z_FINISH if top + ROWS >= image.height else zlib.Z_FULL_FLUSH)
         return packed, fast.adler32(filtered), len(filtered)
 
     check = 1
     yield b"\x78\x01"
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        for packed, own_check, size in pool.map(pack, range(0, len(rows), ROWS)):
+        for packed, own_check, size in pool.map(pack, range(0, image.height, ROWS)):
             check = _joined(check, own_check, size)
             yield packed
     yield struct.pack(">I", check)
 
 
-def _filtered(rows: np.ndarray, top: int, bottom: int) -> np.ndarray:
+def _filtered(image: Image.Image, top: int, bottom: int) -> np.ndarray:
     """Some rows as bytes (h, 1 + bytes of a row), each with the number of its filter in front."""
-    strip = rows[max(0, top - 1) : bottom]
+    strip = pixels(image.crop((0, max(0, top - 1), image.width, bottom)))
     if strip.dtype.itemsize == 2:
         strip = strip.astype(">u2")
     values = strip.reshape(len(strip), -1).view(np.uint8)

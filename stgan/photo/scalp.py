@@ -51,6 +51,7 @@ def draw_scalp(
     features: np.ndarray,
     strength: float = 1.0,
     sides: bool = False,
+    into: np.ndarray | None = None,
 ) -> np.ndarray:
     """The photo with a bald head: uint8 (H, W, 3).
 
@@ -61,9 +62,10 @@ def draw_scalp(
         skin, features: float (W, W) in [0, 1], bare skin, and eyes, brows, mouth and glasses, in the same window.
         strength: from 1 on the head is bald. Below, hair is cropped ever less.
         sides: whether the hair at the sides stays, close to the skull, as on most men who are bald.
+        into: the same pixels, which may be changed. None: they are copied.
     """
     view = _View.of(rgb, alignment, size, silhouette, skin, features, sides)
-    result, head = rgb.copy(), _Head.of(rgb, view)
+    head, result = _Head.of(rgb, view), rgb.copy() if into is None else into
     rows, columns = (np.nonzero((head.maps[..., -1] > 0).any(axis=axis))[0] for axis in (1, 0))
     if len(rows) == 0:
         return result
