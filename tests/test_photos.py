@@ -11,7 +11,7 @@ import pytest
 from pictures import MODES
 from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin, features
 
-from stgan.photo.files import PhotoError, open_photo, save_photo
+from stgan.photo.files import DIFFERENCES, PhotoError, open_photo, save_photo
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -74,6 +74,23 @@ def test_saved_files_keep_profile_pixels_and_description(suffix, rgb, tmp_path):
         assert error.max() == 0 if suffix in ("PNG", "tif", "tiff") else error.mean() < 5
         if suffix.startswith("jp"):
             assert [component[1:3] for component in out.layer] == [(1, 1)] * 3  # no colour subsampling
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_tiff_of_differences_holds_the_same_pixels_and_is_smaller(mode, originals, tmp_path):
+    own, plain = tmp_path / "own.tif", tmp_path / "plain.tif"
+    image = originals[mode].resize((480, 640), Image.Resampling.NEAREST)
+    if mode in DIFFERENCES and mode != "I;16":
+        image = image.resize((481, 640), Image.Resampling.BICUBIC)
+    save_photo(image, own, description="a test")
+    with Image.open(own) as saved:
+        assert saved.getexif()[ExifTags.Base.Software] == "stgan"
+        assert saved.tag_v2.get(ExifTags.Base.Predictor, 1) == 1 + (saved.mode in DIFFERENCES)
+        if saved.mode == image.mode:
+            assert saved.tobytes() == image.tobytes()
+        Image.frombytes(saved.mode, saved.size, saved.tobytes()).save(plain, compression="tiff_lzw")
+    if image.width == 481:
+        assert own.stat().st_size < 0.85 * plain.stat().st_size
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
