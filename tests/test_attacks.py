@@ -8,8 +8,10 @@ import time
 import pytest
 import torch
 from attacks import inputs, photos
-from attacks.cage import attack
+from attacks.cage import Honest, attack
+from attacks.honest import BYTES, photo_size
 from numbered_data import numbered_dataset
+from pictures import every_mode, small_portrait
 from PIL import Image
 from small_models import MODELS
 
@@ -34,8 +36,18 @@ def test_the_cage_counts_crashes_hangs_and_memory():
 
     report = attack("trial", 7, attempt, seconds=0.2, memory=50 << 20)
     assert (report.tried, report.results, report.sentences) == (7, 2, 1)  # the memory and the time of two were too much
-    for fault, words in zip(report.faults, ("IndexError", "signal 9", "hangs", "took 0.", "and 80 MB"), strict=True):
+    for fault, words in zip(report.faults, ("IndexError", "signal 9", "hangs", "took 0.", "80 of 50"), strict=True):
         assert words in fault
+
+
+def test_an_attack_may_take_twice_its_honest_size_and_none_of_what_the_last_one_left_over():
+    def attempt(number):
+        Honest.size = (0, 60, 20)[number] << 20
+        bytearray(100 << 20)
+
+    report = attack("trial", 3, attempt)
+    assert [fault.split(":")[0].strip() for fault in report.faults] == ["0", "2"]
+    assert "100 of 48 MB" in report.faults[1]
 
 
 @pytest.mark.parametrize("target", sorted(inputs.SHARES.keys() - inputs.OF_THE_DEMO))
@@ -54,7 +66,7 @@ def test_hostile_photos_end_with_a_result_or_a_sentence(editor, tmp_path):
     def attempt(number):
         return photos.in_library(editor, photos.written(tmp_path, names[number], contents[names[number]]))
 
-    report = attack("photos", len(names), attempt)
+    report = attack("photos", len(names), attempt, memory=photos.EDIT_MEMORY)
     assert not report.faults, str(report)
     assert report.results
     assert report.sentences
@@ -66,10 +78,10 @@ def test_a_network_of_very_many_layers_without_weights_is_refused_at_once(tmp_pa
 
     def attempt(_):
         (tmp_path / "config.json").write_text(json.dumps(settings | {"width": 0, "blocks": 65_536}))
-        with pytest.raises(ModelFolderError, match="more than 10000 tensors of weights"):
+        with pytest.raises(ModelFolderError, match="more than 1000 tensors of weights"):
             load_network(tmp_path, "classifier")
 
-    report = attack("config", 1, attempt)
+    report = attack("config", 1, attempt, warm=1)
     assert not report.faults, str(report)
 
 
@@ -103,10 +115,23 @@ def test_a_photo_of_very_many_scans_is_refused_at_once(tmp_path):
     assert open_photo(photos.many_scans(400, side=64)).rgb.shape == (64, 64, 3)  # quick all the same
 
 
-@pytest.mark.parametrize("mode", ["I;16", "F", "I"])
-def test_a_deep_scan_takes_no_more_memory_than_its_pixels(mode, tmp_path):
-    Image.new(mode, (3000, 3000), 1).save(tmp_path / "scan.tif")
-    report = attack("scan", 1, lambda _: open_photo(tmp_path / "scan.tif") and None, memory=3000 * 3000 * 18)
+KINDS = [  # and modes, each in the format that took most memory with it
+    ("PNG", "L"), ("PNG", "P, transparent"), ("TIFF", "I;16"), ("TIFF", "F"), ("TIFF", "I"), ("TIFF", "LA"),
+    ("TIFF", "LAB"), ("JPEG", "CMYK"), ("WEBP", "RGB"), ("WEBP", "RGBA"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "mode"), KINDS)
+def test_a_photo_is_read_in_twice_the_memory_that_it_has_a_right_to(kind, mode, tmp_path):
+    image = every_mode(small_portrait())[mode].resize((3000, 3000), Image.Resampling.NEAREST)
+    file = tmp_path / f"photo.{kind.lower()}"
+    quick = {"PNG": {"compress_level": 1}, "WEBP": {"method": 0}}.get(kind, {})
+    image.save(file, **quick, transparency=3 if "transparent" in mode else None)
+    photo = open_photo(file)
+    assert photo.original.size == (3000, 3000)
+    held = photo.rgb.nbytes + 9_000_000 * BYTES.get(photo.original.mode, 4)
+    assert photo_size(file.read_bytes()) == held + file.stat().st_size
+    report = attack("photo", 1, lambda _: open_photo(file) and None, memory=2 * held)
     assert not report.faults, str(report)
 
 

@@ -78,6 +78,7 @@ def saved(tmp_path):
         (lambda s: s.change_config(width="wide"), ["does not describe a STGAN"]),
         (lambda s: (s.folder / "config.json").unlink(), ["no config.json"]),
         (lambda s: (s.folder / "config.json").write_text('{"architecture": '), ["config.json is damaged"]),
+        (lambda s: (s.folder / "config.json").write_text('{"a": "\\ud800"}'), ["config.json is damaged", "surrogates"]),
         (lambda s: (s.folder / "config.json").write_text("[1]"), ["does not hold a model's settings"]),
         (lambda s: s.weights.write_bytes(s.weights.read_bytes()[:-50]), ["damaged", "copy it again"]),
         (lambda s: s.weights.write_bytes(s.weights.read_bytes()[:100]), ["damaged", "copy it again"]),
@@ -86,8 +87,8 @@ def saved(tmp_path):
     ],
     ids=[
         "key missing", "key too many", "shape", "width", "architecture", "unknown setting", "impossible size",
-        "wrong type", "no config", "broken config", "config not a mapping", "cut off", "header cut off", "empty",
-        "no weights",
+        "wrong type", "no config", "broken config", "half a character", "config not a mapping", "cut off",
+        "header cut off", "empty", "no weights",
     ],
 )  # fmt: skip
 def test_a_folder_that_does_not_fit_is_refused_by_name(saved, damage, message):

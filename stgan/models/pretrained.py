@@ -72,6 +72,7 @@ def read_object(file: Path, content: str) -> dict[str, Any]:
     """The object in a JSON file. A ModelFolderError says if the file is damaged or does not hold ``content``."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
+        json.dumps(value, ensure_ascii=False).encode()  # JSON may hold half a character, which no file can
     except (ValueError, OSError, RecursionError) as error:
         raise ModelFolderError(f"{file} is damaged ({error}). Download or copy it again.") from error
     if not isinstance(value, dict):

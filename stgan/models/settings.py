@@ -16,7 +16,7 @@ LARGEST_NUMBER = 65_536  # of channels, layers, …
 LARGEST_IMAGE = 1024  # pixels
 LARGEST_REGIONS = 2**26  # values in the regions of all attributes
 MOST_NAMES, LONGEST_NAME = 1000, 100
-MOST_TENSORS = 10_000  # of a network; layers without channels would pass every other limit
+MOST_TENSORS = 1_000  # of a network; layers without channels would pass every other limit
 SLACK = 2**20  # weights; a network that is only slightly too large is refused with the names of its weights
 
 

@@ -1,6 +1,7 @@
 """Convert pictures of any mode to 8-bit sRGB, and carry a change of those pixels back into the picture's own mode."""
 
 import io
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from stgan.photo.geometry import changed_box
+from stgan.photo.pictures import pixels, strips
 
 DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 """Pillow's greyscale modes of more than 8 bits."""
@@ -17,31 +19,61 @@ ALPHA_REMOVED = {"RGBA": "RGB", "RGBa": "RGBA", "PA": "RGBA", "LA": "L", "La": "
 
 def to_srgb(image: Image.Image) -> Image.Image:
     """A picture of any mode as RGB, without transparency; its colour profile is applied where it fits the mode."""
+    return _conversion(image)(image)
+
+
+def srgb_pixels(image: Image.Image) -> np.ndarray:
+    """The pixels of :func:`to_srgb`, uint8 (H, W, 3), without the memory of a second image."""
+    if image.mode == "RGB" and _profile(image) is None:
+        return pixels(image)
+    result: np.ndarray = np.empty((image.height, image.width, 3), np.uint8)
+    convert = _conversion(image)
+    for top, part in strips(image):
+        result[top : top + part.height] = np.asarray(convert(part))
+    return result
+
+
+def _conversion(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """What :func:`to_srgb` does to an image and to parts of it."""
     if image.mode in DEEP_GREY:
-        return Image.fromarray(scaled_grey(image, 255, np.uint8)).convert("RGB")
+        scale = _scale(image, 255, np.uint8)
+        return lambda part: Image.fromarray(scale(np.asarray(part))).convert("RGB")
+    pixel = _opaque(image.crop((0, 0, 1, 1)))
+    profile = _profile(pixel)
+    if profile is not None:
+        transform = ImageCms.buildTransform(profile, _SRGB, pixel.mode, "RGB")
+        return lambda part: transform.apply(_opaque(part))
+    return lambda part: part if part.mode == "RGB" else _opaque(part).convert("RGB")
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """An image that is not greyscale of many bits, without palette and transparency."""
     if image.mode == "P":
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     while image.mode in ALPHA_REMOVED:
         image = image.convert(ALPHA_REMOVED[image.mode])
-    profile = _profile(image)
-    if profile is not None:
-        return ImageCms.buildTransform(profile, _SRGB, image.mode, "RGB").apply(image)
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return image
 
 
-STRIP = 256  # rows that are converted at a time: as float64 a large scan would take gigabytes
+STRIP = 256  # rows that are changed at a time: as float64 a large scan would take gigabytes
 
 
 def scaled_grey(image: Image.Image, white: int, dtype: type) -> np.ndarray:
     """An image in one of :data:`DEEP_GREY` as (H, W) whole numbers from 0 to ``white``, rounded."""
-    values, factor = np.asarray(image), white / white_of(image)
-    if values.dtype.itemsize == 2:
-        return np.clip(np.round(np.arange(1 << 16) * factor), 0, white).astype(dtype)[values]
-    result: np.ndarray = np.empty(values.shape, dtype)
-    for top in range(0, len(values), STRIP):
-        strip = np.nan_to_num(values[top : top + STRIP].astype(np.float64))
-        result[top : top + STRIP] = np.clip(np.round(strip * factor), 0, white)
+    scale = _scale(image, white, dtype)
+    result: np.ndarray = np.empty((image.height, image.width), dtype)
+    for top, part in strips(image):
+        result[top : top + part.height] = scale(np.asarray(part))
     return result
+
+
+def _scale(image: Image.Image, white: int, dtype: type) -> Callable[[np.ndarray], np.ndarray]:
+    """From the values of an image in one of :data:`DEEP_GREY` to whole numbers from 0 to ``white``."""
+    factor = white / white_of(image)
+    if image.mode.startswith("I;16"):
+        table: np.ndarray = np.clip(np.round(np.arange(1 << 16) * factor), 0, white).astype(dtype)
+        return lambda values: table[values]
+    return lambda values: np.clip(np.round(np.nan_to_num(values.astype(np.float64)) * factor), 0, white).astype(dtype)
 
 
 def white_of(image: Image.Image) -> float:
@@ -49,8 +81,7 @@ def white_of(image: Image.Image) -> float:
     if image.mode.startswith("I;16"):
         bits = assumed_bits(image)
         return 2.0**bits - 1 if bits else 65535.0
-    values = np.asarray(image)
-    brightest = max(np.nan_to_num(values[top : top + STRIP]).max() for top in range(0, len(values), STRIP))
+    brightest = max(np.nan_to_num(np.asarray(part)).max() for _, part in strips(image))
     whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
     return next((white for white in whites if brightest <= white), float(brightest))
 
@@ -60,7 +91,9 @@ def assumed_bits(image: Image.Image) -> int:
     write them: 8, 10 or 12; 0 for all others."""
     if not image.mode.startswith("I;16"):
         return 0
-    brightest: Any = image.getextrema()[1] if image.mode == "I;16" else np.asarray(image).max()
+    brightest: Any = (
+        image.getextrema()[1] if image.mode == "I;16" else max(np.asarray(part).max() for _, part in strips(image))
+    )
     return next((bits for bits in (8, 10, 12) if 0 < brightest < 2**bits), 0)
 
 

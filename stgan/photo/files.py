@@ -22,7 +22,7 @@ import torch
 from PIL import ExifTags, Image, ImageOps
 
 from stgan.photo import png
-from stgan.photo.colour import DEEP_GREY, assumed_bits, scaled_grey, to_srgb, with_change
+from stgan.photo.colour import DEEP_GREY, assumed_bits, scaled_grey, srgb_pixels, to_srgb, with_change
 from stgan.photo.kinds import unreadable
 from stgan.photo.pictures import (
     MAX_PIXELS,
@@ -32,7 +32,6 @@ from stgan.photo.pictures import (
     from_array,
     from_tensor,
     lost_bits,
-    pixels,
     shared,
     too_large,
     warn,
@@ -145,7 +144,7 @@ def open_photo(source: PhotoSource, *, turn: int = 0) -> Photo:
         info = image.info
         image = image.transpose(TURNS[turn])
         image.info = info
-    rgb = pixels(to_srgb(image))
+    rgb = srgb_pixels(image)
     rgb.flags.writeable = False  # with_rgb compares with it
     return Photo(rgb, image)
 
@@ -211,6 +210,7 @@ def _read(content: Path | io.BytesIO, name: str) -> Image.Image:
     with image:
         _check_scans(image, content, name)
         _warn_of_losses(image, name)
+        _let_go_of_frames(image)
         return _upright(image, name, own=True)
 
 
@@ -248,6 +248,20 @@ def _warn_of_losses(image: Image.Image, name: str) -> None:
             warn(f"{name} has {frames} pages: only the first one is read.")
         if bits := lost_bits(image):
             warn(f"{name} has {bits} bits per colour and is read with 8: only greyscale keeps more.")
+
+
+def _let_go_of_frames(image: Any) -> None:
+    """Let a WebP drop its decoder before it makes an image of the first frame: it keeps two frames for the next one,
+    which are 8 bytes a pixel."""
+    if image.format != "WEBP" or not hasattr(image, "_decoder"):
+        return
+    prepare = image.load_prepare
+
+    def dropped() -> None:
+        image._decoder = None
+        prepare()
+
+    image.load_prepare = dropped
 
 
 def _upright(image: Image.Image, name: str, own: bool = False) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,19 @@ def pixels(image: Image.Image) -> np.ndarray:
     return result
 
 
+STRIP_PIXELS = 1 << 18  # of a strip
+
+
+def strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """An image in parts from top to bottom, each with the row that it begins at.
+
+    Whatever is made of a whole image, such as an array, takes as much memory again, and twice as much for a moment.
+    """
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
 class _Pixels(io.RawIOBase):
     """A file in an array, whose first bytes, ``skipped`` in number, are left out."""
 
@@ -128,13 +142,16 @@ def check_depth(image: Image.Image, name: str) -> None:
     """
     if image.mode not in ("I", "F"):
         return
-    values = np.asarray(image)
     kind = "32-bit whole numbers" if image.mode == "I" else "floating-point numbers"
-    if not np.isfinite(values).all() or values.min() < 0:
+    if not all(_are_brightness(np.asarray(part)) for _, part in strips(image)):
         raise PhotoError(
             f"{name} holds {kind} that are no brightness (negative, not finite, or above 2147483647): its depth cannot "
             "be read. Save it with 8 or 16 bits per channel."
         )
+
+
+def _are_brightness(values: np.ndarray) -> bool:
+    return bool(np.isfinite(values).all() and values.min() >= 0)
 
 
 def lost_bits(image: Image.Image) -> int:

@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="one target, photo or kind of attack on trainings; small: photos")
     parser.add_argument("--kills", type=int, default=50, help="of trainings")
-    parser.add_argument("--route", default="", help="of photos: library, command, endpoint or page")
+    parser.add_argument("--route", default="", help="of photos: reader, library, command, endpoint or page")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         reports = ATTACKS[chosen.kind](chosen, Path(folder))

@@ -23,8 +23,9 @@ from pictures import every_mode, small_portrait
 from PIL import Image
 from small_models import MODELS, SMALL
 
-from attacks.cage import Attempt, Report, attack
-from attacks.mutate import TEXTS, as_json, hostile, mutated, mutated_value
+from attacks.cage import Attempt, Honest, Report, attack
+from attacks.honest import folder_size, photo_size
+from attacks.mutate import TEXTS, Unchanged, as_json, hostile, mutated, mutated_value
 from stgan.attributes import DEFAULT_ATTRIBUTES, as_labels, edited_labels
 from stgan.card import write_card
 from stgan.cli import _changes, _corrections
@@ -58,23 +59,21 @@ def sentence(
     return None
 
 
-MEMORY = 256 << 20
-PHOTO_MEMORY = 512 << 20  # a header may claim 100 megapixels, which are allowed and take 300 MB
-
-
 def run(count: int, seed: int, folder: Path, only: str = "") -> list[Report]:
     """About ``count`` attacks on all targets, or as many on one of them."""
     reports = []
     for name, share in SHARES.items():
         if only in ("", name):
             number = count if only else round(count * share)
-            memory = PHOTO_MEMORY if name == "photos" else MEMORY
-            reports.append(attack(name, number, TARGETS[name](folder, partial(_random, seed, name)), memory=memory))
+            reports.append(attack(name, number, TARGETS[name](folder, partial(_random, seed, name)), warm=WARM))
     return reports
 
 
+WARM = 20
+
+
 def _random(seed: int, name: str, number: int) -> Random:
-    return Random(f"{seed} {name} {number}")
+    return (Random if number >= 0 else Unchanged)(f"{seed} {name} {number}")
 
 
 Draw = Callable[[int], Random]
@@ -92,11 +91,12 @@ def networks(folder: Path) -> list[tuple[Path, str]]:
 
 def config(folder: Path, draw: Draw) -> Attempt:
     """``config.json`` of every architecture."""
-    saved = [(path, kind, json.loads((path / "config.json").read_text())) for path, kind in networks(folder / "config")]
+    made = networks(folder / "config")
+    saved = [(path, kind, json.loads((path / "config.json").read_text()), folder_size(path)) for path, kind in made]
 
     def attempt(number: int) -> str | None:
         random = draw(number)
-        path, kind, settings = random.choice(saved)
+        path, kind, settings, Honest.size = random.choice(saved)
         content = as_json(mutated_value(settings, random), random)
         if random.random() < 0.3:
             content = mutated(json.dumps(settings).encode(), random, [content])
@@ -113,6 +113,7 @@ def weights(folder: Path, draw: Draw) -> Attempt:
     def attempt(number: int) -> str | None:
         random = draw(number)
         path, kind, content = random.choice(saved)
+        Honest.size = len(content)
         size = struct.unpack("<Q", content[:8])[0]
         if random.random() < 0.6:
             header = as_json(mutated_value(json.loads(content[8 : 8 + size]), random), random)
@@ -147,12 +148,13 @@ def records(folder: Path, draw: Draw) -> Attempt:
     """``progress.json`` of a checkpoint, ``training.json`` of a model: read to resume, to continue, for a card."""
     model, checkpoint = folder / "records", folder / "checkpoint-3"
     MODELS["STGAN"]().save_pretrained(model)
+    size = folder_size(model)
     checkpoint.mkdir()
     options = TrainingConfig().record()
     expected = {"model": "stgan", "width": options["width"], "processes": 1}
 
     def attempt(number: int) -> str | None:
-        random = draw(number)
+        random, Honest.size = draw(number), size
         if number % 2:
             value = mutated_value(PROGRESS | {"config": options | {"processes": 1}}, random)
             (checkpoint / "progress.json").write_bytes(as_json(value, random))
@@ -183,6 +185,7 @@ def labels(folder: Path, draw: Draw) -> Attempt:
         random = draw(number)
         for file, content in files.items():
             file.write_bytes(content)
+        Honest.size = folder_size(source)
         file = random.choice(list(files))
         file.write_bytes(
             mutated(files[file], random, [*files.values(), *(text.encode("utf-8", "replace") for text in TEXTS)])
@@ -203,6 +206,7 @@ def rows(folder: Path, draw: Draw) -> Attempt:
         row = {"image": cell, "Young": random.choice((True, 0, -1, 1.0)), "Bald": False}
         if random.random() < 0.7:
             cell["bytes"] = mutated(cell["bytes"], random, photos)
+        Honest.size = photo_size(cell["bytes"])
         if random.random() < 0.4:
             row[random.choice(("Young", "Bald"))] = hostile(random)
         if random.random() < 0.2:
@@ -229,6 +233,7 @@ def parquet(folder: Path, draw: Draw) -> Attempt:
     def attempt(number: int) -> str | None:
         random = draw(number)
         file.write_bytes(mutated(content, random, [content]))
+        Honest.size = len(content)
 
         def read() -> None:
             StreamBatches(source, "train", BITS[:2], 8, 4, seed=0, workers=0, shuffle_buffer=4).draw(0)
@@ -309,11 +314,13 @@ def photos(folder: Path, draw: Draw) -> Attempt:
     def attempt(number: int) -> str | None:
         random = draw(number)
         content = mutated(random.choice(contents), random, contents)
+        Honest.size = photo_size(content)
         try:
             photo = open_photo(content)
         except PhotoError as error:
             return str(error)
         if number % 4 == 0:
+            Honest.size *= 2  # the edit and its file are another photo
             edited = photo.rgb.copy()
             edited[: len(edited) // 2] //= 2
             from stgan.photo.files import save_photo

@@ -15,8 +15,10 @@ from pictures import every_mode
 from PIL import Image, ImageCms
 from skimage import data
 
-from attacks.cage import Report, attack
+from attacks.cage import Honest, Report, attack
+from attacks.honest import photo_size
 from stgan import FaceEditor, cli
+from stgan.photo.files import PhotoError, open_photo
 
 Content = Callable[[], bytes]
 SMALL = "small"
@@ -329,7 +331,7 @@ def run(
         editor: edits them, but for
         grain_editor: makes the editor of the grainy ones, whose edits must be real ones to take their time.
         only: part of the names of the photos, or "small": those of few pixels.
-        route: one of the ways; all if it is empty.
+        route: one of the ways, or "reader"; all if it is empty.
     """
     photos = hostile_photos(small=only == SMALL)
     photos = {name: content for name, content in photos.items() if only == SMALL or only in name}
@@ -340,7 +342,9 @@ def run(
 
 
 def _by_all_routes(folder: Path, editor: FaceEditor, photos: dict[str, Content], route: str) -> list[Report]:
-    routes: dict[str, Callable[[Path], str | None]] = {"library": partial(in_library, editor), "command": _in_command}
+    routes: dict[str, Callable[[Path], str | None]] = {
+        READER: read, "library": partial(in_library, editor), "command": _in_command
+    }  # fmt: skip
     with suppress(ImportError):
         from attacks.endpoints import demo_routes
 
@@ -352,7 +356,8 @@ def _by_all_routes(folder: Path, editor: FaceEditor, photos: dict[str, Content],
 def _report(route: str, function: Callable[[Path], str | None], folder: Path, photos: dict[str, Content]) -> Report:
     names = list(photos)
     files = [written(folder, name, content) for name, content in photos.items()]  # making one is no part of an attack
-    report = attack(route, len(names), lambda number: function(files[number]))
+    memory = None if route == READER else EDIT_MEMORY
+    report = attack(route, len(names), lambda number: function(files[number]), memory=memory)
     report.faults = [f"{fault} [{names[int(fault.split(':')[0].split()[-1])]}]" for fault in report.faults]
     report.name = f"{route} (slowest {names[report.slowest[1]]}, largest {names[report.largest[1]]})"
     if len(names) <= FEW:
@@ -361,6 +366,8 @@ def _report(route: str, function: Callable[[Path], str | None], folder: Path, ph
     return report
 
 
+READER = "reader"
+EDIT_MEMORY = 2 << 30
 FEW = 20  # photos, of which the seconds of each are printed
 
 
@@ -370,6 +377,16 @@ def written(folder: Path, name: str, content: Content) -> Path:
     if not file.exists():
         file.write_bytes(content())
     return file
+
+
+def read(file: Path) -> str | None:
+    """Open a photo, which may take twice the memory that the photo has a right to."""
+    Honest.size = photo_size(file.read_bytes())
+    try:
+        open_photo(file)
+    except PhotoError as error:
+        return str(error)
+    return None
 
 
 def in_library(editor: FaceEditor, file: Path) -> str | None:
