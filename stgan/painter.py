@@ -28,7 +28,7 @@ from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, in_the_crop
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
-from stgan.photo.rims import Head
+from stgan.photo.rims import Head, beyond
 from stgan.photo.scalp import draw_scalp
 from stgan.photo.skin import in_the_hue, shaded, toned, unstained, without_lipstick
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
@@ -208,18 +208,27 @@ class FacePainter(FaceViewer):
     def wear(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the eyeglasses of an edited crop, redrawn at its resolution.
 
-        The edited crop itself is pasted where it shows no new frame, or the face wears glasses already.
+        The edited crop itself is pasted where it shows no new frame, or the face wears glasses already. The photo stays
+        as it is where the head is turned too far.
         """
         face, (_, silhouette) = edited.prepared, edited.seen()
+        if face.covered.get("Eyeglasses") == 1:
+            return rgb
         glasses = None if face.wears_glasses else Glasses.read(edited.before, edited.after, self._head(edited))
         if glasses is None:
             return self.paste(edited, rgb)
-        free = self._free(edited, "Eyeglasses")
+        wall = beyond(in_the_crop(silhouette.person, len(edited.before)), self._head(edited))
+        free = np.maximum(self._free(edited, "Eyeglasses"), wall * self._shown(edited, "background"))
         return wear_glasses(rgb, face.alignment, glasses, free, silhouette, light=face.light)
 
     def take_off(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo without the eyeglasses that are seen in it, else with the edited crop pasted."""
+        """The photo without the eyeglasses that are seen in it, else with the edited crop pasted.
+
+        It stays as it is where the head is turned too far.
+        """
         face, (parts, _) = edited.prepared, edited.seen()
+        if face.covered.get("Eyeglasses") == 1:
+            return rgb
         seen = {name: self._shown(edited, name) for name in PARSER_CLASSES}
         where = where_to_draw(seen)
         if not face.wears_glasses or not where.any():

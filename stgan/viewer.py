@@ -18,7 +18,7 @@ from stgan.photo.face import Face
 from stgan.photo.files import Photo
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
-from stgan.photo.rims import is_turned_away
+from stgan.photo.rims import HALF_SEEN, is_turned_away
 from stgan.photo.skull import hides_the_brows
 from stgan.prepared import EditedCrop
 
@@ -76,9 +76,12 @@ class FaceViewer:
     def _covered(self, parts: FaceParts, silhouette: Silhouette, people: Sequence[Face]) -> dict[str, float]:
         """Share in [0, 1] of each attribute's place that something covers; 1 if it makes an edit impossible."""
         shares = covered_shares(parts.classes, self.names)
-        turned = any(is_turned_away(face.landmarks) for face in people[:1])
-        if "Bald" in shares and (shares["Bald"] > COVERED or turned or hides_the_brows(silhouette)):
+        landmarks = people[0].landmarks if people else None
+        hidden = is_turned_away(landmarks) or hides_the_brows(silhouette)
+        if "Bald" in shares and (shares["Bald"] > COVERED or hidden):
             shares["Bald"] = 1.0
+        if "Eyeglasses" in shares and is_turned_away(landmarks, HALF_SEEN):
+            shares["Eyeglasses"] = 1.0
         return shares
 
     @torch.inference_mode()

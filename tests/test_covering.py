@@ -62,18 +62,21 @@ def test_nobody_is_bald_under_a_hat(bundled, astronaut):
     assert both.changed["Eyeglasses"]
 
 
-def test_nobody_is_bald_whose_head_is_turned_away(bundled, astronaut):
+@pytest.mark.parametrize(
+    ("name", "unlike"), [("Bald", [False, True, True, True]), ("Eyeglasses", [False, False, False, True])]
+)
+def test_nobody_becomes_bald_or_wears_other_glasses_whose_head_is_turned_away(name, unlike, bundled, astronaut):
     eyes, turned = np.array([[-0.5, 0], [0.5, 0]]), []
     prepared = bundled.prepare(astronaut)
-    for nose in (0.3, 0.5, -0.5):
+    for nose in (0.3, 0.5, -0.5, 0.8):
         landmarks = 100 + 40 * np.array([*eyes, (nose, 0.5), (-0.4, 1), (0.4, 1)])
         face = replace(prepared.people[0], landmarks=landmarks)
         covered = bundled._covered(prepared.parts, prepared.silhouette, (face,))
-        image = bundled.edit(replace(prepared, people=(face,), covered=covered), ["Bald"], force=True)
+        image = bundled.edit(replace(prepared, people=(face,), covered=covered), [name], force=True)
         turned.append(np.array_equal(np.asarray(image), astronaut))
-        note = "Bald: held back altogether, for the head is turned away"
+        note = f"{name}: held back altogether, for the head is turned away"
         assert (note in image.info["stgan"].notes()) == turned[-1] == (not image.info["stgan"].changed)
-    assert turned == [False, True, True]
+    assert turned == unlike
 
 
 def test_a_bare_head_is_not_covered(bundled, astronaut):

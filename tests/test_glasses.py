@@ -9,7 +9,7 @@ from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
 from stgan.photo.glasses import Glasses, wear
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
-from stgan.photo.rims import Head
+from stgan.photo.rims import Head, beyond
 from stgan.photo.texture import blur_of
 
 EYES = (MEAN_LANDMARKS[:2] - CELEBA_CROP[:2] + 0.5) * S / (CELEBA_CROP[2] - CELEBA_CROP[0]) - 0.5
@@ -186,3 +186,19 @@ def test_the_blur_of_a_photo_is_measured(sigma):
     rgb = np.repeat(photo.round().astype(np.uint8)[..., None], 3, axis=2)
     found = blur_of(rgb, centred(127.5, 127.5, 0, S / 256), S, USUAL_LIGHT)
     assert found == pytest.approx(sigma, rel=0.15)
+
+
+def test_the_farther_lens_of_a_turned_head_is_seen_before_what_is_behind():
+    person = np.zeros((S, S))
+    person[S // 4 :, S // 4 : 3 * S // 4] = 1
+    for side, first in ((1, 3 * S // 4), (-1, None)):
+        where = beyond(person, Head(EYES.mean(axis=0), EYES[1] - EYES[0], side * 0.4)) > 0
+        outside = where & (person == 0)
+        columns = np.nonzero(outside.any(axis=0))[0]
+        expected = (
+            np.arange(round(0.4 * DISTANCE)) + 3 * S // 4 if first else S // 4 - 1 - np.arange(round(0.4 * DISTANCE))
+        )
+        assert set(columns) <= set(expected)
+        assert len(columns) >= len(expected) - 2
+        assert not where[: S // 4].any()
+    assert not beyond(person, Head.mean(S)).any()

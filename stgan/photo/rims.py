@@ -29,6 +29,9 @@ VISIBLE = 0.012  # least area of an eye, in squared distances
 TIP = 0.48  # how far the tip of the nose is before the eyes
 TURNED = 0.4  # greatest shift of the nose's tip from the middle of the eyes; heads turned further are profiles
 AWAY = 0.38  # likewise, above which bald heads were wrong in seven of nine photos
+HALF_SEEN = 0.7  # likewise, above which glasses were wrong in three of four photos
+ASIDE = (0.15, 0.25)  # likewise, between which the farther lens comes to be seen before what is behind the head
+REACH = 0.4  # of that lens beyond the head's contour
 AHEAD = 0.4  # how far a frame is before the eyes, as a share of that
 WRAP = 0.35  # by how much the nearer lens is wider, per shift of the nose
 NO_MAP = np.empty(0, np.float32)  # as OpenCV takes points in one array
@@ -43,9 +46,9 @@ def turn_of(landmarks: np.ndarray | None) -> float:
     return float((landmarks[2] - landmarks[:2].mean(axis=0)) @ axis / (axis @ axis))
 
 
-def is_turned_away(landmarks: np.ndarray | None) -> bool:
-    """Whether a head is turned so far that a skull as seen from the front does not fit it."""
-    return abs(turn_of(landmarks)) > AWAY
+def is_turned_away(landmarks: np.ndarray | None, most: float = AWAY) -> bool:
+    """Whether a head is turned so far that a skull as seen from the front does not fit it, or farther than ``most``."""
+    return abs(turn_of(landmarks)) > most
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,21 @@ class Head:
     def seen(self, image: np.ndarray) -> np.ndarray:
         """What an image (S, S) shows of :data:`FIELD`, on both sides: (2, rows, columns)."""
         return np.stack([sampled(image, each) for each in self.placed(np.dstack(np.meshgrid(*FIELD)))])
+
+
+def beyond(person: np.ndarray, head: Head) -> np.ndarray:
+    """Float32 (S, S) in [0, 1]: beside the contour of a turned head, before which its farther lens is seen.
+
+    Args:
+        person: (S, S) in [0, 1].
+    """
+    side = np.sign(head.turn)
+    contour: np.ndarray = np.greater(person, 0.5)[:, :: -1 if side < 0 else 1]
+    last = len(person) - 1 - contour[:, ::-1].argmax(axis=1)  # of each row that shows the person
+    columns = np.arange(len(person)) if side > 0 else np.arange(len(person))[::-1]
+    far = (columns - last[:, None]) / head.distance
+    turned = np.clip((abs(head.turn) - ASIDE[0]) / (ASIDE[1] - ASIDE[0]), 0, 1)
+    return (turned * ((far > -0.1) & (far < REACH) & contour.any(axis=1)[:, None])).astype(np.float32)
 
 
 def fitting_lens(ridges: np.ndarray, darkening: np.ndarray) -> np.ndarray:
