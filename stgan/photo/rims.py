@@ -105,12 +105,12 @@ def beyond(person: np.ndarray, head: Head) -> np.ndarray:
         person: (S, S) in [0, 1].
     """
     side = np.sign(head.turn)
-    contour: np.ndarray = np.greater(person, 0.5)[:, :: -1 if side < 0 else 1]
+    contour = np.greater(person, 0.5)[:, :: -1 if side < 0 else 1]
     last = len(person) - 1 - contour[:, ::-1].argmax(axis=1)  # of each row that shows the person
-    columns = np.arange(len(person)) if side > 0 else np.arange(len(person))[::-1]
+    columns = np.arange(len(person))[:: -1 if side < 0 else 1]
     far = (columns - last[:, None]) / head.distance
     turned = np.clip((abs(head.turn) - ASIDE[0]) / (ASIDE[1] - ASIDE[0]), 0, 1)
-    return (turned * ((far > -0.1) & (far < REACH) & contour.any(axis=1)[:, None])).astype(np.float32)
+    return (turned * ((far > -0.1) & (far < REACH) & contour.max(axis=1, keepdims=True))).astype(np.float32)
 
 
 def fitting_lens(ridges: np.ndarray, darkening: np.ndarray) -> np.ndarray:

@@ -41,7 +41,8 @@ TINTED = 0.3  # logarithm by which lenses are darker than the drawing, from whic
 GLARE = 0.62  # brightness of the darkest parts of an eye, as a share of that of skin, likewise
 HUES = (8.0, 16.0)  # levels by which a drawing's colours differ from those around: beside own eyes, and with new ones
 SURE = (0.8, 0.98)  # of a network's soft mask, where the drawing is not used and where it is complete
-HAIR = (0.5, 0.8)  # share of hair around, where it goes on
+BESIDE_SKIN = ("hair", "background")
+GOES_ON = (0.5, 0.8)  # share of one of these around, where it goes on
 WITHIN = (-0.2, -0.05)  # distance from the outline of glasses, where it does not, as too little of it is seen
 # Arms run straight from a lens to the ear.
 LENGTH = (0.42, 3.4, 1.08)  # of an arm seen from the front, its gain per shift of the nose, and the most
@@ -50,6 +51,7 @@ USUAL_SLOPE = -0.05
 WIDEST = 0.26  # of an arm
 CONTRAST = (14.0, 40.0)  # levels by which an arm differs from what is above and below: least, and most that counts
 STEEP, IN_HAIR, OUTSIDE = 8.0, 6.0, 30.0  # levels that speak against an arm
+GAP = (0.42, 3)  # contrast as a share of the usual, and pixels of that, where an arm has ended
 CLEAR = (40.0, 8.0)  # levels that speak for one, in all and on average
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
 LARGEST = 128  # radius of a sample of skin in pixels of the photo
@@ -203,13 +205,16 @@ def _filled(
 ) -> np.ndarray:
     """The crop (S, S, 3) where it is known, (S, S) in [0, 1], and elsewhere a drawing in its hues, and its hair."""
     distance = Head.mean(len(crop)).distance
-    around = spread(np.dstack([crop, seen["background"], seen["hair"]]), known + 1e-6, 0.02 * distance)
-    around, beside, hair = around[..., :3], around[..., 3] + around[..., 4], around[..., 4]
-    drawn = _in_the_hues(drawn, around, hues + 255 * smoothstep(beside, 0.02, 0.2))
+    beside = np.dstack([seen[name] for name in BESIDE_SKIN])
+    around = spread(np.dstack([crop, beside]), known + 1e-6, 0.02 * distance)
+    around, shares = around[..., :3], around[..., 3:]
+    drawn = _in_the_hues(drawn, around, hues + 255 * smoothstep(shares.sum(axis=2), 0.02, 0.2))
     fill = around + (1.0 if mask is None else smoothstep(mask, *SURE)[..., None]) * (drawn - around)
-    strands = spread(crop, known * smoothstep(seen["hair"], 0.5, 0.9) + 1e-6 * known, 0.03 * distance)
-    overgrown = smoothstep(hair, *HAIR) * smoothstep(outside, *WITHIN)  # a network leaves too little hair
-    return fill + overgrown[..., None] * (strands - fill)
+    near = smoothstep(outside, *WITHIN)
+    for kind, share in zip(cv2.split(beside), cv2.split(shares), strict=True):  # a network draws skin instead
+        own = spread(crop, known * smoothstep(kind, 0.5, 0.9) + 1e-6 * known, 0.03 * distance)
+        fill = fill + (near * smoothstep(share, *GOES_ON))[..., None] * (own - fill)
+    return fill
 
 
 def _shows_eyes(crop: np.ndarray, after: np.ndarray, eyes: np.ndarray, behind: np.ndarray, skin: np.ndarray) -> bool:
@@ -320,8 +325,13 @@ def _mark(where: np.ndarray, ridge: np.ndarray, line: np.ndarray, along: np.ndar
     for row, column in zip(line, along, strict=False):
         near = np.arange(max(0, row - 2), min(len(ridge), row + 3))
         peaks.append((int(near[ridge[near, column].argmax()]), column))
-    least = max(6.0, 0.3 * float(np.median([ridge[peak] for peak in peaks])))
-    for row, column in peaks:
+    heights = np.array([ridge[peak] for peak in peaks])
+    middle = float(np.median(heights))
+    gaps = np.convolve(heights < GAP[0] * middle, np.ones(GAP[1]), "valid") == GAP[1]
+    begun = int((heights > middle).argmax())
+    end = begun + int(gaps[begun:].argmax()) if gaps[begun:].any() else len(peaks)  # what follows is an ear
+    least = max(6.0, 0.3 * middle)
+    for row, column in peaks[:end]:
         where[row, column] = True
         for step in (-1, 1):
             there = row
