@@ -22,7 +22,7 @@ def photos_of(names: Iterable[Path]) -> list[Path]:
     A folder stands for the pictures directly in it, without the results of earlier edits.
 
     Raises:
-        ValueError: a folder holds no picture, or no file fits a pattern.
+        ValueError: a folder holds no picture, no file fits a pattern, or nothing is named.
     """
     photos: dict[str, Path] = {}
     for name in names:
@@ -38,6 +38,8 @@ def photos_of(names: Iterable[Path]) -> list[Path]:
         if not found:
             raise ValueError(problem)
         photos |= {_own(photo): photo for photo in found if _own(photo) not in photos}
+    if not photos:
+        raise ValueError("No photo is named: name photos first, as in stgan edit me.jpg --add Eyeglasses.")
     return list(photos.values())
 
 

@@ -26,6 +26,7 @@ from stgan.edits import (
     face_outcome,
     read_edits,
     read_face_number,
+    read_flag,
     read_intensities,
     source_and_target,
 )  # fmt: skip
@@ -163,6 +164,7 @@ class FaceEditor(FacePainter):
         Raises:
             FaceError: there is no such face, or it is not editable; the message says what to do.
         """
+        aligned = read_flag("aligned", aligned)
         photo = as_photo(photo)
         size = self.generator.image_size
         if aligned and face is not None:
@@ -234,6 +236,7 @@ class FaceEditor(FacePainter):
         Returns:
             Images (K, 3, S, S) in [-1, 1], and soft masks (K, S, S) in [0, 1] or None if the model has none.
         """
+        force = bool(read_flag("force", force))
         condition = self._condition(prepared, read_edits(edits, self.names), intensity, source, force)
         edited = self._decode(prepared.to(self.device), condition)
         return edited.image, None if edited.mask is None else edited.mask[:, 0]
@@ -249,8 +252,10 @@ class FaceEditor(FacePainter):
         self, photo: PhotoSource | PreparedFace, *, face: int | None = None, aligned: bool | None = None
     ) -> dict[str, float]:
         """Probability of each attribute in the photo's face. Arguments as in :meth:`prepare`."""
-        (prepared,), _ = self._people(photo, read_face_number(face), aligned)
-        return dict(prepared.probabilities)
+        people, _ = self._people(photo, read_face_number(face), aligned)
+        if len(people) > 1:
+            raise ValueError("These are several faces: read the attributes of one at a time.")
+        return dict(people[0].probabilities)
 
     def edit(
         self,
@@ -304,6 +309,7 @@ class FaceEditor(FacePainter):
         Arguments and errors as for :meth:`edit`.
         """
         edits, _ = read_edits(edits, self.names), read_intensities(intensity, self.names)  # before the work
+        force = bool(read_flag("force", force))
         people, skipped = self._people(photo, face, aligned)
         batches = [self._edited_face(prepared, edits, intensity, source, force) for prepared in people] if edits else []
         return [_joined(people, of_one_edit, skipped) for of_one_edit in zip(*batches, strict=True)]
@@ -317,6 +323,8 @@ class FaceEditor(FacePainter):
         Raises:
             ValueError: see :meth:`edit`; or the faces are of different photos.
         """
+        if not all(isinstance(each, tuple | list) and len(each) == 4 for each in people):
+            raise ValueError("Each person must be a prepared face with its edit, intensity and source (or None).")
         edits = [(read_edits([edit], self.names), intensity, source) for _, edit, intensity, source in people]
         for _, _, intensity, _ in people:
             read_intensities(intensity, self.names)  # before the work
@@ -339,7 +347,7 @@ class FaceEditor(FacePainter):
         pixels = self._pixels(known.to(self.device), condition, (labels[0] != labels[1]).tolist())
         for rgb, edit, before, target in zip(pixels, edits, *labels, strict=True):
             rgb = kept_to_own(prepared.photo.rgb, rgb, prepared.alignment, prepared.people)
-            outcome = face_outcome(prepared, edit, before, target, intensity)
+            outcome = face_outcome(known, edit, before, target, intensity)
             yield rgb, outcome if changed_box(prepared.photo.rgb, rgb) else outcome.without_effect()
 
     def single_edits(self, prepared: PreparedFace) -> dict[str, dict[str, bool]]:

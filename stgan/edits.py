@@ -1,5 +1,6 @@
 """What a caller asks an editor for, checked before the work starts: edits, corrections, intensities, a face."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from numbers import Real
 from typing import Any, Literal
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stgan.attributes import BEARD_STYLE, HAIR_COLOUR, as_labels, edited_labels, facts_of, index_of, shown
+from stgan.attributes import BEARD_STYLE, HAIR_COLOUR, as_labels, edited_labels, facts_of, index_of, shown, truth_of
 from stgan.outcome import COVERED, FaceOutcome
 from stgan.prepared import PreparedFace
 
@@ -44,15 +45,30 @@ def read_intensities(intensity: Intensity, names: Sequence[str]) -> Tensor:
     by_name = intensity if isinstance(intensity, Mapping) else dict.fromkeys(names, intensity)
     for name, value in by_name.items():
         index_of(name, names)
-        if isinstance(value, bool) or not isinstance(value, Real | np.generic | Tensor):
+        if isinstance(value, bool) or not isinstance(value, Real | np.generic | Tensor) or np.size(value) != 1:
             raise ValueError(
                 f"Intensity must be a number, or a mapping of attribute name to number, not {shown(value)}."
             )
-    values = [float(by_name.get(name, 1.0)) for name in names]
+    values = [_as_float(by_name.get(name, 1.0)) for name in names]
     for value in values:
         if not 0 <= value <= MAX_INTENSITY:  # as nothing compares with NaN, NaN is refused too
             raise ValueError(f"Intensity {value:g} is out of range: use values between 0 and {MAX_INTENSITY:g}.")
     return torch.tensor(values)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def read_flag(name: str, value: Any) -> bool | None:
+    """A switch that is on, off or left out; a ValueError for anything else: the text "no" would count as on."""
+    truth = truth_of(value)
+    if truth is None and value is not None:
+        raise ValueError(f"{name} must be True or False, not {shown(value)}.")
+    return truth
 
 
 def read_face_number(face: Any) -> Any:

@@ -190,6 +190,12 @@ def test_names_alone_are_added(editor, prepared):
         (lambda editor, face: editor.edit([], {"Male": True}), "one photo at a time"),
         (lambda editor, face: editor.edit(face, {"Male": True}, "1.2"), "Intensity must be a number"),
         (lambda editor, face: editor.edit(face, {"Male": True}, {"Male": None}), "Intensity must be a number"),
+        (lambda editor, face: editor.edit(face, {"Male": True}, torch.ones(2)), "Intensity must be a number"),
+        (lambda editor, face: editor.edit(face, {"Male": True}, force="no"), "force must be True or False"),
+        (lambda editor, face: editor.edit(face.photo, {"Male": True}, aligned="no"), "aligned must be True or False"),
+        (lambda editor, face: editor.edit_crops(face, ["Male"], force=0.5), "force must be True or False"),
+        (lambda editor, face: editor.attributes([face, face]), "one at a time"),
+        (lambda editor, face: editor.edit_people([face]), "Each person must be a prepared face with its edit"),
     ],
 )
 def test_other_arguments_are_refused_in_words(call, message, editor, prepared):
@@ -215,6 +221,8 @@ def test_an_edit_says_what_it_really_changed(editor, prepared, tmp_path):
     assert "Description" not in Image.open(tmp_path / "same.png").text
     twice = editor.edit(edited, {has: False}, face=0)
     assert twice.info["stgan"].description.startswith(f"Edited with stgan: +{lacks} 1.5")
+    known = editor.edit(prepared, {lacks: True}, source={lacks: True})  # who says so is certain
+    assert known.info["stgan"].notes() == [f"{lacks}: already present (p = 1.00), nothing changed"]
     forced = editor.edit(prepared, {has: True}, force=True)
     assert np.array_equal(np.asarray(forced), np.asarray(editor.edit(prepared, {has: True}, source={has: False})))
     assert forced.info["stgan"].changed == {has: True}
@@ -311,7 +319,7 @@ def test_an_aligned_image_is_taken_as_it_is_and_any_other_photo_of_its_size_is_n
     assert by.prepare(portrait, aligned=True).face is None
 
 
-@pytest.mark.parametrize("intensity", [float("nan"), 5.0, -0.5, {"Male": -9.0}, {"Male": float("nan")}])
+@pytest.mark.parametrize("intensity", [float("nan"), 5.0, -0.5, {"Male": -9.0}, {"Male": float("nan")}, 10**400])
 def test_an_intensity_out_of_range_is_refused(editor, prepared, intensity):
     with pytest.raises(ValueError, match="out of range"):
         editor.edit(prepared, change(prepared), intensity)

@@ -1,8 +1,10 @@
 """Photos come from anywhere; what of them is lost is told, and what cannot be read is named for what it is."""
 
 import io
+import struct
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,9 @@ def test_tensors_are_photos_with_their_channels_first_or_last(tensor, rgb):
         ({"path": "me.png"}, "cannot be a dict"),
         (["me.png", "you.png"], "one photo at a time"),
         ("https://example.org/me.jpg", "download the photo"),
+        ("HTTP://example.org/me.jpg", "download the photo"),
+        ("file:///home/me/me.jpg", "is an address"),
+        ("data:image/png;base64,iVBORw0KGgo=", "is an address"),
         (b"", "not a picture"),
         (b"%PDF-1.7", "PDF document: export its page"),
         (b"\0\0\0\x18ftypisom", "a film"),
@@ -71,6 +76,8 @@ def test_tensors_are_photos_with_their_channels_first_or_last(tensor, rgb):
         (b"\x76\x2f\x31\x01\x02\0\0\0", "floating-point depth cannot be read"),
         (torch.zeros(2, 3, 8, 8), "Edit one photo at a time"),
         (torch.zeros(3, 8, 8) - 1, r"use \(x \+ 1\) / 2"),
+        (torch.empty(3, 8, 8, device="meta"), "without data"),
+        (torch.zeros(8, 8).to_sparse(), "use .to_dense"),
         (np.zeros((8, 8), np.uint32), "depth uint32"),
         (np.zeros((8, 8, 3), np.int32), "depth int32"),
         (Image.fromarray(np.full((8, 8), -5, np.int32)), "depth cannot be read"),
@@ -108,6 +115,40 @@ def test_a_tiff_of_a_depth_that_cannot_be_read_says_so(dtype, bits, form, words,
     (tmp_path / "deep.tif").write_bytes(tiff(rgb.astype(dtype), bits, form))
     with pytest.raises(PhotoError, match=f"^deep.tif has a depth that cannot be read: .*{words}"):
         open_photo(tmp_path / "deep.tif")
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_the_depth_of_a_large_tiff_is_found_at_its_end(big, tmp_path):
+    pixels = np.zeros((600, 600, 3), np.float32)
+    entries = {256: (4, 600), 257: (4, 600), 258: (3, 32), 259: (3, 1), 262: (3, 2), 273: (4, 16)}
+    entries |= {277: (3, 3), 339: (3, 3)}
+    count, size = ("<Q", "Q") if big else ("<H", "I")
+    tags = struct.pack(count, len(entries)) + b"".join(
+        struct.pack(f"<HH{size}", tag, kind, 1) + struct.pack(f"<{size}", value)
+        for tag, (kind, value) in entries.items()
+    )
+    place = 16 + pixels.nbytes
+    header = struct.pack("<2sHHHQ", b"II", 43, 8, 0, place) if big else struct.pack("<2sHI8x", b"II", 42, place)
+    (tmp_path / "deep.tif").write_bytes(header + pixels.tobytes() + tags + bytes(8))
+    for source in (tmp_path / "deep.tif", (tmp_path / "deep.tif").read_bytes()):
+        with pytest.raises(PhotoError, match="3 channels of 32-bit floating-point numbers"):
+            open_photo(source)
+
+
+def test_colours_that_pillow_cannot_decode_are_no_damage(rgb, tmp_path):
+    Image.fromarray(rgb).convert("YCbCr").save(tmp_path / "colours.tif")
+    with pytest.raises(PhotoError, match="stores its colours as YCbCr"):
+        open_photo(tmp_path / "colours.tif")
+
+
+@pytest.mark.skipif(not cv2.haveImageWriter("a.avif"), reason="OpenCV writes no AVIF")
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_an_avif_of_more_than_eight_bits_is_read_with_a_warning(bits, rgb, tmp_path, recwarn):
+    deep = (rgb.astype(np.uint16) * (2**bits // 256)).astype(np.uint8 if bits == 8 else np.uint16)
+    cv2.imwrite(str(tmp_path / "photo.avif"), deep, [cv2.IMWRITE_AVIF_DEPTH, bits])
+    open_photo(tmp_path / "photo.avif")
+    words = f"photo.avif has {bits} bits per colour and is read with 8: only greyscale keeps more."
+    assert [str(each.message) for each in recwarn.list] == [words] * (bits > 8)
 
 
 def test_whole_numbers_beyond_what_pillow_holds_are_a_matter_of_depth(rgb, tmp_path):

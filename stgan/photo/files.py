@@ -23,7 +23,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from stgan.photo import png
 from stgan.photo.colour import DEEP_GREY, assumed_bits, scaled_grey, srgb_pixels, to_srgb, with_change
-from stgan.photo.kinds import unreadable
+from stgan.photo.kinds import head_of, is_address, unreadable
 from stgan.photo.pictures import (
     MAX_PIXELS,
     PhotoError,
@@ -171,8 +171,8 @@ def _register_readers() -> None:
 def _content(source: Any) -> tuple[Path | io.BytesIO, str]:
     """What to open, and its name for messages."""
     if isinstance(source, str | os.PathLike):
-        if isinstance(source, str) and source.startswith(("http://", "https://")):
-            raise PhotoError(f"{source} is an address: download the photo and give its path or its bytes.")
+        if isinstance(source, str) and is_address(source):
+            raise PhotoError(f"{source[:100]} is an address: download the photo and give its path or its bytes.")
         return Path(source), Path(source).name or str(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source), "This picture"
@@ -202,14 +202,14 @@ def _read(content: Path | io.BytesIO, name: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise too_large(name) from error
     except Image.UnidentifiedImageError as error:
-        raise PhotoError(unreadable(_head(content), name)) from error
+        raise PhotoError(unreadable(content, name)) from error
     except Exception as error:
         if isinstance(error, OSError) and error.strerror:  # from the operating system: a folder, or no permission
             raise PhotoError(f"{name or content} cannot be read: {error.strerror}.") from error
         raise _broken(name, error) from error
     with image:
         _check_scans(image, content, name)
-        _warn_of_losses(image, name)
+        _warn_of_losses(image, content, name)
         _let_go_of_frames(image)
         return _upright(image, name, own=True)
 
@@ -231,23 +231,18 @@ def _check_scans(image: Image.Image, content: Path | io.BytesIO, name: str) -> N
         )
 
 
-def _head(content: Path | io.BytesIO, size: int = 1 << 20) -> bytes:
-    """The beginning of a file; of a TIFF, whose tags may be anywhere, up to a megabyte."""
-    if isinstance(content, io.BytesIO):
-        return content.getvalue()[:size]
-    with content.open("rb") as file:
-        return file.read(size)
-
-
-def _warn_of_losses(image: Image.Image, name: str) -> None:
+def _warn_of_losses(image: Image.Image, content: Path | io.BytesIO, name: str) -> None:
     with contextlib.suppress(Exception):  # a broken file is refused when it is loaded
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format not in STILL:
             warn(f"{name} is an animation of {frames} frames: only the first one is read.")
         elif frames > 1 and image.format == "TIFF":
             warn(f"{name} has {frames} pages: only the first one is read.")
-        if bits := lost_bits(image):
+        if bits := lost_bits(image, head_of(content)):
             warn(f"{name} has {bits} bits per colour and is read with 8: only greyscale keeps more.")
+
+
+YCBCR = 6  # in a TIFF; only where it is compressed as JPEG or by LZW, Pillow reads it
 
 
 def _let_go_of_frames(image: Any) -> None:
@@ -277,6 +272,8 @@ def _upright(image: Image.Image, name: str, own: bool = False) -> Image.Image:
     try:
         image.load()
     except Exception as error:
+        if getattr(image, "tag_v2", {}).get(Tag.PhotometricInterpretation) == YCBCR:
+            raise PhotoError(f"{name} stores its colours as YCbCr, which cannot be read: save it as RGB.") from error
         raise _broken(name, error) from error
     info = _kept_info(image)
     upright = None

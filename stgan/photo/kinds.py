@@ -1,7 +1,10 @@
 """Files that Pillow does not open: what they are, and what their owner can do about it."""
 
 import io
+import re
 from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, TiffImagePlugin
 
@@ -24,8 +27,24 @@ SIGNATURES = {  # how files begin, and what they are
 }
 
 
-def unreadable(head: bytes, name: str) -> str:
-    """A sentence about a file that is not read, given its first bytes."""
+def is_address(path: str) -> bool:
+    """Whether a path is that of something elsewhere, such as https://…, file://… or data:image/…"""
+    return re.match(r"[a-z][a-z0-9+.-]+://|data:\w+/", path, re.IGNORECASE) is not None
+
+
+def head_of(content: Path | io.BytesIO, size: int = 1 << 16) -> bytes:
+    """The beginning of a file."""
+    with _opened(content) as file:
+        return file.read(size)
+
+
+def _opened(content: Path | io.BytesIO) -> BinaryIO:
+    return io.BytesIO(content.getvalue()) if isinstance(content, io.BytesIO) else content.open("rb")
+
+
+def unreadable(content: Path | io.BytesIO, name: str) -> str:
+    """A sentence about a file that is not read."""
+    head = head_of(content)
     brand = head[8:12] if head[4:8] == b"ftyp" else b""
     if brand in HEIC_BRANDS and "HEIF" not in Image.OPEN:
         return f"{name} is a HEIC photo: pip install pillow-heif to read it, or export it as JPEG."
@@ -41,18 +60,18 @@ def unreadable(head: bytes, name: str) -> str:
         if head.lstrip().startswith(start) or head.startswith(start):
             return f"{name} is {what}."
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return f"{name} {_tiff_depth(head)}"
+        return f"{name} {_tiff_depth(content)}"
     return (
         f"{name} is not a picture that can be read. {FORMATS}; export a phone's HEIC photo as JPEG first, or "
         "pip install pillow-heif."
     )
 
 
-def _tiff_depth(content: bytes) -> str:
-    """What keeps a TIFF from being read: mostly a depth that Pillow does not know."""
-    with suppress(Exception):  # damaged
-        file = io.BytesIO(content)
-        tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+def _tiff_depth(content: Path | io.BytesIO) -> str:
+    """What keeps a TIFF from being read: mostly a depth that Pillow does not know. Its tags may be anywhere."""
+    with suppress(Exception), _opened(content) as file:  # damaged
+        header = file.read(8)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(header if 43 not in header[2:4] else header + file.read(8))
         file.seek(tags.next)
         tags.load(file)
         bits, form = tags.get(258, (1,)), tags.get(339, (1,))

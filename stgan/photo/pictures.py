@@ -33,6 +33,8 @@ def too_large(name: str) -> PhotoError:
 
 def from_tensor(tensor: torch.Tensor) -> Image.Image:
     """A tensor (3, H, W) or (H, W, 3), or a batch of one, as :func:`from_array` reads arrays."""
+    if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
+        raise PhotoError("A picture cannot be a tensor without data, sparse or quantised: use .to_dense().")
     tensor = tensor.detach().cpu()
     if tensor.ndim == 4 and len(tensor) == 1:
         tensor = tensor[0]
@@ -154,10 +156,16 @@ def _are_brightness(values: np.ndarray) -> bool:
     return bool(np.isfinite(values).all() and values.min() >= 0)
 
 
-def lost_bits(image: Image.Image) -> int:
-    """Bits per colour of an opened, not yet loaded file that Pillow reads with 8 only; 0 if it keeps them all."""
+def lost_bits(image: Image.Image, head: bytes) -> int:
+    """Bits per colour of an opened, not yet loaded file that Pillow reads with 8 only; 0 if it keeps them all.
+
+    ``head``: the first bytes of the file.
+    """
     if image.mode in ("1", "L", "P", "I", "F") or image.mode.startswith("I;16"):
         return 0
+    if image.format == "AVIF" and b"av1C" in head:
+        flags = head[head.index(b"av1C") + 6]  # of AV1's configuration
+        return 12 if flags & 0x20 else 10 if flags & 0x40 else 0
     depth = image.info.get("bit_depth", 8)  # of pillow-heif
     for tile in getattr(image, "tile", []):
         arguments: Any = tile[3]
