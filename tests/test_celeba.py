@@ -108,3 +108,32 @@ def test_an_empty_or_binary_table_is_refused(table, download):
         (download / table).write_bytes(content)
         with pytest.raises(DataError, match=f"{table} (is empty|cannot be read as text)"):
             open_split(download, "train")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_table_of_another_dataset_beside_it_is_not_used(table, celeba_download, tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        as_distributed(celeba_download, tmp_path / name)
+    for copy in (tmp_path / "one").glob(f"*/{table}"):
+        copy.unlink()
+    for folder in (tmp_path / "one", tmp_path / "one" / "Img", tmp_path / "one" / "Img" / "img_align_celeba"):
+        with pytest.raises(DataError, match=f"has img_align_celeba but no {table}"):
+            load_into_memory(folder, "test", ATTRIBUTES, 16, workers=0)
+
+
+def test_tables_with_quotes_and_semicolons_are_read(download, expected):
+    for table in TABLES:
+        rows = (download / table).read_text().splitlines()
+        (download / table).write_text("\n".join(";".join(f'"{word}"' for word in row.split()) for row in rows))
+    assert np.array_equal(load_into_memory(download, "test", ATTRIBUTES, 16, workers=0).labels, expected.labels)
+
+
+def test_an_image_with_two_sets_of_labels_is_named(download):
+    file = download / "list_attr_celeba.txt"
+    rows = file.read_text().splitlines()
+    name, *values = rows[3].split()
+    again = " ".join({"1": "-1"}.get(value, "1") for value in values)
+    file.write_text("\n".join([*rows, f"{name} {again}"]))
+    with pytest.raises(DataError, match=f"row {len(rows) + 1} gives '{name}' other labels than an earlier row"):
+        load_into_memory(download, "test", ATTRIBUTES, 16, workers=0)

@@ -261,6 +261,9 @@ def test_a_folder_of_images_without_labels_says_what_to_add(picture, tmp_path):
     (tmp_path / "odd" / "metadata.csv").write_text("image,Smiling\n1.png,1\n")
     with pytest.raises(DataError, match="could not be read as a folder of images .*file_name"):
         load_into_memory(tmp_path / "odd", "train", ("Smiling",), 8, workers=0)
+    (tmp_path / "odd" / "metadata.csv").write_text("file_name,Smiling\n")
+    with pytest.raises(DataError, match="could not be read as a folder of images"):
+        load_into_memory(tmp_path / "odd", "train", ("Smiling",), 8, workers=0)
     (tmp_path / "zipped").mkdir()
     (tmp_path / "zipped" / "img_align_celeba.zip").write_bytes(b"")
     with pytest.raises(DataError, match="no images.*Unpack .*img_align_celeba.zip first"):

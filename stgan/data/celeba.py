@@ -12,7 +12,8 @@ from stgan.data.errors import DataError, DataWarning
 
 SPLITS = ("train", "validation", "test")
 IMAGE_FOLDERS = ("img_align_celeba", "img_align_celeba_png")
-SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".JPG", ".PNG")
+PARTS = ("Img", "Anno", "Eval", "img", "anno", "eval")  # folders of the download as it is distributed
+SUFFIXES = (".jpg", ".png", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 LABELS, PARTITION = "list_attr_celeba", "list_eval_partition"
 AGAIN = "Download it again, or take the file from another copy."
 
@@ -67,17 +68,28 @@ def open_celeba(folder: Path, images: Path, split: str) -> datasets.Dataset:
 def _stored_names(images: Path) -> dict[str, str]:
     """Stem to name of each stored image: the tables say .jpg where the images may be .png."""
     with os.scandir(images) as entries:
-        return {os.path.splitext(each.name)[0]: each.name for each in entries if each.name.endswith(SUFFIXES)}
+        return {os.path.splitext(each.name)[0]: each.name for each in entries if each.name.lower().endswith(SUFFIXES)}
 
 
 def _table(folder: Path, images: Path, name: str) -> Path:
-    """A table as text or, from Kaggle, as CSV."""
-    around = [folder, images.parent, images.parent.parent, folder.parent if folder == images else folder]
-    for place in dict.fromkeys(around):
-        found = [path for path in sorted([*place.glob(f"{name}.*"), *place.glob(f"*/{name}.*")]) if path.is_file()]
-        if found:
-            return found[0]
+    """A table as text or, from Kaggle, as CSV.
+
+    It lies in the folder or in a folder of it. Where that holds images alone, the table may lie beside it, directly or
+    in a folder of the download: other folders there may be other datasets.
+    """
+    inside = [place for place in (folder, images.parent, images.parent.parent) if place.is_relative_to(folder)]
+    places = [each for place in inside for each in (place, *sorted(filter(Path.is_dir, place.iterdir())))]
+    if folder.name in (*IMAGE_FOLDERS, *PARTS):
+        parents = (folder.absolute().parent, folder.absolute().parent.parent)
+        places += [each for parent in parents for each in (parent, *(parent / part for part in PARTS))]
+    for place in places:
+        for suffix in (".txt", ".csv"):
+            if (place / f"{name}{suffix}").is_file():
+                return place / f"{name}{suffix}"
     raise DataError(f"{folder} has {images.name} but no {name}.txt: it comes with the CelebA download.")
+
+
+SEPARATORS = str.maketrans(dict.fromkeys(',;"', " "))
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
@@ -87,7 +99,7 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file} cannot be read as text ({error}). {AGAIN}") from error
     for number, line in enumerate(lines, 1):
-        if words := line.replace(",", " ").split():
+        if words := line.translate(SEPARATORS).split():
             yield number, words
 
 
@@ -112,7 +124,9 @@ def _read_labels(file: Path) -> tuple[list[str], dict[str, list[bool]]]:
         if not {"1", "-1", "0"}.issuperset(values):
             wrong = next(value for value in values if value not in ("1", "-1", "0"))
             raise DataError(f"{file}, row {number} holds {shown(wrong)} where a label of 1 or -1 belongs. {AGAIN}")
-        labels[name] = [value == "1" for value in values]
+        own = [value == "1" for value in values]
+        if labels.setdefault(name, own) != own:
+            raise DataError(f"{file}, row {number} gives {shown(name)} other labels than an earlier row. {AGAIN}")
     if not labels:
         raise DataError(f"{file} names no image. {AGAIN}")
     return names, labels

@@ -118,7 +118,7 @@ def _open_images(folder: Path, split: str, streaming: bool) -> Any:
         return datasets.load_dataset("imagefolder", data_dir=str(folder), split=name, streaming=streaming)
     except DataError:
         raise
-    except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:
+    except Exception as error:  # datasets has many kinds, such as an IndexError for metadata without rows
         cause = str(error.__cause__ or error).splitlines()[0]
         raise DataError(
             f"{folder} could not be read as a folder of images ({cause}). Give it a metadata.csv with a column "
