@@ -28,10 +28,10 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
         reason = _works(chosen)
         if reason is None:
             return chosen
-    except RuntimeError as error:
+    except (RuntimeError, ModuleNotFoundError) as error:  # the latter of devices that come with a package of their own
         reason = error
     raise ValueError(
-        f"The device {device} cannot be used here ({str(reason).splitlines()[0]}). Choose another, such as cpu."
+        f"The device {device} cannot be used here ({str(reason).splitlines()[0][:200]}). Choose another, such as cpu."
     ) from reason
 
 
@@ -43,7 +43,7 @@ def _available() -> list[str]:
 def _works(device: torch.device) -> Exception | None:
     """Why nothing can be put on the device; None if it works."""
     try:
-        torch.empty(0, device=device)
+        torch.empty(0, device=device).cpu()  # back again, which the device without memory, meta, cannot
     except (RuntimeError, AssertionError) as error:  # torch raises either, depending on its build
         return error
     return None

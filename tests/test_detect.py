@@ -259,9 +259,13 @@ def _celeba_with_landmarks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 @both
-@pytest.mark.parametrize("shape", [(1200, 24_000), (9000, 700)], ids=["wide", "tall"])
-def test_a_face_that_vanishes_in_the_shrunk_photo_is_found_in_a_tile(shape, detector, astronaut):
-    portrait = cv2.resize(astronaut, None, fx=1.3, fy=1.3)  # with a face of about 120 pixels
+@pytest.mark.parametrize(
+    ("shape", "scale"),  # at 1.3 the face is about 120 pixels wide
+    [((1200, 24_000), 1.3), ((9000, 700), 1.3), ((900, 9000), 0.8), ((9000, 900), 0.8)],
+    ids=["wide", "tall", "small in wide", "small in tall"],
+)
+def test_a_face_that_vanishes_in_the_shrunk_photo_is_found_in_a_tile(shape, scale, detector, astronaut):
+    portrait = cv2.resize(astronaut, None, fx=scale, fy=scale)
     left, top = 17_100 % (shape[1] - len(portrait)), 7_300 % (shape[0] - len(portrait))
     wall = np.full((*shape, 3), 128, np.uint8)
     wall[top : top + len(portrait), left : left + len(portrait)] = portrait

@@ -29,6 +29,12 @@ def test_a_gpu_that_does_not_work_leaves_the_cpu(monkeypatch):
         chosen_device("cuda")
 
 
+@pytest.mark.parametrize("name", ["meta", "hpu", "gpu", "", "mps:9", -1])
+def test_a_device_that_holds_no_numbers_is_refused_in_words(name):
+    with pytest.raises(ValueError, match=f"The device {name} cannot be used here .*Choose another, such as cpu"):
+        chosen_device(name)
+
+
 @pytest.mark.parametrize("name", ["bfloat16", "bf16", torch.bfloat16])
 def test_a_precision_goes_by_its_names(name):
     assert chosen_precision(name) == torch.bfloat16

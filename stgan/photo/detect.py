@@ -140,9 +140,9 @@ def _tiles(photo: Sequence[int], step: int) -> Iterator[tuple[int, int, int, int
     """Left, top, right, bottom of overlapping tiles, starting at multiples of ``step``; none of a photo that fits into
     one."""
     height, width = photo[:2]
-    side = TILE
-    if max(height, width) <= side:
+    if max(height, width) <= TILE:
         return
+    side = min(TILE, max(2 * OVERLAP, 2 * min(height, width)))  # of a panorama a smaller tile has all of its height
     while math.prod(len(_starts(length, side)) * min(1, length / side) for length in (height, width)) > MOST_TILES:
         side += TILE // 8
     for top in _starts(height, side, step):
