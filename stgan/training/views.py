@@ -233,12 +233,13 @@ def with_hats(images: Tensor, masks: Tensor, random: torch.Generator) -> tuple[T
         hats = masks == HAT
     size = hats.sum(dim=(1, 2))[:, None, None, None].clamp(min=1)
     mean = (images * hats[:, None]).sum(dim=(2, 3), keepdim=True) / size
-    dark = draws.chance(0.6)[..., None]
+    chosen, dark = draws.chance(HAT_COLOUR_SHARE), draws.chance(0.6)
     grey, hue = draws.uniform(-1, 1)[..., None], draws.colours(-0.2, 0.2)
-    colour = torch.where(dark, -1 + 0.4 * (grey + 1) / 2 + 0.2 * hue, grey + hue)
-    painted = colour + (images - mean) * draws.uniform(0.2, 1)[..., None]
-    chosen = hats & draws.chance(HAT_COLOUR_SHARE)
-    return torch.where(chosen[:, None], painted.clamp(-1, 1), images), masks
+    colour = torch.where(dark[..., None], -1 + 0.4 * (grey + 1) / 2 + 0.2 * hue, grey + hue)
+    painted = (colour + (images - mean) * draws.uniform(0.2, 1)[..., None]).clamp(-1, 1)
+    images = torch.where((hats & chosen)[:, None], painted, images)
+    night = (masks == BACKGROUND) & chosen & dark & draws.chance(0.5)  # as dark as the hat, which is still one
+    return torch.where(night[:, None], (images + 1) * draws.uniform(0, 0.3)[..., None] - 1, images), masks
 
 
 def _eye_coordinates(masks: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
