@@ -14,10 +14,12 @@ from stgan.data.frames import celebahq_frame
 from stgan.data.masks import CELEBAMASK_CLASSES, UNKNOWN, load_masks, parser_classes, rare_class_weights
 from stgan.evaluation.parsing import (
     class_scores,
+    confusion_by_face,
     confusion_matrix,
     intersection_over_union,
     overlay,
     parsing_sheet,
+    scores_without_one,
 )
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, FaceParser
@@ -328,6 +330,20 @@ def test_a_parser_is_scored_by_its_mirrored_average(parser, random):
     np.testing.assert_allclose(list(found.values()), expected.numpy())
 
 
+def test_scores_without_the_face_that_costs_most_are_the_best_of_all_that_leave_one_out(parser, random):
+    images = torch.randint(0, 256, (4, 3, 64, 64), generator=random, dtype=torch.uint8)
+    with torch.no_grad():
+        masks = parser.parse(normalise(images)).argmax(dim=1).to(torch.uint8)
+        masks[2] = (masks[2] + 1) % 10  # labelled wrongly
+        found = scores_without_one(confusion_by_face(parser, images, masks, batch_size=3))
+    others = [[each for each in range(4) if each != left] for left in range(4)]
+    with torch.no_grad():
+        expected = [list(intersection_over_union(parser, images[each], masks[each]).values()) for each in others]
+    assert np.array_equal(found.isnan(), np.isnan(expected).all(axis=0))
+    np.testing.assert_allclose(found.nan_to_num(-1), np.nan_to_num(expected, nan=-1).max(axis=0))
+    assert (found == 1).any()
+
+
 def test_labelled_faces_are_brought_into_the_frame_with_their_masks(tmp_path):
     write_faces(tmp_path, 3, side=12)
     frames = iter([celebahq_frame(96), "no face", celebahq_frame(96)])
@@ -341,7 +357,7 @@ def test_labelled_faces_are_brought_into_the_frame_with_their_masks(tmp_path):
 def test_scores_are_recorded_in_the_parsers_card(parser, tmp_path):
     parser.save_pretrained(tmp_path)
     scores = dict.fromkeys(PARSER_CLASSES, 0.75)
-    text = benchmark.scores_table(scores)
+    text = benchmark.scores_table(scores, scores)
     benchmark.record_scores(tmp_path, scores, data="faces", split="validation", images=7, text=text, command="measure")
     card = (tmp_path / "README.md").read_text()
     assert text in card

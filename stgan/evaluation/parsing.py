@@ -1,5 +1,6 @@
 """How well a face parser knows what pixels show: intersection over union with labelled masks."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -31,12 +32,29 @@ def intersection_over_union(
         images: uint8 (N, 3, S, S).
         masks: uint8 (N, S, S).
     """
+    return by_class(class_scores(confusion_by_face(parser, images, masks, batch_size).sum(dim=0)))
+
+
+def confusion_by_face(parser: FaceParser, images: Tensor, masks: Tensor, batch_size: int = 16) -> Tensor:
+    """The confusion matrix of each face, long (N, C, C); arguments as above."""
     device = next(parser.parameters()).device
-    confusion = torch.zeros(len(PARSER_CLASSES), len(PARSER_CLASSES), dtype=torch.long, device=device)
+    matrices = []
     for batch, truth in zip(images.split(batch_size), masks.split(batch_size), strict=True):
         predicted = parser.parse(normalise(batch.to(device))).argmax(dim=1)
-        confusion += confusion_matrix(predicted, truth.to(device))
-    return dict(zip(PARSER_CLASSES, class_scores(confusion).tolist(), strict=True))
+        matrices += [confusion_matrix(*pair) for pair in zip(predicted, truth.to(device), strict=True)]
+    return torch.stack(matrices)
+
+
+def scores_without_one(confusions: Tensor) -> Tensor:
+    """Intersection over union of each class, (C,), if the face is left out that costs the class most, of confusion
+    matrices (N, C, C). A class that it leaves far higher depends on one face, which may be labelled wrongly."""
+    rest = class_scores(confusions.sum(dim=0) - confusions)
+    return rest.nan_to_num(-1).amax(dim=0).where(~rest.isnan().all(dim=0), math.nan)
+
+
+def by_class(scores: Tensor) -> dict[str, float]:
+    """Scores (C,) by the names of the classes."""
+    return dict(zip(PARSER_CLASSES, scores.tolist(), strict=True))
 
 
 def confusion_matrix(predicted: Tensor, truth: Tensor) -> Tensor:
@@ -48,9 +66,10 @@ def confusion_matrix(predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def class_scores(confusion: Tensor) -> Tensor:
-    """Intersection over union of each class, (C,), from a confusion matrix; NaN for a class that occurs nowhere."""
-    common = confusion.diagonal().double()
-    return common / (confusion.sum(dim=0) + confusion.sum(dim=1) - common)
+    """Intersection over union of each class, (..., C), from confusion matrices (..., C, C); NaN for a class that occurs
+    nowhere."""
+    common = confusion.diagonal(dim1=-2, dim2=-1).double()
+    return common / (confusion.sum(dim=-2) + confusion.sum(dim=-1) - common)
 
 
 def overlay(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
