@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.filling import continued, grain_of, spread
+from stgan.photo.filling import fine_of, grain_like, spread
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
 from stgan.photo.scalp import GRAIN, draw_scalp
 from stgan.photo.skull import CENTRE, Skull, hidden_ears, hides_the_brows, places, shading
 
 DETAIL = 2  # pixels of the photo per pixel of the crop
-WALL, SKIN, HAIR = (90, 120, 160), (205, 160, 140), (50, 40, 35)
+WALL, SKIN, HAIR, FAIR = (90, 120, 160), (205, 160, 140), (50, 40, 35), (225, 190, 90)
 X, Y = places(WIDE * S)
 HEAD = (X / 1.2) ** 2 + ((Y - CENTRE) / np.where(Y > CENTRE, 1.27, 2.2)) ** 2 < 1
 FACE = HEAD & (Y < 1.0 - 0.3 * X**2)
@@ -33,6 +33,12 @@ def scene():
     rgb = cv2.resize(rgb, None, fx=DETAIL, fy=DETAIL, interpolation=cv2.INTER_NEAREST)
     middle = (len(rgb) - 1) / 2
     return rgb, centred(middle, middle, 0, 1 / DETAIL), silhouette_of(CAP), FACE.astype(np.float32)
+
+
+def fair(scene):
+    """The same with hair as bright as the skin, which leaves no shadow on a bald head."""
+    rgb, *rest = scene
+    return (np.where((rgb == HAIR).all(axis=2, keepdims=True), np.array(FAIR, np.uint8), rgb), *rest)
 
 
 def bald(scene, strength=1.0, sides=False):
@@ -63,7 +69,7 @@ def test_a_bald_head_is_the_same_in_a_copy_and_in_the_photo_itself(scene):
 
 
 def test_inside_the_skull_is_the_foreheads_skin_and_outside_the_wall(scene):
-    rgb, *_, silhouette, skin = scene
+    rgb, *_, silhouette, skin = scene = fair(scene)
     result = bald(scene)
     across, up, edge = Skull.of(silhouette, skin).coordinates(X, Y)
     hair = cv2.erode(CAP.astype(np.uint8), np.ones((3, 3))) > 0
@@ -81,14 +87,14 @@ def test_hair_at_the_sides_stays_close_to_the_skull(scene):
     rgb, *_, silhouette, skin = scene
     long = CAP | ((np.abs(X) > 1.15) & (np.abs(X) < 1.7) & (Y < 0.6) & (Y > -0.9) & ~FACE)
     rgb = cv2.resize(rgb, CAP.shape, interpolation=cv2.INTER_AREA)
-    rgb[long] = HAIR
+    rgb[long] = FAIR
     silhouette, alignment = silhouette_of(long), centred((len(rgb) - 1) / 2, (len(rgb) - 1) / 2, 0, 1)
     all_gone, wreath = (bald((rgb, alignment, silhouette, skin), sides=sides).astype(int) for sides in (False, True))
     across, _, edge = Skull.of(silhouette, skin).coordinates(X, Y)
     beside = cv2.erode(long.astype(np.uint8), np.ones((3, 3))) > 0
     beside &= (np.abs(edge) < 0.05) & (np.abs(across) > 0.98) & (Y < 0.25) & (Y > -0.4)
-    assert np.abs(wreath - HAIR)[beside].max() <= 2  # where a head without hair shows an ear, skin or wall
-    assert np.abs(all_gone - HAIR)[beside].min(axis=0).max() > 20
+    assert np.abs(wreath - FAIR)[beside].max() <= 2  # where a head without hair shows an ear, skin or wall
+    assert np.abs(all_gone - FAIR)[beside].min(axis=0).max() > 20
     elsewhere = (Y > 1) | (edge < -0.6)  # beyond ears
     assert np.array_equal(wreath[elsewhere], all_gone[elsewhere])
 
@@ -116,6 +122,31 @@ def test_the_stronger_the_edit_the_less_hair(scene):
     assert far[0] == 0
     assert (np.diff(far[:5]) > 1).all()
     assert far[5] == far[4]
+
+
+def test_dark_hair_leaves_a_cool_shadow_where_it_grew(scene):
+    """On the crown, not on the forehead; on men whose hair at the sides stays, less of one."""
+    grown, forehead = ((np.abs(X) < 0.5) & (np.abs(Y - height) < 0.1) for height in (1.4, 0.6))
+    dark, kept, light = (
+        cv2.resize(bald(each, sides=sides), CAP.shape, interpolation=cv2.INTER_AREA).astype(float)
+        for each, sides in ((scene, False), (scene, True), (fair(scene), False))
+    )
+    shadow, less = (np.log(light[grown].mean(axis=0) / each[grown].mean(axis=0)) for each in (dark, kept))
+    assert (shadow > 0.1).all()
+    assert shadow[0] > shadow[2] + 0.02  # red goes first
+    assert (less < 0.6 * shadow).all()
+    assert np.abs(dark - light)[forehead].max() <= 1
+
+
+def test_a_strand_over_a_cheek_gives_way_to_skin(scene):
+    rgb, *_, skin = scene
+    rgb = cv2.resize(rgb, CAP.shape, interpolation=cv2.INTER_AREA)
+    strand = (np.abs(X - 0.7) < 0.07) & (Y < 0.5) & (Y > -1.1) & FACE
+    rgb[strand] = HAIR
+    alignment = centred((len(rgb) - 1) / 2, (len(rgb) - 1) / 2, 0, 1)
+    silhouette = silhouette_of(CAP | strand, FACE & ~strand)
+    result = draw_scalp(rgb, alignment, S, silhouette, skin * ~strand, 0 * skin).astype(int)
+    assert np.abs(result[strand & (Y < 0) & (Y > -0.9)] - SKIN).max() < 30  # the wall differs by 115, and hair by 155
 
 
 def test_a_bald_head_turns_with_the_photo(scene):
@@ -204,29 +235,14 @@ def test_slow_colours_spread_from_what_is_known():
     np.testing.assert_allclose(spread(np.full((60, 80, 3), 7.0), known, 2.0), 7, atol=1e-3)
 
 
-def test_surfaces_go_on_beside_one_another_and_do_not_blend():
-    rng = np.random.default_rng(0)
-    image = np.full((120, 160, 3), (60.0, 90, 150)) + rng.normal(0, 2, (120, 160, 3))
-    image[40:80, :60] = (190, 20, 40)  # a stripe on a blue wall
-    known = np.zeros((120, 160))
-    known[:, :60] = known[:, 110:] = 1
-    result = continued(image, known, 3.0, 20.0)
-    red, blue = ((np.abs(result - colour).max(axis=2) < 25)[:, 60:110] for colour in ((190, 20, 40), (60, 90, 150)))
-    slow = spread(image, known, 3.0)[:, 60:110]
-    pure = (np.abs(slow - (190, 20, 40)).max(axis=2) < 25) | (np.abs(slow - (60, 90, 150)).max(axis=2) < 25)
-    assert red[:, :8][45:75].all()
-    assert (red | blue).mean() > max(0.85, pure.mean())
-    np.testing.assert_allclose(continued(image, 0 * known, 3.0, 20.0), spread(image, 0 * known, 3.0))
-
-
 def test_grain_is_as_strong_as_the_photos_and_has_its_fineness():
     noise = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 30, (96, 96)), (0, 0), 1.0)
     patch = np.clip(128 + noise, 0, 255).round().astype(np.uint8)[..., None].repeat(3, axis=2)
-    grain = grain_of(patch, 6.0)[..., 1]
+    grain = grain_like(fine_of(patch, 6.0))[..., 1]
     assert grain.std() == pytest.approx(noise.std(), rel=0.1)
     neighbours = [np.corrcoef(each[:, 1:].ravel(), each[:, :-1].ravel())[0, 1] for each in (grain, noise)]
     assert neighbours[0] == pytest.approx(neighbours[1], abs=0.05)
-    assert not grain_of(patch[:8, :8], 6.0).any()
+    assert not grain_like(fine_of(patch[:8, :8], 6.0)).any()
 
 
 def test_new_skin_and_new_wall_are_as_grainy_as_those_of_the_photo(scene):
@@ -252,7 +268,7 @@ def test_new_skin_and_new_wall_are_as_grainy_as_those_of_the_photo(scene):
 def test_grain_has_the_colours_of_the_photos():
     rng = np.random.default_rng(2)
     mixed = rng.normal(size=(96, 96, 3)) @ np.array([[3.0, 0, 0], [2, 2, 0], [1, 0, 4]]).T
-    grain = grain_of(np.clip(128 + mixed, 0, 255).round().astype(np.uint8), 6.0)
+    grain = grain_like(fine_of(np.clip(128 + mixed, 0, 255).round().astype(np.uint8), 6.0))
     wanted, found = (np.cov(each.reshape(-1, 3).T) for each in (mixed, grain))
     np.testing.assert_allclose(found, wanted, atol=0.08 * np.diag(wanted).max())
 

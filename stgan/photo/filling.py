@@ -5,8 +5,6 @@ import numpy as np
 
 LARGEST = 128  # radius of a sample of grain in pixels of the photo
 SMALLEST = 12  # its side
-SURFACES = 4  # behind a head that are told apart by their colours
-DISTINCT = 4.0  # exponent of their shares where they meet
 TILE = 256  # side of what is repeated: nobody sees it again so far away
 WIDEST = 4.0  # standard deviation of a circle in pixels, above which an image is halved
 STRONGEST = 5.0  # median amplitudes of a grain above which it is an edge, or a wrinkle
@@ -41,37 +39,8 @@ def spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     return result.reshape(*image.shape[:2], -1)
 
 
-def continued(image: np.ndarray, weight: np.ndarray, sigma: float, reach: float) -> np.ndarray:
-    """As :func:`spread`; surfaces of different colours go on side by side and do not blend into one another.
-
-    Args:
-        image: float (H, W, 3), levels.
-        reach: pixels from what is unknown within which surfaces are told apart.
-    """
-    slow, known = spread(image, weight, sigma), weight > 0.9
-    far = cv2.distanceTransform(known.astype(np.uint8), cv2.DIST_L2, 5)
-    near = known & (far < reach)
-    if near.sum() < SURFACES:
-        return slow
-    calm = cv2.cvtColor(cv2.medianBlur(image.clip(0, 255).astype(np.uint8), 5), cv2.COLOR_RGB2LAB).astype(np.float32)
-    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
-    cv2.setRNGSeed(0)
-    pixels = calm[near]
-    labels = np.zeros((len(pixels), 1), np.int32)  # are not asked for, but filled
-    _, _, centres = cv2.kmeans(pixels, SURFACES, labels, stop, 3, cv2.KMEANS_PP_CENTERS)
-    kinds = np.linalg.norm(calm[:, :, None] - centres, axis=3).argmin(axis=2)
-    each = [weight * (kinds == kind) for kind in range(SURFACES)]
-    shares = spread(np.dstack(each), weight + 1e-6, sigma).clip(1e-6, 1) ** DISTINCT
-    colours = [spread(image, part, sigma) for part in each]
-    total: np.ndarray = sum(share[..., None] * colour for share, colour in zip(cv2.split(shares), colours, strict=True))
-    return total / shares.sum(axis=2, keepdims=True)
-
-
-def grain_of(patch: np.ndarray, sigma: float) -> np.ndarray:
-    """Noise float32 (N, N, 3), levels, with the fine detail of a patch uint8 (h, w, 3) but not its pattern.
-
-    Its colours vary together as those of the patch do. Their spectra are the patch's, averaged over directions. It may
-    be repeated side by side.
+def fine_of(patch: np.ndarray, sigma: float) -> np.ndarray:
+    """The fine detail of a patch uint8 (h, w, 3), float32 (N, N, 3) in levels; a single pixel 0 of a small one.
 
     Args:
         sigma: standard deviation in pixels below which detail is fine.
@@ -84,6 +53,17 @@ def grain_of(patch: np.ndarray, sigma: float) -> np.ndarray:
     most = STRONGEST * np.median(np.abs(fine), axis=(0, 1)) + 0.5
     fine = np.clip(fine, -most, most)
     fine -= fine.mean(axis=(0, 1))
+    return fine
+
+
+def grain_like(fine: np.ndarray) -> np.ndarray:
+    """Noise float32 (N, N, 3), levels, with the detail that :func:`fine_of` returns but not its pattern.
+
+    Its colours vary together as those of the detail do. Their spectra are its own, averaged over directions. It may be
+    repeated side by side.
+    """
+    if len(fine) == 1:
+        return fine
     _, axes = np.linalg.eigh(np.cov(fine.reshape(-1, 3).T))  # colours that vary independently
     random = np.random.default_rng(0)
     parts = [_shaped(part, random) for part in cv2.split(fine @ axes.astype(np.float32))]

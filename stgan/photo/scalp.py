@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from stgan.photo.align import Alignment
-from stgan.photo.filling import continued, grain_of, repeated, spread
+from stgan.photo.behind import Backdrop
+from stgan.photo.filling import fine_of, grain_like, repeated, spread
 from stgan.photo.geometry import extent, smoothstep, transform
 from stgan.photo.matte import WIDE, Silhouette, drawn, warped, window
 from stgan.photo.skull import CHANNELS, Skull, eye_frame, hidden_ears, places, shading
@@ -26,11 +27,21 @@ SHAVED = 0.5  # strength of an edit that leaves no hair outside of the skull; in
 # Lengths are in eye distances.
 SOFTEST = 0.012
 FLUFF = 0.12  # around hair, where single strands and their shade show
+DOWN = 0.08  # more than that on the forehead, where short hair grows
 CLOSE, CLOSER = 0.03, 0.08  # likewise, at ears that show, and on cheeks where hair hides the ear
 FRINGE = 0.13  # from the hair, where skin has the shade of hair
 SHADED = 0.5  # likewise, on the forehead, where such a shade goes with the hair
+OWN_TONE = 0.5  # likewise, within which a scalp has the tone of the skin next to it; beyond it is that of the face
+LOOSE = (-1.2, 0.5)  # height above which, and distance from the hair within which ears may show between strands
+JAW, TAPER = (0.3, 1.2), 0.2  # depths below the eyes over which a face becomes narrower than a skull, and by how much
+DARKEST, HUE = ((-0.3, 0.1), (-0.7, -0.2)), 0.15
+HAIRLINE = ((0.0, 0.4, 0.62, 0.8, 0.93, 1.0), (1.05, 1.02, 1.0, 0.5, 0.1, -0.1))
+STUBBLE = 0.2
+WAVY = 0.05
+EAR_TONE = np.array([0.16, 0.12, 0.11], np.float32)  # which faces the light more than the side of a head
+MOTTLE = ((0.012, 0.03), (0.013, 0.07), (0.018, 0.2))
 JOINED = 0.35  # from a cheek, where skin goes on from it
-CHEEKS = (0.2, 0.5)  # heights above which it does so no more
+CHEEKS = (-0.1, 0.35)  # heights above which it does so no more
 NEARBY = 0.6  # from the hair, within which walls are told apart by their colours
 NECK = 0.6  # half its width, where hair hides it
 THICKNESS = (0.08, 0.16)  # of the hair at the sides of a head, which stays, outside of the skull
@@ -66,7 +77,7 @@ def draw_scalp(
     """
     view = _View.of(rgb, alignment, size, silhouette, skin, features, sides)
     head, result = _Head.of(rgb, view), rgb.copy() if into is None else into
-    rows, columns = (np.nonzero((head.maps[..., -1] > 0).any(axis=axis))[0] for axis in (1, 0))
+    rows, columns = (np.nonzero((head.maps[..., 7] > 0).any(axis=axis))[0] for axis in (1, 0))
     if len(rows) == 0:
         return result
     box = (columns[0] - 1, rows[0] - 1, columns[-1] + 1, rows[-1] + 1)
@@ -74,7 +85,7 @@ def draw_scalp(
     height = max(1, STRIP_PIXELS // (right - left))
     for row in range(top, bottom, height):
         strip = result[row : min(row + height, bottom), left:right]
-        change = head.change(strip, (left, row), strength)
+        change = head.change(rgb, strip, (left, row), strength)
         strip[...] = cv2.add(strip, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
     return result
 
@@ -141,15 +152,19 @@ class _View:
         usual, own = shading(across, up), np.log(self.photo + DARK)
         times = max(1, round(0.03 * self.distance))
         trust: np.ndarray = cv2.erode(np.clip(2 * clean - 1, 0, 1), np.ones((3, 3)), iterations=times)
+        everywhere = trust * (0.25 + 0.75 * np.clip((self.y + 0.1) / 0.4, 0, 1)) + 1e-9
         trust *= 0.01 + 0.99 * np.clip((self.y - 0.1) / 0.4, 0, 1)
         own -= usual
         aside = across.clip(-1, 1) - np.average(across, weights=trust + 1e-9)
-        bright = own.mean(axis=2) - np.average(own.mean(axis=2), weights=trust + 1e-9)
+        bright = _grey(own) - np.average(_grey(own), weights=trust + 1e-9)
         slope = (trust * aside * bright).sum() / ((trust * (aside**2 + 0.1)).sum() + 1e-9)  # of light from one side
         slope = (slope * aside)[..., None]
-        shade = smoothstep((spread(own - slope, trust, 0.35 * self.distance) - own + slope).mean(axis=2), *SHADE)
-        slow = spread(own - slope, trust * (1 - shade), 0.08 * self.distance)
-        return np.exp(slow + usual + slope) - DARK, shade
+        shade = smoothstep(_grey(spread(own - slope, trust, 0.35 * self.distance) - own + slope), *SHADE)
+        trust = trust * (1 - shade)
+        slow = spread(own - slope, trust, 0.08 * self.distance)
+        face = np.average((own - slope).reshape(-1, 3), axis=0, weights=everywhere.ravel()).astype(np.float32)
+        near = np.exp(-_distances(trust, 0.3, self.distance) / OWN_TONE)[..., None]
+        return np.exp(face + near * (slow - face) + usual + slope) - DARK, shade
 
     def joined(self, tone: np.ndarray, zone: np.ndarray) -> np.ndarray:
         """Skin (G, G, 3) as :meth:`toned` gives it, which beside the cheeks goes on from what stays of them.
@@ -158,21 +173,72 @@ class _View:
         """
         stays = self.skin * self.inside * (1 - zone) * (1 - np.clip(2 * self.features, 0, 1))
         apart = np.log(np.maximum(self.photo, 0) + DARK) - np.log(np.maximum(tone, 0) + DARK)
+        level = _grey(apart)[..., None]
+        darkest = np.interp(self.y, *DARKEST)[..., None].astype(np.float32)
+        apart = np.maximum(level, darkest) + (apart - level).clip(-HUE, HUE)  # of skin; the shade of hair is darker
         near = np.exp(-np.square(_distances(stays, 0.5, self.distance) / JOINED)) * (1 - smoothstep(self.y, *CHEEKS))
         change = spread(apart, stays, 0.03 * self.distance) * near[..., None]
         return (tone + DARK) * np.exp(change) - DARK
 
+    def stubble(self, clean: np.ndarray, zone: np.ndarray) -> np.ndarray:
+        """Logarithm of the brightness (G, G, 3) that skin loses where hair grew: cropped hair shows through it."""
+        across, _, _ = self.skull.coordinates(self.x, self.y)
+        hair = (self.hair > 0.9) & (self.from_hair <= 0) & (self.inside > 0)
+        if not hair.any() or not (clean > 0.5).any():
+            return np.zeros_like(self.photo)
+        grey = _grey(self.photo)
+        contrast = np.log(np.median(grey[clean > 0.5]) + DARK) - np.log(np.median(grey[hair]) + DARK)
+        line = np.interp(np.abs(across), *HAIRLINE) + WAVY * self.noise(np.random.default_rng(1), 0.09)
+        grown = smoothstep(self.y - line, -0.16, 0.2) * cv2.GaussianBlur(zone, (0, 0), 0.07 * self.distance)
+        amount = STUBBLE * float(np.clip(contrast / 1.4, 0, 1)) * (0.4 if self.sides else 1.0)
+        return -amount * grown[..., None] * np.array([1.15, 1.0, 0.8], np.float32)
+
+    def mottle(self) -> np.ndarray:
+        """Logarithm of brightness (G, G, 3) by which skin varies from place to place."""
+        random, result = np.random.default_rng(0), np.zeros_like(self.photo)
+        for share, size in MOTTLE:
+            for colour in ((1.0, 1.0, 1.0), (0.3, -0.4, -0.3)):
+                result += share * self.noise(random, size)[..., None] * np.array(colour, np.float32)
+        return result
+
+    def noise(self, random: np.random.Generator, size: float) -> np.ndarray:
+        """Numbers (G, G) with a deviation of about 1 that vary over so many eye distances; 0 if pixels are too few."""
+        if size * self.distance < 1.5:
+            return np.zeros_like(self.x)
+        across = max(4, round(len(self.x) / (2 * size * self.distance)))
+        coarse = random.normal(size=(across, across)).astype(np.float32)
+        return cv2.resize(coarse, self.x.shape[::-1], interpolation=cv2.INTER_CUBIC)
+
     def replaced(self, edge: np.ndarray, shade: np.ndarray) -> np.ndarray:
         """Where the photo gives way, in [0, 1]: hair with what is around it, but no features and no ears."""
-        close = np.where(np.isin(np.sign(self.x), self.hidden), CLOSER, CLOSE)
+        beside_hidden = np.isin(np.sign(self.x), self.hidden)
+        close = np.where(beside_hidden, CLOSER, CLOSE)
         soft = np.maximum(np.clip((self.y + 0.1) / 0.5, 0, 1), 1 - np.clip(3 * self.skin, 0, 1))  # forehead or wall
-        hair = 1 - smoothstep(self.from_hair / (close + soft * (FLUFF - close)), 0.5, 1.5)
+        around = close + soft * (FLUFF - close) + DOWN * self.skin * smoothstep(self.y, 0.4, 0.7)
+        hair = 1 - smoothstep(self.from_hair / around, 0.5, 1.5)
         # A face that is turned goes on beyond the outline of a usual skull.
         face = self.skin * np.clip(-edge / 0.05, 0, 1) * np.clip(self.from_hair / CLOSE - 1, 0, 1)
         below = np.clip(2 - 2 * self.from_hair / SHADED, 0, 1) * np.clip((self.y - 0.42) / 0.1, 0, 1) * self.skin
         shade = cv2.GaussianBlur(shade * below, (0, 0), 0.04 * self.distance)
         both = np.maximum(hair * (1 - np.clip(2 * face, 0, 1)), np.clip(1.5 * shade, 0, 1))
+        # What shows of an ear between strands goes with them: it is drawn anew.
+        loose = self.skin * beside_hidden * (self.y > LOOSE[0]) * (self.from_hair < LOOSE[1])
+        both = np.maximum(both, np.clip(2 * loose, 0, 1) * smoothstep(-edge, 0, 0.03))
         return both * (1 - np.clip(2 * self.features, 0, 1)) * self.own * (1 - self.wreath(edge))
+
+    def face(self) -> np.ndarray:
+        """The distance inside of the face (G, G) without ears, in eye distances: it bulges where strands hide it."""
+        across = np.abs(self.x - self.skull.middle) < 0.95 * self.skull.across
+        shape = (self.skin + self.features > 0.5) & across & (self.y < 0.6) & (self.y > -2)
+        count, pieces, sizes, _ = cv2.connectedComponentsWithStats(shape.astype(np.uint8))
+        result = np.full(shape.shape, -np.inf, np.float32)
+        if count < 2:
+            return result
+        rows, columns = np.nonzero(pieces == 1 + sizes[1:, cv2.CC_STAT_AREA].argmax())
+        hull = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))
+        inside = cv2.fillConvexPoly(np.zeros(shape.shape, np.uint8), hull, 1)
+        depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+        return cv2.GaussianBlur(depth, (0, 0), 0.03 * self.distance) / np.float32(self.distance)
 
     def to_the_ears(self, edge: np.ndarray) -> np.ndarray:
         """The distance inside of the skull (G, G), which reaches to the ears that show: hair was in between."""
@@ -180,7 +246,7 @@ class _View:
         for way in (-1, 1):
             ear = (self.skin > 0.5) & (edge < 0) & (way * self.x > 0) & (self.y > EARS[0]) & (self.y < EARS[1])
             outwards = ear[:, ::-way]
-            between = np.logical_or.accumulate(outwards, axis=1)[:, ::-way] & (edge < 0) & (way * self.x > 0)
+            between = np.logical_or.accumulate(outwards, axis=1)[:, ::-way] & (edge < 0.04) & (way * self.x > 0)
             soft = cv2.GaussianBlur(between.astype(np.float32), (0, 0), 0.02 * self.distance)
             bridged = np.maximum(bridged, np.where(soft > 0, 4 * SOFTEST * (soft - 0.5), -np.inf))
         return bridged.astype(np.float32)
@@ -194,27 +260,21 @@ class _View:
         thin = 1 - 0.9 * smoothstep(self.y, *CROWN)
         return self.hair * dense * smoothstep(self.y, *NAPE) * (1 - smoothstep(-edge / thin, *THICKNESS))
 
-    def behind(self, known: np.ndarray) -> np.ndarray:
-        """What lies behind the hair, (G, G, 3): wall, clothes or neck, each in its colours up to a border.
+    def hole(self, zone: np.ndarray, edge: np.ndarray) -> np.ndarray:
+        """Where a backdrop is wanted, bool (G, G): in the place of hair, and beside it, but not of a head or a neck."""
+        bare = self.person - self.hair > 0.5
+        return (_distances(zone, 0.02, self.distance) < 3 * FLUFF) & (edge < 0.03) & (~bare | (zone > 0.02))
 
-        ``known``: in [0, 1], where no hair is near.
-        """
+    def neck(self, known: np.ndarray, tone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The neck behind the hair, (G, G, 3), and its share (G, G) against wall and clothes."""
         neck = self.person * (1 - np.clip(self.hair + self.skin + self.features, 0, 1)) * (self.y < -0.8)
         kinds = ((1 - self.person) * (1 - self.clothes), self.clothes, neck)
-        wall, clothes, neck, x, photo = (  # at half the resolution: what nobody knows has no detail
-            cv2.resize(each, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-            for each in (*(known * np.clip(2 * each - 1, 0, 1) for each in kinds), self.x, self.photo)
-        )
-        distance = 0.5 * self.distance
-        shares = spread(np.dstack([wall, clothes, neck]), np.maximum(wall + clothes + neck, 1e-6), 0.1 * distance)
-        result = continued(photo, wall, 0.04 * distance, NEARBY * distance)
-        narrow = smoothstep(NECK - np.abs(x - self.skull.middle), -0.02, 0.02)
-        for part, number, most in ((clothes, 1, 1.0), (neck, 2, narrow)):
-            if part.max() > 0.5:
-                others = np.delete(shares, number, axis=2).max(axis=2)
-                cover = most * smoothstep(shares[..., number] - others, -BORDER, BORDER)
-                result = result + cover[..., None] * (spread(photo, part, 0.04 * distance) - result)
-        return cv2.resize(result.astype(np.float32), self.hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        wall, clothes, neck = (known * np.clip(2 * each - 1, 0, 1) for each in kinds)
+        shares = spread(np.dstack([wall, clothes, neck]), np.maximum(wall + clothes + neck, 1e-6), 0.1 * self.distance)
+        narrow = smoothstep(NECK - np.abs(self.x - self.skull.middle), -0.02, 0.02)
+        others = shares[..., :2].max(axis=2)
+        cover = narrow * smoothstep(shares[..., 2] - others, -BORDER, BORDER) * float(neck.max() > 0.5)
+        return spread(self.photo, neck, 0.04 * self.distance), cover
 
 
 @dataclass(frozen=True)
@@ -224,40 +284,50 @@ class _Head:
     maps: np.ndarray  # float32 (G, G, 8): skin, background, distance inside the outline, where hair was
     placed: Alignment  # of the maps
     skin: np.ndarray  # grain, float32 (N, N, 3) in levels
-    behind: np.ndarray  # likewise, of the background
+    behind: Backdrop
+    wall: np.ndarray  # grain, likewise
     softness: float  # of the outline, eye distances
 
     @classmethod
     def of(cls, rgb: np.ndarray, view: _View) -> "_Head":
         _, _, edge = view.skull.coordinates(view.x, view.y)
+        edge = np.maximum(edge - TAPER * smoothstep(-view.y, *JAW), view.face())
         clean = view.clean()
         tone, shade = view.toned(clean)
         zone = view.replaced(edge, shade)
         tone = view.joined(tone, zone)
         edge = edge if view.sides else view.to_the_ears(edge)
+        tone = (tone + DARK) * np.exp(view.stubble(clean, zone) + view.mottle()) - DARK
         for way in view.hidden:
             inner, dark = view.skull.ear(view.x, view.y, way)
-            tone = tone * np.exp(np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None] * dark[..., None] * CHANNELS)
+            there = np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None]
+            tone = tone * np.exp(there * (dark[..., None] * CHANNELS + EAR_TONE))
             edge = np.maximum(edge, inner)
         known = view.inside * np.clip(view.from_hair / FLUFF - 0.5, 0, 1)
-        maps = np.dstack([tone, view.behind(known), edge, zone]).astype(np.float32)
-        x, y, wall = view.x, view.y, known * (1 - view.person) * (view.y > 0)
+        neck, cover = view.neck(known, tone)
+        shows = known * (view.person < 0.3)
+        backdrop = Backdrop.of(view.photo, shows, view.hole(zone, edge), 1 - view.clothes, view.placed)
+        maps = np.dstack([tone, neck, edge, zone, cover]).astype(np.float32)
+        x, y = view.x, view.y
         skin = _grain(
             rgb, view.placed, [clean * (y > 0.35), clean * (y < -0.2) * (x > 0.3), clean * (y < -0.2) * (x < -0.3)],
             0.03 * view.distance,
         )  # fmt: skip
-        behind = _grain(
+        wall = shows * (y > 0)
+        wall = _grain(
             rgb, view.placed, [wall * (x > 0.3), wall * (x < -0.3), wall * (np.abs(x) < 0.8)], 3 * view.placed.scale
         )
-        return cls(maps, view.placed, skin, behind, max(SOFTEST, SOFT * view.placed.scale / view.distance))
+        return cls(maps, view.placed, skin, backdrop, wall, max(SOFTEST, SOFT * view.placed.scale / view.distance))
 
-    def change(self, part: np.ndarray, corner: tuple[int, int], strength: float) -> np.ndarray:
+    def change(self, rgb: np.ndarray, part: np.ndarray, corner: tuple[int, int], strength: float) -> np.ndarray:
         """What to add to a part (h, w, 3) of the photo whose upper left pixel is ``corner``: float32."""
         maps = warped(self.maps, self.placed.matrix, corner, part.shape)
         skull = smoothstep(maps[..., 6], -self.softness, self.softness)
         share = maps[..., 7] * (skull * min(1.0, strength) + (1 - skull) * min(1.0, strength / SHAVED))
-        skin, behind = (maps[..., first : first + 3] + repeated(grain, corner, part.shape)
-                        for first, grain in ((0, GRAIN * self.skin), (3, self.behind)))  # fmt: skip
+        grain = repeated(GRAIN * self.skin, corner, part.shape)
+        behind = self.behind.over(rgb, corner, repeated(self.wall, corner, part.shape))
+        behind += maps[..., 8:9] * (maps[..., 3:6] + grain - behind)
+        skin = maps[..., :3] + grain
         change: np.ndarray = share[..., None] * (behind + skull[..., None] * (skin - behind) - part)
         return change.astype(np.float32)
 
@@ -268,6 +338,12 @@ def _inside(shape: Sequence[int], placed: Alignment, grid: int) -> np.ndarray:
     pixels = transform(pixels, placed.inverse)
     inside = ((pixels >= 0) & (pixels <= (shape[1] - 1, shape[0] - 1))).all(axis=1)
     return inside.reshape(grid, grid).astype(np.float32)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """The mean of the channels of an image (G, G, 3)."""
+    mean: np.ndarray = image @ np.full(3, 1 / 3, np.float32)
+    return mean
 
 
 def _distances(share: np.ndarray, level: float, unit: float) -> np.ndarray:
@@ -284,5 +360,5 @@ def _grain(rgb: np.ndarray, placed: Alignment, areas: Sequence[np.ndarray], sigm
         radius = min(0.7 * float(depth[row, column]), 128 * placed.scale)
         box = (column - radius, row - radius, column + radius, row + radius)
         left, top, right, bottom = extent(placed.matrix, box, rgb.shape, margin=0)
-        found.append(grain_of(rgb[top:bottom, left:right], sigma / placed.scale))
-    return min(found, key=lambda grain: (len(grain) == 1, float(grain.std())))
+        found.append(fine_of(rgb[top:bottom, left:right], sigma / placed.scale))
+    return grain_like(min(found, key=lambda fine: (len(fine) == 1, float(fine.std()))))

@@ -8,21 +8,25 @@ Places are (x, y) in eye distances from the middle between the eyes; y is positi
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.photo.geometry import smoothstep
 from stgan.photo.matte import WIDE, Silhouette
 
 CENTRE = 0.45  # height of the widest place
 ACROSS = (1.08, 1.26)  # half the width, from the narrowest to the widest skull
 ABOVE, GROWTH = 1.27, 0.6  # height above the widest place of a skull of half width 1.2, and its growth with that
 BELOW = 2.2  # likewise, below it: down to the chin
+TEMPLE = 0.12  # by which it is wider than the cheeks on either side, at most: hair may be as thick as it likes
 CHEEKS = 0.95  # from the widest place down to the cheeks
 TURNED = 0.35  # from the middle between the eyes to that of the skull, at most; it grows as a head turns
 HAIR = 0.07  # thickness of the shortest hair
-EAR_HEIGHT, EAR_ALONG, EAR_ACROSS = -0.22, 0.41, 0.135  # its middle, and half its length and its width
+EAR_HEIGHT, EAR_ALONG, EAR_ACROSS = -0.22, 0.44, 0.135  # its middle, and half its length and its width
 LOBES = (-0.65, -0.3)  # heights
 EAR_TILT = np.deg2rad(10)
+NARROWEST, WIDEST = 0.8, 0.85  # of a cheek in front of hair, and the quantile of its width that shows most of it
 CHIN = -0.9  # heights over which the width of the cheeks is measured: from here to the ears
 BROWS = ((0.1, 0.42), 0.75)  # heights, and half the width
 MOST_HIDDEN = 0.3  # share of the brows that hair may hide
@@ -55,13 +59,14 @@ class Skull:
         span = np.median([[seen.across(height, way) for way in (-1, 1)] for height in heights], axis=0)
         ends = [[bare.at(way * (seen.across(height, way) - HAIR), height) for way in (-1, 1)] for height in heights]
         hairy = np.mean(ends, axis=0) < 0.6
-        span = span - HAIR * hairy
+        rows = [[face.across(height, way) for way in (-1, 1)] for height in np.arange(CHIN, EAR_HEIGHT, 0.05)]
+        cheeks = np.quantile(rows, WIDEST, axis=0)
+        span = np.where(hairy, np.minimum(span - HAIR, np.maximum(cheeks, NARROWEST) + TEMPLE), span)
         span -= max(0.0, float(span.sum()) - 2 * ACROSS[1]) * hairy / max(int(hairy.sum()), 1)
         across = float(np.clip(span.mean(), *ACROSS))
         middle = float(np.clip((span[1] - span[0]) / 2, -TURNED, TURNED))
         top = np.median([seen.up(middle + x, 0.5) for x in np.linspace(-0.3, 0.3, 7)])
         above = float(np.clip(ABOVE + GROWTH * (across - 1.2), 0.6, max(0.6, top - CENTRE - HAIR)))
-        rows = [[face.across(height, way) for way in (-1, 1)] for height in np.arange(CHIN, EAR_HEIGHT, 0.05)]
         left, right = np.median(rows, axis=0)
         rows = [[bare.across(height, way) for way in (-1, 1)] for height in np.arange(*LOBES, 0.05)]
         return cls(middle, across, above, (float(left), float(right)), tuple(np.max(rows, axis=0).tolist()))
@@ -96,17 +101,32 @@ class Skull:
         across, along = (cos * aside - sin * up) / half, (sin * aside + cos * up) / EAR_ALONG
         across = across / np.interp(along, (-1, -0.6, 0, 0.45, 1), (0.8, 0.75, 0.92, 1.0, 0.95))  # the lobe is narrow
         radius = np.hypot(across, along)
-
-        def ridge(at: float, width: float) -> np.ndarray:
-            return np.exp(-(((radius - at) / width) ** 2))
-
-        folds = 0.1 * ridge(0.84, 0.1) - 0.22 * ridge(0.62, 0.11) * np.clip(0.3 + across, 0, 1)
-        folds += 0.05 * ridge(0.45, 0.1) * np.clip(0.2 + across, 0, 1)
-        shade = np.clip((along + 0.55) / 0.3, 0, 1) * folds - 0.06 - 0.67 * np.clip(radius - 0.85, 0, 0.15)
-        shade -= 0.38 * np.exp(-(((across + 0.15) / 0.38) ** 2) - ((along + 0.12) / 0.3) ** 2)  # the canal
-        shade += 0.04 * np.exp(-((across / 0.5) ** 2) - ((along + 0.75) / 0.2) ** 2)
-        shade *= np.clip((across + 1) / 0.35, 0, 1)  # it grows out of the head
+        shade, near = np.zeros_like(radius), np.argwhere(radius < 1.3)
+        if len(near):
+            box = tuple(slice(first, last + 1) for first, last in zip(near.min(axis=0), near.max(axis=0), strict=True))
+            shade[box] = _relief(across[box], along[box], radius[box], abs(float(x[0, 1] - x[0, 0])))
         return ((1 - radius) * half).astype(np.float32), shade.astype(np.float32)
+
+
+def _relief(across: np.ndarray, along: np.ndarray, radius: np.ndarray, step: float) -> np.ndarray:
+    """The logarithm of the brightness of an ear lit from above and in front, given places on it from -1 to 1.
+
+    ``step``: eye distances from one pixel to the next.
+    """
+    lobe = smoothstep(-along, 0.5, 0.8)
+    rim = np.exp(-(((radius - 0.84) / 0.13) ** 2)) * (1 - lobe) * smoothstep(across, -0.9, -0.2)
+    fold = np.exp(-(((np.hypot(across + 0.12, along - 0.05) - 0.5) / 0.15) ** 2)) * (1 - lobe)
+    fold *= smoothstep(across, -0.35, 0.1)
+    bowl = np.exp(-(((across + 0.2) / 0.32) ** 2) - ((along + 0.12) / 0.3) ** 2)
+    tragus = np.exp(-(((across + 0.75) / 0.22) ** 2) - ((along + 0.15) / 0.18) ** 2)
+    height = 0.05 * rim + 0.035 * fold - 0.05 * bowl + 0.03 * tragus + 0.02 * lobe * (1 - radius**2)
+    height -= 0.06 * np.clip(radius - 0.9, 0, 0.2)  # it bends back
+    down, right = np.gradient(cv2.GaussianBlur(height, (0, 0), 0.012 / step), step)
+    light = (0.75 + 0.5 * down - 0.15 * np.abs(right)) / np.sqrt(1 + down**2 + right**2) / 0.75
+    valley = np.exp(-(((radius - 0.66) / 0.1) ** 2)) * (1 - lobe)
+    shade = 0.5 * np.log(light.clip(0.5, 1.4)) - 0.24 * bowl - 0.06 * valley
+    result: np.ndarray = shade - 0.25 * smoothstep(-across, 0.7, 1.0)  # it grows out of the head
+    return result
 
 
 def eye_frame(pixels: int) -> tuple[np.ndarray, float]:
