@@ -23,7 +23,7 @@ SMOOTH = 0.03  # of the window, over which colours spread at first
 DOUBT = 0.2  # weight of unknown pixels in the comparison of patches, far from what shows
 AWAY = (1500.0, 6000.0)  # squared levels by which a patch is worse a window's width farther away, and a window's height
 REACH = 0.2  # of the window's side, from the hole, within which patches are looked for
-NEAR = 0.15  # of the window's side, within which it is no worse
+NEAR = 0.07  # of the window's side, within which it is no worse
 FEWEST = 40  # patches from which a choice is worth while
 CALM = 25.0  # levels by which patches are made to meet what is around them; what differs by more is another thing
 STEPS = 0.6  # standard deviation, in the finest pixels, that hides their steps
@@ -98,7 +98,8 @@ class Backdrop:
         across, down = ((row[0] * x + row[1] * y + row[2]).astype(np.float32) for row in matrix)
         slow = cv2.remap(self.slow, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         share = warped(self.detail, matrix, corner, grain.shape)[..., None]
-        result: np.ndarray = warped(self.maps, matrix, corner, grain.shape) + grain + share * (there - slow - grain)
+        fine = share * (there - slow) + np.sqrt(np.clip(1 - share**2, 0, 1)) * grain  # as strong, whatever the share
+        result: np.ndarray = warped(self.maps, matrix, corner, grain.shape) + fine
         return result.clip(0, 255)
 
 
@@ -212,16 +213,28 @@ def _without_seams(filled: np.ndarray, known: np.ndarray, detail: np.ndarray) ->
 
 
 def _guessed(image: np.ndarray, seen: np.ndarray, wall: np.ndarray) -> np.ndarray:
-    """The colours (H, H, 3) of what is seen, spread. Clothes do not climb above where they are seen."""
-    sigma = SMOOTH * len(image)
-    known = seen.astype(np.float32)
-    everything, walls = spread(image, known, sigma), spread(image, known * (wall > 0.9), sigma)
-    clothed = seen & (wall < 0.1)
-    if not clothed.any() or not (seen & (wall > 0.9)).any():
+    """The colours (H, H, 3) of what is seen nearest. Clothes do not climb above where they are seen."""
+    walls, clothed = seen & (wall > 0.9), seen & (wall < 0.1)
+    everything = _nearest(image, seen)
+    if not clothed.any() or not walls.any():
         return everything
     top = np.quantile(np.nonzero(clothed)[0], 0.02)
     above = smoothstep(top - np.arange(len(image), dtype=np.float32), -1, 1)[:, None, None]
-    return everything + above * (walls - everything)
+    return everything + above * (_nearest(image, walls) - everything)
+
+
+def _nearest(image: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """The colours (H, H, 3) of what is seen, each as far as it is nearest, with soft borders."""
+    sigma = SMOOTH * len(image)
+    slow = spread(image, seen.astype(np.float32), sigma)
+    if not seen.any():
+        return slow
+    _, labels = cv2.distanceTransformWithLabels(
+        (~seen).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.zeros((labels.max() + 1, 3), np.float32)
+    colours[labels[seen]] = slow[seen]
+    return cv2.GaussianBlur(colours[labels], (0, 0), sigma)
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:

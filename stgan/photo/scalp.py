@@ -43,7 +43,7 @@ MOTTLE = ((0.012, 0.03), (0.013, 0.07), (0.018, 0.2))
 JOINED = 0.35  # from a cheek, where skin goes on from it
 CHEEKS = (-0.1, 0.35)  # heights above which it does so no more
 NEARBY = 0.6  # from the hair, within which walls are told apart by their colours
-NECK = 0.6  # half its width, where hair hides it
+NECK, FLARE = 0.6, 0.25  # half its width, where hair hides it, and by how much it is wider at the shoulders
 THICKNESS = (0.08, 0.16)  # of the hair at the sides of a head, which stays, outside of the skull
 WREATH = ((0.2, 1.2), (0.8, 1.06))  # heights, and how far from the middle it begins there, in half widths of the skull
 THIN = 0.12  # likewise, on both sides of where it begins, over which it grows denser
@@ -271,7 +271,8 @@ class _View:
         kinds = ((1 - self.person) * (1 - self.clothes), self.clothes, neck)
         wall, clothes, neck = (known * np.clip(2 * each - 1, 0, 1) for each in kinds)
         shares = spread(np.dstack([wall, clothes, neck]), np.maximum(wall + clothes + neck, 1e-6), 0.1 * self.distance)
-        narrow = smoothstep(NECK - np.abs(self.x - self.skull.middle), -0.02, 0.02)
+        aside = np.abs(self.x - self.skull.middle) / (NECK + FLARE * np.clip((NAPE[0] - 1 - self.y) / 0.8, 0, 1) ** 2)
+        narrow = smoothstep(1 - aside, -0.05, 0.05)
         others = shares[..., :2].max(axis=2)
         cover = narrow * smoothstep(shares[..., 2] - others, -BORDER, BORDER) * float(neck.max() > 0.5)
         return spread(self.photo, neck, 0.04 * self.distance), cover
