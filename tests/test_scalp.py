@@ -246,7 +246,7 @@ def test_grain_is_as_strong_as_the_photos_and_has_its_fineness():
 
 
 def test_new_skin_and_new_wall_are_as_grainy_as_those_of_the_photo(scene):
-    rgb, alignment, silhouette, skin = scene
+    rgb, alignment, silhouette, skin = fair(scene)
     noise = cv2.GaussianBlur(np.random.default_rng(1).normal(0, (9.0, 6, 12), rgb.shape), (0, 0), 0.8)
     result = bald((np.clip(rgb + noise, 0, 255).round().astype(np.uint8), alignment, silhouette, skin))
     fine = result - cv2.GaussianBlur(result.astype(np.float32), (0, 0), 2)

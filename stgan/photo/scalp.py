@@ -12,7 +12,7 @@ import numpy as np
 
 from stgan.photo.align import Alignment
 from stgan.photo.behind import Backdrop
-from stgan.photo.filling import fine_of, grain_like, repeated, spread
+from stgan.photo.filling import TILE, fine_of, grain_like, repeated, spread
 from stgan.photo.geometry import extent, smoothstep, transform
 from stgan.photo.matte import WIDE, Silhouette, drawn, warped, window
 from stgan.photo.skull import CHANNELS, Skull, eye_frame, hidden_ears, places, shading
@@ -33,16 +33,22 @@ FRINGE = 0.13  # from the hair, where skin has the shade of hair
 SHADED = 0.5  # likewise, on the forehead, where such a shade goes with the hair
 OWN_TONE = 0.5  # likewise, within which a scalp has the tone of the skin next to it; beyond it is that of the face
 LOOSE = (-1.2, 0.5)  # height above which, and distance from the hair within which ears may show between strands
+FACE = (1.02, 0.95)  # half its width, in half widths of the skull, where hair hides the ear, and where it shows
 JAW, TAPER = (0.3, 1.2), 0.2  # depths below the eyes over which a face becomes narrower than a skull, and by how much
-DARKEST, HUE = ((-0.3, 0.1), (-0.7, -0.2)), 0.15
-HAIRLINE = ((0.0, 0.4, 0.62, 0.8, 0.93, 1.0), (1.05, 1.02, 1.0, 0.5, 0.1, -0.1))
-STUBBLE = 0.2
-WAVY = 0.05
-EAR_TONE = np.array([0.16, 0.12, 0.11], np.float32)  # which faces the light more than the side of a head
-MOTTLE = ((0.012, 0.03), (0.013, 0.07), (0.018, 0.2))
+DARKEST = ((-0.3, 0.1), (-0.7, -0.2))  # heights, and the logarithm of brightness down to which skin goes on from there
+HUE = 0.15  # likewise, by which its channels may differ from their mean
+HAIRLINE = ((0.0, 0.4, 0.62, 0.8, 0.93, 1.0), (1.05, 1.02, 1.0, 0.5, 0.1, -0.1))  # heights, from middle to side
+WAVY = 0.05  # by which it varies
+STUBBLE = 0.2  # logarithm of brightness that a scalp loses to the roots of hair that is much darker
+DARK_HAIR = 1.4  # logarithm of brightness by which such hair is darker
+COOL = np.array([1.15, 1.0, 0.8], np.float32)  # what the channels lose of that
+BARE_CROWN = 0.4  # share of it on a head that keeps hair at its sides
+MOTTLE = ((0.01, 0.03), (0.011, 0.07), (0.018, 0.2))  # logarithm of brightness by which skin varies, and over what
+DOT, DOTS, FINE = 0.005, 0.25, 150  # size of a root, its strength, and pixels of an eye distance that show all of it
+FAR_EAR = 0.5  # share of its width that a head shows as it turns, below which it hides an ear
+EAR_TONE = np.array([0.16, 0.12, 0.11], np.float32)  # logarithm of brightness; an ear faces the light
 JOINED = 0.35  # from a cheek, where skin goes on from it
 CHEEKS = (-0.1, 0.35)  # heights above which it does so no more
-NEARBY = 0.6  # from the hair, within which walls are told apart by their colours
 NECK, FLARE = 0.6, 0.25  # half its width, where hair hides it, and by how much it is wider at the shoulders
 THICKNESS = (0.08, 0.16)  # of the hair at the sides of a head, which stays, outside of the skull
 WREATH = ((0.2, 1.2), (0.8, 1.06))  # heights, and how far from the middle it begins there, in half widths of the skull
@@ -190,8 +196,8 @@ class _View:
         contrast = np.log(np.median(grey[clean > 0.5]) + DARK) - np.log(np.median(grey[hair]) + DARK)
         line = np.interp(np.abs(across), *HAIRLINE) + WAVY * self.noise(np.random.default_rng(1), 0.09)
         grown = smoothstep(self.y - line, -0.16, 0.2) * cv2.GaussianBlur(zone, (0, 0), 0.07 * self.distance)
-        amount = STUBBLE * float(np.clip(contrast / 1.4, 0, 1)) * (0.4 if self.sides else 1.0)
-        return -amount * grown[..., None] * np.array([1.15, 1.0, 0.8], np.float32)
+        amount = STUBBLE * float(np.clip(contrast / DARK_HAIR, 0, 1)) * (BARE_CROWN if self.sides else 1.0)
+        return -amount * grown[..., None] * COOL
 
     def mottle(self) -> np.ndarray:
         """Logarithm of brightness (G, G, 3) by which skin varies from place to place."""
@@ -228,8 +234,13 @@ class _View:
 
     def face(self) -> np.ndarray:
         """The distance inside of the face (G, G) without ears, in eye distances: it bulges where strands hide it."""
-        across = np.abs(self.x - self.skull.middle) < 0.95 * self.skull.across
-        shape = (self.skin + self.features > 0.5) & across & (self.y < 0.6) & (self.y > -2)
+        widest = self.skull.across * np.where(np.isin(np.sign(self.x), self.hidden), *FACE)
+        shape = (
+            (self.skin + self.features > 0.5)
+            & (np.abs(self.x - self.skull.middle) < widest)
+            & (self.y < 0.6)
+            & (self.y > -2)
+        )
         count, pieces, sizes, _ = cv2.connectedComponentsWithStats(shape.astype(np.uint8))
         result = np.full(shape.shape, -np.inf, np.float32)
         if count < 2:
@@ -243,13 +254,17 @@ class _View:
     def to_the_ears(self, edge: np.ndarray) -> np.ndarray:
         """The distance inside of the skull (G, G), which reaches to the ears that show: hair was in between."""
         bridged = edge
-        for way in (-1, 1):
+        for way in {-1, 1} - set(self.hidden):
             ear = (self.skin > 0.5) & (edge < 0) & (way * self.x > 0) & (self.y > EARS[0]) & (self.y < EARS[1])
-            outwards = ear[:, ::-way]
-            between = np.logical_or.accumulate(outwards, axis=1)[:, ::-way] & (edge < 0.04) & (way * self.x > 0)
-            soft = cv2.GaussianBlur(between.astype(np.float32), (0, 0), 0.02 * self.distance)
-            bridged = np.maximum(bridged, np.where(soft > 0, 4 * SOFTEST * (soft - 0.5), -np.inf))
+            bridged = np.maximum(bridged, self.reaching(edge, ear, way))
         return bridged.astype(np.float32)
+
+    def reaching(self, edge: np.ndarray, ear: np.ndarray, way: int) -> np.ndarray:
+        """The distance inside of what lies between a skull and an ear, bool (G, G), on the right (1) or the left."""
+        beside = np.logical_or.accumulate(ear[:, ::-way], axis=1)[:, ::-way]
+        between = (beside & (edge < 0.04) & (way * self.x > 0)).astype(np.float32)
+        soft = cv2.GaussianBlur(between, (0, 0), 0.02 * self.distance)
+        return np.where(soft > 0, 4 * SOFTEST * (soft - 0.5), -np.inf)
 
     def wreath(self, edge: np.ndarray) -> np.ndarray:
         """The share of the hair that stays at the sides, in [0, 1], given the distance inside of the skull."""
@@ -265,7 +280,7 @@ class _View:
         bare = self.person - self.hair > 0.5
         return (_distances(zone, 0.02, self.distance) < 3 * FLUFF) & (edge < 0.03) & (~bare | (zone > 0.02))
 
-    def neck(self, known: np.ndarray, tone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def neck(self, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The neck behind the hair, (G, G, 3), and its share (G, G) against wall and clothes."""
         neck = self.person * (1 - np.clip(self.hair + self.skin + self.features, 0, 1)) * (self.y < -0.8)
         kinds = ((1 - self.person) * (1 - self.clothes), self.clothes, neck)
@@ -285,6 +300,7 @@ class _Head:
     maps: np.ndarray  # float32 (G, G, 8): skin, background, distance inside the outline, where hair was
     placed: Alignment  # of the maps
     skin: np.ndarray  # grain, float32 (N, N, 3) in levels
+    dots: np.ndarray  # float32 (N, N), of cropped hair
     behind: Backdrop
     wall: np.ndarray  # grain, likewise
     softness: float  # of the outline, eye distances
@@ -298,17 +314,20 @@ class _Head:
         zone = view.replaced(edge, shade)
         tone = view.joined(tone, zone)
         edge = edge if view.sides else view.to_the_ears(edge)
-        tone = (tone + DARK) * np.exp(view.stubble(clean, zone) + view.mottle()) - DARK
+        stubble = view.stubble(clean, zone)
         for way in view.hidden:
-            inner, dark = view.skull.ear(view.x, view.y, way)
-            there = np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None]
-            tone = tone * np.exp(there * (dark[..., None] * CHANNELS + EAR_TONE))
-            edge = np.maximum(edge, inner)
+            if view.skull.width_of_ear(way) > FAR_EAR:
+                inner, dark = view.skull.ear(view.x, view.y, way)
+                there = np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None]
+                stubble = stubble * (1 - there)
+                tone = tone * np.exp(there * (dark[..., None] * CHANNELS + EAR_TONE))
+                edge = np.maximum(inner, np.maximum(edge, view.reaching(edge, inner > 0, way)))
+        tone = (tone + DARK) * np.exp(stubble + view.mottle()) - DARK
         known = view.inside * np.clip(view.from_hair / FLUFF - 0.5, 0, 1)
-        neck, cover = view.neck(known, tone)
+        neck, cover = view.neck(known)
         shows = known * (view.person < 0.3)
         backdrop = Backdrop.of(view.photo, shows, view.hole(zone, edge), 1 - view.clothes, view.placed)
-        maps = np.dstack([tone, neck, edge, zone, cover]).astype(np.float32)
+        maps = np.dstack([tone, neck, edge, zone, cover, -_grey(stubble)]).astype(np.float32)
         x, y = view.x, view.y
         skin = _grain(
             rgb, view.placed, [clean * (y > 0.35), clean * (y < -0.2) * (x > 0.3), clean * (y < -0.2) * (x < -0.3)],
@@ -318,7 +337,10 @@ class _Head:
         wall = _grain(
             rgb, view.placed, [wall * (x > 0.3), wall * (x < -0.3), wall * (np.abs(x) < 0.8)], 3 * view.placed.scale
         )
-        return cls(maps, view.placed, skin, backdrop, wall, max(SOFTEST, SOFT * view.placed.scale / view.distance))
+        dots = _dots(view.distance / view.placed.scale)
+        return cls(
+            maps, view.placed, skin, dots, backdrop, wall, max(SOFTEST, SOFT * view.placed.scale / view.distance)
+        )
 
     def change(self, rgb: np.ndarray, part: np.ndarray, corner: tuple[int, int], strength: float) -> np.ndarray:
         """What to add to a part (h, w, 3) of the photo whose upper left pixel is ``corner``: float32."""
@@ -328,7 +350,8 @@ class _Head:
         grain = repeated(GRAIN * self.skin, corner, part.shape)
         behind = self.behind.over(rgb, corner, repeated(self.wall, corner, part.shape))
         behind += maps[..., 8:9] * (maps[..., 3:6] + grain - behind)
-        skin = maps[..., :3] + grain
+        dots = np.exp(maps[..., 9] * repeated(self.dots, corner, part.shape))
+        skin = maps[..., :3] * dots[..., None] + grain
         change: np.ndarray = share[..., None] * (behind + skull[..., None] * (skin - behind) - part)
         return change.astype(np.float32)
 
@@ -339,6 +362,14 @@ def _inside(shape: Sequence[int], placed: Alignment, grid: int) -> np.ndarray:
     pixels = transform(pixels, placed.inverse)
     inside = ((pixels >= 0) & (pixels <= (shape[1] - 1, shape[0] - 1))).all(axis=1)
     return inside.reshape(grid, grid).astype(np.float32)
+
+
+def _dots(distance: float) -> np.ndarray:
+    """Noise float32 (N, N) like the ends of cropped hair, for eyes so many pixels of the photo apart: in small photos
+    they are finer than pixels."""
+    noise = cv2.GaussianBlur(np.random.default_rng(2).normal(size=(TILE, TILE)), (0, 0), max(0.6, DOT * distance))
+    dots: np.ndarray = (DOTS * min(1.0, distance / FINE) / noise.std()) * noise
+    return dots.astype(np.float32)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -85,13 +85,17 @@ class Skull:
         slope = np.hypot(across / width, up / height)
         return across, up, ((1 - radius) * radius / np.maximum(slope, 1e-3)).astype(np.float32)
 
+    def width_of_ear(self, way: int) -> float:
+        """The share of its width that an ear on the right (1) or on the left (-1) shows as the head turns."""
+        return float(np.clip(1 + way * self.middle / 0.44, 0.25, 1.25))
+
     def ear(self, x: np.ndarray, y: np.ndarray, way: int) -> tuple[np.ndarray, np.ndarray]:
         """An ear on the right (1) or on the left (-1) of the image: the distance inside of its outline, float32 (H, W)
         in eye distances, and the logarithm of its brightness, compared with the skin beside it.
 
         It is as wide as a head that is turned shows it.
         """
-        half = EAR_ACROSS * float(np.clip(1 + way * self.middle / 0.44, 0.25, 1.25))
+        half = EAR_ACROSS * self.width_of_ear(way)
         steps = self.middle + way * np.linspace(0, 1.6, 161, dtype=np.float32)[None]
         _, _, edge = self.coordinates(steps, np.full_like(steps, EAR_HEIGHT))
         root = float(steps[0, np.abs(edge[0]).argmin()])
