@@ -24,7 +24,7 @@ DOUBT = 0.2  # weight of unknown pixels in the comparison of patches, far from w
 AWAY = (1500.0, 6000.0)  # squared levels by which a patch is worse a window's width farther away, and a window's height
 REACH = 0.2  # of the window's side, from the hole, within which patches are looked for
 NEAR = 0.07  # of the window's side, within which it is no worse
-FEWEST = 40  # patches from which a choice is worth while
+FEWEST = 0.2  # patches that show for each that is wanted, below which a guess is better
 CALM = 25.0  # levels by which patches are made to meet what is around them; what differs by more is another thing
 STEPS = 0.6  # standard deviation, in the finest pixels, that hides their steps
 SEAMS = (18.0, 3.0)  # levels and pixels over which patches are evened out where they meet
@@ -65,7 +65,7 @@ class Backdrop:
                 origins = _doubled(origins)
                 guess = cv2.GaussianBlur(slow[origins[..., 1], origins[..., 0]] + level.light(origins), (0, 0), 1)
             filled = np.where(level.hole[..., None], guess, slow).astype(np.float32)
-            if len(level.sources) < FEWEST or len(level.targets) == 0:
+            if origins is None and len(level.sources) < max(1, FEWEST * len(level.targets)):
                 continue
             for _ in range(rounds):
                 found = level.alike(filled) if origins is None or size < SIZES[-1] else level.improved(filled, origins)
