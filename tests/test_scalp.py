@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.filling import fine_of, grain_like, spread
+from stgan.photo.filling import grain_of, spread
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
 from stgan.photo.scalp import GRAIN, draw_scalp
 from stgan.photo.skull import CENTRE, Skull, hidden_ears, hides_the_brows, places, shading
@@ -238,11 +238,11 @@ def test_slow_colours_spread_from_what_is_known():
 def test_grain_is_as_strong_as_the_photos_and_has_its_fineness():
     noise = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 30, (96, 96)), (0, 0), 1.0)
     patch = np.clip(128 + noise, 0, 255).round().astype(np.uint8)[..., None].repeat(3, axis=2)
-    grain = grain_like(fine_of(patch, 6.0))[..., 1]
+    grain = grain_of(patch, 6.0)[..., 1]
     assert grain.std() == pytest.approx(noise.std(), rel=0.1)
     neighbours = [np.corrcoef(each[:, 1:].ravel(), each[:, :-1].ravel())[0, 1] for each in (grain, noise)]
     assert neighbours[0] == pytest.approx(neighbours[1], abs=0.05)
-    assert not grain_like(fine_of(patch[:8, :8], 6.0)).any()
+    assert not grain_of(patch[:8, :8], 6.0).any()
 
 
 def test_new_skin_and_new_wall_are_as_grainy_as_those_of_the_photo(scene):
@@ -268,7 +268,7 @@ def test_new_skin_and_new_wall_are_as_grainy_as_those_of_the_photo(scene):
 def test_grain_has_the_colours_of_the_photos():
     rng = np.random.default_rng(2)
     mixed = rng.normal(size=(96, 96, 3)) @ np.array([[3.0, 0, 0], [2, 2, 0], [1, 0, 4]]).T
-    grain = grain_like(fine_of(np.clip(128 + mixed, 0, 255).round().astype(np.uint8), 6.0))
+    grain = grain_of(np.clip(128 + mixed, 0, 255).round().astype(np.uint8), 6.0)
     wanted, found = (np.cov(each.reshape(-1, 3).T) for each in (mixed, grain))
     np.testing.assert_allclose(found, wanted, atol=0.08 * np.diag(wanted).max())
 

@@ -39,6 +39,11 @@ def spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     return result.reshape(*image.shape[:2], -1)
 
 
+def grain_of(patch: np.ndarray, sigma: float) -> np.ndarray:
+    """Noise float32 (N, N, 3), levels, as :func:`grain_like` makes it from the fine detail of a patch."""
+    return grain_like(fine_of(patch, sigma))
+
+
 def fine_of(patch: np.ndarray, sigma: float) -> np.ndarray:
     """The fine detail of a patch uint8 (h, w, 3), float32 (N, N, 3) in levels; a single pixel 0 of a small one.
 
