@@ -5,6 +5,7 @@ the Space's card names, or else the bundled one. The page and the endpoints are 
 """
 
 import ctypes
+import errno
 import importlib.util
 import os
 import socket
@@ -79,34 +80,41 @@ def chosen_port() -> int:
     """The port of ``STGAN_PORT``, else ``GRADIO_SERVER_PORT``, else 7860; 0 takes the next free one from 7860 on.
 
     Raises:
-        ValueError: it is no port, or another program uses it.
+        ValueError: it is no port, it cannot be used, or this computer does not have the demo's address.
     """
     name = next((name for name in ("STGAN_PORT", "GRADIO_SERVER_PORT") if os.environ.get(name)), "STGAN_PORT")
     wanted = os.environ.get(name) or str(FIRST_PORT)
-    if not wanted.isdecimal() or int(wanted) > 65535:
+    if not (wanted.isascii() and wanted.isdecimal()) or int(wanted) > 65535:
         raise ValueError(f"{name} is {wanted!r}: give a number from 1 to 65535, or 0 for the next free port.")
     if int(wanted):
-        if not _is_free(int(wanted)):
+        if problem := _problem(int(wanted)):
             raise ValueError(
-                f"Port {wanted} is in use, perhaps by another demo. Choose another with STGAN_PORT, or set "
-                "STGAN_PORT=0 for the next free one."
+                f"Port {wanted} {problem}. Choose another with STGAN_PORT, or set STGAN_PORT=0 for the next free one."
             )
         return int(wanted)
-    free = next((port for port in range(FIRST_PORT, FIRST_PORT + 200) if _is_free(port)), None)
+    free = next((port for port in range(FIRST_PORT, FIRST_PORT + 200) if not _problem(port)), None)
     if free is None:
         raise ValueError(f"No port from {FIRST_PORT} to {FIRST_PORT + 199} is free: choose another with STGAN_PORT.")
     return free
 
 
-def _is_free(port: int) -> bool:
+def _problem(port: int) -> str:
+    """Why a port cannot be used; empty if it can. A ValueError if this computer does not have the demo's address."""
     with socket.socket() as probe:
         if os.name != "nt":  # there the option would let two programs share a port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_host(), port))
-        except OSError:
-            return False
-    return True
+        except PermissionError:
+            return "is kept for the system"
+        except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                raise ValueError(
+                    f"This computer has no address {_host()} ({error.strerror}): correct GRADIO_SERVER_NAME, such as "
+                    "127.0.0.1, or 0.0.0.0 for all of its addresses."
+                ) from error
+            return "is in use, perhaps by another demo"
+    return ""
 
 
 def _host() -> str:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -302,10 +303,22 @@ def test_a_port_in_use_is_a_sentence_and_zero_takes_the_next_free_one(app, monke
         monkeypatch.setattr(app, "FIRST_PORT", used)
         monkeypatch.setenv("STGAN_PORT", "0")
         assert used < app.chosen_port() < used + 200
-    for wrong in ("http", "-1", "70000"):
+    for wrong in ("http", "-1", "70000", "\N{ARABIC-INDIC DIGIT THREE}"):
         monkeypatch.setenv("STGAN_PORT", wrong)
         with pytest.raises(SystemExit, match=f"STGAN_PORT is '{wrong}': give a number"):
             app.main()
+
+
+def test_an_address_that_is_not_here_and_a_port_of_the_system_are_not_called_in_use(app, monkeypatch):
+    monkeypatch.setenv("STGAN_PORT", "7999")
+    for elsewhere in ("192.0.2.1", "nowhere.invalid"):  # kept for documentation, and for no host
+        monkeypatch.setenv("GRADIO_SERVER_NAME", elsewhere)
+        with pytest.raises(SystemExit, match=f"^app.py: This computer has no address {elsewhere} .*GRADIO_SERVER_NAME"):
+            app.main()
+    monkeypatch.delenv("GRADIO_SERVER_NAME")
+    monkeypatch.setattr(socket.socket, "bind", Mock(side_effect=PermissionError(13, "Permission denied")))
+    with pytest.raises(SystemExit, match="^app.py: Port 7999 is kept for the system. Choose another"):
+        app.main()
 
 
 def test_a_model_on_another_drive_keeps_its_full_path(tmp_path, monkeypatch):

@@ -288,6 +288,8 @@ def test_stgan_yunet_names_the_detectors_file(monkeypatch, tmp_path, editor):
     assert yunet_path() == str(tmp_path / "yunet.onnx")
     with pytest.raises(FaceError, match="no YuNet file at .*yunet.onnx. Correct --yunet or STGAN_YUNET"):
         FaceEditor(editor.generator, editor.classifier).detector  # noqa: B018
+    with pytest.raises(FaceError, match=f"no YuNet file at {tmp_path}/other.onnx"):
+        FaceDetector("~/other.onnx")
     if YUNET.is_file():
         monkeypatch.setenv("STGAN_YUNET", str(YUNET))
         assert FaceEditor(editor.generator, editor.classifier).detector.yunet == str(YUNET)

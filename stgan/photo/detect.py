@@ -218,6 +218,7 @@ class _YuNet:
     CLOSE_UP = (480, 260)  # side in pixels; the same side in pixels of the aligned frame
 
     def __init__(self, path: str | Path):
+        path = os.path.expanduser(path)
         if not Path(path).is_file():
             raise FaceError(
                 f"There is no YuNet file at {path}. Correct --yunet or STGAN_YUNET, or leave it out: OpenCV's Haar "
