@@ -42,6 +42,7 @@ GLARE = 0.62  # brightness of the darkest parts of an eye, as a share of that of
 HUES = (8.0, 16.0)  # levels by which a drawing's colours differ from those around: beside own eyes, and with new ones
 SURE = (0.8, 0.98)  # of a network's soft mask, where the drawing is not used and where it is complete
 BESIDE_SKIN = ("hair", "background")
+OTHER_HUES = (12.0, 255.0)  # levels by which colours may differ more beside each of them
 GOES_ON = (0.5, 0.8)  # share of one of these around, where it goes on
 WITHIN = (-0.2, -0.05)  # distance from the outline of glasses, where it does not, as too little of it is seen
 # Arms run straight from a lens to the ear.
@@ -208,7 +209,8 @@ def _filled(
     beside = np.dstack([seen[name] for name in BESIDE_SKIN])
     around = spread(np.dstack([crop, beside]), known + 1e-6, 0.02 * distance)
     around, shares = around[..., :3], around[..., 3:]
-    drawn = _in_the_hues(drawn, around, hues + 255 * smoothstep(shares.sum(axis=2), 0.02, 0.2))
+    free = smoothstep(shares, 0.02, 0.2) @ np.array(OTHER_HUES, np.float32)
+    drawn = _in_the_hues(drawn, around, hues + free)
     fill = around + (1.0 if mask is None else smoothstep(mask, *SURE)[..., None]) * (drawn - around)
     near = smoothstep(outside, *WITHIN)
     for kind, share in zip(cv2.split(beside), cv2.split(shares), strict=True):  # a network draws skin instead
