@@ -269,7 +269,7 @@ def _calm(after: np.ndarray, crop: np.ndarray, brows: np.ndarray, distance: floa
         )
         own = brows[places[-1]] > 0.6
         if own.sum() > BROW * distance**2:
-            dark.append(float(np.quantile(grey[places[-1]][own], 0.2)))
+            dark.append(float(np.quantile(grey[places[-1]][own], 0.5)))
     for place, level in zip(places, dark * (2 // max(1, len(dark))), strict=False):  # brows are a pair
         least[place] = level
     least = np.asarray(cv2.GaussianBlur(least, (0, 0), 0.03 * distance))
