@@ -232,7 +232,9 @@ def test_slow_colours_spread_from_what_is_known():
     assert np.abs(near - cv2.GaussianBlur(image, (0, 0), 2.0)).max() < 1e-5
     known = np.zeros((60, 80))
     known[20:40, :10] = 1
-    np.testing.assert_allclose(spread(np.full((60, 80, 3), 7.0), known, 2.0), 7, atol=1e-3)
+    for channels in (1, 3):
+        np.testing.assert_allclose(spread(np.full((60, 80, channels), 7.0), known, 2.0), 7, atol=1e-3)
+    np.testing.assert_allclose(spread(image[..., :1], known, 2.0), spread(image, known, 2.0)[..., :1], rtol=1e-5)
 
 
 def test_grain_is_as_strong_as_the_photos_and_has_its_fineness():

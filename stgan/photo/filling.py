@@ -31,7 +31,8 @@ def spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     result = np.ones_like(levels[-1][..., :1]) * total[:-1] / max(float(total[-1]), 1e-9)
     for level in levels[::-1]:
         if result.shape[:2] != level.shape[:2]:
-            result = cv2.pyrUp(result, dstsize=level.shape[1::-1])
+            # OpenCV drops a single channel.
+            result = cv2.pyrUp(result, dstsize=level.shape[1::-1]).reshape(*level.shape[:2], -1)
         known = np.clip(level[..., -1:] * 6, 0, 1)
         result = result + known * (level[..., :-1] / np.maximum(level[..., -1:], 1e-9) - result)
     for size in sizes[::-1]:
