@@ -32,7 +32,7 @@ DIFFERENT = (12.0, 24.0)  # levels of difference between photo and drawing that 
 AGREED = 35.0  # levels of difference above which photo and drawing show different things
 LID = 0.05  # what stays with an eye, around it
 EYES = (0.009, 0.015)  # least areas that are seen of the less and of the more visible eye, in squared distances
-THICKEST = 0.2  # rim
+THICKEST, WIRE = 0.2, 0.08  # rim, and one that a parser may miss
 DARKER = (105.0, 135.0)  # levels of difference of a brow, and of a rim on it
 LASHES = 0.12  # above an eye, where its lid ends and its brow may begin
 BROW = 0.01  # area of a brow beside a frame, from which it tells how dark the rest is
@@ -183,7 +183,7 @@ def _hidden(
         turn: of the head.
     """
     size, distance = len(crop), Head.mean(len(crop)).distance
-    share = _frame(crop, differs, outside, distance, seen["brows"])
+    share = _frame(crop, differs, outside, distance, seen)
     if keeps:
         lids = _grown(seen["eyes"] > 0.4, LID * distance)
         share *= 1 - cv2.GaussianBlur(lids, (0, 0), size / 210)
@@ -241,20 +241,28 @@ def _shows_eyes(crop: np.ndarray, after: np.ndarray, eyes: np.ndarray, behind: n
 
 
 def _frame(
-    crop: np.ndarray, difference: np.ndarray, outside: np.ndarray, distance: float, brows: np.ndarray
+    crop: np.ndarray, difference: np.ndarray, outside: np.ndarray, distance: float, seen: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     """Float (S, S) in [0, 1]: rims and bridge, along the outline and where the photo (S, S, 3) differs from skin."""
     inside, beyond = RIM
     line = np.clip((inside + beyond) / 2 * distance + 1 - np.abs(outside + (inside - beyond) / 2) * distance, 0, 1)
-    kernel = _disk(THICKEST * distance / 2)
-    ridge = np.maximum(
-        cv2.morphologyEx(crop, cv2.MORPH_CLOSE, kernel) - crop, crop - cv2.morphologyEx(crop, cv2.MORPH_OPEN, kernel)
-    )
-    difference = np.minimum(np.abs(difference).max(axis=2), 1.3 * ridge.max(axis=2))
+    ridge, thin = (_ridge(crop, width * distance) for width in (THICKEST, WIRE))
+    difference = np.minimum(np.abs(difference).max(axis=2), 1.3 * ridge)
     strength = cv2.GaussianBlur(difference, (0, 0), len(outside) / 366)
     near = (outside > -BAND[0]) & (outside < BAND[1])
-    brow = smoothstep(brows, 0.4, 0.7) * (outside > beyond) * (1 - smoothstep(strength, *DARKER))  # the photo's own
-    return np.maximum(line, near * smoothstep(strength, *DIFFERENT) * (1 - brow))
+    brow = (
+        smoothstep(seen["brows"], 0.4, 0.7) * (outside > beyond) * (1 - smoothstep(strength, *DARKER))
+    )  # the photo's own
+    share = np.maximum(line, near * smoothstep(strength, *DIFFERENT) * (1 - brow))
+    wall = smoothstep(seen["background"], 0.7, 0.95) * smoothstep(outside, 0.0, 0.04)  # shows wires at most
+    return share * (1 - wall * (1 - smoothstep(thin, *DIFFERENT)))
+
+
+def _ridge(image: np.ndarray, width: float) -> np.ndarray:
+    """Levels (H, W) by which lines of at most some pixels are darker or brighter than what is on both sides."""
+    kernel = _disk(width / 2)
+    closed, opened = (cv2.morphologyEx(image, each, kernel) for each in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN))
+    return np.maximum(closed - image, image - opened).max(axis=2)
 
 
 def _calm(after: np.ndarray, crop: np.ndarray, brows: np.ndarray, distance: float) -> np.ndarray:
