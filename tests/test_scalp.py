@@ -9,7 +9,7 @@ from frames import S, centred
 
 from stgan.photo.filling import grain_of, spread
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
-from stgan.photo.scalp import GRAIN, draw_scalp
+from stgan.photo.scalp import COARSEST, GRAIN, _Head, _View, draw_scalp
 from stgan.photo.skull import CENTRE, Skull, hidden_ears, hides_the_brows, places, shading
 
 DETAIL = 2  # pixels of the photo per pixel of the crop
@@ -59,6 +59,19 @@ def test_the_skull_lies_within_the_hair(scene):
     )
     np.testing.assert_allclose(np.hypot(across, up), 1, atol=1e-5)
     np.testing.assert_allclose(edge, 0, atol=1e-5)
+
+
+def test_a_skull_goes_on_above_a_ribbon(scene):
+    *_, silhouette, skin = scene
+    ribbon = (Y > 0.8) & (Y < 0.95)
+    cut = Silhouette(*(np.where(ribbon, 0, each).astype(np.float32) for each in (silhouette.hair, silhouette.person)),
+                     silhouette.own)  # fmt: skip
+    skin = np.where(ribbon, 0, skin)
+    assert Skull.of(cut, skin).above == pytest.approx(Skull.of(silhouette, skin).above, abs=0.05)
+    shorter = Y > 1.2  # a head that ends there does end there
+    low = Silhouette(*(np.where(shorter, 0, each).astype(np.float32) for each in (silhouette.hair, silhouette.person)),
+                     silhouette.own)  # fmt: skip
+    assert Skull.of(low, skin).above < 1.2 - CENTRE
 
 
 def test_a_bald_head_is_the_same_in_a_copy_and_in_the_photo_itself(scene):
@@ -265,6 +278,17 @@ def test_new_skin_and_new_wall_are_as_grainy_as_those_of_the_photo(scene):
     )
     np.testing.assert_allclose(new_wall, wall, rtol=0.3)
     np.testing.assert_allclose(new_skin, GRAIN * face, rtol=0.2)
+
+
+def test_letters_on_a_wall_are_no_grain(scene):
+    rgb, alignment, silhouette, skin = fair(scene)
+    noise = np.random.default_rng(1).normal(0, 2, rgb.shape)
+    letters = 60 * (np.indices(rgb.shape[:2]).sum(axis=0) // 3 % 2)[..., None]
+    on_the_wall = (rgb == WALL).all(axis=2, keepdims=True)
+    photo = np.clip(rgb + noise + on_the_wall * letters, 0, 255).round().astype(np.uint8)
+    head = _Head.of(photo, _View.of(photo, alignment, S, silhouette, skin, np.zeros_like(skin), False))
+    assert head.skin.std() > 1
+    assert head.wall.std() == pytest.approx(COARSEST * head.skin.std(), rel=1e-3)
 
 
 def test_grain_has_the_colours_of_the_photos():

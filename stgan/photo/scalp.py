@@ -22,6 +22,7 @@ STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in th
 DARK = 4.0  # levels: differences among darker pixels are noise
 SHADE = (0.08, 0.18)  # logarithm of brightness by which skin in the shade of hair is darker than skin around
 GRAIN = 0.75  # share of the grain of a face, which has pores
+COARSEST = 1.5  # grain of a wall as a multiple of the skin's: what is coarser is letters, or strands
 SOFT = 1.2  # pixels of the photo over which the outline changes
 SHAVED = 0.5  # strength of an edit that leaves no hair outside of the skull; inside it is cropped
 # Lengths are in eye distances.
@@ -337,6 +338,7 @@ class _Head:
         wall = _grain(
             rgb, view.placed, [wall * (x > 0.3), wall * (x < -0.3), wall * (np.abs(x) < 0.8)], 3 * view.placed.scale
         )
+        wall *= min(1.0, COARSEST * float(skin.std()) / max(float(wall.std()), 1e-6))
         dots = _dots(view.distance / view.placed.scale)
         return cls(
             maps, view.placed, skin, dots, backdrop, wall, max(SOFTEST, SOFT * view.placed.scale / view.distance)

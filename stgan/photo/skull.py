@@ -6,7 +6,7 @@ distances wide and 1.3 high, and its sides are a third darker than the middle of
 Places are (x, y) in eye distances from the middle between the eyes; y is positive upwards.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ BELOW = 2.2  # likewise, below it: down to the chin
 TEMPLE = 0.12  # by which it is wider than the cheeks on either side, at most: hair may be as thick as it likes
 CHEEKS = 0.95  # from the widest place down to the cheeks
 TURNED = 0.35  # from the middle between the eyes to that of the skull, at most; it grows as a head turns
+GAP = 0.3  # in a head, as a ribbon or a parting leaves it: it goes on above
 HAIR = 0.07  # thickness of the shortest hair
 EAR_HEIGHT, EAR_ALONG, EAR_ACROSS = -0.22, 0.44, 0.135  # its middle, and half its length and its width
 LOBES = (-0.65, -0.3)  # heights
@@ -65,7 +66,7 @@ class Skull:
         span -= max(0.0, float(span.sum()) - 2 * ACROSS[1]) * hairy / max(int(hairy.sum()), 1)
         across = float(np.clip(span.mean(), *ACROSS))
         middle = float(np.clip((span[1] - span[0]) / 2, -TURNED, TURNED))
-        top = np.median([seen.up(middle + x, 0.5) for x in np.linspace(-0.3, 0.3, 7)])
+        top = np.median([seen.closed(GAP).up(middle + x, 0.5) for x in np.linspace(-0.3, 0.3, 7)])
         above = float(np.clip(ABOVE + GROWTH * (across - 1.2), 0.6, max(0.6, top - CENTRE - HAIR)))
         left, right = np.median(rows, axis=0)
         rows = [[bare.across(height, way) for way in (-1, 1)] for height in np.arange(*LOBES, 0.05)]
@@ -188,6 +189,15 @@ class _Measured:
     @classmethod
     def of(cls, shape: np.ndarray) -> "_Measured":
         return cls(shape, *eye_frame(len(shape)))
+
+    def closed(self, gap: float) -> "_Measured":
+        """Without gaps as narrow as that."""
+        side = round(gap * self.distance)
+        if side < 2:
+            return self
+        wide = np.pad(self.shape.astype(np.uint8), side, mode="edge")
+        closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((side, side)))[side:-side, side:-side]
+        return replace(self, shape=closed > 0)
 
     def at(self, x: float, y: float) -> bool:
         column, row = np.rint(self.origin + self.distance * np.array([x, -y])).astype(int)
