@@ -69,6 +69,8 @@ def test_tensors_are_photos_with_their_channels_first_or_last(tensor, rgb):
         ("HTTP://example.org/me.jpg", "download the photo"),
         ("file:///home/me/me.jpg", "is an address"),
         ("data:image/png;base64,iVBORw0KGgo=", "is an address"),
+        ("a" * 5000, "^a{255} cannot be read: File name too long"),
+        ("a/" * 5000, "^There is no file .{,1000}[.]$|^a cannot be read: File name too long"),
         (b"", "not a picture"),
         (b"%PDF-1.7", "PDF document: export its page"),
         (b"\0\0\0\x18ftypisom", "a film"),

@@ -168,12 +168,15 @@ def _register_readers() -> None:
         register_heif_opener()
 
 
+LONGEST_NAME = 255  # characters of a file's name in a message, which are as many as systems allow
+
+
 def _content(source: Any) -> tuple[Path | io.BytesIO, str]:
     """What to open, and its name for messages."""
     if isinstance(source, str | os.PathLike):
         if isinstance(source, str) and is_address(source):
             raise PhotoError(f"{source[:100]} is an address: download the photo and give its path or its bytes.")
-        return Path(source), Path(source).name or str(source)
+        return Path(source), (Path(source).name or str(source))[:LONGEST_NAME]
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source), "This picture"
     if hasattr(source, "read"):
@@ -198,7 +201,7 @@ def _read(content: Path | io.BytesIO, name: str) -> Image.Image:
     try:
         image = Image.open(content, formats=[name for name in READABLE if name in Image.OPEN])
     except FileNotFoundError as error:
-        raise PhotoError(f"There is no file {content}.") from error
+        raise PhotoError(f"There is no file {str(content)[:1000]}.") from error
     except Image.DecompressionBombError as error:
         raise too_large(name) from error
     except Image.UnidentifiedImageError as error:
