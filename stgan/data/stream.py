@@ -114,15 +114,19 @@ class StreamBatches:
         return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
     def _count(self, labels: Tensor) -> None:
-        """Warn once, after the first :data:`GRACE` images or the first epoch, of labels that are always the same."""
+        """Warn once, after the first :data:`GRACE` images or the first epoch, of labels that are always the same.
+
+        A run that is resumed later has been warned.
+        """
         if self._counted < 0:
             return
         if self._counted < GRACE and self.epoch == 0:
             self._true, self._counted = self._true + labels.sum(dim=0), self._counted + len(labels)
             return
-        shares = (self._true / max(1, self._counted)).tolist()
-        if message := constant_labels(shares, self.attributes, self._counted):
-            warnings.warn(message.replace("in all of the", "in each of the first"), DataWarning, stacklevel=3)
+        if self._counted:
+            shares = (self._true / self._counted).tolist()
+            if message := constant_labels(shares, self.attributes, self._counted):
+                warnings.warn(message.replace("in all of the", "in each of the first"), DataWarning, stacklevel=3)
         self._counted = -1
 
     def fingerprint(self, samples: int = 8) -> str:

@@ -50,7 +50,7 @@ SETTINGS = {"image_size": 64, "batch_size": 8, "logging_steps": 10}
 
 def test_a_parser_learns_what_pixels_show(masked_faces, new_parser, tmp_path):
     run = trained(
-        masked_faces, tmp_path, "parser-fast", steps=40, initial_model=new_parser, learning_rate=8e-3,
+        masked_faces, tmp_path, "parser-fast", steps=60, initial_model=new_parser, learning_rate=8e-3,
         checkpointing_steps=1_000, **SETTINGS | {"batch_size": 4},
     )  # fmt: skip
     figures = run.objective.validate(run.validation_data)

@@ -1,6 +1,7 @@
 """Training and validation images of a run."""
 
 import math
+import warnings
 from dataclasses import fields
 
 import pytest
@@ -80,3 +81,8 @@ def test_an_attribute_that_never_varies_is_told(tmp_path, capsys):
         stream.draw(number)
     with pytest.warns(DataWarning, match="in each of the first 48 training images, flying false"):
         stream.draw(4)
+    resumed = StreamBatches(tmp_path / "data", "train", ("bit_0", "flying"), 16, 12, seed=0, workers=0)
+    resumed.load_state_dict(stream.state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)  # of no image that it has seen itself
+        resumed.draw(5)
