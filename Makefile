@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PORT ?= 7860
+PORT ?= $(or $(STGAN_PORT),7860)
 
 .PHONY: demo test test-oldest lint bench fuzz torture sbom audit clean
 

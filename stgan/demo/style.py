@@ -128,6 +128,7 @@ p[style*="nowrap"] { white-space: normal !important; }
 #photo .upload-container .wrap { padding: 0; font-size: 16px; font-weight: 600; line-height: 1.2; }
 #photo { border: 2px dashed var(--primary-500) !important; } #photo .icon-button-wrapper { display: none; }
 #take { align-items: center; flex-wrap: nowrap; } #take > * { min-width: 0 !important; }
+#take > .block { flex: none !important; width: auto; }
 #take .wrap { flex-wrap: nowrap; } #take button { min-height: 44px; }
 #shared img, #shared video { max-width: 100%; max-height: 380px; border-radius: 10px; margin: 0 auto; display: block; }
 
@@ -140,7 +141,7 @@ p[style*="nowrap"] { white-space: normal !important; }
   #keep { display: contents; }  /* the download follows the picture, the versions come last */
   #take { order: 1; gap: 8px; }
   #take > button { flex: 1 1 0 !important; padding: 4px 8px; font-size: 15px; line-height: 1.2; white-space: normal; }
-  #take > .block { flex: none !important; width: auto; } #take label { padding: 8px; } #intro p { font-size: 15px; }
+  #take label { padding: 8px; } #intro p { font-size: 15px; }
   #say { order: 2; } #keep .hint { order: 3; } #versions { order: 4; }
   #looks li { flex: 0 0 84px; }
   #sliders .form { grid-template-columns: minmax(0, 1fr); }
