@@ -59,12 +59,13 @@ def comb(
     share, hair, cos, sin = cv2.split(warped(maps, alignment.matrix, (left, top), part.shape))
     photo = light.normalised(part)
     bright = luminance(photo).clip(0) + DARK
-    soft = _contrast(np.log(bright), share, FINE * detail)
+    fine = _fine(np.log(bright), FINE * detail)
+    soft = _contrast(fine, share)
     if before is None:
-        own = _contrast(np.log(bright), hair * (1 - share), FINE * detail)
+        own = _contrast(fine, hair * (1 - share))
     else:
         levels = luminance(light.normalised(before[top:bottom, left:right]))
-        own = _contrast(levels, hair * share, FINE * detail) / float(np.average(bright, weights=share + 1e-6))
+        own = _contrast(_fine(levels, FINE * detail), hair * share) / float(np.average(bright, weights=share + 1e-6))
     missing = min(MOST, float(np.sqrt(max(own**2 - soft**2, 0))))
     # Twice the angle: a strand has no direction. In the photo the crop may be turned.
     angle = np.arctan2(sin, cos) / 2 + np.arctan2(alignment.inverse[1, 0], alignment.inverse[0, 0])
@@ -96,9 +97,9 @@ def _parallel(cos: np.ndarray, sin: np.ndarray, contrast: np.ndarray) -> np.ndar
     return np.hypot(cos, sin) / (contrast + 1e-6)
 
 
-def _contrast(grey: np.ndarray, area: np.ndarray, sigma: float) -> float:
-    """Mean of the finest differences where ``area`` is certain; 0 where nothing is."""
-    return float(np.abs(_fine(grey, sigma)[area > SURE]).mean()) if (area > SURE).any() else 0.0
+def _contrast(fine: np.ndarray, area: np.ndarray) -> float:
+    """The mean size of differences where ``area`` is certain; 0 where nothing is."""
+    return float(np.abs(fine[area > SURE]).mean()) if (area > SURE).any() else 0.0
 
 
 def _fine(grey: np.ndarray, sigma: float) -> np.ndarray:

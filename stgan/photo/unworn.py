@@ -250,9 +250,8 @@ def _frame(
     difference = np.minimum(np.abs(difference).max(axis=2), 1.3 * ridge)
     strength = cv2.GaussianBlur(difference, (0, 0), len(outside) / 366)
     near = (outside > -BAND[0]) & (outside < BAND[1])
-    brow = (
-        smoothstep(seen["brows"], 0.4, 0.7) * (outside > beyond) * (1 - smoothstep(strength, *DARKER))
-    )  # the photo's own
+    # The photo's own brows.
+    brow = smoothstep(seen["brows"], 0.4, 0.7) * (outside > beyond) * (1 - smoothstep(strength, *DARKER))
     share = np.maximum(line, near * smoothstep(strength, *DIFFERENT) * (1 - brow))
     wall = smoothstep(seen["background"], 0.7, 0.95) * smoothstep(outside, 0.0, 0.04)  # shows wires at most
     return share * (1 - wall * (1 - smoothstep(thin, *DIFFERENT)))
