@@ -174,7 +174,8 @@ def test_oversized_and_deep_requests_are_refused_and_the_server_lives_on(demo_ad
 def test_what_gradio_fails_at_is_answered_and_logged_in_a_line(demo_address, demo_log, photo):
     path = upload(demo_address, photo)
     before = len(demo_log.read_text())
-    ranges = "bytes=" + ",".join(f"{start}-{start + 1}" for start in range(0, 16_000, 2))
+    # Of 64 KB of headers, the server may close the connection before it has read them.
+    ranges = "bytes=" + ",".join(f"{start}-{start + 1}" for start in range(0, 8_000, 2))
     component = {"session_hash": "x", "component_id": -1, "fn_name": "as_example", "data": ["/etc/passwd"]}
     answers = [
         WEB.get(f"{demo_address}/gradio_api/file={path}", headers={"Range": ranges}),
