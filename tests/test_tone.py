@@ -47,35 +47,42 @@ def test_no_change_stays_none():
     assert np.array_equal(toned(BEFORE, BEFORE, SKIN.astype(np.float32), SKIN.astype(np.float32)), BEFORE)
 
 
-def test_young_skin_has_no_stains_and_no_rims_around_the_eyes():
+def test_young_skin_has_no_stains_no_highlights_and_no_rims_around_the_eyes():
     skin, eyes = SKIN.astype(np.float32), np.zeros(SKIN.shape, np.float32)
     eyes[50:54, 44:56] = 1
     line, stain, rim, wall = np.s_[90:92, 50:70], np.s_[70:80, 60:76], np.s_[55:57, 44:56], np.s_[:10, :10]
-    after = BEFORE.copy()
-    after[line] *= 1.3
+    before, after = BEFORE.copy(), BEFORE.copy()
+    before[line] *= 0.75
     after[stain] += (-30, 0, 30)
     after[rim] *= 0.4
     after[wall] += 9
+    highlight = 40 * np.exp(-((COLUMNS - 64) ** 2 + (ROWS - 30) ** 2) / 2 / 5**2)
+    after += highlight[..., None]
     assert SKIN[line].all()
     assert SKIN[stain].all()
     assert SKIN[rim].all()
     assert not SKIN[wall].any()
-    change = shaded(BEFORE, after, skin, eyes) - BEFORE
-    inside = np.s_[73:77, 64:72]
+    change = shaded(before, after, skin, eyes) - before
+    inside, top = np.s_[73:77, 64:72], np.s_[28:33, 62:67]
     assert np.abs(change[wall] - 9).max() < 1e-3
-    assert change[line].mean() > 0.6 * (after - BEFORE)[line].mean()
+    assert change[line].mean() > 0.6 * (after - before)[line].mean()
     assert (change[inside][..., 2] - change[inside][..., 0]).mean() < 0.3 * 60
-    assert change[rim].mean() > 0.5 * (after - BEFORE)[rim].mean()
+    assert change[rim].mean() > 0.5 * (after - before)[rim].mean()
+    assert change[top].mean() < 0.55 * (after - before)[top].mean()
+    shiny = before + highlight[..., None]  # its own shine stays
+    assert np.abs(shaded(shiny, after, skin, eyes) - shiny)[top].max() < 1
     np.testing.assert_allclose(shaded(BEFORE, BEFORE, skin, eyes), BEFORE, atol=1e-3)
 
 
 def test_young_skin_loses_lines_more_than_it_gains_them():
     skin, nothing = SKIN.astype(np.float32), np.zeros(SKIN.shape, np.float32)
     line = np.s_[90:92, 50:70]
-    darker, lighter = BEFORE.copy(), BEFORE.copy()
-    darker[line] *= 0.5
-    lighter[line] *= 1.5
-    gained, lost = (np.abs(shaded(BEFORE, after, skin, nothing) - BEFORE)[line].mean() for after in (darker, lighter))
+    lined = BEFORE.copy()
+    lined[line] *= 0.5
+    gained, lost = (
+        np.abs(np.log(shaded(*each, skin, nothing) + 16) - np.log(each[0] + 16))[line].mean()
+        for each in ((BEFORE, lined), (lined, BEFORE))
+    )
     assert lost > 1.3 * gained
 
 

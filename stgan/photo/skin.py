@@ -67,8 +67,8 @@ def in_the_hue(after: np.ndarray, before: np.ndarray, new: np.ndarray, skin: np.
 LIKELY = (-0.27, 0.45)  # logarithm of brightness by which skin becomes darker and brighter at most: it loses lines
 TINT = 1 / 6  # of the crop's side, over which the tint may vary
 STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the skin around it, beside what it did before
-SPOT = 0.05  # logarithm, by which a spot may stand out from the skin around it more than before
-SPOTS = 1 / 40  # of the crop's side, the size of such spots
+SPOT, SHINING = 0.05, 0.08  # logarithm, by which a spot and a highlight may stand out more than before
+SPOTS, SHINE_SIZE = 1 / 40, 1 / 12  # of the crop's side, the size of such spots, and of highlights
 LIPS, PAINTED = 9.0, 0.08  # a*b* by which bare lips differ from skin, and the share of a larger difference that stays
 LINER = 0.7  # share of darker rims of eyes and hair that is left out
 
@@ -76,7 +76,8 @@ LINER = 0.7  # share of darker rims of eyes and hair that is left out
 def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """A crop whose skin is as young, but not as stained, as that of an edited one: float (S, S, 3) in [0, 255].
 
-    It loses lines and shadows. Its tint varies slowly, and no dark rims are drawn around eyes or along hair.
+    It loses lines and shadows. Its tint varies slowly, no highlight is drawn where none was, and no dark rims around
+    eyes or along hair.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
@@ -88,8 +89,9 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.nd
     bright = drawn - own
     bright = np.where(bright < 0, low * np.tanh(bright / low), high * np.tanh(bright / high))
     near = cv2.GaussianBlur(cv2.dilate(edges, _disc(size / 24)), (0, 0), size / 48)
-    bright = np.where(bright < 0, bright * (1 - LINER * near), bright)
-    result = np.exp((own + bright)[..., None] + _tint(own_colour, drawn_colour, skin)) - DARK
+    bright = own + np.where(bright < 0, bright * (1 - LINER * near), bright)
+    bright = _without_spots(own, bright, skin, SHINE_SIZE, SHINING)
+    result = np.exp(bright[..., None] + _tint(own_colour, drawn_colour, skin)) - DARK
     return _on(skin, after, result)
 
 
@@ -104,13 +106,18 @@ def unstained(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.nda
         skin: (S, S) in [0, 1].
     """
     (own, own_colour), (drawn, drawn_colour) = _taken_apart(before), _taken_apart(after)
-    weight = np.maximum(skin, 0.05).astype(np.float32)
-    sigma = SPOTS * len(before)
-    total = cv2.GaussianBlur(weight, (0, 0), sigma)
-    own_around, drawn_around = (cv2.GaussianBlur(each * weight, (0, 0), sigma) / total for each in (own, drawn))
-    bright = np.minimum(drawn, drawn_around + np.maximum(own - own_around, 0) + SPOT)
+    bright = _without_spots(own, drawn, skin, SPOTS, SPOT)
     result = np.exp(bright[..., None] + _tint(own_colour, drawn_colour, skin)) - DARK
     return _on(skin, after, result)
+
+
+def _without_spots(own: np.ndarray, drawn: np.ndarray, skin: np.ndarray, size: float, most: float) -> np.ndarray:
+    """The brightness (S, S) drawn for skin, without spots of a size that stand out more than before by ``most``."""
+    weight = np.maximum(skin, 0.05).astype(np.float32)
+    sigma = size * len(own)
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)
+    own_around, drawn_around = (cv2.GaussianBlur(each * weight, (0, 0), sigma) / total for each in (own, drawn))
+    return np.minimum(drawn, drawn_around + np.maximum(own - own_around, 0) + most)
 
 
 def without_lipstick(image: np.ndarray, mouth: np.ndarray, skin: np.ndarray) -> np.ndarray:
