@@ -77,7 +77,8 @@ class FacePainter(FaceViewer):
             after = without_lipstick(after, mouth, skin)
             edited = replace(edited, mask=None if edited.mask is None else np.maximum(edited.mask, mouth))
         edited = replace(edited, after=after).without(self._shown(edited, "hair"), HAIRLINE)
-        return self.paste(edited, rgb)
+        (hair,) = self._drawn(edited, ["hair"])  # locks over cheeks that are not of the photo's colour
+        return self.paste(edited.without(hair), rgb)
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """As :meth:`age`; the hair of a face that becomes older goes grey."""

@@ -138,6 +138,23 @@ def test_a_new_hair_colour_keeps_to_the_hair_and_ends_with_it_not_with_the_crop(
     assert not changed[(share == 0) & (free == 0)].any()
 
 
+def test_another_gender_draws_no_hair_over_the_skin(editor, prepared, monkeypatch):
+    size = len(prepared.crop)
+    hair, inside = np.zeros((2, size, size), np.float32)
+    middle = slice(size // 2 - 2, size // 2 + 2)
+    inside[size // 3 : -size // 4, middle] = 1
+    where = warped(inside, prepared.alignment.matrix, (0, 0), prepared.photo.rgb.shape) > 0.99
+    monkeypatch.setattr(editor, "_drawn", lambda edited, *groups: [hair.copy() for _ in groups])
+    changes = []
+    for columns in (slice(0, 0), slice(middle.start - 10, middle.stop + 10)):
+        hair[:, columns] = 1
+        photo = np.asarray(editor.edit(prepared, {"Male": True}, 1.5, source={"Male": False})).astype(int)
+        changes.append(np.abs(photo - prepared.photo.rgb).max(axis=2))
+    assert changes[0][where].mean() > 2
+    assert changes[1][where].max() <= 1
+    assert changes[1].max() > 2
+
+
 def test_a_face_moves_to_another_device_with_what_it_shows(editor, prepared):
     moved = prepared.to("meta")
     assert moved.parts.classes.device.type == "meta"
