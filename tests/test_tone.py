@@ -43,6 +43,17 @@ def test_shine_becomes_no_brighter_than_the_skin_around_it_does():
     assert 1 < gain[np.s_[54:62, 60:68]].mean() < 1.12
 
 
+def test_the_light_on_a_face_stays_where_half_of_it_becomes_paler():
+    half = SKIN & (COLUMNS > 64)
+    after = np.where(SKIN[..., None], (BEFORE + 16) * 1.1 - 16, BEFORE)
+    after[half] = (BEFORE[half] + 16) * 1.5 - 16
+    result = toned(BEFORE, after, SKIN.astype(np.float32), SKIN.astype(np.float32))
+    left, right = (np.log((each[40:90, 84:94] + 16) / (each[40:90, 34:44] + 16)).mean() for each in (BEFORE, result))
+    assert right - left < 0.17  # of log(1.5 / 1.1) = 0.31
+    gain = np.log((result[SKIN] + 16) / (BEFORE[SKIN] + 16)).mean()
+    assert gain == pytest.approx((np.log(1.1) + np.log(1.5)) / 2, abs=0.03)
+
+
 def test_no_change_stays_none():
     assert np.array_equal(toned(BEFORE, BEFORE, SKIN.astype(np.float32), SKIN.astype(np.float32)), BEFORE)
 

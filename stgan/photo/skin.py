@@ -8,6 +8,7 @@ from stgan.photo.geometry import smoothstep
 DARK = 16.0  # levels: differences among darker pixels are noise
 SMOOTH = 1 / 16  # of the crop's side, over which the tone may vary
 MOST = 0.3  # logarithm of brightness by which a tone changes at most; networks turn dark skin into chalk
+UNEVEN = 0.08  # logarithm by which it differs from place to place at most: networks lighten half of a forehead
 COLOUR = 0.6  # of the change of colour: pale skin is not grey
 SHINE = (0.06, 0.27)  # logarithm of brightness beyond that of skin, from which and over which the tone fades
 PORE = 1 / 100  # of the crop's side: finer detail takes the tone of what is around it
@@ -33,6 +34,9 @@ def toned(before: np.ndarray, after: np.ndarray, skin: np.ndarray, share: np.nda
     slow /= np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)[..., None]
     bright = slow.mean(axis=2, keepdims=True)
     usual = abs(float((bright[..., 0] * weight).sum() / weight.sum()))
+    mean = (slow * weight[..., None]).sum(axis=(0, 1)) / weight.sum()
+    slow = mean + UNEVEN * np.tanh((slow - mean) / UNEVEN)
+    bright = slow.mean(axis=2, keepdims=True)
     slow = min(1.0, MOST / max(usual, 1e-3)) * (bright + COLOUR * (slow - bright))
     own = cv2.GaussianBlur(np.log(before.clip(0) + DARK).mean(axis=2), (0, 0), PORE * len(before))
     shine = np.maximum(own - np.median(own[weight > 0.5 * weight.max()]) - SHINE[0], 0)
