@@ -251,7 +251,8 @@ class FacePainter(FaceViewer):
         drawn = edited.is_fine or edited.prepared.wears_glasses
         growth = read_bushy(edited.before, edited.after, self._shown(edited, "brows")) if drawn else None
         if growth is None:
-            return self.paste(edited.without(self._shown(edited, "hair")), rgb)
+            after = unstained(edited.before, edited.after, self._shown(edited, "skin", "brows"))
+            return self.paste(replace(edited, after=after).without(self._shown(edited, "hair")), rgb)
         return self._grow(edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Bushy_Eyebrows"))
 
     def thin_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -17,6 +18,7 @@ from stgan.photo.crop import own_pixels
 from stgan.photo.detect import FaceDetector
 from stgan.photo.face import Face
 from stgan.photo.matte import Matte, warped
+from stgan.prepared import EditedCrop
 
 
 class DrawnParser(FaceParser):
@@ -153,6 +155,24 @@ def test_another_gender_draws_no_hair_over_the_skin(editor, prepared, monkeypatc
     assert changes[0][where].mean() > 2
     assert changes[1][where].max() <= 1
     assert changes[1].max() > 2
+
+
+def test_bushier_brows_are_darker_without_stains_of_colour(editor, prepared):
+    size = len(prepared.crop)
+    drawn = prepared.reconstruction.clone()
+    spot = np.zeros((size, size), np.float32)
+    spot[24:28, 20:40] = 1
+    where = torch.from_numpy(spot > 0)
+    drawn[:, where] -= 0.3
+    drawn[2, where] -= 0.5  # yellow
+    edited = EditedCrop.of(prepared, drawn, changes={"Bushy_Eyebrows": 1.0})
+    rgb = prepared.photo.rgb
+    inside = warped(cv2.erode(spot, np.ones((3, 3))), prepared.alignment.matrix, (0, 0), rgb.shape) > 0.9
+    brows, pasted = (way(edited, rgb)[inside].astype(int) - rgb[inside] for way in (editor.draw_brows, editor.paste))
+    assert inside.sum() > 50
+    assert brows.mean() < -15
+    yellow = [(each[:, :2].mean() - each[:, 2].mean()) for each in (brows, pasted)]
+    assert yellow[0] < 0.4 * yellow[1]
 
 
 def test_a_face_moves_to_another_device_with_what_it_shows(editor, prepared):
