@@ -176,8 +176,7 @@ class FaceEditor(FacePainter):
         crop = crop_face(photo.rgb, alignment, size)
         light = Light.of(crop)
         crop = light.crop(crop)
-        image = self._image(crop)
-        probabilities = torch.sigmoid(self.classifier(image))[0, self._columns]
+        image, probabilities = self._image(crop), self._probabilities(crop)
         labels = (probabilities > self.classifier.thresholds[self._columns]).float()
         with autocast(self.device, self.dtype):
             features = self.frozen.encode(image)

@@ -43,6 +43,7 @@ FACE = ("skin", "mouth", "neck")  # what moves with the lips
 LIGHTEST = "Blond_Hair"  # of the colours: the photo's own strands do not show how light falls through it
 HALF_DRAWN = (0.3, 0.9)  # of a soft mask, where an edited crop is half the photo and fully drawn
 STRANDS = (8.0, 24.0)  # levels: what networks change less on a forehead is no hair, and what they change more is
+MOUTH, OPEN = "Mouth_Slightly_Open", 0.85  # probability from which a closed mouth still looks open
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
 CRISP, EASY = 1.08, 0.8  # contrast of hair, as a share of that of drawn bangs, and stretch, from which it is moved
 CURLY = 0.5  # likewise: networks draw straight bangs for everybody
@@ -288,8 +289,22 @@ class FacePainter(FaceViewer):
         return self._move_lips(edited, rgb, Movement.opening)
 
     def close_mouth(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with its lips brought together; the edited crop is pasted where no gap is found."""
-        return self._move_lips(edited, rgb, Movement.closing)
+        """The photo with its lips brought together.
+
+        The edited crop is pasted where no gap is found, or where the mouth would still look open when they meet.
+        """
+        moved = self._move_lips(edited, rgb, Movement.closing)
+        whole = replace(edited, changes={MOUTH: -max(1.0, edited.strength)})
+        closed = moved if edited.strength >= 1 else self._move_lips(whole, rgb, Movement.closing)
+        if self._looks_open(edited.prepared, closed) < OPEN:
+            return moved
+        pasted = self.paste(edited, rgb)
+        return min(moved, pasted, key=lambda photo: self._looks_open(edited.prepared, photo))
+
+    def _looks_open(self, face: PreparedFace, rgb: np.ndarray) -> float:
+        """How likely a mouth is open in a photo uint8 (H, W, 3)."""
+        crop = face.light.crop(crop_face(rgb, face.alignment, self.generator.image_size))
+        return float(self._probabilities(crop)[self.names.index(MOUTH)])
 
     def _move_lips(
         self, edited: EditedCrop, rgb: np.ndarray, way: Callable[[Lips, float], Movement | None]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stgan.frame import normalise
-from stgan.models import PARSER_CLASSES, FaceParser, Generator
+from stgan.models import PARSER_CLASSES, AttributeClassifier, FaceParser, Generator
 from stgan.models.covering import covered_shares, editable_regions
 from stgan.models.parsed import FaceParts
 from stgan.outcome import COVERED
@@ -24,13 +24,20 @@ from stgan.prepared import EditedCrop
 
 
 class FaceViewer:
-    """Parses crops of faces. :class:`stgan.painter.FacePainter` is one."""
+    """Parses and classifies crops of faces. :class:`stgan.painter.FacePainter` is one."""
 
     generator: Generator
+    classifier: AttributeClassifier
+    _columns: list[int]  # of the classifier, for each of the generator's attributes
     parser: FaceParser | None
     frozen_parser: FaceParser | None  # the same as it parses fastest on this device
     device: torch.device
     names: tuple[str, ...]
+
+    @torch.inference_mode()
+    def _probabilities(self, crop: np.ndarray) -> Tensor:
+        """How likely a crop uint8 (S, S, 3) in the networks' light has each of the generator's attributes, (A,)."""
+        return torch.sigmoid(self.classifier(self._image(crop)))[0, self._columns]
 
     def _shown(self, edited: EditedCrop, *names: str) -> np.ndarray:
         """Float (S, S) in [0, 1]: how certain it is that the crop shows one of these classes of the parser."""

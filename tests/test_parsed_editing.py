@@ -175,6 +175,27 @@ def test_bushier_brows_are_darker_without_stains_of_colour(editor, prepared):
     assert yellow[0] < 0.4 * yellow[1]
 
 
+@pytest.mark.parametrize(("intensity", "still_open"), [(1.0, True), (1.0, False), (0.5, True), (0.5, False)])
+def test_a_mouth_that_stays_open_when_its_lips_meet_is_drawn_closed(
+    editor, prepared, monkeypatch, intensity, still_open
+):
+    moved, whole, pasted = (np.full_like(prepared.photo.rgb, level) for level in (50, 100, 150))
+    looks = {50: 0.95 if intensity < 1 or still_open else 0.1, 100: 0.95 if still_open else 0.1, 150: 0.3}
+    monkeypatch.setattr(editor, "_move_lips", lambda edited, rgb, way: moved if edited.strength == intensity else whole)
+    monkeypatch.setattr(editor, "paste", lambda edited, rgb: pasted)
+    monkeypatch.setattr(editor, "_looks_open", lambda face, rgb: looks[rgb[0, 0, 0]])
+    changes = {"Mouth_Slightly_Open": -intensity}
+    edited = EditedCrop.of(prepared, prepared.reconstruction, changes=changes)
+    assert editor.close_mouth(edited, prepared.photo.rgb) is (pasted if still_open else moved)
+
+
+def test_a_photo_looks_as_open_as_the_classifier_says(editor, prepared):
+    column = editor.names.index("Mouth_Slightly_Open")
+    expected = prepared.probabilities["Mouth_Slightly_Open"]
+    assert editor._looks_open(prepared, prepared.photo.rgb) == pytest.approx(expected, abs=1e-5)
+    assert editor._probabilities(prepared.crop)[column].item() == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_face_moves_to_another_device_with_what_it_shows(editor, prepared):
     moved = prepared.to("meta")
     assert moved.parts.classes.device.type == "meta"
