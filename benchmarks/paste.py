@@ -2,6 +2,8 @@
 
 python benchmarks/paste.py [photos ...] [--model hub/stgan-celebahq-256] [--yunet FILE] [--rounds 5]
 
+Eyeglasses may stand out beyond a turned face, and what worn ones hid is drawn beside it.
+
 Sharpness is the energy of the Laplacian within what the edit changed, as a ratio to the same class in the photo: new
 hair colour and beard to its hair, eyeglasses to its skin. Where hair becomes darker, both are taken in proportion to
 their brightness, as black hair has few levels. The time is that of a paste at 12 megapixels, as a ratio to a plain
@@ -26,6 +28,7 @@ from stgan.editor import default_model
 from stgan.photo.detect import FaceDetector
 from stgan.photo.files import open_photo
 from stgan.photo.matte import WIDE, Matte, in_the_crop, warped
+from stgan.photo.rims import beyond
 from stgan.prepared import EditedCrop
 
 EDITS = {  # what is edited, and what its sharpness is compared with
@@ -42,6 +45,7 @@ WAYS = {
     "Eyeglasses": FaceEditor.wear,
     "Bangs": FaceEditor.draw_bangs,
 }
+WORN = 0.2  # eye distances around worn eyeglasses in which what they hid is drawn
 CHANGED = 12  # levels: a pixel that changes by more belongs to what is new
 
 
@@ -83,6 +87,16 @@ def shares(face: PreparedFace) -> tuple[np.ndarray, np.ndarray]:
     return hair, person
 
 
+def frames(editor: FaceEditor, face: PreparedFace) -> np.ndarray:
+    """Where in the crop frames may stand beside a face (S, S): the far side of a turned head, and those worn now."""
+    unchanged = EditedCrop.of(face, face.reconstruction)
+    head, size = editor._head(unchanged), len(face.crop)
+    beside = beyond(in_the_crop(face.silhouette.person, size), head)
+    worn = (editor._shown(unchanged, "eyeglasses") > 0.4).astype(np.float32)
+    reach = 2 * round(WORN * head.distance) + 1
+    return np.maximum(beside, cv2.dilate(worn, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))))
+
+
 def row(editor: FaceEditor, face: PreparedFace, name: str) -> list[str]:
     """A row of the table: changed levels outside the allowed region, and the ratio of sharpness."""
     wanted, compared = EDITS[name]
@@ -91,8 +105,12 @@ def row(editor: FaceEditor, face: PreparedFace, name: str) -> list[str]:
     after = np.asarray(editor.edit(face, edit, source={name: not wanted}).convert("RGB"))
     hair, person = shares(face)
     change = np.abs(after.astype(int) - before).max(axis=2)
-    free = face.parts.regions[0, editor.names.index(name)].float().numpy()  # new strands may fall over skin
-    free = hair + warped(free, face.alignment.matrix, (0, 0), hair.shape) if "Hair" in name else person
+    free = hair if "Hair" in name else person
+    if "Hair" in name:  # new strands may fall over skin
+        beside = face.parts.regions[0, editor.names.index(name)].float().numpy()
+        free = free + warped(beside, face.alignment.matrix, (0, 0), hair.shape)
+    elif name == "Eyeglasses":
+        free = free + warped(frames(editor, face), face.alignment.matrix, (0, 0), hair.shape)
     outside = change[free == 0]
     skin = (person > 0.99) & (hair < 0.01)
     reference = hair > 0.99 if compared == "hair" else skin

@@ -201,4 +201,6 @@ def test_the_farther_lens_of_a_turned_head_is_seen_before_what_is_behind():
         assert set(columns) <= set(expected)
         assert len(columns) >= len(expected) - 2
         assert not where[: S // 4].any()
+        slightly = beyond(person, Head(EYES.mean(axis=0), EYES[1] - EYES[0], side * 0.15))
+        assert np.array_equal(slightly, where.astype(np.float32))  # no rim is seen in part
     assert not beyond(person, Head.mean(S)).any()
