@@ -15,7 +15,7 @@ from stgan.photo.matte import warped
 from stgan.photo.tones import luminance
 
 COARSE = (0.7, 1.1)  # pixels of the photo per pixel of the crop, up to which a network's own strands are fine enough
-FLOW = 3.0  # pixels of the crop over which strands run in parallel
+FLOW = 6.0  # pixels of the crop over which strands run in parallel
 PARALLEL = (0.3, 0.6)  # how much they do, below which lines would be wrong, and above which not
 LENGTH = 7.0  # of a line on each side of its middle, pixels of the crop
 MOST_STEPS = 24
