@@ -1,63 +1,124 @@
-"""What lies behind a head goes on as its surroundings do, with the photo's own detail."""
+"""What lies behind a head goes on as its surroundings do, each colour up to its border."""
 
+import cv2
 import numpy as np
 import pytest
 
 from stgan.photo.align import Alignment
 from stgan.photo.behind import Backdrop
+from stgan.photo.borders import SIDE, find_borders, lines_of
 
 G, DETAIL = 512, 2  # pixels of the grid, and of the photo for each of them
 Y, X = np.mgrid[:G, :G]
 HEAD = (X - 256) ** 2 + (Y - 250) ** 2 < 60**2
 HOLE = ((X - 256) ** 2 + (Y - 250) ** 2 < 100**2) & ~HEAD
-STRIPES = np.where((X // 24 % 2)[..., None] == 0, (190, 40, 50), (225, 220, 215)).astype(float)
+RED, WHITE, BLUE = (190.0, 40, 50), (225.0, 220, 215), (20.0, 60, 200)
 WALL = np.stack([60 + 0.2 * X, 90 + 0.1 * Y, 200 - 0.2 * X], axis=-1)
 
 
-def filled(truth, clothes=False, seen=True):
-    """The backdrop, uint8 at the photo's resolution, where a photo of this truth (G, G, 3) has hair in the hole."""
+def stripes(angle, width=48):
+    across = X * np.cos(np.deg2rad(angle)) + Y * np.sin(np.deg2rad(angle))
+    return np.where((across // width % 2)[..., None] == 0, RED, WHITE)
+
+
+def backdrop_of(truth, clothes=False, seen=True):
+    """Of a photo of this truth (G, G, 3) with hair in the hole."""
     hidden = np.where((HOLE | HEAD)[..., None], (40.0, 30, 25), truth).astype(np.float32)
-    rgb = hidden.repeat(DETAIL, axis=0).repeat(DETAIL, axis=1).round().astype(np.uint8)
     placed = Alignment(np.array([[1 / DETAIL, 0, (1 / DETAIL - 1) / 2], [0, 1 / DETAIL, (1 / DETAIL - 1) / 2]]))
-    backdrop = Backdrop.of(hidden, seen & ~HOLE & ~HEAD, HOLE, np.full((G, G), True) & ~np.asarray(clothes), placed)
-    return backdrop.over(rgb, (0, 0), np.zeros(rgb.shape, np.float32))
+    return Backdrop.of(hidden, seen & ~HOLE & ~HEAD, HOLE, np.full((G, G), True) & ~np.asarray(clothes), placed)
 
 
-@pytest.mark.parametrize(("truth", "most"), [(WALL, 3.0), (STRIPES, 25.0)], ids=["light", "stripes"])
-def test_walls_and_stripes_go_on(truth, most):
-    result = filled(truth)[::DETAIL, ::DETAIL]
-    apart = np.abs(result - truth)[HOLE].mean(axis=1)
-    assert apart.mean() < most  # the mean of both stripes is 90 levels from each
-    assert np.median(apart) < 4
+def filled(truth, clothes=False, seen=True):
+    """The backdrop at the photo's resolution, drawn on the grid."""
+    shown = backdrop_of(truth, clothes, seen).over((0, 0), np.zeros((G * DETAIL, G * DETAIL, 3), np.float32))
+    return cv2.resize(shown, (G, G), interpolation=cv2.INTER_AREA)
 
 
-def test_it_has_the_detail_of_the_photo_and_not_that_of_the_grid():
-    """Of stripes, patches tell where each comes from."""
-    noise = np.random.default_rng(0).normal(0, 6, (G, G, 1))
-    plain, grainy = (filled(STRIPES + each)[::DETAIL, ::DETAIL] for each in (0 * noise, noise))
-    assert np.diff(grainy - plain, axis=1)[HOLE[:, 1:]].std() > 0.6 * np.diff(noise, axis=1).std()
+def apart(result, truth, where=HOLE):
+    return np.abs(result - truth)[where].mean(axis=1)
 
 
-def test_clothes_do_not_climb_above_where_they_show():
-    clothes = Y > 330
-    truth = np.where(clothes[..., None], (20.0, 60, 200), (90.0, 120, 90))
-    result = filled(truth, clothes)[::DETAIL, ::DETAIL]
-    assert np.abs(result - truth)[HOLE & (np.abs(Y - 330) > 12)].max() < 12
+def test_light_goes_on():
+    assert apart(filled(WALL), WALL).mean() < 3
 
 
-def test_where_nothing_shows_there_is_a_guess_without_any_detail_of_hair():
-    result = filled(WALL, seen=False)
-    assert np.isfinite(result).all()
-    corner = filled(WALL, seen=(X < 12) & (Y < 12))[::DETAIL, ::DETAIL]
+@pytest.mark.parametrize("angle", [0, 35, 60, 110])
+def test_stripes_go_on_in_their_own_direction(angle):
+    truth = stripes(angle)
+    error = apart(filled(truth), truth)
+    assert error.mean() < 18  # the mean of both stripes is 90 levels from each
+    assert np.median(error) < 3
+
+
+@pytest.mark.parametrize("angle", [20, 70])
+def test_a_border_is_found_where_it_is_drawn_and_ends_behind_the_head(angle):
+    way = np.array([np.sin(np.deg2rad(angle)), -np.cos(np.deg2rad(angle))])  # along it
+    across = (X - 256) * np.cos(np.deg2rad(angle)) + (Y - 250) * np.sin(np.deg2rad(angle))
+    truth = np.where((across > 0)[..., None], RED, WHITE).astype(np.float32)
+    image = cv2.resize(truth, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    head, hole = (cv2.resize(each.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) > 0
+                  for each in (HEAD, HOLE))  # fmt: skip
+    borders = find_borders(image, ~head & ~hole, hole, np.zeros((SIDE, SIDE), np.float32))
+    assert len(borders) == 2
+    for border in borders:
+        assert abs(border.way @ way) > np.cos(np.deg2rad(3))
+        offset = (border.start + 0.5) * (G / SIDE) - (256, 250)
+        assert abs(offset @ (way[1], -way[0])) < 4  # pixels of the grid
+        assert border.width == 0
+    lines, _ = lines_of(borders, hole)
+    assert (lines & hole).any()
+    deep = cv2.erode(head.astype(np.uint8), np.ones((9, 9))) > 0
+    assert not (lines & deep).any()
+
+
+def test_soft_borders_stay_soft_and_sharp_ones_sharp():
+    slopes = []
+    for softness in (0.5, 9):
+        share = cv2.GaussianBlur((X + 0.2 * Y > 306).astype(np.float32), (0, 0), softness)[..., None]
+        row = filled(WHITE + share * (np.array(RED) - WHITE))[170, :, 1]  # in the hole, above the head
+        slopes.append(np.abs(np.diff(row)).max())
+    assert slopes[0] > 40
+    assert slopes[1] < 15
+
+
+def test_a_spot_beside_the_hole_is_no_border():
+    truth = np.where((np.hypot(X - 256 - 112, Y - 250) < 9)[..., None], RED, WALL)
+    assert apart(filled(truth), WALL, HOLE & (X < 330)).max() < 25
+
+
+def test_shoulders_go_on_in_a_line_and_no_higher_than_the_collar():
+    """Also where they are as steep as a collar."""
+    for slope in (0.1, 0.4, 1.2):
+        clothes = 300 + slope * np.maximum(np.abs(X - 256) - 60, 0) < Y
+        truth = np.where(clothes[..., None], BLUE, (90.0, 120, 90))
+        result = filled(truth, clothes)
+        blue = (np.abs(result - BLUE).mean(axis=2) < 40) & HOLE
+        assert (
+            apart(result, truth, HOLE & (np.abs(Y - 300 - slope * np.maximum(np.abs(X - 256) - 60, 0)) > 20)).mean()
+            < 12
+        )
+        assert np.nonzero(blue)[0].min() > 275
+
+
+def test_colours_of_clothes_do_not_bleed_into_the_wall():
+    clothes = Y > 320
+    truth = np.where(clothes[..., None], BLUE, (90.0, 120, 90))
+    result = filled(truth, clothes)
+    assert apart(result, truth, HOLE & (np.abs(Y - 320) > 12)).max() < 12
+
+
+def test_where_nothing_shows_there_is_a_guess():
+    assert np.isfinite(filled(WALL, seen=False)).all()
+    corner = filled(WALL, seen=(X < 12) & (Y < 12))
     assert np.abs(corner - WALL[:12, :12].mean(axis=(0, 1)))[HOLE].max() < 5
 
 
-def test_parts_of_a_photo_join(monkeypatch):
-    """A part of the photo shows the same as all of it."""
-    calls, whole = [], filled(STRIPES)
-    over = Backdrop.over
-    monkeypatch.setattr(Backdrop, "over", lambda self, rgb, corner, grain: calls.append((self, rgb)) or rgb)
-    filled(STRIPES)
-    (backdrop, rgb) = calls[0]
-    part = over(backdrop, rgb, (300, 200), np.zeros((150, 180, 3), np.float32))
-    assert np.abs(part - whole[200:350, 300:480]).max() < 1
+def test_parts_of_a_photo_join():
+    """A part of the photo shows the same as all of it, and the grain that it is given."""
+    grain = np.random.default_rng(0).normal(0, 6, (G * DETAIL, G * DETAIL, 3)).astype(np.float32)
+    backdrop = backdrop_of(stripes(35))
+    whole, part = backdrop.over((0, 0), grain), backdrop.over((300, 200), grain[200:350, 300:480])
+    np.testing.assert_allclose(part, whole[200:350, 300:480], atol=0.1)
+    plain = backdrop.over((300, 200), 0 * grain[200:350, 300:480])
+    inner = (plain > 40) & (plain < 215)
+    np.testing.assert_allclose((part - plain)[inner], grain[200:350, 300:480][inner], atol=1e-3)

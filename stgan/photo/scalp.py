@@ -350,7 +350,7 @@ class _Head:
         skull = smoothstep(maps[..., 6], -self.softness, self.softness)
         share = maps[..., 7] * (skull * min(1.0, strength) + (1 - skull) * min(1.0, strength / SHAVED))
         grain = repeated(GRAIN * self.skin, corner, part.shape)
-        behind = self.behind.over(rgb, corner, repeated(self.wall, corner, part.shape))
+        behind = self.behind.over(corner, repeated(self.wall, corner, part.shape))
         behind += maps[..., 8:9] * (maps[..., 3:6] + grain - behind)
         dots = np.exp(maps[..., 9] * repeated(self.dots, corner, part.shape))
         skin = maps[..., :3] * dots[..., None] + grain
