@@ -49,7 +49,6 @@ CRISP, EASY = 1.08, 0.8  # contrast of hair, as a share of that of drawn bangs, 
 CURLY = 0.5  # likewise: networks draw straight bangs for everybody
 HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leaves the skin: hair there would be cut off
 SURE = 0.8  # certainty of the parser, from which a pixel tells the colour of skin
-A_MAN = 0.9  # probability from which a bald head has hair at its sides
 
 
 class FacePainter(FaceViewer):
@@ -180,10 +179,8 @@ class FacePainter(FaceViewer):
             return rgb
         skin, features = edited.in_the_window("skin"), edited.in_the_window(*FEATURES)
         bare = self._bare_forehead(edited, rgb)
-        male = edited.asked.get("Male", 0.0)
         return draw_scalp(
             bare, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"],
-            sides=male > 0 or male == 0 and face.probabilities.get("Male", 0.0) > A_MAN,
             into=None if bare is rgb else bare,
         )  # fmt: skip
 
@@ -376,12 +373,8 @@ class FacePainter(FaceViewer):
                 region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                changes, asked = (
-                    {name: value for name, value in zip(self.names, each[row].tolist(), strict=True) if value}
-                    for each in (change, condition)
-                )
-                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, changes)
-                photos[row] = put(replace(edited, asked=asked), photos[row])
+                changes = {name: value for name, value in zip(self.names, change[row].tolist(), strict=True) if value}
+                photos[row] = put(EditedCrop.of(prepared, decoded.image[index], mask, kept_to, changes), photos[row])
         return photos
 
     def _steps(

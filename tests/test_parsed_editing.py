@@ -286,26 +286,6 @@ def test_only_a_man_with_a_beard_is_shaved_first(editor, prepared):
     assert list(beards_in_the_way(clean.corrected({"Mustache": True}), requests)) == [0]
 
 
-def test_hair_stays_at_the_sides_of_whoever_is_a_man_in_the_end(editor, prepared, monkeypatch):
-    sides = []
-    monkeypatch.setattr("stgan.painter.draw_scalp", lambda rgb, *_, **more: sides.append(more["sides"]) or rgb)
-    monkeypatch.setattr(type(editor), "_bare_forehead", lambda _, edited, rgb: rgb)
-    labels = torch.zeros(len(prepared.probabilities))
-    seen = replace(prepared, labels=labels, covered={}, probabilities=dict.fromkeys(prepared.probabilities, 0.0))
-    man, woman = seen.corrected({"Male": True}), seen.corrected({"Male": False})
-    for face, edit, source in (
-        (man, {"Bald": True}, None),
-        (woman, {"Bald": True}, None),
-        (man, {"Bald": True, "Male": False}, None),
-        (woman, {"Bald": True, "Male": True}, None),
-        (man, {"Bald": True}, {"Male": False}),
-        (woman, {"Bald": True}, {"Male": True}),
-        (replace(man, probabilities=man.probabilities | {"Male": 0.6}), {"Bald": True}, None),  # nobody knows
-    ):
-        editor.edit(face, edit, source=source)
-    assert sides == [True, False, False, True, False, True, False]
-
-
 def test_worn_glasses_come_off_before_others_are_put_on(editor, prepared, monkeypatch):
     names = list(prepared.probabilities)
     glasses, male = names.index("Eyeglasses"), names.index("Male")

@@ -12,10 +12,11 @@ import numpy as np
 
 from stgan.photo.align import Alignment
 from stgan.photo.behind import Backdrop
+from stgan.photo.ears import draw_ear, hidden_ears, top_of_ear, width_of_ear
 from stgan.photo.filling import TILE, fine_of, grain_like, repeated, spread
 from stgan.photo.geometry import extent, smoothstep, transform
 from stgan.photo.matte import WIDE, Silhouette, drawn, warped, window
-from stgan.photo.skull import CHANNELS, Skull, eye_frame, hidden_ears, places, shading
+from stgan.photo.skull import CHANNELS, Skull, eye_frame, places, shading
 
 MOST = 512  # pixels across the window at which slow colours are kept
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
@@ -42,21 +43,19 @@ HAIRLINE = ((0.0, 0.4, 0.62, 0.8, 0.93, 1.0), (1.05, 1.02, 1.0, 0.5, 0.1, -0.1))
 WAVY = 0.05  # by which it varies
 STUBBLE = 0.2  # logarithm of brightness that a scalp loses to the roots of hair that is much darker
 DARK_HAIR = 1.4  # logarithm of brightness by which such hair is darker
-COOL = np.array([1.15, 1.0, 0.8], np.float32)  # what the channels lose of that
-BARE_CROWN = 0.4  # share of it on a head that keeps hair at its sides
+COOL = np.array([1.15, 1.0, 0.8], np.float32)  # what the channels lose of that in fair skin
+FAIR = (125.0, 185.0)  # mean levels from which skin is fairer than brown, and fair
+BROWN = 0.4  # share of the shadow that shows on brown skin, all channels alike
 MOTTLE = ((0.01, 0.03), (0.011, 0.07), (0.018, 0.2))  # logarithm of brightness by which skin varies, and over what
 DOT, DOTS, FINE = 0.005, 0.25, 150  # size of a root, its strength, and pixels of an eye distance that show all of it
 FAR_EAR = 0.5  # share of its width that a head shows as it turns, below which it hides an ear
-EAR_TONE = np.array([0.16, 0.12, 0.11], np.float32)  # logarithm of brightness; an ear faces the light
+EAR_TONE = np.array([0.24, 0.2, 0.2], np.float32)  # logarithm of brightness; an ear faces the light
 JOINED = 0.35  # from a cheek, where skin goes on from it
 CHEEKS = (-0.1, 0.35)  # heights above which it does so no more
 NECK, FLARE = 0.6, 0.25  # half its width, where hair hides it, and by how much it is wider at the shoulders
-THICKNESS = (0.08, 0.16)  # of the hair at the sides of a head, which stays, outside of the skull
-WREATH = ((0.2, 1.2), (0.8, 1.06))  # heights, and how far from the middle it begins there, in half widths of the skull
-THIN = 0.12  # likewise, on both sides of where it begins, over which it grows denser
-CROWN = (0.2, 0.9)  # heights over which it becomes shorter upwards
+SHOULDERS = (-2.55, -1.75)  # heights over which it becomes so
 EARS = (-0.6, 0.6)  # heights
-NAPE = (-0.75, -0.45)  # heights below which it ends
+REACH = 0.5  # beside the skull, within which skin is an ear
 BORDER = 0.1  # difference of shares over which clothes, neck and wall meet
 
 
@@ -68,7 +67,6 @@ def draw_scalp(
     skin: np.ndarray,
     features: np.ndarray,
     strength: float = 1.0,
-    sides: bool = False,
     into: np.ndarray | None = None,
 ) -> np.ndarray:
     """The photo with a bald head: uint8 (H, W, 3).
@@ -79,10 +77,9 @@ def draw_scalp(
         silhouette: where the hair is.
         skin, features: float (W, W) in [0, 1], bare skin, and eyes, brows, mouth and glasses, in the same window.
         strength: from 1 on the head is bald. Below, hair is cropped ever less.
-        sides: whether the hair at the sides stays, close to the skull, as on most men who are bald.
         into: the same pixels, which may be changed. None: they are copied.
     """
-    view = _View.of(rgb, alignment, size, silhouette, skin, features, sides)
+    view = _View.of(rgb, alignment, size, silhouette, skin, features)
     head, result = _Head.of(rgb, view), rgb.copy() if into is None else into
     rows, columns = (np.nonzero((head.maps[..., 7] > 0).any(axis=axis))[0] for axis in (1, 0))
     if len(rows) == 0:
@@ -116,7 +113,6 @@ class _View:
     from_hair: np.ndarray  # distance in eye distances
     skull: Skull
     hidden: list[int]  # sides of hidden ears
-    sides: bool  # whether hair stays there
 
     @classmethod
     def of(
@@ -127,7 +123,6 @@ class _View:
         silhouette: Silhouette,
         skin: np.ndarray,
         features: np.ndarray,
-        sides: bool,
     ) -> "_View":
         side = WIDE * size / alignment.scale  # of the window, in pixels of the photo
         grid = int(np.clip(round(side), 64, MOST))
@@ -138,10 +133,11 @@ class _View:
             for each in (silhouette.hair, silhouette.person, silhouette.own, clothes, skin, features)
         )
         x, y = places(grid)
+        skull = Skull.of(silhouette, skin)
         return cls(
             placed, drawn(rgb, placed, grid).astype(np.float32), _inside(rgb.shape, placed, grid), x, y, distance, hair,
-            person, own, clothes, skin_map, features, _distances(hair, 0.3, distance), Skull.of(silhouette, skin),
-            [] if sides else hidden_ears(silhouette, skin), sides,
+            person, own, clothes, skin_map, features, _distances(hair, 0.3, distance), skull,
+            hidden_ears(skull, silhouette, skin),
         )  # fmt: skip
 
     def clean(self) -> np.ndarray:
@@ -173,8 +169,9 @@ class _View:
         near = np.exp(-_distances(trust, 0.3, self.distance) / OWN_TONE)[..., None]
         return np.exp(face + near * (slow - face) + usual + slope) - DARK, shade
 
-    def joined(self, tone: np.ndarray, zone: np.ndarray) -> np.ndarray:
-        """Skin (G, G, 3) as :meth:`toned` gives it, which beside the cheeks goes on from what stays of them.
+    def joined(self, tone: np.ndarray, zone: np.ndarray, ears: np.ndarray) -> np.ndarray:
+        """Skin (G, G, 3) as :meth:`toned` gives it, which goes on from what stays of it beside the cheeks, and in the
+        share (G, G) that is ears.
 
         Cheeks are darker towards their border, so that other skin beside them would frame them like a mask.
         """
@@ -183,7 +180,8 @@ class _View:
         level = _grey(apart)[..., None]
         darkest = np.interp(self.y, *DARKEST)[..., None].astype(np.float32)
         apart = np.maximum(level, darkest) + (apart - level).clip(-HUE, HUE)  # of skin; the shade of hair is darker
-        near = np.exp(-np.square(_distances(stays, 0.5, self.distance) / JOINED)) * (1 - smoothstep(self.y, *CHEEKS))
+        near = np.exp(-np.square(_distances(stays, 0.5, self.distance) / JOINED))
+        near = near * np.maximum(1 - smoothstep(self.y, *CHEEKS), ears)
         change = spread(apart, stays, 0.03 * self.distance) * near[..., None]
         return (tone + DARK) * np.exp(change) - DARK
 
@@ -197,8 +195,9 @@ class _View:
         contrast = np.log(np.median(grey[clean > 0.5]) + DARK) - np.log(np.median(grey[hair]) + DARK)
         line = np.interp(np.abs(across), *HAIRLINE) + WAVY * self.noise(np.random.default_rng(1), 0.09)
         grown = smoothstep(self.y - line, -0.16, 0.2) * cv2.GaussianBlur(zone, (0, 0), 0.07 * self.distance)
-        amount = STUBBLE * float(np.clip(contrast / DARK_HAIR, 0, 1)) * (BARE_CROWN if self.sides else 1.0)
-        return -amount * grown[..., None] * COOL
+        amount = STUBBLE * float(np.clip(contrast / DARK_HAIR, 0, 1))
+        fair = float(smoothstep(np.median(grey[clean > 0.5]), *FAIR))
+        return -amount * (BROWN + (1 - BROWN) * fair) * grown[..., None] * (1 + fair * (COOL - 1))
 
     def mottle(self) -> np.ndarray:
         """Logarithm of brightness (G, G, 3) by which skin varies from place to place."""
@@ -231,7 +230,7 @@ class _View:
         # What shows of an ear between strands goes with them: it is drawn anew.
         loose = self.skin * beside_hidden * (self.y > LOOSE[0]) * (self.from_hair < LOOSE[1])
         both = np.maximum(both, np.clip(2 * loose, 0, 1) * smoothstep(-edge, 0, 0.03))
-        return both * (1 - np.clip(2 * self.features, 0, 1)) * self.own * (1 - self.wreath(edge))
+        return both * (1 - np.clip(2 * self.features, 0, 1)) * self.own
 
     def face(self) -> np.ndarray:
         """The distance inside of the face (G, G) without ears, in eye distances: it bulges where strands hide it."""
@@ -253,12 +252,14 @@ class _View:
         return cv2.GaussianBlur(depth, (0, 0), 0.03 * self.distance) / np.float32(self.distance)
 
     def to_the_ears(self, edge: np.ndarray) -> np.ndarray:
-        """The distance inside of the skull (G, G), which reaches to the ears that show: hair was in between."""
-        bridged = edge
+        """The distance inside of what joins the skull and the ears that show (G, G): hair was in between, and above."""
+        joint = np.full_like(edge, -np.inf)
         for way in {-1, 1} - set(self.hidden):
-            ear = (self.skin > 0.5) & (edge < 0) & (way * self.x > 0) & (self.y > EARS[0]) & (self.y < EARS[1])
-            bridged = np.maximum(bridged, self.reaching(edge, ear, way))
-        return bridged.astype(np.float32)
+            ear = (self.skin > 0.5) & (edge < 0) & (edge > -REACH) & (way * self.x > 0)
+            ear &= (self.y > EARS[0]) & (self.y < EARS[1])
+            top = top_of_ear(self.x, self.y, edge, ear, self.hair, way)
+            joint = np.maximum(joint, np.maximum(self.reaching(edge, ear, way), top))
+        return joint
 
     def reaching(self, edge: np.ndarray, ear: np.ndarray, way: int) -> np.ndarray:
         """The distance inside of what lies between a skull and an ear, bool (G, G), on the right (1) or the left."""
@@ -266,15 +267,6 @@ class _View:
         between = (beside & (edge < 0.04) & (way * self.x > 0)).astype(np.float32)
         soft = cv2.GaussianBlur(between, (0, 0), 0.02 * self.distance)
         return np.where(soft > 0, 4 * SOFTEST * (soft - 0.5), -np.inf)
-
-    def wreath(self, edge: np.ndarray) -> np.ndarray:
-        """The share of the hair that stays at the sides, in [0, 1], given the distance inside of the skull."""
-        if not self.sides:
-            return np.zeros_like(edge)
-        across, _, _ = self.skull.coordinates(self.x, self.y)
-        dense = smoothstep(np.abs(across) - np.interp(self.y, *WREATH), -THIN, THIN)
-        thin = 1 - 0.9 * smoothstep(self.y, *CROWN)
-        return self.hair * dense * smoothstep(self.y, *NAPE) * (1 - smoothstep(-edge / thin, *THICKNESS))
 
     def hole(self, zone: np.ndarray, edge: np.ndarray) -> np.ndarray:
         """Where a backdrop is wanted, bool (G, G): in the place of hair, and beside it, but not of a head or a neck."""
@@ -287,7 +279,9 @@ class _View:
         kinds = ((1 - self.person) * (1 - self.clothes), self.clothes, neck)
         wall, clothes, neck = (known * np.clip(2 * each - 1, 0, 1) for each in kinds)
         shares = spread(np.dstack([wall, clothes, neck]), np.maximum(wall + clothes + neck, 1e-6), 0.1 * self.distance)
-        aside = np.abs(self.x - self.skull.middle) / (NECK + FLARE * np.clip((NAPE[0] - 1 - self.y) / 0.8, 0, 1) ** 2)
+        aside = np.abs(self.x - self.skull.middle) / (
+            NECK + FLARE * np.clip((SHOULDERS[1] - self.y) / (SHOULDERS[1] - SHOULDERS[0]), 0, 1) ** 2
+        )
         narrow = smoothstep(1 - aside, -0.05, 0.05)
         others = shares[..., :2].max(axis=2)
         cover = narrow * smoothstep(shares[..., 2] - others, -BORDER, BORDER) * float(neck.max() > 0.5)
@@ -313,12 +307,14 @@ class _Head:
         clean = view.clean()
         tone, shade = view.toned(clean)
         zone = view.replaced(edge, shade)
-        tone = view.joined(tone, zone)
-        edge = edge if view.sides else view.to_the_ears(edge)
-        stubble = view.stubble(clean, zone)
+        joint = view.to_the_ears(edge)
+        ears = smoothstep(joint, -SOFTEST, SOFTEST) * smoothstep(-edge, -0.05, 0.05)
+        tone = view.joined(tone, zone, ears)
+        edge = np.maximum(edge, joint)
+        stubble = view.stubble(clean, zone) * (1 - ears[..., None])
         for way in view.hidden:
-            if view.skull.width_of_ear(way) > FAR_EAR:
-                inner, dark = view.skull.ear(view.x, view.y, way)
+            if width_of_ear(view.skull, way) > FAR_EAR:
+                inner, dark = draw_ear(view.skull, view.x, view.y, edge, way)
                 there = np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None]
                 stubble = stubble * (1 - there)
                 tone = tone * np.exp(there * (dark[..., None] * CHANNELS + EAR_TONE))

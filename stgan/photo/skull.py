@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
-from stgan.photo.geometry import smoothstep
 from stgan.photo.matte import WIDE, Silhouette
 
 CENTRE = 0.45  # height of the widest place
@@ -22,16 +21,16 @@ BELOW = 2.2  # likewise, below it: down to the chin
 TEMPLE = 0.12  # by which it is wider than the cheeks on either side, at most: hair may be as thick as it likes
 CHEEKS = 0.95  # from the widest place down to the cheeks
 TURNED = 0.35  # from the middle between the eyes to that of the skull, at most; it grows as a head turns
+FARTHER = 0.2  # by which it is farther at most, so that a skull does not overhang the far side of a turned face
+FOREHEAD, WIDER = (0.5, 1.0), 0.12  # heights of a forehead, and by how much a skull is wider at most, to hold it
 GAP = 0.3  # in a head, as a ribbon or a parting leaves it: it goes on above
 HAIR = 0.07  # thickness of the shortest hair
-EAR_HEIGHT, EAR_ALONG, EAR_ACROSS = -0.22, 0.44, 0.135  # its middle, and half its length and its width
 LOBES = (-0.65, -0.3)  # heights
-EAR_TILT = np.deg2rad(10)
+EAR_HEIGHT = -0.2  # of the middle of an ear
 NARROWEST, WIDEST = 0.8, 0.85  # of a cheek in front of hair, and the quantile of its width that shows most of it
 CHIN = -0.9  # heights over which the width of the cheeks is measured: from here to the ears
 BROWS = ((0.1, 0.42), 0.75)  # heights, and half the width
 MOST_HIDDEN = 0.3  # share of the brows that hair may hide
-EAR_SHOWS, EAR_HIDES = 0.08, 0.09  # squared eye distances: of skin where an ear shows, and of hair that hides one
 DARKER = (0.36, 0.24)  # logarithm of brightness by which the sides and the top are darker than the forehead
 CHANNELS = np.array([1.0, 1.08, 1.25], np.float32)  # the same in red, green and blue
 GLOSS = 0.1  # logarithm of brightness of the shine above the forehead
@@ -66,8 +65,16 @@ class Skull:
         span -= max(0.0, float(span.sum()) - 2 * ACROSS[1]) * hairy / max(int(hairy.sum()), 1)
         across = float(np.clip(span.mean(), *ACROSS))
         middle = float(np.clip((span[1] - span[0]) / 2, -TURNED, TURNED))
+        beyond = across - abs(middle) - float(span[0] if middle > 0 else span[1])  # the far side, which the face ends
+        middle += float(np.sign(middle) * np.clip(beyond, 0, FARTHER))
         top = np.median([seen.closed(GAP).up(middle + x, 0.5) for x in np.linspace(-0.3, 0.3, 7)])
         above = float(np.clip(ABOVE + GROWTH * (across - 1.2), 0.6, max(0.6, top - CENTRE - HAIR)))
+        heights = np.arange(*FOREHEAD, 0.05)
+        ends = across * np.sqrt((1 - ((heights - CENTRE) / above) ** 2).clip(0, 1))
+        wider = [max(bare.across(height, way) - end - way * middle for height, end in zip(heights, ends, strict=True))
+                 for way in (-1, 1)]  # fmt: skip
+        wider = np.clip(wider, 0, WIDER)
+        across, middle = across + float(wider.sum()) / 2, middle + float(wider[1] - wider[0]) / 2
         left, right = np.median(rows, axis=0)
         rows = [[bare.across(height, way) for way in (-1, 1)] for height in np.arange(*LOBES, 0.05)]
         return cls(middle, across, above, (float(left), float(right)), tuple(np.max(rows, axis=0).tolist()))
@@ -85,53 +92,6 @@ class Skull:
         radius = np.hypot(across, up)
         slope = np.hypot(across / width, up / height)
         return across, up, ((1 - radius) * radius / np.maximum(slope, 1e-3)).astype(np.float32)
-
-    def width_of_ear(self, way: int) -> float:
-        """The share of its width that an ear on the right (1) or on the left (-1) shows as the head turns."""
-        return float(np.clip(1 + way * self.middle / 0.44, 0.25, 1.25))
-
-    def ear(self, x: np.ndarray, y: np.ndarray, way: int) -> tuple[np.ndarray, np.ndarray]:
-        """An ear on the right (1) or on the left (-1) of the image: the distance inside of its outline, float32 (H, W)
-        in eye distances, and the logarithm of its brightness, compared with the skin beside it.
-
-        It is as wide as a head that is turned shows it.
-        """
-        half = EAR_ACROSS * self.width_of_ear(way)
-        steps = self.middle + way * np.linspace(0, 1.6, 161, dtype=np.float32)[None]
-        _, _, edge = self.coordinates(steps, np.full_like(steps, EAR_HEIGHT))
-        root = float(steps[0, np.abs(edge[0]).argmin()])
-        lobe = self.lobes[way > 0] - way * root - 0.9 * half  # it may show that the ear sticks out
-        aside, up = way * (x - root) - 0.45 * half - float(np.clip(lobe, 0, 0.15)), y - EAR_HEIGHT
-        cos, sin = np.cos(EAR_TILT), np.sin(EAR_TILT)
-        across, along = (cos * aside - sin * up) / half, (sin * aside + cos * up) / EAR_ALONG
-        across = across / np.interp(along, (-1, -0.6, 0, 0.45, 1), (0.8, 0.75, 0.92, 1.0, 0.95))  # the lobe is narrow
-        radius = np.hypot(across, along)
-        shade, near = np.zeros_like(radius), np.argwhere(radius < 1.3)
-        if len(near):
-            box = tuple(slice(first, last + 1) for first, last in zip(near.min(axis=0), near.max(axis=0), strict=True))
-            shade[box] = _relief(across[box], along[box], radius[box], abs(float(x[0, 1] - x[0, 0])))
-        return ((1 - radius) * half).astype(np.float32), shade.astype(np.float32)
-
-
-def _relief(across: np.ndarray, along: np.ndarray, radius: np.ndarray, step: float) -> np.ndarray:
-    """The logarithm of the brightness of an ear lit from above and in front, given places on it from -1 to 1.
-
-    ``step``: eye distances from one pixel to the next.
-    """
-    lobe = smoothstep(-along, 0.5, 0.8)
-    rim = np.exp(-(((radius - 0.84) / 0.13) ** 2)) * (1 - lobe) * smoothstep(across, -0.9, -0.2)
-    fold = np.exp(-(((np.hypot(across + 0.12, along - 0.05) - 0.5) / 0.15) ** 2)) * (1 - lobe)
-    fold *= smoothstep(across, -0.35, 0.1)
-    bowl = np.exp(-(((across + 0.2) / 0.32) ** 2) - ((along + 0.12) / 0.3) ** 2)
-    tragus = np.exp(-(((across + 0.75) / 0.22) ** 2) - ((along + 0.15) / 0.18) ** 2)
-    height = 0.05 * rim + 0.035 * fold - 0.05 * bowl + 0.03 * tragus + 0.02 * lobe * (1 - radius**2)
-    height -= 0.06 * np.clip(radius - 0.9, 0, 0.2)  # it bends back
-    down, right = np.gradient(cv2.GaussianBlur(height, (0, 0), 0.012 / step), step)
-    light = (0.75 + 0.5 * down - 0.15 * np.abs(right)) / np.sqrt(1 + down**2 + right**2) / 0.75
-    valley = np.exp(-(((radius - 0.66) / 0.1) ** 2)) * (1 - lobe)
-    shade = 0.5 * np.log(light.clip(0.5, 1.4)) - 0.24 * bowl - 0.06 * valley
-    result: np.ndarray = shade - 0.25 * smoothstep(-across, 0.7, 1.0)  # it grows out of the head
-    return result
 
 
 def eye_frame(pixels: int) -> tuple[np.ndarray, float]:
@@ -157,18 +117,6 @@ def shading(across: np.ndarray, up: np.ndarray) -> np.ndarray:
     dark = DARKER[0] * np.abs(across.clip(-1, 1)) ** 2.2 + DARKER[1] * up.clip(0, 1) ** 4
     gloss = GLOSS * np.exp(-((across / 0.4) ** 2) - ((up - 0.5) / 0.22) ** 2)
     return (gloss[..., None] - dark[..., None] * CHANNELS).astype(np.float32)
-
-
-def hidden_ears(silhouette: Silhouette, skin: np.ndarray) -> list[int]:
-    """The sides, -1 for the left of the image and 1 for its right, on which hair hides an ear."""
-    (x, y), pixel = places(len(skin)), 1 / eye_frame(len(skin))[1] ** 2
-    hidden = []
-    for way in (-1, 1):
-        shows = (skin > 0.5) & (way * x > 1.12) & (y > -0.3) & (y < 0.25)
-        hides = silhouette.hair * ((way * x > 1) & (way * x < 1.4) & (y > -0.5) & (y < 0.2))
-        if pixel * shows.sum() < EAR_SHOWS and pixel * hides.sum() > EAR_HIDES:
-            hidden.append(way)
-    return hidden
 
 
 def hides_the_brows(silhouette: Silhouette) -> bool:

@@ -1,0 +1,105 @@
+"""Ears of bald heads: drawn where hair hides them, whole where it covers their tops, and joined to the head."""
+
+import numpy as np
+import pytest
+from frames import S, centred
+
+from stgan.photo.ears import draw_ear, hidden_ears, top_of_ear
+from stgan.photo.matte import WIDE, Silhouette
+from stgan.photo.scalp import draw_scalp
+from stgan.photo.skull import CENTRE, Skull, places
+
+WALL, SKIN, HAIR = (90, 120, 160), (205, 160, 140), (50, 40, 35)
+X, Y = places(WIDE * S)
+HEAD = (X / 1.2) ** 2 + ((Y - CENTRE) / np.where(Y > CENTRE, 1.27, 2.2)) ** 2 < 1
+FACE = HEAD & (Y < 1.0 - 0.3 * X**2)
+CAP = ((X / 1.35) ** 2 + ((Y - CENTRE) / 1.5) ** 2 < 1) & (Y > 0.3) & ~FACE
+EARS = ((np.abs(X) - 1.25) / 0.2) ** 2 + ((Y + 0.1) / 0.4) ** 2 < 1
+BOB = CAP | ((np.abs(X) > 1.0) & (np.abs(X) < 1.6) & (Y < 0.6) & (Y > -0.9) & ~FACE)
+
+
+def silhouette_of(hair, face=FACE):
+    ones = np.ones(hair.shape, np.float32)
+    return Silhouette(hair.astype(np.float32), (hair | face).astype(np.float32), ones)
+
+
+def hidden(hair, skin, face=FACE):
+    silhouette = silhouette_of(hair, face)
+    return hidden_ears(Skull.of(silhouette, skin), silhouette, skin)
+
+
+def bald(hair, skin, face=FACE):
+    rgb = np.full((*HEAD.shape, 3), WALL, np.uint8)
+    rgb[skin > 0], rgb[hair] = SKIN, HAIR
+    alignment = centred((len(rgb) - 1) / 2, (len(rgb) - 1) / 2, 0, 1)
+    return draw_scalp(rgb, alignment, S, silhouette_of(hair, face), skin, 0 * skin).astype(int)
+
+
+def test_ears_are_drawn_where_hair_hides_them():
+    skin = FACE.astype(np.float32)
+    assert hidden(CAP, skin) == []
+    one = np.maximum(skin * ~BOB, EARS & (X > 0))
+    assert hidden(BOB, skin * ~BOB) == [-1, 1]
+    assert hidden(BOB & ~(EARS & (X > 0)), one, FACE | EARS) == [-1]
+    reddish = np.subtract(*np.moveaxis(bald(BOB, skin * ~BOB)[..., ::2], -1, 0))
+    skull = Skull.of(silhouette_of(BOB), skin * ~BOB)
+    _, _, edge = skull.coordinates(X, Y)
+    for way in (-1, 1):
+        inner, _ = draw_ear(skull, X, Y, edge, way)
+        assert np.median(reddish[(inner > 0.03) & BOB]) > 20  # skin, not wall
+        assert 0.2 < np.ptp(X[inner > 0]) < 0.45
+    turned = Skull(0.3, skull.across, skull.above, skull.cheeks, (0.0, 0.0))
+    fine = places(4 * WIDE * S)
+    (left, right), (far, close) = (
+        [draw_ear(each, *fine, each.coordinates(*fine)[2], way)[0].max() for way in (-1, 1)] for each in (skull, turned)
+    )
+    assert left == pytest.approx(right, rel=0.1)
+    assert far < 0.5 * close  # a turned head hides one
+
+
+def test_an_ear_whose_lower_half_shows_is_not_hidden():
+    """What shows of it stays, and only its top is drawn."""
+    ears = EARS & (Y < -0.1) & ~HEAD
+    hair = BOB & ~ears
+    skin = np.maximum(FACE * ~BOB, ears).astype(np.float32)
+    assert hidden(hair, skin, FACE | ears) == []
+
+
+def test_an_ear_leans_as_the_head_does():
+    """Its lobe is as far from a head that narrows quickly as from one with straight sides."""
+    skull = Skull(0.0, 1.2, 1.27, (1.0, 1.0), (0.0, 0.0))
+    for narrowing in (0.05, 0.3):
+        edge = (1.2 + narrowing * (Y - CENTRE)) - np.abs(X)
+        inner, _ = draw_ear(skull, X, Y, edge.astype(np.float32), 1)
+        beyond = [float(-edge[(inner > 0) & (np.abs(Y - height) < 0.05)].min()) for height in (-0.5, 0.05)]
+        assert beyond[0] == pytest.approx(beyond[1], abs=0.08)
+
+
+@pytest.mark.parametrize("way", [-1, 1])
+def test_the_top_of_an_ear_goes_on_under_hair_as_it_is(way):
+    ear = EARS & (way * X > 0)
+    edge = (1.1 - np.abs(X)).astype(np.float32)
+    covered = Y > -0.02
+    hair = (covered & (np.abs(X) > 0.9)).astype(np.float32)
+    top = top_of_ear(X, Y, edge, ear & ~covered & (edge < 0), hair, way) > 0
+    truth, drawn = ear & covered & (edge < 0), top & covered & (edge < 0)
+    assert (drawn & truth).sum() > 0.7 * truth.sum()
+    assert (drawn & ~truth).sum() < 0.15 * truth.sum()
+    assert not (top & (way * X < 0)).any()
+
+
+def test_an_ear_without_hair_above_ends_where_it_ends():
+    edge = (1.1 - np.abs(X)).astype(np.float32)
+    assert not np.isfinite(top_of_ear(X, Y, edge, EARS & (X > 0) & (edge < 0), 0 * X, 1)).any()
+    assert not np.isfinite(top_of_ear(X, Y, edge, 0 * X > 1, 0 * X + 1, 1)).any()
+
+
+def test_a_bald_head_reaches_the_ears_that_show():
+    """Where tied hair lies between a narrow skull and an ear, there is skin and no wall."""
+    ears = ((np.abs(X) - 1.5) / 0.12) ** 2 + ((Y + 0.1) / 0.35) ** 2 < 1
+    tied = (CAP | ((np.abs(X) > 0.9) & (np.abs(X) < 1.4) & (Y < 0.6) & (Y > -0.5) & ~FACE)) & ~ears
+    skin = ((FACE & ~tied) | ears).astype(np.float32)
+    result = bald(tied, skin, FACE | ears)
+    row = np.abs(Y[:, 0] + 0.1).argmin()
+    across = (np.abs(X[row]) > 0.9) & (np.abs(X[row]) < 1.5)
+    assert (result[row, across, 0] - result[row, across, 2] > 10).all()  # reddish as skin; the wall is blue
