@@ -29,7 +29,7 @@ from stgan.photo.matte import PERSON, in_the_crop
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.paste import paste_edit
 from stgan.photo.rims import Head, beyond
-from stgan.photo.scalp import draw_scalp
+from stgan.photo.scalp import apart_from_hair, draw_scalp
 from stgan.photo.skin import in_the_hue, shaded, toned, unstained, without_lipstick
 from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.photo.tones import BLONDEST, MEASURED, no_more_vivid
@@ -37,7 +37,7 @@ from stgan.photo.unworn import STRENGTH, Bareness, take_off, where_to_draw
 from stgan.prepared import EditedCrop, PreparedFace
 from stgan.viewer import FaceViewer
 
-FEATURES = ("eyes", "brows", "mouth", "eyeglasses")  # which stay on a bald head
+FEATURES = ("eyes", "mouth", "eyeglasses")  # which stay on a bald head, beside brows
 BARE = ("skin", "neck")  # where a beard may grow
 FACE = ("skin", "mouth", "neck")  # what moves with the lips
 LIGHTEST = "Blond_Hair"  # of the colours: the photo's own strands do not show how light falls through it
@@ -177,7 +177,8 @@ class FacePainter(FaceViewer):
         face, (_, silhouette) = edited.prepared, edited.seen()
         if face.covered.get("Bald", 0) > COVERED:
             return rgb
-        skin, features = edited.in_the_window("skin"), edited.in_the_window(*FEATURES)
+        skin, features, brows = (edited.in_the_window(*names) for names in (["skin"], FEATURES, ["brows"]))
+        features = features + apart_from_hair(brows, silhouette.hair)
         bare = self._bare_forehead(edited, rgb)
         return draw_scalp(
             bare, face.alignment, len(edited.before), silhouette, skin, features, edited.changes["Bald"],

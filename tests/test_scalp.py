@@ -9,7 +9,7 @@ from frames import S, centred
 
 from stgan.photo.filling import grain_of, spread
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
-from stgan.photo.scalp import COARSEST, GRAIN, _Head, _View, draw_scalp
+from stgan.photo.scalp import COARSEST, GRAIN, _Head, _View, apart_from_hair, draw_scalp
 from stgan.photo.skull import CENTRE, Skull, hides_the_brows, places, shading
 
 DETAIL = 2  # pixels of the photo per pixel of the crop
@@ -171,6 +171,29 @@ def test_a_strand_over_a_cheek_gives_way_to_skin(scene):
     silhouette = silhouette_of(CAP | strand, FACE & ~strand)
     result = draw_scalp(rgb, alignment, S, silhouette, skin * ~strand, 0 * skin).astype(int)
     assert np.abs(result[strand & (Y < 0) & (Y > -0.9)] - SKIN).max() < 30  # the wall differs by 115, and hair by 155
+
+
+def test_the_end_of_a_brow_goes_with_the_hair_over_it(scene):
+    """Else a dark spot stays in the new skin. The rest of the brow does not change."""
+    rgb, *_, skin = scene
+    rgb = cv2.resize(rgb, CAP.shape, interpolation=cv2.INTER_AREA)
+    curtain = CAP | ((X > 0.75) & (X < 1.5) & (Y < 0.6) & (Y > -1.2))
+    brow = ((np.abs(Y - 0.25) < 0.06) & (X > 0.2) & (X < 0.85)).astype(np.float32)
+    rgb[curtain] = HAIR
+    rgb[brow > 0] = (70, 50, 45)
+    hair = curtain & (brow == 0)
+    brows = apart_from_hair(brow, hair.astype(np.float32))
+    end, rest = (brow > 0) & (X > 0.8), (brow > 0) & (X < 0.6)
+    assert brows[end].max() < 0.3
+    np.testing.assert_array_equal(brows[rest], brow[rest])
+    alignment = centred((len(rgb) - 1) / 2, (len(rgb) - 1) / 2, 0, 1)
+    silhouette = silhouette_of(hair, FACE | curtain)
+    left, gone = (draw_scalp(rgb, alignment, S, silhouette, skin * ~curtain * (brow == 0), each).astype(int)
+                  for each in (brow, brows))  # fmt: skip
+    assert np.abs(left - rgb)[rest].max() == 0
+    assert np.abs(gone - rgb)[rest].max() == 0
+    assert left[end].mean() < 80
+    assert gone[end].mean() > 110
 
 
 def test_a_bald_head_turns_with_the_photo(scene):

@@ -32,6 +32,7 @@ FLUFF = 0.12  # around hair, where single strands and their shade show
 DOWN = 0.08  # more than that on the forehead, where short hair grows
 CLOSE, CLOSER = 0.03, 0.08  # likewise, at ears that show, and on cheeks where hair hides the ear
 FRINGE = 0.13  # from the hair, where skin has the shade of hair
+TOUCHED = (0.02, 0.09)  # from the hair, within which brows are parts of strands
 SHADED = 0.5  # likewise, on the forehead, where such a shade goes with the hair
 OWN_TONE = 0.5  # likewise, within which a scalp has the tone of the skin next to it; beyond it is that of the face
 LOOSE = (-1.2, 0.5)  # height above which, and distance from the hair within which ears may show between strands
@@ -55,7 +56,7 @@ CHEEKS = (-0.1, 0.35)  # heights above which it does so no more
 NECK, FLARE = 0.6, 0.25  # half its width, where hair hides it, and by how much it is wider at the shoulders
 SHOULDERS = (-2.55, -1.75)  # heights over which it becomes so
 EARS = (-0.6, 0.6)  # heights
-REACH = 0.5  # beside the skull, within which skin is an ear
+REACH = ((-0.6, -0.2), (0.2, 0.5))  # heights, and how far beside the skull skin is an ear
 BORDER = 0.1  # difference of shares over which clothes, neck and wall meet
 
 
@@ -92,6 +93,11 @@ def draw_scalp(
         change = head.change(rgb, strip, (left, row), strength)
         strip[...] = cv2.add(strip, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
     return result
+
+
+def apart_from_hair(brows: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """Brows (W, W) without ends that hair (W, W) hangs over, in the same window: they would stay as spots."""
+    return brows * smoothstep(_distances(hair, 0.3, eye_frame(len(hair))[1]), *TOUCHED)
 
 
 @dataclass(frozen=True)
@@ -255,7 +261,7 @@ class _View:
         """The distance inside of what joins the skull and the ears that show (G, G): hair was in between, and above."""
         joint = np.full_like(edge, -np.inf)
         for way in {-1, 1} - set(self.hidden):
-            ear = (self.skin > 0.5) & (edge < 0) & (edge > -REACH) & (way * self.x > 0)
+            ear = (self.skin > 0.5) & (edge < 0) & (edge > -np.interp(self.y, *REACH)) & (way * self.x > 0)
             ear &= (self.y > EARS[0]) & (self.y < EARS[1])
             top = top_of_ear(self.x, self.y, edge, ear, self.hair, way)
             joint = np.maximum(joint, np.maximum(self.reaching(edge, ear, way), top))
