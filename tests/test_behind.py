@@ -81,9 +81,9 @@ def test_soft_borders_stay_soft_and_sharp_ones_sharp():
     assert slopes[1] < 15
 
 
-def test_a_spot_beside_the_hole_is_no_border():
+def test_a_spot_beside_the_hole_is_no_border_and_does_not_shine_into_it():
     truth = np.where((np.hypot(X - 256 - 112, Y - 250) < 9)[..., None], RED, WALL)
-    assert apart(filled(truth), WALL, HOLE & (X < 330)).max() < 25
+    assert apart(filled(truth), WALL, HOLE & (X < 340)).max() < 10
 
 
 def test_shoulders_go_on_in_a_line_and_no_higher_than_the_collar():

@@ -21,6 +21,7 @@ SMALLEST = 16  # pixels of a piece
 MINOR = (
     0.5  # of clothes beside a piece to what else is beside it, or the other way around, below which they do not count
 )
+SPOT, ODD = 8.0, 40.0  # standard deviation around a spot, and levels by which it differs from what is there
 SOFT = 1.0  # standard deviation that makes borders smooth, in pixels
 STEEP = 2.0  # and by how much less they are soft
 
@@ -68,7 +69,7 @@ def _filled(
     result = cv2.resize(_known(image, seen), whole, interpolation=cv2.INTER_LINEAR)
     total, shares = np.zeros_like(result), np.zeros(whole, np.float32)
     for inside, beside in _pieces(seen, empty, lines, clothes):
-        colours = _known(image, beside)
+        colours = _known(image, _without_spots(image, beside))
         soft = cv2.GaussianBlur((inside | beside).astype(np.float32), (0, 0), SOFT)
         share = np.clip(STEEP * (cv2.resize(soft, whole, interpolation=cv2.INTER_CUBIC) - 0.5) + 0.5, 1e-4, 1)
         total += share[..., None] * cv2.resize(colours, whole, interpolation=cv2.INTER_LINEAR)
@@ -76,6 +77,14 @@ def _filled(
     known = np.clip(4 * shares, 0, 1)[..., None]
     result = result + known * (total / np.maximum(shares, 1e-4)[..., None] - result)
     return result.astype(np.float32), known.astype(np.float32)
+
+
+def _without_spots(image: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """What shows beside a piece, bool (H, H), without spots of another colour than all around, such as letters."""
+    share = beside.astype(np.float32)
+    near = cv2.GaussianBlur(np.dstack([image * share[..., None], share]), (0, 0), SPOT)
+    odd = np.abs(image - near[..., :3] / np.maximum(near[..., 3:], 1e-6)).max(axis=2) > ODD
+    return beside & ~odd if (beside & ~odd).any() else beside
 
 
 def _known(image: np.ndarray, where: np.ndarray) -> np.ndarray:
