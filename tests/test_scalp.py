@@ -162,6 +162,20 @@ def test_on_brown_skin_the_shadow_is_faint_and_brown(scene):
     assert np.ptp(crown) < 0.02
 
 
+@pytest.mark.parametrize("way", [-1, 1])
+def test_a_scalp_shines_on_the_side_on_which_the_forehead_does(scene, way):
+    rgb, *_, skin = scene = fair(scene)
+    rgb = cv2.resize(rgb, CAP.shape, interpolation=cv2.INTER_AREA)
+    bright = 1 + 0.3 * np.exp(-(((X - 0.35 * way) / 0.15) ** 2) - ((Y - 0.4) / 0.15) ** 2)
+    rgb[FACE] = (np.array((150, 105, 85)) * bright[..., None])[FACE].astype(np.uint8)
+    alignment = centred((len(rgb) - 1) / 2, (len(rgb) - 1) / 2, 0, 1)
+    result = bald((rgb, alignment, *scene[2:])).astype(float).mean(axis=2)
+    there, other, above = (result[(np.abs(X - x) < 0.1) & (np.abs(Y - y) < 0.1)].mean()
+                           for x, y in ((0.4 * way, 1.1), (-0.4 * way, 1.1), (0.4 * way, 1.5)))  # fmt: skip
+    assert there > 1.06 * other
+    assert there > 1.06 * above
+
+
 def test_a_strand_over_a_cheek_gives_way_to_skin(scene):
     rgb, *_, skin = scene
     rgb = cv2.resize(rgb, CAP.shape, interpolation=cv2.INTER_AREA)

@@ -21,6 +21,12 @@ from stgan.photo.skull import CHANNELS, Skull, eye_frame, places, shading
 MOST = 512  # pixels across the window at which slow colours are kept
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
 DARK = 4.0  # levels: differences among darker pixels are noise
+FEWEST = 50  # pixels of a forehead that tell how it shines
+DULL, SHINIEST = (
+    0.08,
+    0.22,
+)  # logarithm of brightness by which the brightest skin differs where none shines, and at most
+SHINES = 0.45  # from the middle to the shine, at most, in half widths of the skull
 SHADE = (0.08, 0.18)  # logarithm of brightness by which skin in the shade of hair is darker than skin around
 GRAIN = 0.75  # share of the grain of a face, which has pores
 COARSEST = 1.5  # grain of a wall as a multiple of the skin's: what is coarser is letters, or strands
@@ -173,7 +179,19 @@ class _View:
         slow = spread(own - slope, trust, 0.08 * self.distance)
         face = np.average((own - slope).reshape(-1, 3), axis=0, weights=everywhere.ravel()).astype(np.float32)
         near = np.exp(-_distances(trust, 0.3, self.distance) / OWN_TONE)[..., None]
-        return np.exp(face + near * (slow - face) + usual + slope) - DARK, shade
+        shine = self.shine(clean, across, up)[..., None]
+        return np.exp(face + near * (slow - face) + usual + slope + shine) - DARK, shade
+
+    def shine(self, clean: np.ndarray, across: np.ndarray, up: np.ndarray) -> np.ndarray:
+        """Logarithm of the brightness (G, G) that a scalp has above a forehead that shines, on the same side."""
+        forehead = (clean > 0.5) & (self.y > 0.25)
+        if forehead.sum() < FEWEST:
+            return np.zeros_like(across)
+        bright = np.log(np.maximum(_grey(self.photo), 0) + DARK)
+        usual, brightest = np.quantile(bright[forehead], (0.5, 0.97))
+        aside = float(np.clip(np.median(across[forehead & (bright >= brightest)]), -SHINES, SHINES))
+        amount = float(np.clip(brightest - usual - DULL, 0, SHINIEST))
+        return amount * np.exp(-(((across - aside) / 0.3) ** 2) - ((up - 0.5) / 0.2) ** 2)
 
     def joined(self, tone: np.ndarray, zone: np.ndarray, ears: np.ndarray) -> np.ndarray:
         """Skin (G, G, 3) as :meth:`toned` gives it, which goes on from what stays of it beside the cheeks, and in the
