@@ -9,13 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stgan.barber import Barber
 from stgan.devices import autocast
 from stgan.edits import condition_parts, in_the_way
 from stgan.models import PARSER_CLASSES, Edit, Generator
 from stgan.models.parsed import decode_faces
 from stgan.outcome import COVERED
-from stgan.photo.beard import full_beard, mustache, read_beard
-from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.combing import comb, curliness
 from stgan.photo.crop import crop_face
 from stgan.photo.fringe import Fringe, draw_fringe
@@ -27,18 +26,14 @@ from stgan.photo.hair import crispness, in_the_colour, lay_strands, needs_strand
 from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, in_the_crop
 from stgan.photo.mouth import Movement, move_lips
-from stgan.photo.paste import paste_edit
 from stgan.photo.rims import Head, beyond
 from stgan.photo.scalp import apart_from_hair, draw_scalp
 from stgan.photo.skin import in_the_hue, shaded, toned, unstained, without_lipstick
-from stgan.photo.strokes import Growth, draw_hairs, hair_colour
 from stgan.photo.tones import BLONDEST, MEASURED, no_more_vivid
 from stgan.photo.unworn import STRENGTH, Bareness, take_off, where_to_draw
 from stgan.prepared import EditedCrop, PreparedFace
-from stgan.viewer import FaceViewer
 
 FEATURES = ("eyes", "mouth", "eyeglasses")  # which stay on a bald head, beside brows
-BARE = ("skin", "neck")  # where a beard may grow
 FACE = ("skin", "mouth", "neck")  # what moves with the lips
 LIGHTEST = "Blond_Hair"  # of the colours: the photo's own strands do not show how light falls through it
 HALF_DRAWN = (0.3, 0.9)  # of a soft mask, where an edited crop is half the photo and fully drawn
@@ -51,19 +46,11 @@ HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leav
 SURE = 0.8  # certainty of the parser, from which a pixel tells the colour of skin
 
 
-class FacePainter(FaceViewer):
+class FacePainter(Barber):
     """Decodes the edits of a face and puts them into the photo. :class:`stgan.editor.FaceEditor` is one."""
 
     frozen: Generator  # the generator as it edits fastest on this device
     dtype: torch.dtype | None
-
-    def paste(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """A photo uint8 (H, W, 3), perhaps with other edits, with an edited crop put back into it."""
-        face = edited.prepared
-        return paste_edit(
-            rgb, face.alignment, edited.before, edited.after, edited.mask,
-            silhouette=face.silhouette, light=face.light,
-        )  # fmt: skip
 
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with an edited crop of another age or gender. Younger skin loses lines and gains no shades."""
@@ -244,44 +231,6 @@ class FacePainter(FaceViewer):
         people = edited.prepared.people
         return Head.of(self._shown(edited, "eyes"), people[0].landmarks if people else None)
 
-    def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with bushier brows: those of the edited crop; in a fine photo, or over glasses, more hairs in its
-        own."""
-        drawn = edited.is_fine or edited.prepared.wears_glasses
-        growth = read_bushy(edited.before, edited.after, self._shown(edited, "brows")) if drawn else None
-        if growth is None:
-            after = unstained(edited.before, edited.after, self._shown(edited, "skin", "brows"))
-            return self.paste(replace(edited, after=after).without(self._shown(edited, "hair")), rgb)
-        return self._grow(edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Bushy_Eyebrows"))
-
-    def thin_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with its own brows drawn together; the edited crop is pasted where it shows no thinner ones."""
-        thinning = Thinning.read(edited.before, edited.after, self._shown(edited, "brows"), edited.strength)
-        if thinning is None:
-            return self.paste(edited, rgb)
-        return thin_brows(rgb, edited.prepared.alignment, thinning, self._free(edited, "Bushy_Eyebrows"))
-
-    def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with a short beard, hair by hair: a full one, or where an edited crop has another style.
-
-        The edited crop is pasted where a network draws beards well, or no style is seen.
-        """
-        skin, neck, mouth = (self._shown(edited, name) for name in (*BARE, "mouth"))
-        colour = self._hair_colour(edited)
-        growth = drawn = read_beard(edited.before, edited.after, colour, skin + neck, mouth)
-        if edited.changes.keys() == {"No_Beard"}:  # another style is not named
-            growth = full_beard(skin, neck, mouth)
-        if growth is None or drawn is not None and _is_drawn_well(edited):
-            return self.paste(edited.without(mouth), rgb)
-        return self._grow(edited, rgb, growth, colour, self._free(edited, *edited.changes))
-
-    def grow_mustache(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with short hairs above its lip; the edited crop is pasted where no mouth is seen."""
-        growth = mustache(self._shown(edited, *BARE), self._shown(edited, "mouth"))
-        if growth is None:
-            return self.paste(edited, rgb)
-        return self._grow(edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Mustache"))
-
     def open_mouth(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its lips moved apart; the edited crop is pasted where they are so already."""
         return self._move_lips(edited, rgb, Movement.opening)
@@ -316,22 +265,6 @@ class FacePainter(FaceViewer):
             return self.paste(edited, rgb)
         share = self._shown(edited, *FACE) * in_the_crop(edited.seen()[1].own, size)
         return move_lips(rgb, face.alignment, movement, cv2.blur(share, (3, 3)), light=face.light)
-
-    def _grow(
-        self, edited: EditedCrop, rgb: np.ndarray, growth: Growth, colour: np.ndarray, share: np.ndarray
-    ) -> np.ndarray:
-        face, (_, silhouette) = edited.prepared, edited.seen()
-        # Networks draw a beard whole or not at all.
-        return draw_hairs(
-            rgb, face.alignment, growth.thinned(min(1.0, edited.strength)), colour, share, silhouette, light=face.light
-        )
-
-    def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
-        """The colour (3,) of new hair in the face."""
-        face, (_, silhouette) = edited.prepared, edited.seen()
-        skin, brows = (self._shown(edited, name) for name in ("skin", "brows"))
-        hair = in_the_crop(silhouette.hair, len(edited.before))
-        return hair_colour(face.photo.rgb, face.alignment, hair, skin, face.light, brows)
 
     def _pixels(self, prepared: PreparedFace, condition: Tensor, differs: Sequence[Sequence[bool]]) -> list[np.ndarray]:
         """The photo, uint8 (H, W, 3), after each of K edits, which change the attributes that differ."""
@@ -374,8 +307,12 @@ class FacePainter(FaceViewer):
                 region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
             for index, row in enumerate(rows):
                 mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                changes = {name: value for name, value in zip(self.names, change[row].tolist(), strict=True) if value}
-                photos[row] = put(EditedCrop.of(prepared, decoded.image[index], mask, kept_to, changes), photos[row])
+                changes, asked = (
+                    {name: value for name, value in zip(self.names, each[row].tolist(), strict=True) if value}
+                    for each in (change, condition)
+                )
+                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, changes)
+                photos[row] = put(replace(edited, asked=asked), photos[row])
         return photos
 
     def _steps(
@@ -406,8 +343,3 @@ class FacePainter(FaceViewer):
                 self.frozen, prepared.features, condition, prepared.parts, prepared.reconstruction[None]
             )
         return Edit(edited.image.float(), edited.rgb.float(), None if edited.mask is None else edited.mask.float())
-
-
-def _is_drawn_well(edited: EditedCrop) -> bool:
-    """Whether jurors believe a beard as a network draws it: it has seen few on faces of women."""
-    return not edited.is_fine and edited.prepared.label_dict().get("Male", False)

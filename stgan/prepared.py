@@ -115,6 +115,7 @@ class EditedCrop:
     after: np.ndarray  # float32 (S, S, 3) in [0, 255], and with it
     mask: np.ndarray | None = None  # float32 (S, S) in [0, 1], the soft mask of the edit, if the model has one
     changes: Mapping[str, float] = field(default_factory=dict)  # by attribute: 1 adds it, -1 takes it away
+    asked: Mapping[str, float] = field(default_factory=dict)  # likewise, by the whole edit, of which this is a step
 
     @classmethod
     def of(

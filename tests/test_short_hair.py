@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.painter import FacePainter
+from stgan.barber import Barber
 from stgan.photo.beard import full_beard, mustache, read_beard
 from stgan.photo.brows import Thinning, read_bushy, thin_brows
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
 from stgan.photo.strokes import STRANDS, UNDER, Growth, draw_hairs, hair_colour
+from stgan.photo.white_hair import White
 from stgan.prepared import EditedCrop
 
 DETAIL = 4  # pixels of the photo per pixel of the crop
@@ -281,27 +282,45 @@ def test_a_mustache_lies_between_lip_and_nose_whatever_the_mouth_does():
 def test_a_named_style_is_not_drawn_as_a_full_beard(changes, reader, monkeypatch):
     asked, hair = [], {"full_beard": 0.4, "read_beard": 0.6}
     for name, density in hair.items():
-        monkeypatch.setattr(f"stgan.painter.{name}", lambda *_, n=name, d=density: asked.append(n) or growth(d))
-    for name in ("_shown", "_hair_colour", "_free"):
-        monkeypatch.setattr(FacePainter, name, lambda *_: np.zeros((S, S)))
+        monkeypatch.setattr(f"stgan.barber.{name}", lambda *_, n=name, d=density: asked.append(n) or growth(d))
+    for name in ("_shown", "_hair_colour", "_free", "_white_hair"):
+        monkeypatch.setattr(Barber, name, lambda *_: np.zeros((S, S)))
     grown = []
-    monkeypatch.setattr(FacePainter, "_grow", lambda *arguments: grown.append(arguments[3]))
-    monkeypatch.setattr("stgan.painter._is_drawn_well", lambda _: False)
-    FacePainter().grow_beard(EditedCrop(None, crop(), crop(), None, changes), photo())
+    monkeypatch.setattr(Barber, "_grow", lambda *arguments: grown.append(arguments[3]))
+    monkeypatch.setattr("stgan.barber._is_drawn_well", lambda *_: False)
+    Barber().grow_beard(EditedCrop(None, crop(), crop(), None, changes), photo())
     assert asked[-1] == reader
     assert [each.density.max() for each in grown] == [hair[reader]]
 
 
-@pytest.mark.parametrize(("man", "fine", "well"), [(True, False, True), (False, False, False), (True, True, False)])
-def test_the_networks_own_beard_is_pasted_where_it_has_learned_them(man, fine, well, monkeypatch):
-    face = SimpleNamespace(label_dict=lambda: {"Male": man}, alignment=SimpleNamespace(scale=0.2 if fine else 0.5))
-    monkeypatch.setattr("stgan.painter.full_beard", lambda *_: growth(0.4))
-    for drawn in (growth(0.6), None):
-        monkeypatch.setattr("stgan.painter.read_beard", lambda *_, drawn=drawn: drawn)
-        for name in ("_shown", "_hair_colour", "_free"):
-            monkeypatch.setattr(FacePainter, name, lambda *_: np.zeros((S, S)))
-        monkeypatch.setattr(FacePainter, "_grow", lambda *_: "grown")
-        monkeypatch.setattr(FacePainter, "paste", lambda *_: "pasted")
+@pytest.mark.parametrize(
+    ("man", "detail", "sketched", "white", "soft", "well"),
+    [
+        (1.0, 1.2, 0.6, 0.0, 1.0, True),
+        (0.2, 1.2, 0.6, 0.0, 1.0, False),
+        (0.7, 1.2, 0.6, 0.0, 1.0, False),  # who may be a woman
+        (1.0, 5.0, 0.6, 0.0, 1.0, False),
+        (1.0, 2.0, 0.6, 0.0, 1.0, True),
+        (1.0, 2.0, 0.02, 0.0, 1.0, False),  # next to nothing is drawn where each hair shows
+        (1.0, 1.2, 0.02, 0.0, 1.0, True),
+        (1.0, 1.2, 0.6, 0.7, 1.0, True),
+        (1.0, 1.2, 0.6, 0.7, 1.6, False),  # white hair that is far sharper than the drawing
+        (1.0, 2.0, 0.6, 0.7, 1.0, False),
+    ],
+)
+def test_the_networks_own_beard_is_pasted_where_it_has_learned_them(
+    man, detail, sketched, white, soft, well, monkeypatch
+):
+    face = SimpleNamespace(probabilities={"Male": man}, alignment=SimpleNamespace(scale=1 / detail))
+    monkeypatch.setattr("stgan.barber.full_beard", lambda *_: growth(0.4))
+    monkeypatch.setattr("stgan.barber.softness", lambda *_: soft)
+    for drawn in (growth(0.4 * sketched), None):
+        monkeypatch.setattr("stgan.barber.read_beard", lambda *_, drawn=drawn: drawn)
+        for name in ("_shown", "_hair_colour", "_free", "_own_hair"):
+            monkeypatch.setattr(Barber, name, lambda *_: np.zeros((S, S)))
+        monkeypatch.setattr(Barber, "_white_hair", lambda *_: White(white, SKIN))
+        monkeypatch.setattr(Barber, "_grow", lambda *_: "grown")
+        monkeypatch.setattr(Barber, "_paste_beard", lambda *_: "pasted")
         edited = EditedCrop(face, crop(), crop(), None, {"No_Beard": -1.0})
         expected = "pasted" if well and drawn is not None else "grown"
-        assert FacePainter().grow_beard(edited, photo()) == expected
+        assert Barber().grow_beard(edited, photo()) == expected

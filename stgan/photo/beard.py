@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from stgan.photo.crop import landmarks_in_crop
+from stgan.photo.geometry import smoothstep
 from stgan.photo.strokes import Growth, brightness, smooth_noise
 
 BARE, MOST = 0.1, 0.8  # density below which skin stays bare, and of the densest beard
@@ -13,6 +14,7 @@ SHOWN = 0.4  # certainty that a pixel shows the mouth
 BORDER = 0.1  # of the crop's side, over which hair gets sparse towards its border
 # Lengths are in eye distances.
 SMOOTH = 0.045  # over which the density varies: wrinkles and lips that a network redraws are no hair
+NEAR, CHANGED = 0.03, (6.0, 18.0)  # levels of change, within that length, that are no beard, and that surely are one
 LENGTH = 0.09  # of a hair
 SPREAD = 0.3  # radians
 NOSE = (0.14, 0.2)  # below the nose's tip: no hair grows above the first, and all below the second
@@ -65,6 +67,14 @@ def read_beard(
     if density.max() < BARE:
         return None
     return Growth(density.astype(np.float32), _direction(points, distance, size), LENGTH * distance, SPREAD)
+
+
+def drawn_beard(before: np.ndarray, after: np.ndarray, skin: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+    """Float32 (S, S) in [0, 1]: where a network drew a beard, of dark or of light hair. As :func:`read_beard`."""
+    size = len(before)
+    change = cv2.GaussianBlur(np.abs(brightness(after - before)), (0, 0), NEAR * landmarks_in_crop(size)[1])
+    place = _beside_the_lips(skin, mouth) * (1 - _nose(size)) * _inside(size)
+    return (smoothstep(change, *CHANGED) * place).astype(np.float32)
 
 
 def _cover(before: np.ndarray, after: np.ndarray, colour: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ def paste_edit(
     *,
     silhouette: Silhouette | None = None,
     light: Light = USUAL_LIGHT,
+    hair: bool = False,
 ) -> np.ndarray:
     """The photo with the change that the model made, at the photo's own resolution: uint8 (H, W, 3).
 
@@ -43,6 +44,7 @@ def paste_edit(
             None: the change is pasted where edited and reconstruction differ by more than noise.
         silhouette: the person, whom the change does not leave. None: it ends where the mask does.
         light: of the photo; the model's output is in the networks' light.
+        hair: whether the change is hair on skin. It has a structure of its own everywhere, and lets skin shine through.
 
     Source: guided filter, He, Sun and Tang, TPAMI 2013 (doi 10.1109/TPAMI.2012.213), applied at a smaller size as in
     arXiv 1505.00996.
@@ -60,7 +62,7 @@ def paste_edit(
         return result
     # Without a parser nobody knows what is skin and what is hair.
     texture = None if silhouette is None else Texture.of(rgb, alignment, size, light)
-    change = _Change.fitted(rgb, alignment, reconstruction, edited, texture, light)
+    change = _Change.fitted(rgb, alignment, reconstruction, edited, texture, light, hair)
     matte = None if silhouette is None else Matte.fitted(rgb, alignment, size, in_the_crop(silhouette.person), 1)
     box = (columns[0] - 1.0, rows[0] - 1.0, columns[-1] + 1.0, rows[-1] + 1.0)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=0)
@@ -148,6 +150,7 @@ class _Change:
         edited: np.ndarray,
         texture: Texture | None,
         light: Light,
+        hair: bool,
     ) -> "_Change":
         """The change from reconstruction to edited, float (S, S, 3), fitted to the photo within the crop."""
         size = edited.shape[0]
@@ -157,6 +160,8 @@ class _Change:
         photo = light.normalised(crop_face(rgb, placed, grid))
         luminance = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
         delta = _resized(edited - reconstruction, grid)
+        if hair:
+            return cls(np.zeros_like(delta), delta, np.zeros((grid, grid), np.float32), None, 0.0, placed.matrix)
         gain, offset = _guided_filter(luminance, delta, radius=max(1, round(1.5 * detail)))
         own = _own_structure(delta - gain * luminance[..., None] - offset, detail)
         gain *= 1 - own

@@ -14,6 +14,7 @@ from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import as_3x3, extent
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, drawn, in_the_crop, warped, window
+from stgan.photo.white_hair import White
 
 THINNEST = 0.002  # width of a hair in eye distances: about a tenth of a millimetre
 VISIBLE = 0.28  # of a pixel of the photo; finer hairs could not be seen, so one stands for several
@@ -36,8 +37,10 @@ FEWEST_PIXELS = 40
 SEEN = 0.05  # logarithm of the share of light that brows leave: less would be noise
 SCALES = (0.7, 1.4, 2.8)  # standard deviations, pixels of the photo: detail finer than each is as sharp as the photo's
 FLAT = 1.0  # levels: hair that varies less tells nothing of the photo
-GAINS = (0.03, 1.3)  # of the contrast of such detail, least and most
-CALMEST = 0.7  # contrast of hairs in a photo whose own have next to none, as a share of the usual
+GAINS = (0.03, 1.7)  # of the contrast of such detail, least and most
+CONTRASTS = (0.7, 1.7)  # of hairs, least and most, as a share of the usual: photos' own have next to none, or more
+SPARSER = 1.2  # contrast of dense hair, so that with its sparse border it is as sharp as the photo's own hair
+COARSE = 1.2  # most gain of the coarsest detail: more makes clumps
 LIGHT = 0.12  # eye distances over which new hair follows the light and shade of the skin
 LIGHTS = (0.5, 1.25)  # of the light on new hair, least and most, as a share of its mean
 PASSING = (0.02, 0.99)  # share of the light that hair leaves, least and most
@@ -71,8 +74,9 @@ def draw_hairs(
     silhouette: Silhouette,
     *,
     light: Light = USUAL_LIGHT,
+    white: White | None = None,
 ) -> np.ndarray:
-    """The photo with short hair: uint8 (H, W, 3). Hair never makes a pixel brighter.
+    """The photo with short hair: uint8 (H, W, 3). No hair but white makes a pixel brighter.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -81,6 +85,7 @@ def draw_hairs(
         share: float (S, S) in [0, 1], where the crop may change.
         silhouette: the person, whom hair does not leave.
         light: of the photo.
+        white: hair among the other. It lies over that, and throws no shade.
     """
     result, detail = rgb.copy(), 1 / alignment.scale
     density = (growth.density * share).astype(np.float32)
@@ -93,17 +98,23 @@ def draw_hairs(
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=1)
     part, corner = result[top:bottom, left:right], (left, top)
     distance = landmarks_in_crop(len(share))[1]  # of the eyes, pixels of the crop
-    hairs, to_grid = _drawn(STRANDS * density, growth, box, detail, distance)
-    hairs = warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape)
     person = Matte.fitted(rgb, alignment, len(share), in_the_crop(silhouette.person), 1).of(part, corner)[0]
     maps = np.dstack([share.astype(np.float32), density, shade])
     free, dense, under = cv2.split(warped(maps, alignment.matrix, corner, part.shape))
-    lit = light.normalised(part)
-    hairs = _as_sharp(hairs, dense, lit - colour, _sharpness(rgb, alignment, len(share), silhouette, light))
-    local = _light_on(lit.mean(axis=2), np.maximum(dense, under), LIGHT * distance * detail)
-    cover = person * (1 - (1 - free * hairs.clip(0, 1)) * (1 - under))
-    change = light.restored(_darker(lit, colour.astype(np.float32) * local[..., None], cover)).astype(np.float32)
-    part[...] = cv2.add(part, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
+    sharpness = _sharpness(rgb, alignment, len(share), silhouette, light)
+    among = 0.0 if white is None else white.share
+    kinds = [(1 - among, colour, False)] + ([(among, white.colour, True)] if white is not None and among > 0 else [])
+    for some, tint, pale in kinds:
+        hairs, to_grid = hair_map(STRANDS * some * density, growth, box, detail, distance, seed=int(pale))
+        hairs = warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape)
+        lit = light.normalised(part)
+        hairs = _as_sharp(hairs, some * dense, np.abs(lit - tint), sharpness)
+        local = _light_on(lit.mean(axis=2), some * np.maximum(dense, under), LIGHT * distance * detail)
+        cover = person * (1 - (1 - free * hairs.clip(0, 1)) * (1 - some * under * (not pale)))
+        laid = tint.astype(np.float32) * local[..., None]
+        change = cover[..., None] * (laid - lit) if pale else _darker(lit, laid, cover)
+        # It rounds, so zero change stays zero.
+        part[...] = cv2.add(part, light.restored(change).astype(np.float32), dtype=cv2.CV_8U)
     return result
 
 
@@ -126,31 +137,33 @@ def _light_on(grey: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     return (local / ((grey * weight).sum() / weight.sum() + 1e-3)).clip(*LIGHTS)
 
 
-def _bands(image: np.ndarray) -> list[np.ndarray]:
+def bands(image: np.ndarray) -> list[np.ndarray]:
     """An image (h, w) as its detail between SCALES, fine to coarse, and what is coarser still."""
     blurred = [image, *(cv2.GaussianBlur(image, (0, 0), sigma) for sigma in SCALES)]
     return [fine - coarse for fine, coarse in itertools.pairwise(blurred)] + blurred[-1:]
 
 
-def _energies(bands: list[np.ndarray], where: np.ndarray) -> np.ndarray:
+def energies(bands: list[np.ndarray], where: np.ndarray) -> np.ndarray:
     """The root mean square of each band of detail over the pixels ``where``."""
     return np.array([np.sqrt((band[where] ** 2).mean()) for band in bands[:-1]]) + 1e-6
 
 
-def _as_sharp(hairs: np.ndarray, density: np.ndarray, darker: np.ndarray, sharpness: np.ndarray | None) -> np.ndarray:
+def _as_sharp(hairs: np.ndarray, density: np.ndarray, apart: np.ndarray, sharpness: np.ndarray | None) -> np.ndarray:
     """Hairs (h, w) of a density (h, w) with no finer detail than the photo's own; in soft photos their tufts remain.
 
-    ``darker``: (h, w, 3), levels by which hairs are darker than what they cover.
+    ``apart``: (h, w, 3), levels by which hairs are darker, or lighter, than what they cover.
     """
     where = density > FULL / 2
     if sharpness is None or np.count_nonzero(where) < FEWEST_PIXELS:
         return hairs
-    own = _energies(_bands(hairs - STRANDS * density), where)  # without the border
+    own = energies(bands(hairs - STRANDS * density), where)  # without the border
     gains = (sharpness / sharpness[-1] * own[-1] / own).clip(*GAINS)
-    gains *= (np.linalg.norm(own) / np.linalg.norm(gains * own)) ** 0.5  # in part, coarser detail shows instead
-    contrast = np.linalg.norm(sharpness) / (np.linalg.norm(gains * own) * max(darker[where].mean(), 1))
-    gains *= np.clip(contrast, CALMEST, 1)
-    *details, slow = _bands(hairs)
+    softer = max(1.0, float(np.linalg.norm(own) / np.linalg.norm(gains * own))) ** 0.5
+    gains *= softer  # in part, coarser detail shows instead
+    contrast = np.linalg.norm(sharpness) / (np.linalg.norm(gains * own) * max(apart[where].mean(), 1))
+    gains *= np.clip(SPARSER * contrast, CONTRASTS[0], CONTRASTS[1] / softer)
+    gains[-1] = min(gains[-1], COARSE)
+    *details, slow = bands(hairs)
     return slow + sum(gain * detail for gain, detail in zip(gains, details, strict=True))
 
 
@@ -165,7 +178,7 @@ def _sharpness(
         to_map = window(alignment, size, 1, len(in_the_crop(share))).matrix
         where = warped(in_the_crop(share), to_map, (left, top), part.shape) > 0.9
         if np.count_nonzero(where) >= FEWEST_PIXELS:
-            return _energies(_bands(part), where) if part[where].std() >= FLAT else None
+            return energies(bands(part), where) if part[where].std() >= FLAT else None
     return None
 
 
@@ -218,8 +231,13 @@ def brightness(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
 
 
-def _drawn(
-    density: np.ndarray, growth: Growth, box: tuple[float, float, float, float], detail: float, distance: float
+def hair_map(
+    density: np.ndarray,
+    growth: Growth,
+    box: tuple[float, float, float, float],
+    detail: float,
+    distance: float,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The share (h, w) of a grid over a box of the crop that hairs cover, and (2, 3) from the crop to the grid.
 
@@ -230,7 +248,7 @@ def _drawn(
     to_grid = np.array([[fine, 0, -fine * left], [0, fine, -fine * top]])
     shape = (round((bottom - top) * fine), round((right - left) * fine))
     usual = max(THINNEST * distance, VISIBLE / detail)
-    random = np.random.default_rng(0)  # the same edit draws the same hairs
+    random = np.random.default_rng(seed)  # the same edit draws the same hairs
     lean = smooth_noise(density.shape, LOCKS * distance, random)
     bare = np.ones(shape, np.float32)
     for width in usual * np.array(WIDTHS):

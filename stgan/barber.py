@@ -1,0 +1,130 @@
+"""Beards, mustaches and brows of a prepared face: drawn, pasted or thinned at the photo's own size."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from stgan.photo.beard import drawn_beard, full_beard, mustache, read_beard
+from stgan.photo.brows import Thinning, read_bushy, thin_brows
+from stgan.photo.matte import in_the_crop
+from stgan.photo.paste import paste_edit
+from stgan.photo.skin import unstained
+from stgan.photo.strokes import Growth, draw_hairs, hair_colour
+from stgan.photo.tones import MEASURED
+from stgan.photo.whiskers import crisper, single_hairs, softness
+from stgan.photo.white_hair import White
+from stgan.prepared import EditedCrop
+from stgan.viewer import FaceViewer
+
+BARE = ("skin", "neck")  # where a beard may grow
+A_MAN = 0.9  # probability from which networks draw a beard well
+WHITE, SOFT = 0.5, 1.2  # share of white hair and softness, from which they do not
+SKETCHED = 0.1  # share of a beard that they draw at least in photos that show each hair
+
+
+class Barber(FaceViewer):
+    """Puts edits of short hair into the photo. :class:`stgan.painter.FacePainter` is one."""
+
+    def paste(self, edited: EditedCrop, rgb: np.ndarray, *, hair: bool = False) -> np.ndarray:
+        """A photo uint8 (H, W, 3), perhaps with other edits, with an edited crop put back into it.
+
+        ``hair``: whether it shows new hair on skin.
+        """
+        face = edited.prepared
+        return paste_edit(
+            rgb, face.alignment, edited.before, edited.after, edited.mask,
+            silhouette=face.silhouette, light=face.light, hair=hair,
+        )  # fmt: skip
+
+    def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with bushier brows: those of the edited crop; in a fine photo, or over glasses, more hairs in its
+        own."""
+        drawn = edited.is_fine or edited.prepared.wears_glasses
+        growth = read_bushy(edited.before, edited.after, self._shown(edited, "brows")) if drawn else None
+        if growth is None:
+            after = unstained(edited.before, edited.after, self._shown(edited, "skin", "brows"))
+            return self.paste(replace(edited, after=after).without(self._shown(edited, "hair")), rgb)
+        return self._grow(edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Bushy_Eyebrows"))
+
+    def thin_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with its own brows drawn together; the edited crop is pasted where it shows no thinner ones."""
+        thinning = Thinning.read(edited.before, edited.after, self._shown(edited, "brows"), edited.strength)
+        if thinning is None:
+            return self.paste(edited, rgb)
+        return thin_brows(rgb, edited.prepared.alignment, thinning, self._free(edited, "Bushy_Eyebrows"))
+
+    def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with a short beard, hair by hair: a full one, or where an edited crop has another style.
+
+        Where a network draws beards well it is that of the edited crop, with hairs as fine as the photo's. The crop is
+        pasted also where no style is seen.
+        """
+        skin, neck, mouth = (self._shown(edited, name) for name in (*BARE, "mouth"))
+        colour = self._hair_colour(edited)
+        growth = drawn = read_beard(edited.before, edited.after, colour, skin + neck, mouth)
+        if edited.changes.keys() == {"No_Beard"}:  # another style is not named
+            growth = full_beard(skin, neck, mouth)
+        if growth is None:
+            return self.paste(edited.without(mouth), rgb)
+        white = self._white_hair(edited)
+        if drawn is not None and _is_drawn_well(edited, drawn.density.sum() / growth.density.sum()):
+            beard = drawn_beard(edited.before, edited.after, skin + neck, mouth)
+            seen = edited.is_detailed or softness(edited.after, beard, *self._own_hair(edited)) > SOFT
+            if white.share < WHITE or not seen:  # networks have seen few white beards
+                return self._paste_beard(edited, rgb, drawn, beard)
+        return self._grow(edited, rgb, growth, colour, self._free(edited, *edited.changes), white)
+
+    def _paste_beard(self, edited: EditedCrop, rgb: np.ndarray, growth: Growth, beard: np.ndarray) -> np.ndarray:
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        edited = replace(edited, after=crisper(edited.before, edited.after, beard, *self._own_hair(edited)))
+        grown = self.paste(edited.without(self._shown(edited, "mouth")), rgb, hair=True)
+        return single_hairs(grown, face.alignment, growth, beard, silhouette, face.photo.rgb, light=face.light)
+
+    def grow_mustache(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo with short hairs above its lip; the edited crop is pasted where no mouth is seen."""
+        growth = mustache(self._shown(edited, *BARE), self._shown(edited, "mouth"))
+        if growth is None:
+            return self.paste(edited, rgb)
+        return self._grow(
+            edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Mustache"), self._white_hair(edited)
+        )
+
+    def _grow(
+        self,
+        edited: EditedCrop,
+        rgb: np.ndarray,
+        growth: Growth,
+        colour: np.ndarray,
+        share: np.ndarray,
+        white: White | None = None,
+    ) -> np.ndarray:
+        face, (_, silhouette) = edited.prepared, edited.seen()
+        # Networks draw a beard whole or not at all.
+        growth = growth.thinned(min(1.0, edited.strength))
+        return draw_hairs(rgb, face.alignment, growth, colour, share, silhouette, light=face.light, white=white)
+
+    def _white_hair(self, edited: EditedCrop) -> White:
+        """The white hair among the photo's own, unless that is dyed in the same edit."""
+        crop, hair = self._own_hair(edited)
+        dyed = any(edited.asked.get(colour, 0.0) > 0 for colour in MEASURED)
+        return White.of(crop, hair * (not dyed), self._shown(edited, "skin"))
+
+    def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
+        """The colour (3,) of new hair in the face."""
+        face, (_, hair) = edited.prepared, self._own_hair(edited)
+        skin, brows = (self._shown(edited, name) for name in ("skin", "brows"))
+        return hair_colour(face.photo.rgb, face.alignment, hair, skin, face.light, brows)
+
+    def _own_hair(self, edited: EditedCrop) -> tuple[np.ndarray, np.ndarray]:
+        """The photo's own crop (S, S, 3), and where it shows hair, (S, S) in [0, 1]."""
+        return edited.prepared.crop, in_the_crop(edited.seen()[1].hair, len(edited.before))
+
+
+def _is_drawn_well(edited: EditedCrop, sketched: float) -> bool:
+    """Whether jurors believe a beard as a network draws it: it has seen few on faces of women.
+
+    ``sketched``: the share of a full beard that it drew.
+    """
+    if edited.is_fine or edited.prepared.probabilities.get("Male", 0.0) < A_MAN:
+        return False
+    return not edited.is_detailed or sketched > SKETCHED

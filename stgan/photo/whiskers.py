@@ -1,0 +1,117 @@
+"""What a network's beard lacks beside the photo's own hair: contrast in its finest detail, and single hairs.
+
+A network that learned from soft images draws soft hair, and at a few pixels of the photo per pixel of its own.
+"""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from stgan.photo.align import Alignment
+from stgan.photo.crop import landmarks_in_crop
+from stgan.photo.geometry import as_3x3, extent, smoothstep
+from stgan.photo.light import USUAL_LIGHT, Light
+from stgan.photo.matte import Matte, Silhouette, in_the_crop, warped
+from stgan.photo.strokes import Growth, bands, brightness, energies, hair_map
+
+SURE, FEWEST_PIXELS = 0.9, 60  # share of hair of the pixels that tell how it looks, and how many of them do
+BEARD = 0.6  # likewise, of a beard
+DARK = 16.0  # levels: differences among darker pixels are noise
+CRISPER = 1.3  # most gain of the two finest bands of detail: more would show the network's pattern
+FINER = (1.2, 1.6)  # pixels of the photo per pixel of the crop, up to which it has no finer detail, and from which
+FINE = 0.8  # standard deviation, in pixels of the crop, below which a network draws nothing
+MOST = 0.1  # logarithm of brightness by which single hairs differ at most, in the mean: frizz differs more
+SPARSE, SHORT = 0.5, 0.8  # density of the single hairs, and their length as a share of the usual
+GAPS = 0.5  # skin between hairs gets lighter by that share of what hairs get darker
+PALE, DENSE, FAINT = 0.05, 0.35, 0.25  # densities of hair that hardly darkens skin, and of dark hair, and their shares
+
+
+def crisper(before: np.ndarray, after: np.ndarray, beard: np.ndarray, crop: np.ndarray, hair: np.ndarray) -> np.ndarray:
+    """The crop ``after`` an edit, in whose beard the finest detail has the contrast of the photo's own hair, or more.
+
+    Args:
+        before, after: float (S, S, 3) in [0, 255], the network's crop without and with the beard.
+        crop: (S, S, 3), the photo's own.
+        beard, hair: (S, S) in [0, 1], in ``after`` and in ``crop``.
+    """
+    own, new = cv2.erode(hair, np.ones((5, 5))) > SURE, beard > BEARD
+    if min(np.count_nonzero(own), np.count_nonzero(new)) < FEWEST_PIXELS:
+        return after
+    wanted, shown = (energies(bands(_log(image)), where)[:2] for image, where in ((crop, own), (after, new)))
+    gains = (wanted / shown).clip(1, CRISPER)
+    missing = sum((gain - 1) * band for gain, band in zip(gains, bands(brightness(after - before)), strict=False))
+    return after + (beard * missing)[..., None].astype(np.float32)
+
+
+def softness(after: np.ndarray, beard: np.ndarray, crop: np.ndarray, hair: np.ndarray) -> float:
+    """How many times sharper the photo's own hair is than a drawn beard, both as in :func:`crisper`; 1 if unknown."""
+    own, new = cv2.erode(hair, np.ones((3, 3))) > SURE, beard > BEARD
+    if min(np.count_nonzero(own), np.count_nonzero(new)) < FEWEST_PIXELS:
+        return 1.0
+    return float(energies(bands(brightness(crop)), own)[0] / energies(bands(brightness(after)), new)[0])
+
+
+def single_hairs(
+    rgb: np.ndarray,
+    alignment: Alignment,
+    growth: Growth,
+    beard: np.ndarray,
+    silhouette: Silhouette,
+    before: np.ndarray,
+    *,
+    light: Light = USUAL_LIGHT,
+) -> np.ndarray:
+    """A photo uint8 (H, W, 3) with a beard in which hairs are as fine as in the photo ``before``, which is finer than
+    the crop. The beard as a whole gets neither lighter nor darker.
+
+    Args:
+        growth: of the beard, as read from its crop.
+        beard: float (S, S) in [0, 1], where it is drawn.
+    """
+    detail, (_, distance) = 1 / alignment.scale, landmarks_in_crop(len(beard))
+    rows, columns = (np.nonzero((beard > 0.02).any(axis=axis))[0] for axis in (1, 0))
+    share = float(smoothstep(np.float32(detail), *FINER))
+    if share == 0 or len(rows) == 0:
+        return rgb
+    sparse = replace(growth, density=SPARSE * (beard > 0.05).astype(np.float32), length=SHORT * growth.length)
+    reach = sparse.length + 1
+    box = (columns[0] - reach, rows[0] - reach, columns[-1] + reach, rows[-1] + reach)
+    left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=1)
+    result, corner = rgb.copy(), (left, top)
+    part = result[top:bottom, left:right]
+    hairs, to_grid = hair_map(sparse.density, sparse, box, detail, distance)
+    hairs = _fine(warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape), detail)
+    dark = FAINT + (1 - FAINT) * smoothstep(growth.density, PALE, DENSE)
+    maps = np.dstack([beard, dark * beard]).astype(np.float32)
+    where, weight = cv2.split(warped(maps, alignment.matrix, corner, part.shape))
+    lit = light.normalised(part)
+    soft = _contrast(_fine(_log(lit), detail), where > BEARD)
+    own = _own_contrast(before, alignment, silhouette, len(beard), light)
+    strength = min(MOST, max(own**2 - soft**2, 0) ** 0.5) / (_contrast(hairs, where > BEARD) + 1e-6)
+    person = Matte.fitted(rgb, alignment, len(beard), in_the_crop(silhouette.person), 1).of(part, corner)[0]
+    darker = share * strength * weight * person * np.where(hairs < 0, GAPS, 1) * hairs
+    change = light.restored(((lit + DARK) * np.expm1(-darker)[..., None]).astype(np.float32))
+    part[...] = cv2.add(part, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
+    return result
+
+
+def _own_contrast(rgb: np.ndarray, alignment: Alignment, silhouette: Silhouette, size: int, light: Light) -> float:
+    """The contrast of fine detail in the photo's own hair within the crop."""
+    left, top, right, bottom = extent(alignment.matrix, (0, 0, size - 1, size - 1), rgb.shape, margin=0)
+    part = light.normalised(rgb[top:bottom, left:right])
+    hair = cv2.erode(in_the_crop(silhouette.hair, size), np.ones((3, 3)))
+    where = warped(hair, alignment.matrix, (left, top), part.shape) > SURE
+    return _contrast(_fine(_log(part), 1 / alignment.scale), where)
+
+
+def _contrast(fine: np.ndarray, where: np.ndarray) -> float:
+    return float(np.abs(fine[where]).mean()) if np.count_nonzero(where) >= FEWEST_PIXELS else 0.0
+
+
+def _log(image: np.ndarray) -> np.ndarray:
+    return np.log(brightness(image).clip(0) + DARK)
+
+
+def _fine(grey: np.ndarray, detail: float) -> np.ndarray:
+    return grey - cv2.GaussianBlur(grey, (0, 0), FINE * detail)
