@@ -6,7 +6,7 @@ import pytest
 
 from stgan.photo.align import Alignment
 from stgan.photo.behind import Backdrop
-from stgan.photo.borders import SIDE, find_borders, lines_of
+from stgan.photo.borders import SIDE, Border, find_borders, lines_of
 
 G, DETAIL = 512, 2  # pixels of the grid, and of the photo for each of them
 Y, X = np.mgrid[:G, :G]
@@ -98,6 +98,21 @@ def test_shoulders_go_on_in_a_line_and_no_higher_than_the_collar():
             < 12
         )
         assert np.nonzero(blue)[0].min() > 275
+
+
+def test_a_steep_shoulder_bends_to_the_collar():
+    """It leaves in its own direction, reaches the collar, and goes on as it came there, without a corner."""
+    start, way, aim = np.array([40.0, 160]), np.array([0.6, -0.8]), np.array([90.0, 140])
+    path = Border(start, way, 100.0, 0.0, aim).path()
+    steps = np.diff(path, axis=0)
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    assert steps[0] @ way > 0.999
+    assert np.linalg.norm(path - aim, axis=1).min() < 0.3
+    assert (steps[1:] * steps[:-1]).sum(axis=1).min() > 0.98
+    turn = steps[1:, 0] * steps[:-1, 1] - steps[1:, 1] * steps[:-1, 0]
+    assert turn.max() < 1e-6  # to one side alone
+    straight = Border(start, way, 100.0, 0.0).path()
+    assert np.abs((straight - start) @ (0.8, 0.6)).max() < 1e-9
 
 
 def test_colours_of_clothes_do_not_bleed_into_the_wall():

@@ -24,6 +24,7 @@ MINOR = (
 SPOT, ODD = 8.0, 40.0  # standard deviation around a spot, and levels by which it differs from what is there
 SOFT = 1.0  # standard deviation that makes borders smooth, in pixels
 STEEP = 2.0  # and by how much less they are soft
+SEAM = 1e-3  # share of the pieces on both sides where neither is
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,12 @@ def _filled(
     for inside, beside in _pieces(seen, empty, lines, clothes):
         colours = _known(image, _without_spots(image, beside))
         soft = cv2.GaussianBlur((inside | beside).astype(np.float32), (0, 0), SOFT)
-        share = np.clip(STEEP * (cv2.resize(soft, whole, interpolation=cv2.INTER_CUBIC) - 0.5) + 0.5, 1e-4, 1)
+        soft = cv2.resize(soft, whole, interpolation=cv2.INTER_LINEAR)
+        share = np.clip(STEEP * (soft - 0.5) + 0.5, 0, 1) + SEAM * soft
         total += share[..., None] * cv2.resize(colours, whole, interpolation=cv2.INTER_LINEAR)
         shares += share
-    known = np.clip(4 * shares, 0, 1)[..., None]
-    result = result + known * (total / np.maximum(shares, 1e-4)[..., None] - result)
+    known = np.clip(shares / SEAM, 0, 1)[..., None]
+    result = result + known * (total / np.maximum(shares, 1e-9)[..., None] - result)
     return result.astype(np.float32), known.astype(np.float32)
 
 

@@ -17,6 +17,7 @@ BACK = 7  # by which a border keeps colours apart where they show
 FOLLOWED, EITHER, ALIKE = (5, 9, 13), 4, 0.4  # back along a border, and to both sides, where it still parts colours
 MOST = 24  # borders
 GARMENT = 1000.0  # by how much the border of clothes matters more than others, levels
+BENDS = 0.35  # share of the way to a collar, after which a shoulder bends to it
 STEEPEST = 0.6  # slope of a shoulder, where no collar tells it
 TOUCHING = 5  # from clothes, within which a border is theirs
 
@@ -29,6 +30,18 @@ class Border:
     way: np.ndarray  # (2,), a unit vector into the hole
     step: float  # levels by which it shows
     width: float  # standard deviation over which it does
+    aim: np.ndarray | None = None  # (2,), a place that it bends to
+
+    def path(self) -> np.ndarray:
+        """Places (N, 2) along which it goes on, half a pixel from one to the next."""
+        if self.aim is None:
+            return self.start + np.arange(0, 2 * SIDE, 0.5)[:, None] * self.way
+        far = float(np.hypot(*(self.aim - self.start)))
+        bend = self.start + BENDS * far * self.way
+        share = np.linspace(0, 1, max(2, round(2 * far)))[:, None]
+        bent = (1 - share) ** 2 * self.start + 2 * share * (1 - share) * bend + share**2 * self.aim
+        on = (self.aim - bend) / max(float(np.hypot(*(self.aim - bend))), 1e-6)
+        return np.concatenate([bent, self.aim + np.arange(0.5, SIDE, 0.5)[:, None] * on])
 
 
 def find_borders(image: np.ndarray, seen: np.ndarray, hole: np.ndarray, clothes: np.ndarray) -> list[Border]:
@@ -51,8 +64,8 @@ def lines_of(borders: list[Border], hole: np.ndarray) -> tuple[np.ndarray, np.nd
     widths, float32 (P, P), 0 elsewhere."""
     lines, widths = np.zeros(hole.shape, np.uint8), np.zeros(hole.shape, np.float32)
     for border in borders:
-        steps = border.start + np.arange(0, 2 * SIDE, 0.5)[:, None] * border.way
-        steps = steps[((steps > 0) & (steps < SIDE - 1)).all(axis=1)]
+        steps = border.path()
+        steps = steps[np.logical_and.accumulate(((steps > 0) & (steps < SIDE - 1)).all(axis=1))]
         x, y = np.rint(steps).astype(int).T
         inside = hole[y, x]
         if not inside[: 6 * AWAY].any():
@@ -60,11 +73,10 @@ def lines_of(borders: list[Border], hole: np.ndarray) -> tuple[np.ndarray, np.nd
         entry = int(inside.argmax())
         ends = np.flatnonzero(~inside[entry:] | (lines[y, x][entry:] > 0))
         length = entry + int(ends[0]) + 2 if len(ends) else len(steps)
-        tip = border.start + 0.5 * length * border.way
         tail = border.start - BACK * border.way
-        first, last = (tuple(np.rint(end).astype(int).tolist()) for end in (tail, tip))
-        cv2.line(lines, first, last, 1)
-        cv2.line(widths, first, last, border.width)
+        drawn = np.rint(np.concatenate([tail[None], steps[: length + 1]])).astype(np.int32)
+        cv2.polylines(lines, [drawn], False, 1)
+        cv2.polylines(widths, [drawn], False, border.width)
     return lines > 0, widths
 
 
@@ -109,26 +121,28 @@ class _Surroundings:
             if not free[index]:
                 continue
             free[np.arange(index - APART, index + APART + 1) % len(free)] = False
-            way = self.way_at(points[index], bool(garment[index]))
+            way, aim = self.way_at(points[index], bool(garment[index]))
             if way is not None:
                 most = float(steps[:, index].max())
                 width = 0.0 if garment[index] else _width(float(steps[0, index]) / most)
-                found.append(Border(points[index].astype(float), way, most + GARMENT * bool(garment[index]), width))
+                strength = most + GARMENT * bool(garment[index])
+                found.append(Border(points[index].astype(float), way, strength, width, aim))
         return found
 
-    def way_at(self, point: np.ndarray, garment: bool) -> np.ndarray | None:
-        """The direction (2,) into the hole of a border at a place; None where it has none, or ends at once."""
+    def way_at(self, point: np.ndarray, garment: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The direction (2,) into the hole of a border at a place, None where it has none, or ends at once; and the
+        place (2,) that it bends to, if there is one."""
         a, b, c = (self.worn_tensor if garment else self.tensor)[point[1], point[0]]
         if a + c <= 0 or np.hypot(a - c, 2 * b) < STRAIGHT * (a + c):
-            return None
+            return None, None
         angle = 0.5 * np.arctan2(2 * b, a - c) + np.pi / 2
         way = np.array([np.cos(angle), np.sin(angle)])
         steps = np.arange(AWAY, 4 * AWAY)[:, None] * way
         into = [_looked_up(self.hole, point + sign * steps).sum() for sign in (1, -1)]
         way = way if into[0] >= into[1] else -way
         if max(into) < 3 or not garment and not self.goes_back(point, way):
-            return None
-        return self.of_a_shoulder(point, way) if self.beside_worn[point[1], point[0]] else way
+            return None, None
+        return self.of_a_shoulder(point, way) if self.beside_worn[point[1], point[0]] else (way, None)
 
     def goes_back(self, point: np.ndarray, way: np.ndarray) -> bool:
         """Whether a border shows farther from the hole, too: what ends at once is a spot."""
@@ -141,21 +155,23 @@ class _Surroundings:
         alike = apart @ apart[0] > ALIKE * apart[0] @ apart[0]
         return bool(shows[1:].any() and alike[1:][shows[1:]].all())
 
-    def of_a_shoulder(self, point: np.ndarray, way: np.ndarray) -> np.ndarray:
-        """The direction of a border of clothes: a shoulder rises no higher than the collar beside the neck."""
+    def of_a_shoulder(self, point: np.ndarray, way: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """As :meth:`way_at`, of a border of clothes: a shoulder rises no higher than the collar beside the neck."""
         middle = (SIDE - 1) / 2
         inward = np.sign(middle - point[0])
         if way[0] * inward <= 0:
-            return way
+            return way, None
         rows, columns = np.nonzero(self.worn & self.seen & (self.near < 2 * AWAY))
         inside = (inward * (columns - point[0]) > 4 * AWAY) & (inward * (columns - middle) < 0)
         inside &= rows < point[1] + 2 * AWAY  # a collar that hair hides, too, tells nothing
-        aim = np.array([inward, -STEEPEST])
+        collar = None
         if inside.any():
             top = rows[inside].argmin()
-            aim = np.array([columns[inside][top], rows[inside][top]]) - point
-        highest = aim / np.hypot(*aim)
-        return way if way[1] / abs(way[0]) > highest[1] / abs(highest[0]) else highest
+            collar = np.array([columns[inside][top], rows[inside][top]], float)
+        steepest = np.array([inward, -STEEPEST]) if collar is None else collar - point
+        if way[1] / abs(way[0]) > steepest[1] / abs(steepest[0]):
+            return way, None
+        return (steepest / np.hypot(*steepest), None) if collar is None else (way, collar)
 
 
 def _looked_up(image: np.ndarray, places: np.ndarray) -> np.ndarray:
