@@ -130,6 +130,23 @@ def test_hair_is_as_sharp_as_the_photos_own_and_never_flat(blur):
     assert new[1] > 5
 
 
+def test_hair_has_more_contrast_than_usual_only_where_the_photos_own_is_crisp():
+    hair = np.zeros((WIDE * S, WIDE * S), np.float32)
+    hair[: WIDE * S // 4 + S // 4] = 1
+    silhouette = Silhouette(hair, np.ones_like(hair), np.ones_like(hair))
+    noise, inside = np.random.default_rng(0).normal(0, 1, (SIDE // 4, SIDE)), np.s_[192:328, 152:368]
+
+    def contrast(blur, levels):
+        rgb, texture = photo(), cv2.GaussianBlur(noise, (0, 0), blur)
+        rgb[: SIDE // 4] = (100 + levels * texture / texture.std()).clip(0, 255)[..., None]
+        grey = draw_hairs(rgb, ALIGNMENT, growth(0.4), HAIR, np.ones((S, S)), silhouette)[inside].mean(axis=2)
+        return (grey - cv2.GaussianBlur(grey, (0, 0), 2)).std()
+
+    calm, strong, soft, soft_and_strong = (contrast(*each) for each in ((0.4, 8), (0.4, 45), (2, 8), (2, 45)))
+    assert strong > 1.9 * calm
+    assert soft_and_strong < 1.5 * soft  # from the least to the usual
+
+
 def crop(*places, level=60.0):
     image = np.full((S, S, 3), 170.0)
     for place in places:
