@@ -31,7 +31,8 @@ def wheel(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
     with tarfile.open(built(tree, "sdist")) as source:
-        source.extractall(tree / "source", filter="data")
+        source.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.4
+        source.extractall(tree / "source")
     (unpacked,) = (tree / "source").iterdir()
     return built(unpacked, "wheel")
 
