@@ -22,6 +22,7 @@ MOST_STEPS = 24
 FINE = 0.8  # standard deviation, in pixels of the crop, below which a network draws nothing
 DARK = 16.0  # levels: differences among darker pixels are noise
 MOST = 0.12  # logarithm of brightness by which lines differ at most, in the mean
+CONTRAST = 1.2  # of lines, as a multiple of the hair's: they are smoother than strands
 SURE = 0.6  # share of hair that a pixel has at least, to count for how strands look
 
 
@@ -66,7 +67,7 @@ def comb(
     else:
         levels = luminance(light.normalised(before[top:bottom, left:right]))
         own = _contrast(_fine(levels, FINE * detail), hair * share) / float(np.average(bright, weights=share + 1e-6))
-    missing = min(MOST, float(np.sqrt(max(own**2 - soft**2, 0))))
+    missing = min(MOST, float(np.sqrt(max((CONTRAST * own) ** 2 - soft**2, 0))))
     # Twice the angle: a strand has no direction. In the photo the crop may be turned.
     angle = np.arctan2(sin, cos) / 2 + np.arctan2(alignment.inverse[1, 0], alignment.inverse[0, 0])
     lines = _fine(_lines(angle, min(MOST_STEPS, round(LENGTH * detail))), FINE * detail)
