@@ -243,10 +243,11 @@ class FacePainter(Barber):
         moved = self._move_lips(edited, rgb, Movement.closing)
         whole = replace(edited, changes={MOUTH: -max(1.0, edited.strength)})
         closed = moved if edited.strength >= 1 else self._move_lips(whole, rgb, Movement.closing)
-        if self._looks_open(edited.prepared, closed) < OPEN:
+        still_open = self._looks_open(edited.prepared, closed)
+        if still_open < OPEN:
             return moved
         pasted = self.paste(edited, rgb)
-        return min(moved, pasted, key=lambda photo: self._looks_open(edited.prepared, photo))
+        return pasted if self._looks_open(edited.prepared, pasted) < still_open else moved
 
     def _looks_open(self, face: PreparedFace, rgb: np.ndarray) -> float:
         """How likely a mouth is open in a photo uint8 (H, W, 3)."""

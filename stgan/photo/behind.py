@@ -18,9 +18,8 @@ from stgan.photo.matte import warped
 FINE = 2  # pixels of the maps across one of :data:`SIDE`, so that borders are sharp
 BAND = 6  # pixels around a piece in which its colours are looked for
 SMALLEST = 16  # pixels of a piece
-MINOR = (
-    0.5  # of clothes beside a piece to what else is beside it, or the other way around, below which they do not count
-)
+# Clothes and other things beside a piece: the fewer do not count below this share of the more.
+MINOR = 0.5
 SPOT, ODD = 8.0, 40.0  # standard deviation around a spot, and levels by which it differs from what is there
 SOFT = 1.0  # standard deviation that makes borders smooth, in pixels
 STEEP = 2.0  # and by how much less they are soft

@@ -60,17 +60,19 @@ def comb(
     share, hair, cos, sin = cv2.split(warped(maps, alignment.matrix, (left, top), part.shape))
     photo = light.normalised(part)
     bright = luminance(photo).clip(0) + DARK
-    fine = _fine(np.log(bright), FINE * detail)
+    fine = fine_detail(np.log(bright), FINE * detail)
     soft = _contrast(fine, share)
     if before is None:
         own = _contrast(fine, hair * (1 - share))
     else:
         levels = luminance(light.normalised(before[top:bottom, left:right]))
-        own = _contrast(_fine(levels, FINE * detail), hair * share) / float(np.average(bright, weights=share + 1e-6))
+        own = _contrast(fine_detail(levels, FINE * detail), hair * share) / float(
+            np.average(bright, weights=share + 1e-6)
+        )
     missing = min(MOST, float(np.sqrt(max((CONTRAST * own) ** 2 - soft**2, 0))))
     # Twice the angle: a strand has no direction. In the photo the crop may be turned.
     angle = np.arctan2(sin, cos) / 2 + np.arctan2(alignment.inverse[1, 0], alignment.inverse[0, 0])
-    lines = _fine(_lines(angle, min(MOST_STEPS, round(LENGTH * detail))), FINE * detail)
+    lines = fine_detail(_lines(angle, min(MOST_STEPS, round(LENGTH * detail))), FINE * detail)
     lines *= missing / max(float(np.abs(lines).mean()), 1e-6)
     change = (photo + DARK) * (np.exp(lines * share) - 1)[..., None]
     part[...] = cv2.add(part, light.restored(change.astype(np.float32)), dtype=cv2.CV_8U)  # rounds: zero stays zero
@@ -81,6 +83,11 @@ def curliness(image: np.ndarray, area: np.ndarray) -> float:
     """How little strands of a crop float (S, S, 3) run in parallel where ``area`` (S, S) is certain: from 0 to 1."""
     sure = cv2.erode((area > SURE).astype(np.uint8), np.ones((5, 5))) > 0
     return 1 - float(_parallel(*_flow(image))[sure].mean()) if sure.any() else 0.0
+
+
+def fine_detail(grey: np.ndarray, sigma: float) -> np.ndarray:
+    """What an image (h, w) shows that is finer than a standard deviation in pixels."""
+    return grey - cv2.GaussianBlur(grey, (0, 0), sigma)
 
 
 def _flow(image: np.ndarray) -> list[np.ndarray]:
@@ -101,10 +108,6 @@ def _parallel(cos: np.ndarray, sin: np.ndarray, contrast: np.ndarray) -> np.ndar
 def _contrast(fine: np.ndarray, area: np.ndarray) -> float:
     """The mean size of differences where ``area`` is certain; 0 where nothing is."""
     return float(np.abs(fine[area > SURE]).mean()) if (area > SURE).any() else 0.0
-
-
-def _fine(grey: np.ndarray, sigma: float) -> np.ndarray:
-    return grey - cv2.GaussianBlur(grey, (0, 0), sigma)
 
 
 def _lines(angle: np.ndarray, steps: int) -> np.ndarray:

@@ -25,12 +25,8 @@ LONGEST = 1.2  # mean length of a fringe over the depth of its hair: short hair 
 SMOOTH = 0.13  # over which the fringe's length varies
 BELOW = 0.5  # over which the movement ends below the fringe; what moves there is skin, and not shown
 SLACK = 1.5  # exponent of the movement from the top of the hair to its border: hair at the top hardly moves
-SHADE = (
-    0.25,
-    0.05,
-    0.06,
-)  # share of the light that a fringe takes from the skin below it, how far down, and how softly
-
+# Share of the light that a fringe takes from the skin below it, how far down, and how softly.
+SHADE = (0.25, 0.05, 0.06)
 SHARPER = 0.8  # share of their fine detail that is added to strands, which lose some when they are stretched
 
 

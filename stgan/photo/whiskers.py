@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from stgan.photo.align import Alignment
+from stgan.photo.combing import FINE, fine_detail
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import as_3x3, extent, smoothstep
 from stgan.photo.light import USUAL_LIGHT, Light
@@ -20,7 +21,6 @@ BEARD = 0.6  # likewise, of a beard
 DARK = 16.0  # levels: differences among darker pixels are noise
 CRISPER = 1.3  # most gain of the two finest bands of detail: more would show the network's pattern
 FINER = (1.2, 1.6)  # pixels of the photo per pixel of the crop, up to which it has no finer detail, and from which
-FINE = 0.8  # standard deviation, in pixels of the crop, below which a network draws nothing
 MOST = 0.1  # logarithm of brightness by which single hairs differ at most, in the mean: frizz differs more
 SPARSE, SHORT = 0.5, 0.8  # density of the single hairs, and their length as a share of the usual
 GAPS = 0.5  # skin between hairs gets lighter by that share of what hairs get darker
@@ -28,7 +28,7 @@ PALE, DENSE, FAINT = 0.05, 0.35, 0.25  # densities of hair that hardly darkens s
 
 
 def crisper(before: np.ndarray, after: np.ndarray, beard: np.ndarray, crop: np.ndarray, hair: np.ndarray) -> np.ndarray:
-    """The crop ``after`` an edit, in whose beard the finest detail has the contrast of the photo's own hair, or more.
+    """The crop ``after`` an edit, with fine detail in its beard that has nearly the contrast of the photo's own hair.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], the network's crop without and with the beard.
@@ -81,12 +81,12 @@ def single_hairs(
     result, corner = rgb.copy(), (left, top)
     part = result[top:bottom, left:right]
     hairs, to_grid = hair_map(sparse.density, sparse, box, detail, distance)
-    hairs = _fine(warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape), detail)
+    hairs = fine_detail(warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape), FINE * detail)
     dark = FAINT + (1 - FAINT) * smoothstep(growth.density, PALE, DENSE)
     maps = np.dstack([beard, dark * beard]).astype(np.float32)
     where, weight = cv2.split(warped(maps, alignment.matrix, corner, part.shape))
     lit = light.normalised(part)
-    soft = _contrast(_fine(_log(lit), detail), where > BEARD)
+    soft = _contrast(fine_detail(_log(lit), FINE * detail), where > BEARD)
     own = _own_contrast(before, alignment, silhouette, len(beard), light)
     strength = min(MOST, max(own**2 - soft**2, 0) ** 0.5) / (_contrast(hairs, where > BEARD) + 1e-6)
     person = Matte.fitted(rgb, alignment, len(beard), in_the_crop(silhouette.person), 1).of(part, corner)[0]
@@ -102,7 +102,7 @@ def _own_contrast(rgb: np.ndarray, alignment: Alignment, silhouette: Silhouette,
     part = light.normalised(rgb[top:bottom, left:right])
     hair = cv2.erode(in_the_crop(silhouette.hair, size), np.ones((3, 3)))
     where = warped(hair, alignment.matrix, (left, top), part.shape) > SURE
-    return _contrast(_fine(_log(part), 1 / alignment.scale), where)
+    return _contrast(fine_detail(_log(part), FINE / alignment.scale), where)
 
 
 def _contrast(fine: np.ndarray, where: np.ndarray) -> float:
@@ -111,7 +111,3 @@ def _contrast(fine: np.ndarray, where: np.ndarray) -> float:
 
 def _log(image: np.ndarray) -> np.ndarray:
     return np.log(brightness(image).clip(0) + DARK)
-
-
-def _fine(grey: np.ndarray, detail: float) -> np.ndarray:
-    return grey - cv2.GaussianBlur(grey, (0, 0), FINE * detail)
