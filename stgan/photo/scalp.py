@@ -22,10 +22,8 @@ MOST = 512  # pixels across the window at which slow colours are kept
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
 DARK = 4.0  # levels: differences among darker pixels are noise
 FEWEST = 50  # pixels of a forehead that tell how it shines
-DULL, SHINIEST = (
-    0.08,
-    0.22,
-)  # logarithm of brightness by which the brightest skin differs where none shines, and at most
+# Logarithm of brightness by which the brightest skin differs where none shines, and at most.
+DULL, SHINIEST = 0.08, 0.22
 SHINES = 0.45  # from the middle to the shine, at most, in half widths of the skull
 SHADE = (0.08, 0.18)  # logarithm of brightness by which skin in the shade of hair is darker than skin around
 GRAIN = 0.75  # share of the grain of a face, which has pores
