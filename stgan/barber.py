@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from stgan.photo.beard import drawn_beard, full_beard, mustache, read_beard
-from stgan.photo.brows import Thinning, read_bushy, thin_brows
+from stgan.photo.brows import Reshaping, reshape_brows
 from stgan.photo.matte import in_the_crop
 from stgan.photo.paste import paste_edit
 from stgan.photo.skin import unstained
@@ -37,21 +37,24 @@ class Barber(FaceViewer):
         )  # fmt: skip
 
     def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with bushier brows: those of the edited crop; in a fine photo, or over glasses, more hairs in its
-        own."""
-        drawn = edited.is_fine or edited.prepared.wears_glasses
-        growth = read_bushy(edited.before, edited.after, self._shown(edited, "brows")) if drawn else None
-        if growth is None:
+        """The photo with its own brows drawn apart and more hairs in them; the edited crop is pasted where it shows
+        none."""
+        colour, free = self._hair_colour(edited), self._free(edited, "Bushy_Eyebrows")
+        own = self._shown(edited, "brows")
+        bushier = Reshaping.bushier(edited.prepared.crop, own, colour, edited.strength)
+        if bushier is None:
             after = unstained(edited.before, edited.after, self._shown(edited, "skin", "brows"))
             return self.paste(replace(edited, after=after).without(self._shown(edited, "hair")), rgb)
-        return self._grow(edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Bushy_Eyebrows"))
+        shape, growth = bushier
+        reshaped = reshape_brows(rgb, edited.prepared.alignment, shape, free)
+        return self._grow(edited, reshaped, growth, colour, free, self._white_hair(edited))
 
     def thin_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its own brows drawn together; the edited crop is pasted where it shows no thinner ones."""
-        thinning = Thinning.read(edited.before, edited.after, self._shown(edited, "brows"), edited.strength)
-        if thinning is None:
+        shape = Reshaping.thinner(edited.before, edited.after, self._shown(edited, "brows"), edited.strength)
+        if shape is None:
             return self.paste(edited, rgb)
-        return thin_brows(rgb, edited.prepared.alignment, thinning, self._free(edited, "Bushy_Eyebrows"))
+        return reshape_brows(rgb, edited.prepared.alignment, shape, self._free(edited, "Bushy_Eyebrows"))
 
     def grow_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with a short beard, hair by hair: a full one, or where an edited crop has another style.

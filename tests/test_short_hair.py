@@ -9,7 +9,7 @@ from frames import S, centred
 
 from stgan.barber import Barber
 from stgan.photo.beard import full_beard, mustache, read_beard
-from stgan.photo.brows import Thinning, read_bushy, thin_brows
+from stgan.photo.brows import TARGET, Reshaping, reshape_brows
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
@@ -162,48 +162,71 @@ def brows(thickness=0):
     return shown
 
 
-def test_brows_grow_where_a_network_darkened_them_and_rise_outwards():
-    own = crop(*BROW, level=120.0)
-    bushy = np.where(brows(2)[..., None] > 0, 50.0, 170.0) * np.ones(3)
-    growth = read_bushy(own, bushy, brows())
-    assert growth.density[brows(2) > 0].mean() > 0.5
+def photo_with_brows():
+    rgb = photo()
+    for rows, columns in BROW:
+        rgb[DETAIL * rows.start : DETAIL * rows.stop, DETAIL * columns.start : DETAIL * columns.stop] = 40
+    return rgb
+
+
+def test_bushier_brows_are_the_photos_own_drawn_apart_upwards_first():
+    rgb, kept = photo_with_brows(), np.ones((S, S))
+    kept[60:] = 0  # the eyes
+    shape, _ = Reshaping.bushier(crop(*BROW), brows(), HAIR, 1.0)
+    result = reshape_brows(rgb, ALIGNMENT, shape, kept)
+    old, new = (np.flatnonzero(image[: DETAIL * 60, DETAIL * 44].mean(axis=1) < 110) for image in (rgb, result))
+    assert 1.2 < len(new) / len(old) < 1.6
+    assert old[0] - new[0] > new[-1] - old[-1] > 0
+    assert np.array_equal(result[DETAIL * 61 :], rgb[DETAIL * 61 :])
+    weaker, _ = Reshaping.bushier(crop(*BROW), brows(), HAIR, 0.5)
+    assert 0 < np.abs(weaker.moved).max() < np.abs(shape.moved).max()
+
+
+def test_brows_get_as_much_new_hair_as_bushy_ones_take_more_light():
+    inside = brows(-2) > 0
+    dense, faint, faintest = (
+        Reshaping.bushier(crop(*BROW, level=level), brows(), HAIR, 1.0) for level in (60.0, 120.0, 150.0)
+    )
+    for (shape, growth), level in zip((dense, faint, faintest), (60, 120, 150), strict=True):
+        deeper = 170 - (170 - level) * (1 - shape.lighter)  # as reshape_brows draws them
+        covered = deeper - growth.density * (170 - HAIR.mean())
+        taken = (1 - covered[inside] / 170).mean()
+        assert taken == pytest.approx(max(TARGET, 1 - level / 170), abs=0.1)
     assert growth.density[brows(5) == 0].max() == 0
-    half = read_bushy(own, (own + bushy) / 2, brows())
-    assert 0 < half.density.sum() < growth.density.sum() * 1.01
+    assert dense[1].density.max() < 0.01 < faint[1].density.max() < faintest[1].density.max()
+    assert Reshaping.bushier(crop(*BROW), 0 * brows(), HAIR, 1.0) is None
+
+
+def test_hairs_of_brows_rise_at_their_inner_end_and_lie_further_out():
+    _, growth = Reshaping.bushier(crop(*BROW, level=120.0), brows(), HAIR, 1.0)
     x, y = growth.direction[50, 40]
     assert x < 0  # towards the temple
     inner, outer = growth.direction[50, 74], growth.direction[50, 90]
     assert inner[1] < outer[1] < 0.5
-    assert read_bushy(own, own, brows()) is None
-    assert read_bushy(own, bushy, 0 * brows()) is None
 
 
 def test_thinner_brows_are_the_photos_own_and_leave_what_is_kept():
-    rgb = photo()
-    for rows, columns in BROW:
-        rgb[DETAIL * rows.start : DETAIL * rows.stop, DETAIL * columns.start : DETAIL * columns.stop] = 40
+    rgb = photo_with_brows()
     before, gone = crop(*BROW), crop()
-    thinning = Thinning.read(before, gone, brows(), 1.0)
+    thinning = Reshaping.thinner(before, gone, brows(), 1.0)
     kept = np.ones((S, S))
     kept[60:] = 0  # the eyes
-    result = thin_brows(rgb, ALIGNMENT, thinning, kept)
+    result = reshape_brows(rgb, ALIGNMENT, thinning, kept)
     middle = DETAIL * 44
     old, new = ((image[: DETAIL * 60, middle].mean(axis=1) < 110).sum() for image in (rgb, result))
     assert 0.4 * old < new < 0.8 * old
     assert np.array_equal(result[DETAIL * 61 :], rgb[DETAIL * 61 :])
-    weaker = Thinning.read(before, (before + gone) / 2, brows(), 1.0)
+    weaker = Reshaping.thinner(before, (before + gone) / 2, brows(), 1.0)
     assert 0 < np.abs(weaker.moved).max() < np.abs(thinning.moved).max()
-    assert Thinning.read(before, before, brows(), 1.0) is None
+    assert Reshaping.thinner(before, before, brows(), 1.0) is None
 
 
 def test_thinner_brows_do_not_depend_on_how_much_of_the_photo_is_filtered(monkeypatch):
-    rgb = photo()
-    for rows, columns in BROW:
-        rgb[DETAIL * rows.start : DETAIL * rows.stop, DETAIL * columns.start : DETAIL * columns.stop] = 40
-    thinning = Thinning.read(crop(*BROW), crop(), brows(), 1.0)
-    result = thin_brows(rgb, ALIGNMENT, thinning, np.ones((S, S)))
+    rgb = photo_with_brows()
+    thinning = Reshaping.thinner(crop(*BROW), crop(), brows(), 1.0)
+    result = reshape_brows(rgb, ALIGNMENT, thinning, np.ones((S, S)))
     monkeypatch.setattr("stgan.photo.brows._box", lambda where, margin: tuple(map(slice, where.shape)))
-    assert np.array_equal(thin_brows(rgb, ALIGNMENT, thinning, np.ones((S, S))), result)
+    assert np.array_equal(reshape_brows(rgb, ALIGNMENT, thinning, np.ones((S, S))), result)
 
 
 def test_a_beard_grows_on_darkened_skin_but_not_on_lips_or_nose():

@@ -1,5 +1,5 @@
-"""Brows: new hairs are drawn into the photo's own, as many as a network's brows are darker; thinner brows are the
-photo's own, drawn together."""
+"""Brows: bushier ones are the photo's own, drawn apart, with new hairs between theirs; thinner ones are its own, drawn
+together."""
 
 from dataclasses import dataclass
 
@@ -12,48 +12,24 @@ from stgan.photo.geometry import extent
 from stgan.photo.matte import warped
 from stgan.photo.strokes import Growth, brightness
 
-LEAST = 8.0  # levels of change: less is no edit
-FAINT, MOST = 0.14, 0.8  # density that is no hair yet, and that of the densest brows
+SHOWN = 0.5  # certainty that a pixel shows a brow
+NOISE = 16.0  # levels: darkness of less light than that is noise
+# Share of the light on skin that bushy brows take: .45 in the median of 87 photos. Other brows take .3.
+TARGET = 0.55
+BUSHIER = 1.5  # thickness of a brow, as a multiple of its own, and ...
+UPWARDS = 0.4  # ... where it stays, in half thicknesses below its middle: it grows upwards more than towards the eye
+DEEPER = 0.6  # of their own darkness that brows gain at most: more would show noise instead of hair
+MOST = 0.8  # density of the densest brows
 # Lengths are in eye distances.
-ABOVE, BELOW = 0.13, 0.1  # how far bushy brows grow beyond the photo's own
-LENGTH = 0.17  # of a hair
+LENGTH = 0.15  # of a hair
 SPREAD = 0.22  # radians
+EVEN = 0.06  # over which it is seen how dense brows are
 # Degrees above the brow's line in which hairs grow: at its inner end, in addition to the usual, and towards its edge.
 INNER, USUAL, EDGE = 70.0, 12.0, 26.0
 THINNER = 0.42  # of its thickness and darkness that a brow loses at most
 NARROWEST = 4  # pixels of the crop: what is narrower is no brow
-REACH = 2.4  # half thicknesses of a brow from its middle, within which the photo moves
-
-
-def read_bushy(before: np.ndarray, after: np.ndarray, brows: np.ndarray) -> Growth | None:
-    """The hair that bushier brows need in addition; None if they are not drawn, or the photo shows no brows.
-
-    Args:
-        before, after: float (S, S, 3) in [0, 255], the network's crop without and with bushy brows.
-        brows: (S, S) in [0, 1], the photo's own.
-    """
-    size, own = len(before), brows.astype(np.float32)
-    points, distance = landmarks_in_crop(size)
-    light, dark = brightness(before), brightness(after)
-    above, below = round(ABOVE * distance), round(BELOW * distance)
-    kernel = np.ones((above + below + 1, 2 * below + 1), np.uint8)
-    near = cv2.dilate((own > 0.3).astype(np.float32), kernel, anchor=(below, below))
-    darker = np.clip(light - dark, 0, None) * cv2.GaussianBlur(near, (0, 0), 0.03 * distance)
-    if darker.max() < LEAST:
-        return None
-    hair = np.percentile(dark[darker > darker.max() / 2], 25)
-    cover = np.clip(darker / np.maximum(light - hair + 15, 20), 0, 1)
-    density = MOST * np.clip((cover - FAINT) / (0.87 - FAINT), 0, 1) ** 1.15
-    direction = np.zeros((size, size, 2), np.float32)
-    for side in (-1, 1):
-        brow = _Brow.of(density + own, side, points)
-        if brow is not None:
-            half, across, rows = brow.half(size)
-            direction[half] = brow.direction(across, rows)[half]
-    density *= (direction != 0).any(axis=2)
-    if density.max() < FAINT:
-        return None
-    return Growth(density.astype(np.float32), direction, LENGTH * distance, SPREAD)
+REACH = 2.4, 3.2  # half thicknesses within which the photo moves where brows get thinner, and bushier
+AROUND = 0.2  # side of the surroundings in which skin beside a brow is found
 
 
 @dataclass(frozen=True)
@@ -83,6 +59,12 @@ class _Brow:
             curve, (float(first), max(float(last), float(first) + 1)), max(1.0, 1.7 * float(spread)), side, middle
         )
 
+    @classmethod
+    def both(cls, brows: np.ndarray) -> "list[_Brow]":
+        """Those that a map (S, S) of the photo's brows shows, at most two."""
+        points, _ = landmarks_in_crop(len(brows))
+        return [brow for side in (-1, 1) if (brow := cls.of(brows, side, points)) is not None]
+
     def half(self, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """This half of a crop, bool (S, S), and of all pixels their distance from the middle of the face and row."""
         rows, columns = np.mgrid[:size, :size]
@@ -105,67 +87,124 @@ class _Brow:
 
 
 @dataclass(frozen=True)
-class Thinning:
-    """Thinner brows in a crop; lengths are in its pixels."""
+class Reshaping:
+    """Thinner or bushier brows in a crop; lengths are in its pixels."""
 
     moved: np.ndarray  # float32 (S, S), how far below each pixel the photo shows what it is to show
-    lighter: np.ndarray  # float32 (S, S) in [0, 1], the share of their darkness that brows lose
+    lighter: np.ndarray  # float32 (S, S), the share of their darkness that brows lose; below 0 they gain it
     thickness: float  # of the photo's brows
     farthest: float  # that brows which lose most would move
 
     @classmethod
-    def read(cls, before: np.ndarray, after: np.ndarray, brows: np.ndarray, strength: float) -> "Thinning | None":
+    def thinner(cls, before: np.ndarray, after: np.ndarray, brows: np.ndarray, strength: float) -> "Reshaping | None":
         """From a crop without and with a network's thinner brows, float (S, S, 3) in [0, 255], and the photo's own,
         (S, S) in [0, 1]. None if it thinned none. ``strength``: of the edit, up to 1."""
-        size, own = len(before), brows.astype(np.float32)
-        points, distance = landmarks_in_crop(size)
+        own, (_, distance) = brows.astype(np.float32), landmarks_in_crop(len(before))
         old, new = brightness(before), brightness(after)
-        side = 2 * round(0.2 * distance) + 1
-        skin = cv2.morphologyEx(old, cv2.MORPH_CLOSE, np.ones((side, side)))
-        parts = [brow for side in (-1, 1) if (brow := _Brow.of(own, side, points)) is not None]
+        skin = _skin(old, distance)
+        parts = _Brow.both(own)
         if not parts or (lost := float(((new - old) * own).sum() / max(((skin - old) * own).sum(), 1))) < 0.05:
             return None
         loss = THINNER * min(1.0, lost) * min(1.0, strength)
-        pull = np.zeros((size, size), np.float32)
-        for brow in parts:
-            half, across, rows = brow.half(size)
-            below = -brow.above(across, rows)
-            fade = np.clip(1 - (np.abs(below) / REACH) ** 2, 0, 1) ** 2
-            beyond = np.maximum(brow.ends[0] - across, across - brow.ends[1]) / (2 * brow.thickness)
-            pull[half] = (below * brow.thickness * fade * np.clip(1 - beyond, 0, 1))[half]
-        lighter = loss * cv2.GaussianBlur(cv2.dilate(own, np.ones((3, 3))), (0, 0), 1.0)
+        pull = _pull(parts, len(own), REACH[0])
         farthest = float(np.abs(pull).max()) * THINNER / (1 - THINNER)
-        return cls(pull * loss / (1 - loss), lighter, 2 * max(brow.thickness for brow in parts), farthest)
+        return cls(pull * loss / (1 - loss), loss * _on_brows(own), 2 * max(brow.thickness for brow in parts), farthest)
+
+    @classmethod
+    def bushier(cls, crop: np.ndarray, brows: np.ndarray, colour: np.ndarray, strength: float) -> "_Bushier | None":
+        """The photo's brows drawn apart, and new hair as dense as bushy brows lack it then. None where it shows none.
+
+        Args:
+            crop: (S, S, 3), levels of the photo's crop.
+            brows: (S, S) in [0, 1], the photo's own.
+            colour: (3,), levels of new hair.
+            strength: of the edit, 1 as in training.
+        """
+        size, own = len(crop), brows.astype(np.float32)
+        (_, distance), old, parts = landmarks_in_crop(size), brightness(crop), _Brow.both(own)
+        if not parts:
+            return None
+        skin = _skin(old, distance)
+        grown = 1 + (BUSHIER - 1) * strength
+        moved = -_pull(parts, size, REACH[1], UPWARDS) * (1 - 1 / grown)
+        columns, rows = np.meshgrid(*2 * [np.arange(size, dtype=np.float32)])
+        taken = _around((skin - old) / (skin + NOISE), own, EVEN * distance)
+        wider, taken = (cv2.remap(each, columns, rows + moved, cv2.INTER_LINEAR) for each in (own, taken))
+        gain = min(1.0, strength) * np.clip(TARGET / np.maximum(taken, 1e-3) - 1, 0, DEEPER)
+        thickness = 2 * grown * max(brow.thickness for brow in parts)
+        shape = cls(moved, -gain * _on_brows(wider), thickness, float(np.abs(moved).max()))
+        darkest = 1 - (float(np.mean(colour)) + NOISE) / (skin + NOISE)  # what dense hair takes
+        dense = min(1.0, strength) * ((TARGET - taken * (1 + gain)) / np.maximum(darkest, 0.2)).clip(0, MOST)
+        direction = np.zeros((size, size, 2), np.float32)
+        for brow in parts:
+            half, across, below = brow.half(size)
+            direction[half] = brow.direction(across, below)[half]
+        density = dense * wider * (direction != 0).any(axis=2)
+        return shape, Growth(density.astype(np.float32), direction, LENGTH * distance, SPREAD)
 
 
-def thin_brows(rgb: np.ndarray, alignment: Alignment, thinning: Thinning, share: np.ndarray) -> np.ndarray:
-    """The photo with thinner brows: uint8 (H, W, 3).
+_Bushier = tuple[Reshaping, Growth]
+
+
+def _skin(brightness: np.ndarray, distance: float) -> np.ndarray:
+    """The brightness (S, S) of the skin around brows."""
+    side = 2 * round(AROUND * distance) + 1
+    return cv2.morphologyEx(brightness, cv2.MORPH_CLOSE, np.ones((side, side)))
+
+
+def _around(values: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
+    """The mean of values (S, S) around each pixel, over ``sigma`` pixels."""
+    mean = cv2.GaussianBlur((values * weight).astype(np.float32), (0, 0), sigma)
+    return mean / (cv2.GaussianBlur(weight, (0, 0), sigma) + 1e-3)
+
+
+def _on_brows(brows: np.ndarray) -> np.ndarray:
+    """A map (S, S) of brows with a soft border."""
+    return cv2.GaussianBlur(cv2.dilate(brows, np.ones((3, 3))), (0, 0), 1.0)
+
+
+def _pull(brows: list[_Brow], size: int, reach: float, middle: float = 0.0) -> np.ndarray:
+    """Float32 (S, S), how far pixels are below a brow's line, which is ``middle`` half thicknesses below its middle;
+    less and less further from it, and 0 from ``reach`` half thicknesses on."""
+    pull = np.zeros((size, size), np.float32)
+    for brow in brows:
+        half, across, rows = brow.half(size)
+        below = -brow.above(across, rows) - middle
+        fade = np.clip(1 - (np.abs(below) / reach) ** 2, 0, 1) ** 2
+        beyond = np.maximum(brow.ends[0] - across, across - brow.ends[1]) / (2 * brow.thickness)
+        pull[half] = (below * brow.thickness * fade * np.clip(1 - beyond, 0, 1))[half]
+    return pull
+
+
+def reshape_brows(rgb: np.ndarray, alignment: Alignment, shape: Reshaping, share: np.ndarray) -> np.ndarray:
+    """The photo with thinner or bushier brows: uint8 (H, W, 3).
 
     Args:
         rgb: uint8 (H, W, 3).
         alignment: of the crop.
         share: float (S, S) in [0, 1], where the crop may change.
     """
-    result, reach = rgb.copy(), thinning.farthest + 2 * thinning.thickness
-    rows, columns = (np.nonzero((thinning.lighter > 0).any(axis=axis))[0] for axis in (1, 0))
+    result, reach = rgb.copy(), shape.farthest + 2 * shape.thickness
+    changing = (shape.lighter != 0) | (shape.moved != 0)
+    rows, columns = (np.nonzero(changing.any(axis=axis))[0] for axis in (1, 0))
     sides = (columns[0] - reach, rows[0] - reach, columns[-1] + reach, rows[-1] + reach)
     left, top, right, bottom = extent(alignment.matrix, sides, rgb.shape, margin=2)
     part = result[top:bottom, left:right]
-    side = 2 * int(np.ceil(thinning.farthest)) + 1
+    side = 2 * int(np.ceil(shape.farthest)) + 1
     near = cv2.blur(cv2.erode(share.astype(np.float32), np.ones((side, side))), (3, 3))  # nor is an eye drawn upwards
-    maps = np.dstack([thinning.moved * near, thinning.lighter * near]).astype(np.float32)
+    maps = np.dstack([shape.moved * near, shape.lighter * near]).astype(np.float32)
     moved, lighter = cv2.split(warped(maps, alignment.matrix, (left, top), part.shape))
-    changed = (np.abs(moved) > 1e-3) | (lighter > 1e-3)
-    side = 2 * round(0.7 * thinning.thickness / alignment.scale) + 1
+    changed = (np.abs(moved) > 1e-3) | (np.abs(lighter) > 1e-3)
+    side = 2 * round(0.7 * shape.thickness / alignment.scale) + 1
     box = _box(changed, margin=2 * side)  # as far as the filters below reach
     moved, lighter, changed, old = moved[box], lighter[box], changed[box], part[box]
     down = alignment.inverse[:, 1].astype(np.float32)  # of the face, in pixels of the photo per pixel of the crop
     y, x = np.mgrid[box].astype(np.float32)
     origin = x + moved * down[0], y + moved * down[1]
-    thin = cv2.remap(part, *origin, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    skin = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, np.ones((side, side)))
+    brows = cv2.remap(part, *origin, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    skin = cv2.morphologyEx(brows, cv2.MORPH_CLOSE, np.ones((side, side)))
     skin = cv2.GaussianBlur(skin, (0, 0), side / 6)
-    change = (thin - old + lighter[..., None] * np.maximum(skin - thin, 0)) * changed[..., None]
+    change = (brows - old + lighter[..., None] * np.maximum(skin - brows, 0)) * changed[..., None]
     old[...] = cv2.add(old, change, dtype=cv2.CV_8U)
     return result
 
