@@ -39,15 +39,11 @@ class Barber(FaceViewer):
     def draw_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its own brows drawn apart and more hairs in them; the edited crop is pasted where it shows
         none."""
-        colour, free = self._hair_colour(edited), self._free(edited, "Bushy_Eyebrows")
-        own = self._shown(edited, "brows")
-        bushier = Reshaping.bushier(edited.prepared.crop, own, colour, edited.strength)
-        if bushier is None:
-            after = unstained(edited.before, edited.after, self._shown(edited, "skin", "brows"))
-            return self.paste(replace(edited, after=after).without(self._shown(edited, "hair")), rgb)
-        shape, growth = bushier
-        reshaped = reshape_brows(rgb, edited.prepared.alignment, shape, free)
-        return self._grow(edited, reshaped, growth, colour, free, self._white_hair(edited))
+        bushier = self._bushier(edited)
+        if bushier is not None:
+            return self._reshape_brows(edited, rgb, *bushier, "Bushy_Eyebrows")
+        after = unstained(edited.before, edited.after, self._shown(edited, "skin", "brows"))
+        return self.paste(replace(edited, after=after).without(self._shown(edited, "hair")), rgb)
 
     def thin_brows(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with its own brows drawn together; the edited crop is pasted where it shows no thinner ones."""
@@ -91,6 +87,19 @@ class Barber(FaceViewer):
         return self._grow(
             edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Mustache"), self._white_hair(edited)
         )
+
+    def _bushier(self, edited: EditedCrop, like: np.ndarray | None = None) -> tuple[Reshaping, Growth] | None:
+        """As :meth:`Reshaping.bushier`."""
+        own, colour = self._shown(edited, "brows"), self._hair_colour(edited)
+        return Reshaping.bushier(edited.prepared.crop, own, colour, edited.strength, like)
+
+    def _reshape_brows(
+        self, edited: EditedCrop, rgb: np.ndarray, shape: Reshaping, growth: Growth, name: str
+    ) -> np.ndarray:
+        """The photo with bushier brows where an attribute may change it."""
+        free = self._free(edited, name)
+        reshaped = reshape_brows(rgb, edited.prepared.alignment, shape, free)
+        return self._grow(edited, reshaped, growth, self._hair_colour(edited), free, self._white_hair(edited))
 
     def _grow(
         self,

@@ -122,6 +122,7 @@ def condition_parts(condition: Tensor, names: Sequence[str]) -> dict[str, Tensor
         "bare forehead": part(removed, ["Bangs"]),
         "bald": bald,
         "beard": part(added, beards) + part(removed, ["No_Beard"]),
+        "shaven": part(added, ["No_Beard"]) + part(removed, [*beards, "Mustache"]),
         "mustache": part(added, ["Mustache"]),
         "bushier": part(added, ["Bushy_Eyebrows"]),
         "thinner": part(removed, ["Bushy_Eyebrows"]),

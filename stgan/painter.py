@@ -1,6 +1,6 @@
 """What an editor's networks make of a prepared face, at the photo's own size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import cv2
@@ -11,9 +11,10 @@ from torch import Tensor
 
 from stgan.barber import Barber
 from stgan.devices import autocast
-from stgan.edits import condition_parts, in_the_way
+from stgan.edits import SHAVEN, condition_parts, in_the_way
 from stgan.models import PARSER_CLASSES, Edit, Generator
-from stgan.models.parsed import decode_faces
+from stgan.models.covering import editable_regions
+from stgan.models.parsed import FaceParts, decode_faces
 from stgan.outcome import COVERED
 from stgan.photo.combing import comb, curliness
 from stgan.photo.crop import crop_face
@@ -38,11 +39,13 @@ FACE = ("skin", "mouth", "neck")  # what moves with the lips
 LIGHTEST = "Blond_Hair"  # of the colours: the photo's own strands do not show how light falls through it
 HALF_DRAWN = (0.3, 0.9)  # of a soft mask, where an edited crop is half the photo and fully drawn
 STRANDS = (8.0, 24.0)  # levels: what networks change less on a forehead is no hair, and what they change more is
+PASSES = 3  # after which what is left of a beard stays
 MOUTH, OPEN = "Mouth_Slightly_Open", 0.95  # probability from which a closed mouth still looks open
 LIPS = 0.5  # share of a new skin tone that lips and teeth take
 CRISP, EASY = 1.08, 0.8  # contrast of hair, as a share of that of drawn bangs, and stretch, from which it is moved
 CURLY = 0.5  # likewise: networks draw straight bangs for everybody
 HAIRLINE = 1 / 50  # of the crop's side, within which another age or gender leaves the skin: hair there would be cut off
+SEEN, NEAR_BROWS, BESIDE_BROWS = 0.25, (5, 3), 1 / 80  # certainty of the parser, from which ...
 SURE = 0.8  # certainty of the parser, from which a pixel tells the colour of skin
 
 
@@ -53,19 +56,28 @@ class FacePainter(Barber):
     dtype: torch.dtype | None
 
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with an edited crop of another age or gender. Younger skin loses lines and gains no shades."""
-        skin = self._shown(edited, "skin")
+        """The photo with an edited crop of another age or gender. Younger skin loses lines and gains no shades.
+
+        The brows of a woman who becomes a man are her own, moved to where the networks draw a man's.
+        """
+        skin, man = self._shown(edited, "skin"), edited.changes.get("Male", 0.0) > 0
         if edited.changes.get("Young", 0.0) > 0:
             after = shaded(edited.before, edited.after, skin, self._shown(edited, "eyes", "hair"))
         else:
-            after = unstained(edited.before, edited.after, skin)
-        if edited.changes.get("Male", 0.0) > 0:
+            after = unstained(edited.before, edited.after, skin, lines=edited.changes.get("Young", 0.0) < 0 or not man)
+        if man:
             mouth = self._shown(edited, "mouth")
             after = without_lipstick(after, mouth, skin)
             edited = replace(edited, mask=None if edited.mask is None else np.maximum(edited.mask, mouth))
         edited = replace(edited, after=after).without(self._shown(edited, "hair"), HAIRLINE)
-        (hair,) = self._drawn(edited, ["hair"])  # locks over cheeks that are not of the photo's colour
-        return self.paste(edited.without(hair), rgb)
+        hair, brows = self._drawn(edited, ["hair"], ["brows"])  # locks over cheeks are not of the photo's colour
+        edited = edited.without(hair)
+        bushier = self._bushier(edited, like=brows) if man else None
+        if bushier is None:
+            return self.paste(edited, rgb)
+        own = np.maximum(brows, self._shown(edited, "brows"))
+        bare = edited.without(cv2.dilate((own > SEEN).astype(np.float32), np.ones(NEAR_BROWS)), BESIDE_BROWS)
+        return self._reshape_brows(edited, self.paste(bare, rgb), *bushier, "Male")
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """As :meth:`age`; the hair of a face that becomes older goes grey."""
@@ -156,6 +168,17 @@ class FacePainter(Barber):
         alike = without_stains(alike, now, new, hair)
         return replace(edited, after=alike).without(self._shown(edited, "eyes"))
 
+    def shave_beard(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
+        """The photo without a beard, as an edited crop shows it. Where a part is left, it goes in another pass."""
+        shaved = self.paste(edited, rgb)
+        if edited.strength < 1 or edited.changes.get("No_Beard", 0.0) <= 0:
+            return shaved
+        for _ in range(PASSES - 1):
+            if self._looks(edited.prepared, shaved, "No_Beard") >= SHAVEN:
+                break
+            shaved = self.paste(self._drawn_edit(self._encoded_again(edited.prepared, shaved), edited.changes), shaved)
+        return shaved
+
     def shave(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with a bald head, drawn at its resolution.
 
@@ -177,10 +200,7 @@ class FacePainter(Barber):
         if "Bangs" not in self.names:
             return rgb
         face = edited.prepared
-        condition = torch.zeros(1, len(self.names), device=self.device)
-        condition[0, self.names.index("Bangs")] = -1.0
-        decoded = self._decode(face, condition)
-        bare = EditedCrop.of(face, decoded.image[0], None if decoded.mask is None else decoded.mask[0, 0])
+        bare = self._drawn_edit(face, {"Bangs": -1.0})
         kept = ["eyes"] if face.label_dict().get("Bangs") else ["eyes", "brows"]  # strands may hang over the brows
         change = cv2.GaussianBlur(np.abs(bare.after - bare.before).max(axis=2), (0, 0), len(bare.after) / 64)
         slight = 1 - smoothstep(change, *STRANDS)  # other skin tones are not wanted
@@ -221,9 +241,7 @@ class FacePainter(Barber):
         if not face.wears_glasses or not where.any():
             return self.paste(edited, rgb)
         regions = torch.from_numpy(where).to(parts.regions).expand_as(parts.regions)
-        condition = torch.tensor([[-STRENGTH * (name == "Eyeglasses") for name in self.names]], device=self.device)
-        strong = self._decode(replace(face, parts=parts._replace(regions=regions)), condition)
-        drawn = EditedCrop.of(face, strong.image[0], None if strong.mask is None else strong.mask[0, 0])
+        drawn = self._drawn_edit(replace(face, parts=parts._replace(regions=regions)), {"Eyeglasses": -STRENGTH})
         bare = Bareness.read(face.crop.astype(np.float32), drawn.after, drawn.mask, seen, self._head(edited))
         return take_off(rgb, face.alignment, bare, light=face.light, strength=min(1.0, edited.strength))
 
@@ -243,16 +261,16 @@ class FacePainter(Barber):
         moved = self._move_lips(edited, rgb, Movement.closing)
         whole = replace(edited, changes={MOUTH: -max(1.0, edited.strength)})
         closed = moved if edited.strength >= 1 else self._move_lips(whole, rgb, Movement.closing)
-        still_open = self._looks_open(edited.prepared, closed)
+        still_open = self._looks(edited.prepared, closed, MOUTH)
         if still_open < OPEN:
             return moved
         pasted = self.paste(edited, rgb)
-        return pasted if self._looks_open(edited.prepared, pasted) < still_open else moved
+        return pasted if self._looks(edited.prepared, pasted, MOUTH) < still_open else moved
 
-    def _looks_open(self, face: PreparedFace, rgb: np.ndarray) -> float:
-        """How likely a mouth is open in a photo uint8 (H, W, 3)."""
+    def _looks(self, face: PreparedFace, rgb: np.ndarray, name: str) -> float:
+        """How likely a face has an attribute in a photo uint8 (H, W, 3)."""
         crop = face.light.crop(crop_face(rgb, face.alignment, self.generator.image_size))
-        return float(self._probabilities(crop)[self.names.index(MOUTH)])
+        return float(self._probabilities(crop)[self.names.index(name)])
 
     def _move_lips(
         self, edited: EditedCrop, rgb: np.ndarray, way: Callable[[Lips, float], Movement | None]
@@ -286,10 +304,11 @@ class FacePainter(Barber):
             same = torch.zeros(1, len(self.names), device=self.device)
             reconstruction = self.frozen.decode(features, same)[0].float()
         photo, parts = replace(prepared.photo, rgb=rgb), prepared.parts
-        if parts is not None and prepared.wears_glasses:
+        if parts is not None and prepared.silhouette is not None:
             view = self._view(rgb, prepared.alignment, prepared.light)
-            size = parts.classes.shape[-2:]
-            parts = parts._replace(classes=F.interpolate(view, size=size, mode="bilinear", antialias=True))
+            classes = F.interpolate(view, size=parts.classes.shape[-2:], mode="bilinear", antialias=True)
+            own = torch.from_numpy(in_the_crop(prepared.silhouette.own, len(crop))).to(classes)
+            parts = FaceParts(classes, torch.maximum(parts.regions, editable_regions(classes, self.names) * own))
         return replace(
             prepared, photo=photo, crop=crop, features=features, reconstruction=reconstruction, parts=parts
         )  # fmt: skip
@@ -303,16 +322,8 @@ class FacePainter(Barber):
             rows = [row for row, differ in enumerate(differs) if any(differ) and (change[row] != 0).any()]
             if not rows:
                 continue
-            decoded, region = self._decode(prepared, change[rows]), None
-            if decoded.mask is None and self.generator.regions is not None:
-                region = self.generator.region(change[rows], prepared.parts and prepared.parts.regions)
-            for index, row in enumerate(rows):
-                mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
-                changes, asked = (
-                    {name: value for name, value in zip(self.names, each[row].tolist(), strict=True) if value}
-                    for each in (change, condition)
-                )
-                edited = EditedCrop.of(prepared, decoded.image[index], mask, kept_to, changes)
+            for row, edited in zip(rows, self._edited_crops(prepared, change[rows]), strict=True):
+                asked = {name: value for name, value in zip(self.names, condition[row].tolist(), strict=True) if value}
                 photos[row] = put(replace(edited, asked=asked), photos[row])
         return photos
 
@@ -330,12 +341,29 @@ class FacePainter(Barber):
             "bare eyes": self.take_off, "tone": self.tone_skin, "dyed age": self.age, "age": self.age_with_hair,
             "rest": self.paste,
             "bare forehead": self.clear_forehead, "bald": self.shave, "beard": self.grow_beard,
-            "mustache": self.grow_mustache, "bushier": self.draw_brows, "thinner": self.thin_brows,
-            "opened": self.open_mouth, "closed": self.close_mouth, "colour": self.recolour, "bangs": self.draw_bangs,
-            "glasses": self.wear,
+            "shaven": self.shave_beard, "mustache": self.grow_mustache, "bushier": self.draw_brows,
+            "thinner": self.thin_brows, "opened": self.open_mouth, "closed": self.close_mouth,
+            "colour": self.recolour, "bangs": self.draw_bangs, "glasses": self.wear,
         }  # fmt: skip
         parts = condition_parts(condition, self.names)
         return [(parts[name], way) for name, way in ways.items()]
+
+    def _drawn_edit(self, prepared: PreparedFace, changes: Mapping[str, float]) -> EditedCrop:
+        """An edit as the networks draw it. ``changes``: by attribute, 1 adds it, -1 takes it away."""
+        condition = torch.tensor([[changes.get(name, 0.0) for name in self.names]], device=self.device)
+        return self._edited_crops(prepared, condition)[0]
+
+    def _edited_crops(self, prepared: PreparedFace, condition: Tensor) -> list[EditedCrop]:
+        """The edits (K, A) as the networks draw them."""
+        decoded, region = self._decode(prepared, condition), None
+        if decoded.mask is None and self.generator.regions is not None:
+            region = self.generator.region(condition, prepared.parts and prepared.parts.regions)
+        crops = []
+        for index, values in enumerate(condition.tolist()):
+            mask, kept_to = (None if each is None else each[index, 0] for each in (decoded.mask, region))
+            changes = {name: value for name, value in zip(self.names, values, strict=True) if value}
+            crops.append(EditedCrop.of(prepared, decoded.image[index], mask, kept_to, changes))
+        return crops
 
     @torch.inference_mode()
     def _decode(self, prepared: PreparedFace, condition: Tensor) -> Edit:

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from stgan import FaceEditor
+from stgan.barber import Barber
 from stgan.edits import beards_in_the_way, in_the_way
 from stgan.models import PARSER_CLASSES, FaceParser
 from stgan.models.regions import cheek_pixels, parsed_regions
@@ -175,6 +176,42 @@ def test_bushier_brows_are_darker_without_stains_of_colour(editor, prepared):
     assert yellow[0] < 0.4 * yellow[1]
 
 
+def test_brows_of_a_woman_who_becomes_a_man_are_her_own(editor, prepared, monkeypatch):
+    """Those that a network draws beside them are not pasted, and tell where hers go."""
+    size, rgb = len(prepared.crop), prepared.photo.rgb
+    own, new = np.zeros((2, size, size), np.float32)
+    own[26:30, 20:44], new[30:34, 20:44] = 1, 1
+    drawn = prepared.reconstruction.clone()
+    drawn[:, torch.from_numpy(new > 0)] -= 0.8
+    edited, asked = EditedCrop.of(prepared, drawn, changes={"Male": 1.0}), []
+    shown = editor._shown
+    monkeypatch.setattr(editor, "_shown", lambda edited, *names: own if names == ("brows",) else shown(edited, *names))
+    monkeypatch.setattr(editor, "_drawn", lambda edited, hair, brows: [0 * own, new])
+    monkeypatch.setattr(Barber, "_bushier", lambda self, edited, like=None: asked.append(like))
+    inside = warped(cv2.erode(new, np.ones((3, 3))), prepared.alignment.matrix, (0, 0), rgb.shape) > 0.9
+    assert (editor.age(edited, rgb)[inside].astype(int) - rgb[inside]).mean() < -15  # no brows of hers are found
+    assert asked[0] is new
+    monkeypatch.setattr(Barber, "_bushier", lambda self, edited, like=None: (None, None))
+    monkeypatch.setattr(Barber, "_reshape_brows", lambda self, edited, rgb, shape, growth, name: rgb)
+    assert np.abs(editor.age(edited, rgb)[inside].astype(int) - rgb[inside]).max() <= 1
+
+
+@pytest.mark.parametrize(("left", "passes"), [([0.95], 1), ([0.5, 0.92], 2), ([0.5, 0.6], 3)])
+def test_what_is_left_of_a_beard_goes_in_another_pass(editor, prepared, monkeypatch, left, passes):
+    rgb, answers = prepared.photo.rgb, iter(left)
+    edited = editor._drawn_edit(prepared, {"No_Beard": 1.0})
+    monkeypatch.setattr(editor, "_looks", lambda face, rgb, name: next(answers))
+    expected = editor.paste(edited, rgb)
+    for _ in range(passes - 1):
+        face = editor._encoded_again(prepared, expected)
+        images, masks = editor.edit_crops(face, [{"No_Beard": True}], source={"No_Beard": False})
+        expected = editor.paste(EditedCrop.of(face, images[0], masks[0]), expected)
+    assert np.array_equal(editor.shave_beard(edited, rgb), expected)
+    assert next(answers, None) is None
+    weaker = editor._drawn_edit(prepared, {"No_Beard": 0.5})  # asks for no more than a part
+    assert np.array_equal(editor.shave_beard(weaker, rgb), editor.paste(weaker, rgb))
+
+
 @pytest.mark.parametrize(("intensity", "still_open"), [(1.0, True), (1.0, False), (0.5, True), (0.5, False)])
 def test_a_mouth_that_stays_open_when_its_lips_meet_is_drawn_closed(
     editor, prepared, monkeypatch, intensity, still_open
@@ -183,7 +220,7 @@ def test_a_mouth_that_stays_open_when_its_lips_meet_is_drawn_closed(
     looks = {50: 0.95 if intensity < 1 or still_open else 0.1, 100: 0.95 if still_open else 0.1, 150: 0.3}
     monkeypatch.setattr(editor, "_move_lips", lambda edited, rgb, way: moved if edited.strength == intensity else whole)
     monkeypatch.setattr(editor, "paste", lambda edited, rgb: pasted)
-    monkeypatch.setattr(editor, "_looks_open", lambda face, rgb: looks[rgb[0, 0, 0]])
+    monkeypatch.setattr(editor, "_looks", lambda face, rgb, name: looks[rgb[0, 0, 0]])
     changes = {"Mouth_Slightly_Open": -intensity}
     edited = EditedCrop.of(prepared, prepared.reconstruction, changes=changes)
     assert editor.close_mouth(edited, prepared.photo.rgb) is (pasted if still_open else moved)
@@ -192,7 +229,7 @@ def test_a_mouth_that_stays_open_when_its_lips_meet_is_drawn_closed(
 def test_a_photo_looks_as_open_as_the_classifier_says(editor, prepared):
     column = editor.names.index("Mouth_Slightly_Open")
     expected = prepared.probabilities["Mouth_Slightly_Open"]
-    assert editor._looks_open(prepared, prepared.photo.rgb) == pytest.approx(expected, abs=1e-5)
+    assert editor._looks(prepared, prepared.photo.rgb, "Mouth_Slightly_Open") == pytest.approx(expected, abs=1e-5)
     assert editor._probabilities(prepared.crop)[column].item() == pytest.approx(expected, abs=1e-5)
 
 

@@ -197,6 +197,19 @@ def test_brows_get_as_much_new_hair_as_bushy_ones_take_more_light():
     assert Reshaping.bushier(crop(*BROW), 0 * brows(), HAIR, 1.0) is None
 
 
+@pytest.mark.parametrize(("lower", "moved"), [(2, 2), (-1, -1), (20, 0)])
+def test_brows_move_to_those_that_a_network_drew_if_these_are_near(lower, moved):
+    rgb, kept = photo_with_brows(), np.ones((S, S))
+    like = np.roll(brows(), lower, axis=0)
+    if not moved:
+        like = np.roll(like, 40, axis=1)  # beside nothing
+    shape, _ = Reshaping.bushier(crop(*BROW), brows(), HAIR, 1.0, like)
+    result = reshape_brows(rgb, ALIGNMENT, shape, kept)
+    old, new = (np.flatnonzero(image[:, DETAIL * 44].mean(axis=1) < 110) for image in (rgb, result))
+    assert new.mean() - old.mean() == pytest.approx(DETAIL * moved, abs=1.5)
+    assert len(new) == pytest.approx(len(old), abs=2)
+
+
 def test_hairs_of_brows_rise_at_their_inner_end_and_lie_further_out():
     _, growth = Reshaping.bushier(crop(*BROW, level=120.0), brows(), HAIR, 1.0)
     x, y = growth.direction[50, 40]

@@ -115,6 +115,20 @@ def test_old_skin_has_its_lines_but_neither_coloured_nor_bright_spots():
     np.testing.assert_allclose(unstained(BEFORE, BEFORE, skin), BEFORE, atol=1e-3)
 
 
+def test_skin_of_another_gender_has_no_dark_marks_but_may_be_darker_as_a_whole():
+    skin = SKIN.astype(np.float32)
+    mark, cheek = np.s_[44:47, 58:61], np.s_[60:110, 76:94]
+    after = BEFORE.copy()
+    after[mark] *= 0.6
+    after[cheek] *= 0.85
+    change, lined = (unstained(BEFORE, after, skin, lines=lines) - BEFORE for lines in (False, True))
+    drawn = after - BEFORE
+    assert change[mark].mean() > 0.5 * drawn[mark].mean()
+    assert lined[mark].mean() == pytest.approx(drawn[mark].mean(), rel=0.1)
+    inside = np.s_[75:95, 82:88]
+    assert change[inside].mean() == pytest.approx(drawn[inside].mean(), rel=0.1)
+
+
 def test_a_new_forehead_has_the_hue_of_the_face_and_its_own_light():
     before = np.full((64, 64, 3), (200.0, 150, 125), np.float32)
     before[:20] = (120, 90, 30)  # hair

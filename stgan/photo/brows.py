@@ -26,6 +26,10 @@ SPREAD = 0.22  # radians
 EVEN = 0.06  # over which it is seen how dense brows are
 # Degrees above the brow's line in which hairs grow: at its inner end, in addition to the usual, and towards its edge.
 INNER, USUAL, EDGE = 70.0, 12.0, 26.0
+# Brows that a network drew, to which the photo's own may be moved: eye distances by which they move at most, share of
+# their length beside which both must be seen, and their thickness as a multiple of its own.
+FARTHEST, ALONGSIDE, THICKER = 0.07, 0.4, (0.7, 1.35)
+MANLY = 0.45  # share of the light that brows of men take
 THINNER = 0.42  # of its thickness and darkness that a brow loses at most
 NARROWEST = 4  # pixels of the crop: what is narrower is no brow
 REACH = 2.4, 3.2  # half thicknesses within which the photo moves where brows get thinner, and bushier
@@ -71,6 +75,17 @@ class _Brow:
         across = self.side * (columns - self.middle)
         return across > 0, across, rows
 
+    def towards(self, other: "_Brow | None", farthest: float) -> tuple[np.ndarray, float]:
+        """How far below it another brow is, pixels as a polynomial (2,) in the distance from the middle of the face, at
+        most ``farthest``, and how many times as thick; no change where they are not beside each other."""
+        inner, outer = (0.0, 0.0) if other is None else np.sort([self.ends, other.ends], axis=0)[[1, 0], [0, 1]]
+        if other is None or outer - inner < ALONGSIDE * (self.ends[1] - self.ends[0]):
+            return np.zeros(2), 1.0
+        x = np.linspace(inner, outer, 9)
+        apart = np.polyval(other.curve, x) - np.polyval(self.curve, x)
+        ends = np.polyval(np.polyfit(x, apart, 1), self.ends).clip(-farthest, farthest)
+        return np.polyfit(self.ends, ends, 1), float(np.clip(other.thickness / self.thickness, *THICKER))
+
     def above(self, across: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """How far pixels are above the brow's middle, in half thicknesses."""
         return (np.polyval(self.curve, across.clip(*self.ends)) - rows) / self.thickness
@@ -106,12 +121,15 @@ class Reshaping:
         if not parts or (lost := float(((new - old) * own).sum() / max(((skin - old) * own).sum(), 1))) < 0.05:
             return None
         loss = THINNER * min(1.0, lost) * min(1.0, strength)
-        pull = _pull(parts, len(own), REACH[0])
-        farthest = float(np.abs(pull).max()) * THINNER / (1 - THINNER)
-        return cls(pull * loss / (1 - loss), loss * _on_brows(own), 2 * max(brow.thickness for brow in parts), farthest)
+        moved, most = (_moved([(brow, np.zeros(1), 1 - share) for brow in parts], len(own), REACH[0])
+                       for share in (loss, THINNER))  # fmt: skip
+        thickness = 2 * max(brow.thickness for brow in parts)
+        return cls(moved, loss * _on_brows(own), thickness, float(np.abs(most).max()))
 
     @classmethod
-    def bushier(cls, crop: np.ndarray, brows: np.ndarray, colour: np.ndarray, strength: float) -> "_Bushier | None":
+    def bushier(
+        cls, crop: np.ndarray, brows: np.ndarray, colour: np.ndarray, strength: float, like: np.ndarray | None = None
+    ) -> "_Bushier | None":
         """The photo's brows drawn apart, and new hair as dense as bushy brows lack it then. None where it shows none.
 
         Args:
@@ -119,22 +137,30 @@ class Reshaping:
             brows: (S, S) in [0, 1], the photo's own.
             colour: (3,), levels of new hair.
             strength: of the edit, 1 as in training.
+            like: (S, S) in [0, 1], brows of a man that a network drew: brows get as thick, and lie there instead.
         """
         size, own = len(crop), brows.astype(np.float32)
         (_, distance), old, parts = landmarks_in_crop(size), brightness(crop), _Brow.both(own)
         if not parts:
             return None
+        if like is None:
+            target, ways = TARGET, [(np.array([-UPWARDS * (BUSHIER - 1) * brow.thickness]), BUSHIER) for brow in parts]
+        else:
+            others = {brow.side: brow for brow in _Brow.both(like.astype(np.float32))}
+            target, ways = MANLY, [brow.towards(others.get(brow.side), FARTHEST * distance) for brow in parts]
+        moves = [(brow, strength * line, 1 + (times - 1) * strength)
+                 for brow, (line, times) in zip(parts, ways, strict=True)]  # fmt: skip
+        moved = _moved(moves, size, REACH[1])
         skin = _skin(old, distance)
-        grown = 1 + (BUSHIER - 1) * strength
-        moved = -_pull(parts, size, REACH[1], UPWARDS) * (1 - 1 / grown)
         columns, rows = np.meshgrid(*2 * [np.arange(size, dtype=np.float32)])
         taken = _around((skin - old) / (skin + NOISE), own, EVEN * distance)
         wider, taken = (cv2.remap(each, columns, rows + moved, cv2.INTER_LINEAR) for each in (own, taken))
-        gain = min(1.0, strength) * np.clip(TARGET / np.maximum(taken, 1e-3) - 1, 0, DEEPER)
-        thickness = 2 * grown * max(brow.thickness for brow in parts)
+        whole = min(1.0, strength)
+        gain = whole * np.clip(target / np.maximum(taken, 1e-3) - 1, 0, DEEPER)
+        thickness = 2 * max(times * brow.thickness for brow, _, times in moves)
         shape = cls(moved, -gain * _on_brows(wider), thickness, float(np.abs(moved).max()))
         darkest = 1 - (float(np.mean(colour)) + NOISE) / (skin + NOISE)  # what dense hair takes
-        dense = min(1.0, strength) * ((TARGET - taken * (1 + gain)) / np.maximum(darkest, 0.2)).clip(0, MOST)
+        dense = whole * ((target - taken * (1 + gain)) / np.maximum(darkest, 0.2)).clip(0, MOST)
         direction = np.zeros((size, size, 2), np.float32)
         for brow in parts:
             half, across, below = brow.half(size)
@@ -163,17 +189,24 @@ def _on_brows(brows: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(cv2.dilate(brows, np.ones((3, 3))), (0, 0), 1.0)
 
 
-def _pull(brows: list[_Brow], size: int, reach: float, middle: float = 0.0) -> np.ndarray:
-    """Float32 (S, S), how far pixels are below a brow's line, which is ``middle`` half thicknesses below its middle;
-    less and less further from it, and 0 from ``reach`` half thicknesses on."""
-    pull = np.zeros((size, size), np.float32)
-    for brow in brows:
+def _moved(moves: list[tuple[_Brow, np.ndarray, float]], size: int, reach: float) -> np.ndarray:
+    """Float32 (S, S), how far below each pixel a crop shows what it is to show, if brows move.
+
+    Args:
+        moves: brows, the polynomials by which they move down (pixels, by distance from the middle of the face), and how
+            many times as thick they get.
+        reach: half thicknesses of a brow from its line, within which the crop moves.
+    """
+    moved = np.zeros((size, size), np.float32)
+    for brow, line, times in moves:
         half, across, rows = brow.half(size)
-        below = -brow.above(across, rows) - middle
-        fade = np.clip(1 - (np.abs(below) / reach) ** 2, 0, 1) ** 2
+        down = np.polyval(line, across.clip(*brow.ends))
+        below = -brow.above(across, rows) - down / brow.thickness
+        fade = np.clip(1 - (np.abs(below) / (reach + np.abs(down) / brow.thickness)) ** 2, 0, 1) ** 2
         beyond = np.maximum(brow.ends[0] - across, across - brow.ends[1]) / (2 * brow.thickness)
-        pull[half] = (below * brow.thickness * fade * np.clip(1 - beyond, 0, 1))[half]
-    return pull
+        whole = -down - below * brow.thickness * (1 - 1 / times)
+        moved[half] = (whole * fade * np.clip(1 - beyond, 0, 1))[half]
+    return moved
 
 
 def reshape_brows(rgb: np.ndarray, alignment: Alignment, shape: Reshaping, share: np.ndarray) -> np.ndarray:

@@ -72,6 +72,7 @@ LIKELY = (-0.27, 0.45)  # logarithm of brightness by which skin becomes darker a
 TINT = 1 / 6  # of the crop's side, over which the tint may vary
 STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the skin around it, beside what it did before
 SPOT, SHINING = 0.05, 0.08  # logarithm, by which a spot and a highlight may stand out more than before
+MARK = 0.06  # likewise, by which a dark spot may, where skin gets no lines
 SPOTS, SHINE_SIZE = 1 / 40, 1 / 12  # of the crop's side, the size of such spots, and of highlights
 LIPS, PAINTED = 9.0, 0.08  # a*b* by which bare lips differ from skin, and the share of a larger difference that stays
 LINER = 0.7  # share of darker rims of eyes and hair that is left out
@@ -99,11 +100,11 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.nd
     return _on(skin, after, result)
 
 
-def unstained(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.ndarray:
+def unstained(before: np.ndarray, after: np.ndarray, skin: np.ndarray, *, lines: bool = True) -> np.ndarray:
     """An edited crop whose skin has no coloured and no bright spots: float (S, S, 3) in [0, 255].
 
-    Lines may become deeper, and what is dark may become skin. Nothing stands out from the skin around it brighter than
-    before.
+    What is dark may become skin, and with ``lines`` they may become deeper. Nothing stands out from the skin around it
+    brighter than before.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
@@ -111,6 +112,8 @@ def unstained(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.nda
     """
     (own, own_colour), (drawn, drawn_colour) = _taken_apart(before), _taken_apart(after)
     bright = _without_spots(own, drawn, skin, SPOTS, SPOT)
+    if not lines:
+        bright = -_without_spots(-own, -bright, skin, SPOTS, MARK)
     result = np.exp(bright[..., None] + _tint(own_colour, drawn_colour, skin)) - DARK
     return _on(skin, after, result)
 
