@@ -12,7 +12,7 @@ import numpy as np
 
 from stgan.photo.align import Alignment
 from stgan.photo.behind import Backdrop
-from stgan.photo.ears import draw_ear, hidden_ears, top_of_ear, width_of_ear
+from stgan.photo.ears import Ear, hidden_ears, width_of_ear
 from stgan.photo.filling import TILE, fine_of, grain_like, repeated, spread
 from stgan.photo.geometry import extent, smoothstep, transform
 from stgan.photo.matte import WIDE, Silhouette, drawn, warped, window
@@ -25,6 +25,7 @@ FEWEST = 50  # pixels of a forehead that tell how it shines
 # Logarithm of brightness by which the brightest skin differs where none shines, and at most.
 DULL, SHINIEST = 0.08, 0.22
 SHINES = 0.45  # from the middle to the shine, at most, in half widths of the skull
+WHITE = np.array([0.8, 1.0, 1.2], np.float32)  # the same in red, green and blue
 SHADE = (0.08, 0.18)  # logarithm of brightness by which skin in the shade of hair is darker than skin around
 GRAIN = 0.75  # share of the grain of a face, which has pores
 COARSEST = 1.5  # grain of a wall as a multiple of the skin's: what is coarser is letters, or strands
@@ -54,12 +55,12 @@ BROWN = 0.4  # share of the shadow that shows on brown skin, all channels alike
 MOTTLE = ((0.01, 0.03), (0.011, 0.07), (0.018, 0.2))  # logarithm of brightness by which skin varies, and over what
 DOT, DOTS, FINE = 0.005, 0.25, 150  # size of a root, its strength, and pixels of an eye distance that show all of it
 FAR_EAR = 0.5  # share of its width that a head shows as it turns, below which it hides an ear
-EAR_TONE = np.array([0.24, 0.2, 0.2], np.float32)  # logarithm of brightness; an ear faces the light
+EAR_TONE = np.array([0.1, 0.05, 0.06], np.float32)  # logarithm of brightness; an ear faces the light
 JOINED = 0.35  # from a cheek, where skin goes on from it
 CHEEKS = (-0.1, 0.35)  # heights above which it does so no more
 NECK, FLARE = 0.6, 0.25  # half its width, where hair hides it, and by how much it is wider at the shoulders
 SHOULDERS = (-2.55, -1.75)  # heights over which it becomes so
-EARS = (-0.6, 0.6)  # heights
+EARS = (-1.0, 0.35)  # heights
 REACH = ((-0.6, -0.2), (0.2, 0.5))  # heights, and how far beside the skull skin is an ear
 BORDER = 0.1  # difference of shares over which clothes, neck and wall meet
 
@@ -177,7 +178,7 @@ class _View:
         slow = spread(own - slope, trust, 0.08 * self.distance)
         face = np.average((own - slope).reshape(-1, 3), axis=0, weights=everywhere.ravel()).astype(np.float32)
         near = np.exp(-_distances(trust, 0.3, self.distance) / OWN_TONE)[..., None]
-        shine = self.shine(clean, across, up)[..., None]
+        shine = self.shine(clean, across, up)[..., None] * WHITE
         return np.exp(face + near * (slow - face) + usual + slope + shine) - DARK, shade
 
     def shine(self, clean: np.ndarray, across: np.ndarray, up: np.ndarray) -> np.ndarray:
@@ -189,7 +190,7 @@ class _View:
         usual, brightest = np.quantile(bright[forehead], (0.5, 0.97))
         aside = float(np.clip(np.median(across[forehead & (bright >= brightest)]), -SHINES, SHINES))
         amount = float(np.clip(brightest - usual - DULL, 0, SHINIEST))
-        return amount * np.exp(-(((across - aside) / 0.3) ** 2) - ((up - 0.5) / 0.2) ** 2)
+        return amount * np.exp(-(((across - aside) / 0.3) ** 2) - ((up - 0.56) / 0.17) ** 2)
 
     def joined(self, tone: np.ndarray, zone: np.ndarray, ears: np.ndarray) -> np.ndarray:
         """Skin (G, G, 3) as :meth:`toned` gives it, which goes on from what stays of it beside the cheeks, and in the
@@ -277,11 +278,21 @@ class _View:
         """The distance inside of what joins the skull and the ears that show (G, G): hair was in between, and above."""
         joint = np.full_like(edge, -np.inf)
         for way in {-1, 1} - set(self.hidden):
-            ear = (self.skin > 0.5) & (edge < 0) & (edge > -np.interp(self.y, *REACH)) & (way * self.x > 0)
-            ear &= (self.y > EARS[0]) & (self.y < EARS[1])
-            top = top_of_ear(self.x, self.y, edge, ear, self.hair, way)
-            joint = np.maximum(joint, np.maximum(self.reaching(edge, ear, way), top))
+            joint = np.maximum(joint, self.reaching(edge, self.ear(edge, way), way))
         return joint
+
+    def ear(self, edge: np.ndarray, way: int) -> np.ndarray:
+        """What shows of an ear beside a head, bool (G, G)."""
+        ear = (self.skin > 0.5) & (edge < 0) & (edge > -np.interp(self.y, *REACH)) & (way * self.x > 0)
+        return ear & (self.y > EARS[0]) & (self.y < EARS[1])
+
+    def ears(self, edge: np.ndarray) -> list[Ear]:
+        """Those that hair hides, wholly or in part, beside a head."""
+        hidden = [Ear.hidden(self.skull, self.x, self.y, edge, way)
+                  for way in self.hidden if width_of_ear(self.skull, way) > FAR_EAR]  # fmt: skip
+        parts = [Ear.under_hair(self.skull, self.x, self.y, edge, self.ear(edge, way), self.hair, way)
+                 for way in {-1, 1} - set(self.hidden)]  # fmt: skip
+        return hidden + [ear for ear in parts if ear is not None]
 
     def reaching(self, edge: np.ndarray, ear: np.ndarray, way: int) -> np.ndarray:
         """The distance inside of what lies between a skull and an ear, bool (G, G), on the right (1) or the left."""
@@ -329,18 +340,16 @@ class _Head:
         clean = view.clean()
         tone, shade = view.toned(clean)
         zone = view.replaced(edge, shade)
-        joint = view.to_the_ears(edge)
+        joint, drawn_ears = view.to_the_ears(edge), view.ears(edge)
         ears = smoothstep(joint, -SOFTEST, SOFTEST) * smoothstep(-edge, -0.05, 0.05)
         tone = view.joined(tone, zone, ears)
         edge = np.maximum(edge, joint)
         stubble = view.stubble(clean, zone) * (1 - ears[..., None])
-        for way in view.hidden:
-            if width_of_ear(view.skull, way) > FAR_EAR:
-                inner, dark = draw_ear(view.skull, view.x, view.y, edge, way)
-                there = np.clip(0.5 + inner / SOFTEST, 0, 1)[..., None]
-                stubble = stubble * (1 - there)
-                tone = tone * np.exp(there * (dark[..., None] * CHANNELS + EAR_TONE))
-                edge = np.maximum(inner, np.maximum(edge, view.reaching(edge, inner > 0, way)))
+        for ear in drawn_ears:
+            inner, there, dark = ear.draw(view.x, view.y)
+            stubble = stubble * (1 - there[..., None])
+            tone = tone * np.exp(there[..., None] * (dark[..., None] * CHANNELS + EAR_TONE))
+            edge = np.maximum(inner, edge)
         tone = (tone + DARK) * np.exp(stubble + view.mottle()) - DARK
         known = view.inside * np.clip(view.from_hair / FLUFF - 0.5, 0, 1)
         neck, cover = view.neck(known)

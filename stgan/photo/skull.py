@@ -1,7 +1,8 @@
 """The outline of the skull under a head of hair, and how light falls on it.
 
-Measured on bald heads of CelebA-HQ's training images: above its widest place a skull is half an ellipse, 2.5 eye
-distances wide and 1.3 high, and its sides are a third darker than the middle of the forehead.
+Measured on 94 bald heads of CelebA-HQ's training images: above its widest place, which is at the tops of the ears, a
+skull is half an ellipse, 2.4 eye distances wide and 1.5 high. The jaw tells its width, a tenth more than that of the
+cheeks. Its sides and its top are a third darker than the middle of the forehead.
 
 Places are (x, y) in eye distances from the middle between the eyes; y is positive upwards.
 """
@@ -12,27 +13,39 @@ import cv2
 import numpy as np
 
 from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.photo.geometry import smoothstep
 from stgan.photo.matte import WIDE, Silhouette
 
-CENTRE = 0.45  # height of the widest place
-ACROSS = (1.08, 1.26)  # half the width, from the narrowest to the widest skull
-ABOVE, GROWTH = 1.27, 0.6  # height above the widest place of a skull of half width 1.2, and its growth with that
-BELOW = 2.2  # likewise, below it: down to the chin
+STEP = 0.05  # from one height that is measured to the next
+CENTRE = 0.25  # height of the widest place
+NARROWEST_SKULL = 1.05  # half the width
+# Half the width, as a share of half the width of the jaw, by as much as the head is turned, and on top of that.
+OF_THE_JAW, OF_A_TURN, BESIDES = 0.37, 0.06, 0.81
+JAW = (-1.2, -0.9)  # heights
+ABOVE = 1.24  # height above the widest place, in half widths
+BELOW = 2.0  # likewise, below it: down to the chin
 TEMPLE = 0.12  # by which it is wider than the cheeks on either side, at most: hair may be as thick as it likes
-CHEEKS = 0.95  # from the widest place down to the cheeks
+# Share of the width of half an ellipse that cheeks have where they are narrow, and where hair or ears beside them show.
+NARROW = (0.7, 0.96)
+CHEEKS = 0.75  # from the widest place down to the cheeks
 TURNED = 0.35  # from the middle between the eyes to that of the skull, at most; it grows as a head turns
 FARTHER = 0.2  # by which it is farther at most, so that a skull does not overhang the far side of a turned face
-FOREHEAD, WIDER = (0.5, 1.0), 0.12  # heights of a forehead, and by how much a skull is wider at most, to hold it
+FOREHEAD, WIDER = (0.4, 1.25), 0.16  # heights of a forehead, and by how much a skull is wider at most, to hold it
+MOSTLY = 0.75  # share of the heights at which a skull lies within the hair
 GAP = 0.3  # in a head, as a ribbon or a parting leaves it: it goes on above
+TEMPLES = (0.35, 0.9)  # heights over which hair and temples are measured
 HAIR = 0.07  # thickness of the shortest hair
 LOBES = (-0.65, -0.3)  # heights
-EAR_HEIGHT = -0.2  # of the middle of an ear
+EARS, STANDS_OUT = (-0.5, 0.15), 0.18  # heights, and by how much an ear is farther out than a skull at most
+EAR_HEIGHT = -0.2  # above which ears stand out most
 NARROWEST, WIDEST = 0.8, 0.85  # of a cheek in front of hair, and the quantile of its width that shows most of it
 CHIN = -0.9  # heights over which the width of the cheeks is measured: from here to the ears
 BROWS = ((0.1, 0.42), 0.75)  # heights, and half the width
 MOST_HIDDEN = 0.3  # share of the brows that hair may hide
-DARKER = (0.36, 0.24)  # logarithm of brightness by which the sides and the top are darker than the forehead
-CHANNELS = np.array([1.0, 1.08, 1.25], np.float32)  # the same in red, green and blue
+# Logarithm of brightness by which the sides and the top are darker than the forehead, and the shares of the way there
+# between which they become so: the median of 67 bald heads.
+DARKER = ((0.38, 0.1, 0.92), (0.36, 0.42, 1.05))
+CHANNELS = np.array([1.0, 1.1, 1.3], np.float32)  # the same in red, green and blue
 GLOSS = 0.1  # logarithm of brightness of the shine above the forehead
 
 
@@ -55,29 +68,18 @@ class Skull:
         seen = _Measured.of(silhouette.person > 0.5)
         bare = _Measured.of(skin > 0.5)
         face = _Measured.of((silhouette.person > 0.5) & (silhouette.hair < 0.5))
-        heights = np.arange(CENTRE - 0.1, CENTRE + 0.45, 0.05)
-        span = np.median([[seen.across(height, way) for way in (-1, 1)] for height in heights], axis=0)
-        ends = [[bare.at(way * (seen.across(height, way) - HAIR), height) for way in (-1, 1)] for height in heights]
-        hairy = np.mean(ends, axis=0) < 0.6
-        rows = [[face.across(height, way) for way in (-1, 1)] for height in np.arange(CHIN, EAR_HEIGHT, 0.05)]
+        rows = face.ends(CHIN, EAR_HEIGHT)
         cheeks = np.quantile(rows, WIDEST, axis=0)
-        span = np.where(hairy, np.minimum(span - HAIR, np.maximum(cheeks, NARROWEST) + TEMPLE), span)
-        span -= max(0.0, float(span.sum()) - 2 * ACROSS[1]) * hairy / max(int(hairy.sum()), 1)
-        across = float(np.clip(span.mean(), *ACROSS))
-        middle = float(np.clip((span[1] - span[0]) / 2, -TURNED, TURNED))
-        beyond = across - abs(middle) - float(span[0] if middle > 0 else span[1])  # the far side, which the face ends
-        middle += float(np.sign(middle) * np.clip(beyond, 0, FARTHER))
+        ends = _under_hair(seen, bare, cheeks, float(np.median(face.ends(*JAW), axis=0).mean()))
+        middle = float(ends[1] - ends[0]) / 2
         top = np.median([seen.closed(GAP).up(middle + x, 0.5) for x in np.linspace(-0.3, 0.3, 7)])
-        above = float(np.clip(ABOVE + GROWTH * (across - 1.2), 0.6, max(0.6, top - CENTRE - HAIR)))
-        heights = np.arange(*FOREHEAD, 0.05)
-        ends = across * np.sqrt((1 - ((heights - CENTRE) / above) ** 2).clip(0, 1))
-        wider = [max(bare.across(height, way) - end - way * middle for height, end in zip(heights, ends, strict=True))
-                 for way in (-1, 1)]  # fmt: skip
-        wider = np.clip(wider, 0, WIDER)
-        across, middle = across + float(wider.sum()) / 2, middle + float(wider[1] - wider[0]) / 2
-        left, right = np.median(rows, axis=0)
-        rows = [[bare.across(height, way) for way in (-1, 1)] for height in np.arange(*LOBES, 0.05)]
-        return cls(middle, across, above, (float(left), float(right)), tuple(np.max(rows, axis=0).tolist()))
+        above = float(np.clip(ABOVE * ends.mean(), 0.6, max(0.6, top - CENTRE - HAIR)))
+        ends += np.clip(_beyond(bare, ends, above, FOREHEAD).max(axis=0), 0, WIDER)
+        ends += np.clip(bare.ends(*EARS).max(axis=0) - STANDS_OUT - ends, 0, WIDER)
+        ends -= np.clip(-np.quantile(_beyond(seen, ends, above, TEMPLES), 1 - MOSTLY, axis=0), 0, FARTHER)
+        left, right = np.median(rows, axis=0).tolist()
+        lobes = bare.ends(*LOBES).max(axis=0)
+        return cls(float(ends[1] - ends[0]) / 2, float(ends.mean()), above, (left, right), tuple(lobes.tolist()))
 
     def coordinates(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For places float32 (H, W): how far across and up they are, in half widths and heights, and the distance
@@ -85,7 +87,7 @@ class Skull:
         height = np.where(y > CENTRE, self.above, BELOW).astype(np.float32)
         below = np.clip((CENTRE - y) / CHEEKS, 0, 1)
         usual = self.across * np.sqrt(1 - (CHEEKS / BELOW) ** 2)
-        narrow = [np.clip((cheek + HAIR - way * self.middle) / usual, 0.7, 1)
+        narrow = [np.clip((cheek + HAIR - way * self.middle) / usual, *NARROW)
                   for way, cheek in zip((-1, 1), self.cheeks, strict=True)]  # fmt: skip
         width = self.across * (1 - (1 - np.where(x < self.middle, *narrow)) * below)
         across, up = ((x - self.middle) / width).astype(np.float32), (y - CENTRE) / height
@@ -114,8 +116,10 @@ def shading(across: np.ndarray, up: np.ndarray) -> np.ndarray:
 
     Arguments as :meth:`Skull.coordinates` returns them.
     """
-    dark = DARKER[0] * np.abs(across.clip(-1, 1)) ** 2.2 + DARKER[1] * up.clip(0, 1) ** 4
-    gloss = GLOSS * np.exp(-((across / 0.4) ** 2) - ((up - 0.5) / 0.22) ** 2)
+    aside, above = (amount * smoothstep(place, *ends)
+                    for place, (amount, *ends) in zip((np.abs(across), up), DARKER, strict=True))  # fmt: skip
+    dark = np.hypot(aside, above)
+    gloss = GLOSS * np.exp(-((across / 0.4) ** 2) - ((up - 0.56) / 0.19) ** 2)
     return (gloss[..., None] - dark[..., None] * CHANNELS).astype(np.float32)
 
 
@@ -124,6 +128,33 @@ def hides_the_brows(silhouette: Silhouette) -> bool:
     x, y = places(len(silhouette.hair))
     (lowest, highest), aside = BROWS
     return float(silhouette.hair[(np.abs(x) < aside) & (y > lowest) & (y < highest)].mean()) > MOST_HIDDEN
+
+
+def _under_hair(seen: "_Measured", bare: "_Measured", cheeks: np.ndarray, jaw: float) -> np.ndarray:
+    """How far a skull goes to the left and to the right, (2,), under hair that may be thick, given the widths of the
+    cheeks, (2,), and half that of the jaw."""
+    heights, sides = np.arange(*TEMPLES, STEP), seen.ends(*TEMPLES)
+    ends = np.median(sides, axis=0)
+    skin = [[bare.at(way * (end - HAIR), height) for way, end in zip((-1, 1), both, strict=True)]
+            for height, both in zip(heights, sides, strict=True)]  # fmt: skip
+    hairy = np.mean(skin, axis=0) < 0.6
+    ends = np.where(hairy, np.minimum(ends - HAIR, np.maximum(cheeks, NARROWEST) + TEMPLE), ends)
+    turned = min(abs(float(ends[1] - ends[0])) / 2, TURNED)
+    widest = max(BESIDES + OF_THE_JAW * jaw + OF_A_TURN * turned, NARROWEST_SKULL)
+    ends = ends - max(0.0, float(ends.mean()) - widest) * 2 * hairy / max(int(hairy.sum()), 1)
+    across = float(np.clip(ends.mean(), NARROWEST_SKULL, widest))
+    middle = float(np.clip((ends[1] - ends[0]) / 2, -TURNED, TURNED))
+    far = across - abs(middle) - float(ends.min())  # beyond the far side, where the face ends
+    middle += float(np.sign(middle) * np.clip(far, 0, FARTHER))
+    return np.array([across - middle, across + middle])
+
+
+def _beyond(measured: "_Measured", ends: np.ndarray, above: float, heights: tuple[float, float]) -> np.ndarray:
+    """By how much farther a skull had to go to the left and to the right to reach the end of a shape, (N, 2), at some
+    heights."""
+    share = np.sqrt((1 - ((np.arange(*heights, STEP) - CENTRE) / above) ** 2).clip(0, 1))[:, None]
+    there = share * ends.mean() + (ends - ends[::-1]) / 2
+    return (measured.ends(*heights) - there) * 2 / (1 + share)
 
 
 @dataclass(frozen=True)
@@ -150,6 +181,10 @@ class _Measured:
     def at(self, x: float, y: float) -> bool:
         column, row = np.rint(self.origin + self.distance * np.array([x, -y])).astype(int)
         return bool(self.shape[np.clip(row, 0, len(self.shape) - 1), np.clip(column, 0, len(self.shape) - 1)])
+
+    def ends(self, lowest: float, highest: float) -> np.ndarray:
+        """From x = 0 to the ends of the shape on the left and on the right, (N, 2), at the heights in between."""
+        return np.array([[self.across(y, way) for way in (-1, 1)] for y in np.arange(lowest, highest, STEP)])
 
     def across(self, y: float, way: int) -> float:
         """From x = 0 to the end of the shape at a height, to the right (1) or to the left (-1)."""
