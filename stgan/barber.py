@@ -19,7 +19,7 @@ from stgan.viewer import FaceViewer
 BARE = ("skin", "neck")  # where a beard may grow
 A_MAN = 0.9  # probability from which networks draw a beard well
 WHITE, SOFT = 0.5, 1.2  # share of white hair and softness, from which they do not
-SKETCHED = 0.1  # share of a beard that they draw at least in photos that show each hair
+SKETCHED = 0.08  # share of a beard that they draw at least in photos that show each hair
 
 
 class Barber(FaceViewer):
@@ -59,9 +59,10 @@ class Barber(FaceViewer):
         pasted also where no style is seen.
         """
         skin, neck, mouth = (self._shown(edited, name) for name in (*BARE, "mouth"))
-        colour = self._hair_colour(edited)
+        full = edited.changes.keys() == {"No_Beard"}  # another style is not named
+        colour = self._hair_colour(edited, beard=full)
         growth = drawn = read_beard(edited.before, edited.after, colour, skin + neck, mouth)
-        if edited.changes.keys() == {"No_Beard"}:  # another style is not named
+        if full:
             growth = full_beard(skin, neck, mouth)
         if growth is None:
             return self.paste(edited.without(mouth), rgb)
@@ -85,7 +86,12 @@ class Barber(FaceViewer):
         if growth is None:
             return self.paste(edited, rgb)
         return self._grow(
-            edited, rgb, growth, self._hair_colour(edited), self._free(edited, "Mustache"), self._white_hair(edited)
+            edited,
+            rgb,
+            growth,
+            self._hair_colour(edited, beard=True),
+            self._free(edited, "Mustache"),
+            self._white_hair(edited),
         )
 
     def _bushier(self, edited: EditedCrop, like: np.ndarray | None = None) -> tuple[Reshaping, Growth] | None:
@@ -121,11 +127,11 @@ class Barber(FaceViewer):
         dyed = any(edited.asked.get(colour, 0.0) > 0 for colour in MEASURED)
         return White.of(crop, hair * (not dyed), self._shown(edited, "skin"))
 
-    def _hair_colour(self, edited: EditedCrop) -> np.ndarray:
+    def _hair_colour(self, edited: EditedCrop, *, beard: bool = False) -> np.ndarray:
         """The colour (3,) of new hair in the face."""
         face, (_, hair) = edited.prepared, self._own_hair(edited)
         skin, brows = (self._shown(edited, name) for name in ("skin", "brows"))
-        return hair_colour(face.photo.rgb, face.alignment, hair, skin, face.light, brows)
+        return hair_colour(face.photo.rgb, face.alignment, hair, skin, face.light, brows, beard=beard)
 
     def _own_hair(self, edited: EditedCrop) -> tuple[np.ndarray, np.ndarray]:
         """The photo's own crop (S, S, 3), and where it shows hair, (S, S) in [0, 1]."""

@@ -1,11 +1,13 @@
 """Brows and beards are drawn hair by hair, as densely and in the direction asked for, and only where they grow."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from frames import S, centred
+from scipy.ndimage import laplace
 
 from stgan.barber import Barber
 from stgan.photo.beard import full_beard, mustache, read_beard
@@ -13,7 +15,7 @@ from stgan.photo.brows import TARGET, Reshaping, reshape_brows
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
-from stgan.photo.strokes import CALMEST, STRANDS, UNDER, Growth, draw_hairs, hair_colour
+from stgan.photo.strokes import CALMEST, CRISP, HAIR_HUE, STRANDS, UNDER, Growth, draw_hairs, hair_colour
 from stgan.photo.white_hair import White
 from stgan.prepared import EditedCrop
 
@@ -101,6 +103,18 @@ def test_new_hair_is_no_greyer_than_the_brows():
     assert seen[0] / seen[2] > 1.03 * mixed[0] / mixed[2]
 
 
+@pytest.mark.parametrize("own", [(60, 60, 60), (70, 50, 30), (40, 20, 20)])
+def test_a_beard_has_the_hue_of_the_skin_and_in_part_that_of_the_hair(own):
+    rgb, hair = photo(), np.zeros((S, S))
+    hair[: S // 4], rgb[: SIDE // 4] = 1, own
+    colour = hair_colour(rgb, ALIGNMENT, hair, 1 - hair, USUAL_LIGHT, beard=True)
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        ratios = [each[first] / each[second] for each in (colour, SKIN, own)]
+        assert np.log(ratios[0]) == pytest.approx(np.log(ratios[1]) + HAIR_HUE * np.log(ratios[2]), abs=0.03)
+    usual = hair_colour(rgb, ALIGNMENT, hair, 1 - hair, USUAL_LIGHT)
+    assert colour.mean() == pytest.approx(usual.mean())
+
+
 def test_hair_follows_the_light_and_shade_of_the_skin():
     lamp = np.where(np.arange(SIDE) < SIDE / 2, 0.65, 1.0)[:, None]
     rgb = (photo() * lamp[..., None]).astype(np.uint8)
@@ -146,6 +160,30 @@ def test_hair_has_the_usual_contrast_at_most_and_a_share_of_it_at_least():
         calm, some, strong = (contrast(blur, levels) for levels in (8, 20, 45))
         assert calm <= some <= strong
         assert 1.2 < strong / calm < 1 / CALMEST + 0.05
+
+
+def sharpness(image):
+    return np.sqrt((laplace(image.astype(float).mean(axis=2)) ** 2).mean())
+
+
+@pytest.mark.parametrize("levels", [2.0, 18.0, 24.0, 200.0])
+def test_hair_over_a_dark_base_is_nearly_as_sharp_as_the_photos_own(levels):
+    hair = np.zeros((WIDE * S, WIDE * S), np.float32)
+    hair[: WIDE * S // 4 + S // 4] = 1
+    silhouette = Silhouette(hair, np.ones_like(hair), np.ones_like(hair))
+    rgb, noise = photo(), cv2.GaussianBlur(np.random.default_rng(0).normal(0, 1, (SIDE // 4, SIDE)), (0, 0), 0.8)
+    rgb[: SIDE // 4] = (110 + levels * noise / noise.std()).clip(0, 255)[..., None]
+    usual = growth(0.6)
+    dark = replace(usual, shade=0.6 * (usual.density > 0).astype(np.float32))
+    plain, based = (draw_hairs(rgb, ALIGNMENT, each, HAIR, np.ones((S, S)), silhouette) for each in (usual, dark))
+    own, new, bare = (sharpness(each) for each in (rgb[8 : SIDE // 4 - 8], well_inside(based), well_inside(plain)))
+    if levels < 10:
+        assert new < bare  # it covers what would show contrast
+    elif levels < 100:
+        assert new == pytest.approx(CRISP * own, rel=0.06)
+    else:
+        assert new < 0.7 * own  # CRISPEST
+    assert (based <= rgb).all()
 
 
 def crop(*places, level=60.0):
@@ -338,7 +376,7 @@ def test_a_named_style_is_not_drawn_as_a_full_beard(changes, reader, monkeypatch
     for name, density in hair.items():
         monkeypatch.setattr(f"stgan.barber.{name}", lambda *_, n=name, d=density: asked.append(n) or growth(d))
     for name in ("_shown", "_hair_colour", "_free", "_white_hair"):
-        monkeypatch.setattr(Barber, name, lambda *_: np.zeros((S, S)))
+        monkeypatch.setattr(Barber, name, lambda *_, **__: np.zeros((S, S)))
     grown = []
     monkeypatch.setattr(Barber, "_grow", lambda *arguments: grown.append(arguments[3]))
     monkeypatch.setattr("stgan.barber._is_drawn_well", lambda *_: False)
@@ -371,7 +409,7 @@ def test_the_networks_own_beard_is_pasted_where_it_has_learned_them(
     for drawn in (growth(0.4 * sketched), None):
         monkeypatch.setattr("stgan.barber.read_beard", lambda *_, drawn=drawn: drawn)
         for name in ("_shown", "_hair_colour", "_free", "_own_hair"):
-            monkeypatch.setattr(Barber, name, lambda *_: np.zeros((S, S)))
+            monkeypatch.setattr(Barber, name, lambda *_, **__: np.zeros((S, S)))
         monkeypatch.setattr(Barber, "_white_hair", lambda *_: White(white, SKIN))
         monkeypatch.setattr(Barber, "_grow", lambda *_: "grown")
         monkeypatch.setattr(Barber, "_paste_beard", lambda *_: "pasted")

@@ -5,6 +5,7 @@ A network draws such hair as a stain. The stain tells how dense the hair is; how
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,15 +33,21 @@ STRANDS = 0.85  # of the density that single hairs make up ...
 UNDER = 0.4  # ... and of it that their shade and the hairs below them do
 DARKEST = 25  # percentile of the photo's hair that gives new hair its colour
 SKIN_HUE = 0.6  # share in the hue of new hair of light that skin reflected twice: hair lets some through
+HAIR_HUE = 0.75  # power of the hue of the photo's hair in that of a beard, beside the hue of the skin
 BRIGHTNESS = (0.14, 0.32)  # of new hair, least and most, as a share of the skin's
 FEWEST_PIXELS = 40
 SEEN = 0.05  # logarithm of the share of light that brows leave: less would be noise
 SCALES = (0.7, 1.4, 2.8)  # standard deviations, pixels of the photo: detail finer than each is as sharp as the photo's
 FLAT = 1.0  # levels: hair that varies less tells nothing of the photo
 GAINS = (0.03, 1.3)  # of the contrast of such detail, least and most
-# More than the usual would be as sharp as the photo's hair, but looks like brush strokes: a juror preferred less in six
-# of seven pairs.
+# On bare skin more than the usual would be as sharp as the photo's hair, but looks like brush strokes: a juror
+# preferred less in six of seven pairs.
 CALMEST = 0.7  # contrast of hairs in a photo whose own have next to none, as a share of the usual
+# Over a dark base lit hairs and gaps are seen, as in real beards, and may be nearly as sharp as the photo's own hair.
+CRISP = 0.88  # energy of the Laplacian of such hair, as a share of that of the photo's own
+CRISPEST = 0.12  # standard deviation of what that takes, as a share of the brightness
+THIN = 0.2  # density below which hair shows less of it
+DARK = 16.0  # levels: differences among darker pixels are noise
 LIGHT = 0.12  # eye distances over which new hair follows the light and shade of the skin
 LIGHTS = (0.5, 1.25)  # of the light on new hair, least and most, as a share of its mean
 PASSING = (0.02, 0.99)  # share of the light that hair leaves, least and most
@@ -56,7 +63,8 @@ class Growth:
     direction: np.ndarray  # float32 (S, S, 2), x and y, in which hair grows
     length: float  # of a hair, pixels of the crop
     spread: float  # standard deviation of a hair's direction, radians
-    # Float32 (S, S) in [0, 1), the share that hairs too fine to be seen and shadows cover; by default UNDER * density.
+    # Float32 (S, S) in [0, 1), the share that hairs too fine to be seen and shadows cover: hair over such a base gets
+    # crisp. By default UNDER * density.
     shade: np.ndarray | None = None
 
     def thinned(self, share: float) -> "Growth":
@@ -97,24 +105,30 @@ def draw_hairs(
     box = (columns[0] - reach, rows[0] - reach, columns[-1] + reach, rows[-1] + reach)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=1)
     part, corner = result[top:bottom, left:right], (left, top)
+    bare, contrast = part.copy(), np.zeros(part.shape[:2], np.float32)
     distance = landmarks_in_crop(len(share))[1]  # of the eyes, pixels of the crop
     person = Matte.fitted(rgb, alignment, len(share), in_the_crop(silhouette.person), 1).of(part, corner)[0]
     maps = np.dstack([share.astype(np.float32), density, shade])
     free, dense, under = cv2.split(warped(maps, alignment.matrix, corner, part.shape))
-    sharpness = _sharpness(rgb, alignment, len(share), silhouette, light)
+    own = _own_hair(rgb, alignment, len(share), silhouette, light)
     among = 0.0 if white is None else white.share
     kinds = [(1 - among, colour, False)] + ([(among, white.colour, True)] if white is not None and among > 0 else [])
     for some, tint, pale in kinds:
         hairs, to_grid = hair_map(STRANDS * some * density, growth, box, detail, distance, seed=int(pale))
         hairs = warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape)
+        contrast += hairs if pale else -hairs
         lit = light.normalised(part)
-        hairs = _as_sharp(hairs, some * dense, np.abs(lit - tint), sharpness)
+        hairs = _as_sharp(hairs, some * dense, np.abs(lit - tint), own)
         local = _light_on(lit.mean(axis=2), some * np.maximum(dense, under), LIGHT * distance * detail)
         cover = person * (1 - (1 - free * hairs.clip(0, 1)) * (1 - some * under * (not pale)))
         laid = tint.astype(np.float32) * local[..., None]
         change = cover[..., None] * (laid - lit) if pale else _darker(lit, laid, cover)
         # It rounds, so zero change stays zero.
         part[...] = cv2.add(part, light.restored(change).astype(np.float32), dtype=cv2.CV_8U)
+    if growth.shade is not None and own is not None:
+        change = person[..., None] * _crisper(light.normalised(part), contrast, dense, own.laplacian)
+        crisp = cv2.add(part, light.restored(change).astype(np.float32), dtype=cv2.CV_8U)
+        part[...] = crisp if among > 0 else np.minimum(crisp, bare)
     return result
 
 
@@ -128,6 +142,24 @@ def _darker(lit: np.ndarray, colour: np.ndarray, cover: np.ndarray) -> np.ndarra
     hue = (logs / logs.mean(axis=2, keepdims=True)).clip(*HUES)
     mixed = np.log(1 - cover[..., None] * (1 - np.exp(logs))).mean(axis=2, keepdims=True)
     return lit * np.expm1(hue * mixed)
+
+
+def _crisper(lit: np.ndarray, contrast: np.ndarray, density: np.ndarray, own: float) -> np.ndarray:
+    """The change (h, w, 3) of hair of a density (h, w) that makes it nearly as sharp as the photo's ``own``.
+
+    ``contrast``: (h, w), larger where hairs are lighter.
+    """
+    where = density > FULL / 2
+    if np.count_nonzero(where) < FEWEST_PIXELS:
+        return np.zeros_like(lit)
+    grey, fine = lit.mean(axis=2), contrast - cv2.GaussianBlur(contrast, (0, 0), SCALES[1])
+    new, more = (cv2.Laplacian(each, cv2.CV_32F)[where] for each in (grey, fine))
+    # Of this square equation in the strength of the fine detail the larger root is wanted.
+    square, half, missing = (more**2).mean() + 1e-6, (new * more).mean(), (CRISP * own) ** 2 - (new**2).mean()
+    strength = (np.sqrt(half**2 + square * missing) - half) / square if missing > 0 else 0.0
+    level = grey[where].mean() + DARK
+    strength = min(strength / level, CRISPEST / (fine[where].std() + 1e-6))
+    return (lit + DARK) * np.expm1(strength * (density / THIN).clip(0, 1) * fine)[..., None]
 
 
 def _light_on(grey: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
@@ -148,36 +180,44 @@ def energies(bands: list[np.ndarray], where: np.ndarray) -> np.ndarray:
     return np.array([np.sqrt((band[where] ** 2).mean()) for band in bands[:-1]]) + 1e-6
 
 
-def _as_sharp(hairs: np.ndarray, density: np.ndarray, apart: np.ndarray, sharpness: np.ndarray | None) -> np.ndarray:
+class _Hair(NamedTuple):
+    """How strong detail of hair is, in levels."""
+
+    bands: np.ndarray  # as :func:`energies`
+    laplacian: float  # root mean square
+
+
+def _as_sharp(hairs: np.ndarray, density: np.ndarray, apart: np.ndarray, own: _Hair | None) -> np.ndarray:
     """Hairs (h, w) of a density (h, w) with no finer detail than the photo's own; in soft photos their tufts remain.
 
     ``apart``: (h, w, 3), levels by which hairs are darker, or lighter, than what they cover.
     """
     where = density > FULL / 2
-    if sharpness is None or np.count_nonzero(where) < FEWEST_PIXELS:
+    if own is None or np.count_nonzero(where) < FEWEST_PIXELS:
         return hairs
-    own = energies(bands(hairs - STRANDS * density), where)  # without the border
-    gains = (sharpness / sharpness[-1] * own[-1] / own).clip(*GAINS)
+    new = energies(bands(hairs - STRANDS * density), where)  # without the border
+    gains = (own.bands / own.bands[-1] * new[-1] / new).clip(*GAINS)
     # In part, coarser detail shows instead.
-    gains *= max(1.0, float(np.linalg.norm(own) / np.linalg.norm(gains * own))) ** 0.5
-    contrast = np.linalg.norm(sharpness) / (np.linalg.norm(gains * own) * max(apart[where].mean(), 1))
+    gains *= max(1.0, float(np.linalg.norm(new) / np.linalg.norm(gains * new))) ** 0.5
+    contrast = np.linalg.norm(own.bands) / (np.linalg.norm(gains * new) * max(apart[where].mean(), 1))
     gains *= np.clip(contrast, CALMEST, 1)
     *details, slow = bands(hairs)
     return slow + sum(gain * detail for gain, detail in zip(gains, details, strict=True))
 
 
-def _sharpness(
-    rgb: np.ndarray, alignment: Alignment, size: int, silhouette: Silhouette, light: Light
-) -> np.ndarray | None:
-    """How strong fine detail of the photo's own hair in the crop is, beside coarser: of the person if no hair shows.
-    None if they are flat."""
+def _own_hair(rgb: np.ndarray, alignment: Alignment, size: int, silhouette: Silhouette, light: Light) -> _Hair | None:
+    """How strong detail of the photo's own hair in the crop is: of the person if no hair shows. None if they are
+    flat."""
     left, top, right, bottom = extent(alignment.matrix, (0, 0, size - 1, size - 1), rgb.shape, margin=0)
     part = light.normalised(rgb[top:bottom, left:right]).mean(axis=2)
     for share in (silhouette.hair, silhouette.person):
         to_map = window(alignment, size, 1, len(in_the_crop(share))).matrix
         where = warped(in_the_crop(share), to_map, (left, top), part.shape) > 0.9
         if np.count_nonzero(where) >= FEWEST_PIXELS:
-            return energies(bands(part), where) if part[where].std() >= FLAT else None
+            if part[where].std() < FLAT:
+                return None
+            laplacian = cv2.Laplacian(part, cv2.CV_32F)[where]
+            return _Hair(energies(bands(part), where), float(np.sqrt((laplacian**2).mean())))
     return None
 
 
@@ -188,12 +228,15 @@ def hair_colour(
     skin: np.ndarray,
     light: Light,
     brows: np.ndarray | None = None,
+    *,
+    beard: bool = False,
 ) -> np.ndarray:
     """The colour (3,) of new hair: that of the photo's own in the shade, but darker than the skin, and no greyer than
     the brows.
 
     Args:
         hair, skin, brows: (S, S) in [0, 1], where the crop shows them.
+        beard: whether it covers the skin, in a hue between those of hair and skin.
     """
     side = COLOUR_GRID
     picture = light.normalised(drawn(rgb, window(alignment, len(hair), 1, side), side))
@@ -207,6 +250,10 @@ def hair_colour(
     means = pixels.mean(axis=1)
     dark = pixels[means <= np.percentile(means, DARKEST)].mean(axis=0) + 1
     level = np.clip(dark.mean(), *(share * tone.mean() for share in BRIGHTNESS))
+    if beard:
+        shaded = pixels[means <= np.median(means)].mean(axis=0) + 1
+        hue = tone / tone.mean() * (shaded / shaded.mean()) ** HAIR_HUE
+        return level * hue / hue.mean()
     usual = (1 - SKIN_HUE) * dark / dark.mean() + SKIN_HUE * (tone / tone.mean()) ** 2
     hues = [usual / usual.mean(), _hue_of_cover(tone, own, level)]
     return level * max(hues, key=np.ptp)  # hair that is drawn sparsely over skin looks grey rather than too brown
