@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, AttributeClassifier, FaceParser, Generator
-from stgan.models.covering import covered_shares, editable_regions
+from stgan.models.covering import bareheaded, covered_shares, editable_regions, wears_a_hat
 from stgan.models.parsed import FaceParts
 from stgan.outcome import COVERED
 from stgan.photo.align import Alignment
@@ -71,9 +71,10 @@ class FaceViewer:
         close = self._view(photo.rgb, alignment, light)
         classes = F.interpolate(close, size=(size, size), mode="bilinear", antialias=True)
         regions = editable_regions(classes, self.names)
-        silhouette = Silhouette.of(
-            close[0].cpu().numpy(), self._view(photo.rgb, alignment, light, WIDE)[0].cpu().numpy()
-        )
+        wide = self._view(photo.rgb, alignment, light, WIDE)
+        if not wears_a_hat(close):
+            wide = bareheaded(wide)
+        silhouette = Silhouette.of(close[0].cpu().numpy(), wide[0].cpu().numpy())
         if face is not None:
             regions = regions * torch.from_numpy(own_pixels(alignment, face, others, size)).to(regions)
             pixels = len(silhouette.hair)
@@ -93,12 +94,14 @@ class FaceViewer:
 
     @torch.inference_mode()
     def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
-        """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
+        """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop. What is too small for a hat
+        in a crop is none."""
         assert self.frozen_parser is not None
         size = self.generator.image_size
         pixels = reach * max(size, self.frozen_parser.image_size)
         crop = crop_face(rgb, window(alignment, size, reach, pixels), pixels)
-        return self.frozen_parser.parse(self._image(light.crop(crop)), reach)
+        classes = self.frozen_parser.parse(self._image(light.crop(crop)), reach)
+        return classes if reach > 1 or wears_a_hat(classes) else bareheaded(classes)
 
     def _image(self, crop: np.ndarray) -> Tensor:
         """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""

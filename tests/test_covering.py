@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
-from stgan.models.covering import covered_shares, editable_regions, uncovered
+from stgan.models.covering import SMALLEST_HAT, bareheaded, covered_shares, editable_regions, uncovered, wears_a_hat
 from stgan.models.parser import PARSER_CLASSES
 
 ROWS, COLUMNS = np.mgrid[:512, :512]
@@ -84,6 +84,26 @@ def test_a_bare_head_is_not_covered(bundled, astronaut):
     prepared = bundled.prepare(astronaut)
     assert max(prepared.covered.values()) < 0.1
     assert not any("held back" in note for note in bundled.edit(prepared, ["Bangs"], force=True).info["stgan"].notes())
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "worn"),
+    [(slice(0, 20), slice(20, 108), True), (slice(0, 6), slice(0, 20), False), (slice(80, 120), slice(0, 60), False)],
+    ids=["hat", "speck", "beside the neck"],
+)
+def test_hats_are_above_the_eyes_and_no_specks(rows, columns, worn):
+    """What a parser takes for a smaller one, or for one beside the neck, is what it would be without hats."""
+    size, hat, hair = 128, PARSER_CLASSES.index("hat"), PARSER_CLASSES.index("hair")
+    logits = torch.randn(1, len(PARSER_CLASSES), size, size, generator=torch.Generator().manual_seed(0))
+    logits[:, hair] += 5
+    logits[:, hat] -= 5
+    logits[:, hat, rows, columns] += 16
+    probabilities = logits.softmax(dim=1)
+    assert wears_a_hat(probabilities) == worn
+    assert (probabilities.argmax(dim=1) == hat).sum() / size**2 > (SMALLEST_HAT if columns.stop > 20 else 0)
+    without = logits.clone()
+    without[:, hat] = -torch.inf
+    torch.testing.assert_close(bareheaded(probabilities), without.softmax(dim=1), atol=1e-4, rtol=1e-3)
 
 
 def test_only_hats_and_what_is_foreign_to_a_face_cover_it():

@@ -13,6 +13,9 @@ from stgan.models.regions import around, parsed_regions, shown, squared_radius
 BARE_FACE = Ellipse(0.0, 0.45, 0.9, 1.35)  # from the brows to the chin: here a bare head shows nothing but itself
 CHEEKBONES = Ellipse(0.0, 0.2, 0.95, 0.5)  # no beard grows between the eyes and the tip of the nose
 LIPS = Ellipse(0.0, 1.12, 0.62, 0.36)  # a mouth that opens moves the chin too, which a network draws twice
+ABOVE_THE_EYES = Ellipse(0.0, -100.0, 100.0, 100.0)
+# Share of a crop: the hats of 32 faces cover more than .03 of it, and most that a parser sees by mistake less than .01.
+SMALLEST_HAT = 0.01
 FEWEST_PIXELS = 8
 
 
@@ -52,6 +55,20 @@ def editable_regions(probabilities: Tensor, attributes: Sequence[str]) -> Tensor
         return result
 
     return regions * torch.stack([kept(facts_of(name).place) for name in attributes], dim=1)
+
+
+def wears_a_hat(probabilities: Tensor) -> bool:
+    """Whether a crop, seen by the parser as (1, 10, S, S), shows a hat: above the eyes, and not too small for one."""
+    above = _inside(ABOVE_THE_EYES, probabilities.shape[-1]).to(probabilities.device)
+    hat = probabilities.argmax(dim=1) == PARSER_CLASSES.index("hat")
+    return bool((hat & above).float().mean() > SMALLEST_HAT)
+
+
+def bareheaded(probabilities: Tensor) -> Tensor:
+    """The parser's probabilities (N, 10, S, S), given that nobody wears a hat: what it took for one is hair or wall."""
+    hat = torch.tensor([name == "hat" for name in PARSER_CLASSES], device=probabilities.device)[:, None, None]
+    others = probabilities * ~hat
+    return others / others.sum(dim=1, keepdim=True).clamp(min=1e-6)
 
 
 def uncovered(regions: Tensor, probabilities: Tensor) -> Tensor:
