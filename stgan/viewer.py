@@ -94,8 +94,10 @@ class FaceViewer:
 
     @torch.inference_mode()
     def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
-        """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop. What is too small for a hat
-        in a crop is none."""
+        """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop.
+
+        What is too small for a hat in a crop is none.
+        """
         assert self.frozen_parser is not None
         size = self.generator.image_size
         pixels = reach * max(size, self.frozen_parser.image_size)
