@@ -201,10 +201,13 @@ class FacePainter(Barber):
             return rgb
         face = edited.prepared
         bare = self._drawn_edit(face, {"Bangs": -1.0})
-        kept = ["eyes"] if face.label_dict().get("Bangs") else ["eyes", "brows"]  # strands may hang over the brows
         change = cv2.GaussianBlur(np.abs(bare.after - bare.before).max(axis=2), (0, 0), len(bare.after) / 64)
-        slight = 1 - smoothstep(change, *STRANDS)  # other skin tones are not wanted
-        return self.paste(bare.without(np.maximum(slight, self._shown(edited, *kept))), rgb)
+        kept = np.maximum(1 - smoothstep(change, *STRANDS), self._shown(edited, "eyes"))  # no other skin tones
+        if not face.label_dict().get("Bangs"):  # else strands may hang over the brows
+            darker = cv2.GaussianBlur((bare.before - bare.after).mean(axis=2), (0, 0), len(bare.after) / 128)
+            lines = smoothstep(darker, *STRANDS) * self._shown(edited, "skin")  # such as brows in another place
+            kept = np.maximum(kept, np.maximum(lines, self._shown(edited, "brows")))
+        return self.paste(bare.without(kept), rgb)
 
     def clear_forehead(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo without its bangs, as an edited crop shows it, with a forehead in the hue of the face."""

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from stgan import FaceEditor
 from stgan.barber import Barber
 from stgan.edits import beards_in_the_way, in_the_way
-from stgan.models import PARSER_CLASSES, FaceParser
+from stgan.models import PARSER_CLASSES, Edit, FaceParser
 from stgan.models.regions import cheek_pixels, parsed_regions
 from stgan.photo.align import Alignment
 from stgan.photo.crop import own_pixels
@@ -194,6 +194,25 @@ def test_brows_of_a_woman_who_becomes_a_man_are_her_own(editor, prepared, monkey
     monkeypatch.setattr(Barber, "_bushier", lambda self, edited, like=None: (None, None))
     monkeypatch.setattr(Barber, "_reshape_brows", lambda self, edited, rgb, shape, growth, name: rgb)
     assert np.abs(editor.age(edited, rgb)[inside].astype(int) - rgb[inside]).max() <= 1
+
+
+@pytest.mark.parametrize("bangs", [False, True])
+def test_a_forehead_without_bangs_gets_no_other_brows(editor, prepared, monkeypatch, bangs):
+    """Strands that hang over a forehead give way to brighter skin, and only bangs hide brows."""
+    size, rgb = len(prepared.crop), prepared.photo.rgb
+    line, strand = np.zeros((2, size, size), np.float32)
+    line[26:30, 20:44], strand[36:40, 20:44] = 1, 1
+    drawn = prepared.reconstruction.clone()
+    drawn[:, torch.from_numpy(line > 0)] -= 0.8
+    drawn[:, torch.from_numpy(strand > 0)] += 0.8
+    labels = [float(bangs if name == "Bangs" else label) for name, label in prepared.label_dict().items()]
+    face = replace(prepared, labels=np.array(labels))
+    monkeypatch.setattr(editor, "_decode", lambda *_: Edit(drawn[None], drawn[None], torch.ones(1, 1, size, size)))
+    bare = editor._bare_forehead(EditedCrop.of(face, drawn, changes={"Bald": 1.0}), rgb).astype(int) - rgb
+    dark, bright = (bare[warped(cv2.erode(each, np.ones((3, 3))), face.alignment.matrix, (0, 0), rgb.shape) > 0.9].mean()
+                    for each in (line, strand))  # fmt: skip
+    assert bright > 15
+    assert dark < -100 if bangs else dark > -5
 
 
 @pytest.mark.parametrize(("left", "passes"), [([0.95], 1), ([0.5, 0.92], 2), ([0.5, 0.6], 3)])

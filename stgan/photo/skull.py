@@ -17,17 +17,17 @@ from stgan.photo.geometry import smoothstep
 from stgan.photo.matte import WIDE, Silhouette
 
 STEP = 0.05  # from one height that is measured to the next
-CENTRE = 0.25  # height of the widest place
+CENTRE = 0.33  # height of the widest place
 NARROWEST_SKULL = 1.05  # half the width
 # Half the width, as a share of half the width of the jaw, by as much as the head is turned, and on top of that.
 OF_THE_JAW, OF_A_TURN, BESIDES = 0.37, 0.06, 0.81
 JAW = (-1.2, -0.9)  # heights
-ABOVE = 1.24  # height above the widest place, in half widths
-BELOW = 2.0  # likewise, below it: down to the chin
+ABOVE = 1.16  # height above the widest place, in half widths
+BELOW = 2.08  # likewise, below it: down to the chin
 TEMPLE = 0.12  # by which it is wider than the cheeks on either side, at most: hair may be as thick as it likes
 # Share of the width of half an ellipse that cheeks have where they are narrow, and where hair or ears beside them show.
-NARROW = (0.7, 0.96)
-CHEEKS = 0.75  # from the widest place down to the cheeks
+NARROW = (0.7, 0.97)
+CHEEKS = 0.83  # from the widest place down to the cheeks
 TURNED = 0.35  # from the middle between the eyes to that of the skull, at most; it grows as a head turns
 FARTHER = 0.2  # by which it is farther at most, so that a skull does not overhang the far side of a turned face
 FOREHEAD, WIDER = (0.4, 1.25), 0.16  # heights of a forehead, and by how much a skull is wider at most, to hold it
