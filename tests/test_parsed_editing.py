@@ -209,8 +209,10 @@ def test_a_forehead_without_bangs_gets_no_other_brows(editor, prepared, monkeypa
     face = replace(prepared, labels=np.array(labels))
     monkeypatch.setattr(editor, "_decode", lambda *_: Edit(drawn[None], drawn[None], torch.ones(1, 1, size, size)))
     bare = editor._bare_forehead(EditedCrop.of(face, drawn, changes={"Bald": 1.0}), rgb).astype(int) - rgb
-    dark, bright = (bare[warped(cv2.erode(each, np.ones((3, 3))), face.alignment.matrix, (0, 0), rgb.shape) > 0.9].mean()
-                    for each in (line, strand))  # fmt: skip
+    dark, bright = (
+        bare[warped(cv2.erode(each, np.ones((3, 3))), face.alignment.matrix, (0, 0), rgb.shape) > 0.9].mean()
+        for each in (line, strand)
+    )
     assert bright > 15
     assert dark < -100 if bangs else dark > -5
 
