@@ -71,6 +71,21 @@ def test_a_border_is_found_where_it_is_drawn_and_ends_behind_the_head(angle):
     assert not (lines & deep).any()
 
 
+@pytest.mark.parametrize("softness", [0.0, 1.5, 3.0])
+def test_a_border_is_as_soft_as_it_is_away_from_the_hair(softness):
+    """Hair that hangs out of the hole and its shade cannot make it softer."""
+    share = (np.arange(SIDE) > 128).astype(np.float32)[None].repeat(SIDE, axis=0)
+    share = (cv2.GaussianBlur(share, (0, 0), softness) if softness else share)[..., None]
+    image = (WHITE + share * (np.array(RED) - WHITE)).astype(np.float32)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    far = np.hypot(x - 128, y - 125)
+    near = np.exp(-np.square((far - 50) / 3))[..., None] * (far > 50)[..., None]
+    image += near * (cv2.GaussianBlur(image, (0, 0), 4) - image)
+    borders = find_borders(image, far > 50, (far <= 50) & (far > 30), np.zeros((SIDE, SIDE), np.float32))
+    assert len(borders) == 2
+    assert [border.width for border in borders] == pytest.approx([softness] * 2, abs=1.5 * (softness > 0))
+
+
 def test_soft_borders_stay_soft_and_sharp_ones_sharp():
     slopes = []
     for softness in (0.5, 9):

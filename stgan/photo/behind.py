@@ -20,7 +20,7 @@ BAND = 6  # pixels around a piece in which its colours are looked for
 SMALLEST = 16  # pixels of a piece
 # Clothes and other things beside a piece: the fewer do not count below this share of the more.
 MINOR = 0.5
-SPOT, ODD = 8.0, 40.0  # standard deviation around a spot, and levels by which it differs from what is there
+SPOT, ODD = 16.0, 40.0  # standard deviation around a spot, and levels by which it differs from what is there
 SOFT = 1.0  # standard deviation that makes borders smooth, in pixels
 STEEP = 2.0  # and by how much less they are soft
 SEAM = 1e-3  # share of the pieces on both sides where neither is

@@ -8,7 +8,10 @@ import numpy as np
 SIDE = 256  # of the window, in pixels: the unit of the lengths that follow
 AWAY = 4  # from the hole, where borders are looked for
 BESIDE = ((1, 5), (2, 8), (5, 14))  # along the hole, over which the two sides of a border have their colours
-WIDTHS = ((0.3, 0.5, 0.68, 0.8, 0.88), (6.0, 4.5, 3.0, 1.5, 0.0))  # of borders that differ by such a share close by
+# Back along a border, and to both sides, where its sides differ by a share of what they do farther away; and the
+# standard deviation of a step that differs by such a share (that of an error function, smoothed over a pixel).
+WHERE, CLOSE, FAR = (0, 3, 6, 9, 13), 2.0, 7.0
+WIDTHS = ((0.26, 0.34, 0.47, 0.73, 0.86), (6.0, 4.5, 3.0, 1.5, 0.0))
 STEP, CLEAR = 18.0, 2.0  # levels by which they differ, and how many times more than each of them varies
 APART = 7  # from one border to the next, along the hole
 AROUND = 5.0  # standard deviation of the circle in which a border has its direction
@@ -124,7 +127,7 @@ class _Surroundings:
             way, aim = self.way_at(points[index], bool(garment[index]))
             if way is not None:
                 most = float(steps[:, index].max())
-                width = 0.0 if garment[index] else _width(float(steps[0, index]) / most)
+                width = 0.0 if garment[index] else self.width_of(points[index], way)
                 strength = most + GARMENT * bool(garment[index])
                 found.append(Border(points[index].astype(float), way, strength, width, aim))
         return found
@@ -143,6 +146,16 @@ class _Surroundings:
         if max(into) < 3 or not garment and not self.goes_back(point, way):
             return None, None
         return self.of_a_shoulder(point, way) if self.beside_worn[point[1], point[0]] else (way, None)
+
+    def width_of(self, point: np.ndarray, way: np.ndarray) -> float:
+        """The standard deviation over which a border shows."""
+        places = point - np.array(WHERE)[:, None] * way
+        aside = np.array([-way[1], way[0]])
+        steps = [_looked_up(self.image, places + off * aside) - _looked_up(self.image, places - off * aside)
+                 for off in (CLOSE, FAR)]  # fmt: skip
+        near, far = np.linalg.norm(steps, axis=2)
+        share = float(np.median(near / np.maximum(far, 1)))
+        return 1.5 * round(float(np.interp(share, *WIDTHS)) / 1.5)  # of few kinds, each of which is drawn at once
 
     def goes_back(self, point: np.ndarray, way: np.ndarray) -> bool:
         """Whether a border shows farther from the hole, too: what ends at once is a spot."""
@@ -194,11 +207,6 @@ def _steps(colours: np.ndarray, usable: np.ndarray, first: int, last: int) -> tu
     clear = step * ((step > STEP) & (step > CLEAR * np.sqrt(np.maximum(vary, varies))))
     highest = np.max([np.roll(clear, k) for k in range(-last // 2, last // 2 + 1)], axis=0)
     return step, clear * (clear == highest)
-
-
-def _width(share: float) -> float:
-    """The standard deviation over which a border shows, given the share by which its sides differ close by."""
-    return 1.5 * round(float(np.interp(share, *WIDTHS)) / 1.5)  # of few kinds, each of which is drawn at once
 
 
 def _tensor(image: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ BORDER = np.array([
     (0.045, 0.945), (0.02, 0.89), (-0.02, 0.84), (-0.25, 0.75),
 ])  # fmt: skip
 TURNS = 14  # of them, the first that leads inwards
-USUAL = 1.25  # half the width of a skull that has such ears
+USUAL = 1.35  # half the width of a skull that has such ears
 LEANS = 0.05  # by which its top is farther out than the head there
 ATTACHED = (-0.6, 0.15)  # heights over which it follows the head
 STEEPEST = (0.03, 0.3)  # by how much a head is wider for each height there
