@@ -61,18 +61,28 @@ class Barber(FaceViewer):
         skin, neck, mouth = (self._shown(edited, name) for name in (*BARE, "mouth"))
         full = edited.changes.keys() == {"No_Beard"}  # another style is not named
         colour = self._hair_colour(edited, beard=full)
-        growth = drawn = read_beard(edited.before, edited.after, colour, skin + neck, mouth)
-        if full:
-            growth = full_beard(skin, neck, mouth)
+        drawn, white = read_beard(edited.before, edited.after, colour, skin + neck, mouth), self._white_hair(edited)
+        if drawn is not None:
+            beard = drawn_beard(edited.before, edited.after, skin + neck, mouth)
+            if self._is_drawn_well(edited, drawn, beard, white):
+                return self._paste_beard(edited, rgb, drawn, beard)
+        growth = full_beard(skin, neck, mouth) if full else drawn
         if growth is None:
             return self.paste(edited.without(mouth), rgb)
-        white = self._white_hair(edited)
-        if drawn is not None and _is_drawn_well(edited, drawn.density.sum() / growth.density.sum()):
-            beard = drawn_beard(edited.before, edited.after, skin + neck, mouth)
-            seen = edited.is_detailed or softness(edited.after, beard, *self._own_hair(edited)) > SOFT
-            if white.share < WHITE or not seen:  # networks have seen few white beards
-                return self._paste_beard(edited, rgb, drawn, beard)
         return self._grow(edited, rgb, growth, colour, self._free(edited, *edited.changes), white)
+
+    def _is_drawn_well(self, edited: EditedCrop, drawn: Growth, beard: np.ndarray, white: White) -> bool:
+        """Whether jurors believe the ``drawn`` beard of a network: it has seen few on faces of women, and few white
+        ones.
+
+        ``beard``: as :func:`drawn_beard`.
+        """
+        if edited.is_fine or edited.prepared.probabilities.get("Male", 0.0) < A_MAN:
+            return False
+        if not edited.is_detailed:
+            return white.share < WHITE or softness(edited.after, beard, *self._own_hair(edited)) <= SOFT
+        full = full_beard(*(self._shown(edited, name) for name in (*BARE, "mouth")))
+        return white.share < WHITE and full is not None and drawn.density.sum() > SKETCHED * full.density.sum()
 
     def _paste_beard(self, edited: EditedCrop, rgb: np.ndarray, growth: Growth, beard: np.ndarray) -> np.ndarray:
         face, (_, silhouette) = edited.prepared, edited.seen()
@@ -136,13 +146,3 @@ class Barber(FaceViewer):
     def _own_hair(self, edited: EditedCrop) -> tuple[np.ndarray, np.ndarray]:
         """The photo's own crop (S, S, 3), and where it shows hair, (S, S) in [0, 1]."""
         return edited.prepared.crop, in_the_crop(edited.seen()[1].hair, len(edited.before))
-
-
-def _is_drawn_well(edited: EditedCrop, sketched: float) -> bool:
-    """Whether jurors believe a beard as a network draws it: it has seen few on faces of women.
-
-    ``sketched``: the share of a full beard that it drew.
-    """
-    if edited.is_fine or edited.prepared.probabilities.get("Male", 0.0) < A_MAN:
-        return False
-    return not edited.is_detailed or sketched > SKETCHED

@@ -379,7 +379,7 @@ def test_a_named_style_is_not_drawn_as_a_full_beard(changes, reader, monkeypatch
         monkeypatch.setattr(Barber, name, lambda *_, **__: np.zeros((S, S)))
     grown = []
     monkeypatch.setattr(Barber, "_grow", lambda *arguments: grown.append(arguments[3]))
-    monkeypatch.setattr("stgan.barber._is_drawn_well", lambda *_: False)
+    monkeypatch.setattr(Barber, "_is_drawn_well", lambda *_: False)
     Barber().grow_beard(EditedCrop(None, crop(), crop(), None, changes), photo())
     assert asked[-1] == reader
     assert [each.density.max() for each in grown] == [hair[reader]]

@@ -91,7 +91,7 @@ def _beside_the_lips(skin: np.ndarray, mouth: np.ndarray) -> np.ndarray:
 def _nose(size: int) -> np.ndarray:
     """Float (S, S) in [0, 1]: the nose and the face above its tip."""
     points, distance = landmarks_in_crop(size)
-    rows, columns = np.mgrid[:size, :size]
+    rows, columns = np.ogrid[:size, :size]
     across, below_nose = np.abs(columns - points[2, 0]) / distance, (rows - points[2, 1]) / distance
     return _ramp(across, *WING[::-1]) * _ramp(below_nose, *NOSE[::-1])
 
@@ -215,7 +215,7 @@ def _ramp(values: np.ndarray, zero: float, one: float) -> np.ndarray:
 
 def _direction(points: np.ndarray, distance: float, size: int) -> np.ndarray:
     """(S, S, 2): hair grows downwards on chin and cheeks, and from the middle outwards on the upper lip."""
-    rows, columns = np.mgrid[:size, :size]
+    rows, columns = np.ogrid[:size, :size]
     across, below = (columns - points[2, 0]) / distance, (rows - points[3:, 1].mean()) / distance
     upper = _ramp(below, UPPER / 2, -UPPER / 2) * _ramp(np.abs(across), 0.7, 0.4)
     mustache = np.radians(75 - 60 * np.clip(np.abs(across) / 0.4, 0, 1))

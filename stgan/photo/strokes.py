@@ -110,7 +110,7 @@ def draw_hairs(
     person = Matte.fitted(rgb, alignment, len(share), in_the_crop(silhouette.person), 1).of(part, corner)[0]
     maps = np.dstack([share.astype(np.float32), density, shade])
     free, dense, under = cv2.split(warped(maps, alignment.matrix, corner, part.shape))
-    own = _own_hair(rgb, alignment, len(share), silhouette, light)
+    own = own_detail(rgb, alignment, len(share), silhouette, light)
     among = 0.0 if white is None else white.share
     kinds = [(1 - among, colour, False)] + ([(among, white.colour, True)] if white is not None and among > 0 else [])
     for some, tint, pale in kinds:
@@ -149,17 +149,21 @@ def _crisper(lit: np.ndarray, contrast: np.ndarray, density: np.ndarray, own: fl
 
     ``contrast``: (h, w), larger where hairs are lighter.
     """
-    where = density > FULL / 2
-    if np.count_nonzero(where) < FEWEST_PIXELS:
-        return np.zeros_like(lit)
-    grey, fine = lit.mean(axis=2), contrast - cv2.GaussianBlur(contrast, (0, 0), SCALES[1])
-    new, more = (cv2.Laplacian(each, cv2.CV_32F)[where] for each in (grey, fine))
-    # Of this square equation in the strength of the fine detail the larger root is wanted.
-    square, half, missing = (more**2).mean() + 1e-6, (new * more).mean(), (CRISP * own) ** 2 - (new**2).mean()
-    strength = (np.sqrt(half**2 + square * missing) - half) / square if missing > 0 else 0.0
-    level = grey[where].mean() + DARK
-    strength = min(strength / level, CRISPEST / (fine[where].std() + 1e-6))
+    fine = contrast - cv2.GaussianBlur(contrast, (0, 0), SCALES[1])
+    strength = crispness(lit.mean(axis=2), fine, density > FULL / 2, own)
     return (lit + DARK) * np.expm1(strength * (density / THIN).clip(0, 1) * fine)[..., None]
+
+
+def crispness(grey: np.ndarray, fine: np.ndarray, where: np.ndarray, own: float) -> float:
+    """By what to multiply ``fine`` detail (h, w) in the logarithm of a picture (h, w) that is to be nearly as sharp as
+    the photo's ``own`` hair over the pixels ``where``."""
+    if np.count_nonzero(where) < FEWEST_PIXELS:
+        return 0.0
+    shown, more = (cv2.Laplacian(each, cv2.CV_32F)[where] for each in (grey, fine))
+    # Of this square equation in the strength of the detail the larger root is wanted.
+    square, half, missing = (more**2).mean() + 1e-6, (shown * more).mean(), (CRISP * own) ** 2 - (shown**2).mean()
+    strength = (np.sqrt(half**2 + square * missing) - half) / square if missing > 0 else 0.0
+    return float(min(strength / (grey[where].mean() + DARK), CRISPEST / (fine[where].std() + 1e-6)))
 
 
 def _light_on(grey: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
@@ -180,14 +184,14 @@ def energies(bands: list[np.ndarray], where: np.ndarray) -> np.ndarray:
     return np.array([np.sqrt((band[where] ** 2).mean()) for band in bands[:-1]]) + 1e-6
 
 
-class _Hair(NamedTuple):
+class Detail(NamedTuple):
     """How strong detail of hair is, in levels."""
 
     bands: np.ndarray  # as :func:`energies`
     laplacian: float  # root mean square
 
 
-def _as_sharp(hairs: np.ndarray, density: np.ndarray, apart: np.ndarray, own: _Hair | None) -> np.ndarray:
+def _as_sharp(hairs: np.ndarray, density: np.ndarray, apart: np.ndarray, own: Detail | None) -> np.ndarray:
     """Hairs (h, w) of a density (h, w) with no finer detail than the photo's own; in soft photos their tufts remain.
 
     ``apart``: (h, w, 3), levels by which hairs are darker, or lighter, than what they cover.
@@ -205,19 +209,20 @@ def _as_sharp(hairs: np.ndarray, density: np.ndarray, apart: np.ndarray, own: _H
     return slow + sum(gain * detail for gain, detail in zip(gains, details, strict=True))
 
 
-def _own_hair(rgb: np.ndarray, alignment: Alignment, size: int, silhouette: Silhouette, light: Light) -> _Hair | None:
+def own_detail(rgb: np.ndarray, alignment: Alignment, size: int, silhouette: Silhouette, light: Light) -> Detail | None:
     """How strong detail of the photo's own hair in the crop is: of the person if no hair shows. None if they are
     flat."""
     left, top, right, bottom = extent(alignment.matrix, (0, 0, size - 1, size - 1), rgb.shape, margin=0)
     part = light.normalised(rgb[top:bottom, left:right]).mean(axis=2)
     for share in (silhouette.hair, silhouette.person):
         to_map = window(alignment, size, 1, len(in_the_crop(share))).matrix
-        where = warped(in_the_crop(share), to_map, (left, top), part.shape) > 0.9
+        shown = (warped(in_the_crop(share), to_map, (left, top), part.shape) > 0.9).astype(np.uint8)
+        where = cv2.erode(shown, np.ones((3, 3))) > 0  # its border is no detail
         if np.count_nonzero(where) >= FEWEST_PIXELS:
             if part[where].std() < FLAT:
                 return None
             laplacian = cv2.Laplacian(part, cv2.CV_32F)[where]
-            return _Hair(energies(bands(part), where), float(np.sqrt((laplacian**2).mean())))
+            return Detail(energies(bands(part), where), float(np.sqrt((laplacian**2).mean())))
     return None
 
 

@@ -11,20 +11,16 @@ import numpy as np
 from stgan.photo.align import Alignment
 from stgan.photo.combing import FINE, fine_detail
 from stgan.photo.crop import landmarks_in_crop
-from stgan.photo.geometry import as_3x3, extent, smoothstep
+from stgan.photo.geometry import as_3x3, extent
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, in_the_crop, warped
-from stgan.photo.strokes import Growth, bands, brightness, energies, hair_map
+from stgan.photo.strokes import DARK, Growth, bands, brightness, crispness, energies, hair_map, own_detail
 
 SURE, FEWEST_PIXELS = 0.9, 60  # share of hair of the pixels that tell how it looks, and how many of them do
 BEARD = 0.6  # likewise, of a beard
-DARK = 16.0  # levels: differences among darker pixels are noise
 CRISPER = 1.3  # most gain of the two finest bands of detail: more would show the network's pattern
-FINER = (1.2, 1.6)  # pixels of the photo per pixel of the crop, up to which it has no finer detail, and from which
-MOST = 0.1  # logarithm of brightness by which single hairs differ at most, in the mean: frizz differs more
 SPARSE, SHORT = 0.5, 0.8  # density of the single hairs, and their length as a share of the usual
-GAPS = 0.5  # skin between hairs gets lighter by that share of what hairs get darker
-PALE, DENSE, FAINT = 0.05, 0.35, 0.25  # densities of hair that hardly darkens skin, and of dark hair, and their shares
+GAPS = 0.7  # skin between hairs gets lighter by that share of what hairs get darker
 
 
 def crisper(before: np.ndarray, after: np.ndarray, beard: np.ndarray, crop: np.ndarray, hair: np.ndarray) -> np.ndarray:
@@ -62,8 +58,8 @@ def single_hairs(
     *,
     light: Light = USUAL_LIGHT,
 ) -> np.ndarray:
-    """A photo uint8 (H, W, 3) with a beard in which hairs are as fine as in the photo ``before``, which is finer than
-    the crop. The beard as a whole gets neither lighter nor darker.
+    """A photo uint8 (H, W, 3) with a beard in which hairs are nearly as sharp as in the photo ``before``. They are no
+    lighter than its skin, unless the beard is.
 
     Args:
         growth: of the beard, as read from its crop.
@@ -71,8 +67,8 @@ def single_hairs(
     """
     detail, (_, distance) = 1 / alignment.scale, landmarks_in_crop(len(beard))
     rows, columns = (np.nonzero((beard > 0.02).any(axis=axis))[0] for axis in (1, 0))
-    share = float(smoothstep(np.float32(detail), *FINER))
-    if share == 0 or len(rows) == 0:
+    own = own_detail(before, alignment, len(beard), silhouette, light)
+    if own is None or len(rows) == 0:
         return rgb
     sparse = replace(growth, density=SPARSE * (beard > 0.05).astype(np.float32), length=SHORT * growth.length)
     reach = sparse.length + 1
@@ -82,31 +78,15 @@ def single_hairs(
     part = result[top:bottom, left:right]
     hairs, to_grid = hair_map(sparse.density, sparse, box, detail, distance)
     hairs = fine_detail(warped(hairs, to_grid @ as_3x3(alignment.matrix), corner, part.shape), FINE * detail)
-    dark = FAINT + (1 - FAINT) * smoothstep(growth.density, PALE, DENSE)
-    maps = np.dstack([beard, dark * beard]).astype(np.float32)
-    where, weight = cv2.split(warped(maps, alignment.matrix, corner, part.shape))
+    where = warped(beard.astype(np.float32), alignment.matrix, corner, part.shape)
     lit = light.normalised(part)
-    soft = _contrast(fine_detail(_log(lit), FINE * detail), where > BEARD)
-    own = _own_contrast(before, alignment, silhouette, len(beard), light)
-    strength = min(MOST, max(own**2 - soft**2, 0) ** 0.5) / (_contrast(hairs, where > BEARD) + 1e-6)
+    strength = crispness(lit.mean(axis=2), -hairs, where > BEARD, own.laplacian)
     person = Matte.fitted(rgb, alignment, len(beard), in_the_crop(silhouette.person), 1).of(part, corner)[0]
-    darker = share * strength * weight * person * np.where(hairs < 0, GAPS, 1) * hairs
+    darker = strength * where * person * np.where(hairs < 0, GAPS, 1) * hairs
     change = light.restored(((lit + DARK) * np.expm1(-darker)[..., None]).astype(np.float32))
-    part[...] = cv2.add(part, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
+    crisp = cv2.add(part, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
+    part[...] = np.minimum(crisp, np.maximum(part, before[top:bottom, left:right]))
     return result
-
-
-def _own_contrast(rgb: np.ndarray, alignment: Alignment, silhouette: Silhouette, size: int, light: Light) -> float:
-    """The contrast of fine detail in the photo's own hair within the crop."""
-    left, top, right, bottom = extent(alignment.matrix, (0, 0, size - 1, size - 1), rgb.shape, margin=0)
-    part = light.normalised(rgb[top:bottom, left:right])
-    hair = cv2.erode(in_the_crop(silhouette.hair, size), np.ones((3, 3)))
-    where = warped(hair, alignment.matrix, (left, top), part.shape) > SURE
-    return _contrast(fine_detail(_log(part), FINE / alignment.scale), where)
-
-
-def _contrast(fine: np.ndarray, where: np.ndarray) -> float:
-    return float(np.abs(fine[where]).mean()) if np.count_nonzero(where) >= FEWEST_PIXELS else 0.0
 
 
 def _log(image: np.ndarray) -> np.ndarray:
