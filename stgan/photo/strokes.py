@@ -31,10 +31,10 @@ TAPER = ((POINTS, 0.3), (POINTS - 1, 0.6), (POINTS - 2, 0.85), (POINTS - 3, 1.0)
 SHIFT = 4  # fractional bits of OpenCV's coordinates
 STRANDS = 0.85  # of the density that single hairs make up ...
 UNDER = 0.4  # ... and of it that their shade and the hairs below them do
-DARKEST = 25  # percentile of the photo's hair that gives new hair its colour
+DARKEST, SHADED = 25, 50  # percentiles of the photo's hair that give new hair its colour, and a beard
 SKIN_HUE = 0.6  # share in the hue of new hair of light that skin reflected twice: hair lets some through
 HAIR_HUE = 0.75  # power of the hue of the photo's hair in that of a beard, beside the hue of the skin
-BRIGHTNESS = (0.14, 0.32)  # of new hair, least and most, as a share of the skin's
+BRIGHTNESS = (0.14, 0.32, 0.48)  # of new hair, least and most, and of a beard at most, as a share of the skin's
 FEWEST_PIXELS = 40
 SEEN = 0.05  # logarithm of the share of light that brows leave: less would be noise
 SCALES = (0.7, 1.4, 2.8)  # standard deviations, pixels of the photo: detail finer than each is as sharp as the photo's
@@ -44,7 +44,7 @@ GAINS = (0.03, 1.3)  # of the contrast of such detail, least and most
 # preferred less in six of seven pairs.
 CALMEST = 0.7  # contrast of hairs in a photo whose own have next to none, as a share of the usual
 # Over a dark base lit hairs and gaps are seen, as in real beards, and may be nearly as sharp as the photo's own hair.
-CRISP = 0.88  # energy of the Laplacian of such hair, as a share of that of the photo's own
+CRISP = 0.9  # energy of the Laplacian of such hair, as a share of that of the photo's own
 CRISPEST = 0.12  # standard deviation of what that takes, as a share of the brightness
 THIN = 0.2  # density below which hair shows less of it
 DARK = 16.0  # levels: differences among darker pixels are noise
@@ -253,11 +253,10 @@ def hair_colour(
     if len(pixels) < FEWEST_PIXELS:
         return BRIGHTNESS[1] * tone
     means = pixels.mean(axis=1)
-    dark = pixels[means <= np.percentile(means, DARKEST)].mean(axis=0) + 1
-    level = np.clip(dark.mean(), *(share * tone.mean() for share in BRIGHTNESS))
+    dark = pixels[means <= np.percentile(means, SHADED if beard else DARKEST)].mean(axis=0) + 1
+    level = np.clip(dark.mean(), *(share * tone.mean() for share in (BRIGHTNESS[0], BRIGHTNESS[1 + beard])))
     if beard:
-        shaded = pixels[means <= np.median(means)].mean(axis=0) + 1
-        hue = tone / tone.mean() * (shaded / shaded.mean()) ** HAIR_HUE
+        hue = tone / tone.mean() * (dark / dark.mean()) ** HAIR_HUE
         return level * hue / hue.mean()
     usual = (1 - SKIN_HUE) * dark / dark.mean() + SKIN_HUE * (tone / tone.mean()) ** 2
     hues = [usual / usual.mean(), _hue_of_cover(tone, own, level)]
