@@ -15,7 +15,7 @@ from stgan.photo.brows import TARGET, Reshaping, reshape_brows
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
-from stgan.photo.strokes import CALMEST, CRISP, HAIR_HUE, STRANDS, UNDER, Growth, draw_hairs, hair_colour
+from stgan.photo.strokes import BEARD_HUE, CALMEST, CRISP, STRANDS, UNDER, Growth, draw_hairs, hair_colour
 from stgan.photo.white_hair import White
 from stgan.prepared import EditedCrop
 
@@ -104,13 +104,16 @@ def test_new_hair_is_no_greyer_than_the_brows():
 
 
 @pytest.mark.parametrize("own", [(60, 60, 60), (70, 50, 30), (40, 20, 20), (160, 120, 80)])
-def test_a_beard_has_the_hue_of_the_skin_and_in_part_that_of_the_hair(own):
+def test_a_beard_has_the_hue_of_skin_and_hair_but_not_of_blue_light_on_that(own):
     rgb, hair = photo(), np.zeros((S, S))
     hair[: S // 4], rgb[: SIDE // 4] = 1, own
     colour = hair_colour(rgb, ALIGNMENT, hair, 1 - hair, USUAL_LIGHT, beard=True)
     for first, second in ((0, 1), (0, 2), (1, 2)):
         ratios = [each[first] / each[second] for each in (colour, SKIN, own)]
-        assert np.log(ratios[0]) == pytest.approx(np.log(ratios[1]) + HAIR_HUE * np.log(ratios[2]), abs=0.03)
+        assert np.log(ratios[0]) == pytest.approx(BEARD_HUE @ np.log(ratios[1:]), abs=0.03)
+    rgb[: SIDE // 4] = own[::-1]
+    blue = hair_colour(rgb, ALIGNMENT, hair, 1 - hair, USUAL_LIGHT, beard=True)
+    assert blue / blue.mean() == pytest.approx(SKIN ** BEARD_HUE[0] / (SKIN ** BEARD_HUE[0]).mean(), abs=0.03)
     assert colour.mean() == pytest.approx(min(np.mean(own), 0.48 * SKIN.mean()), abs=1.5)
 
 

@@ -33,7 +33,7 @@ STRANDS = 0.85  # of the density that single hairs make up ...
 UNDER = 0.4  # ... and of it that their shade and the hairs below them do
 DARKEST, SHADED = 25, 50  # percentiles of the photo's hair that give new hair its colour, and a beard
 SKIN_HUE = 0.6  # share in the hue of new hair of light that skin reflected twice: hair lets some through
-HAIR_HUE = 0.75  # power of the hue of the photo's hair in that of a beard, beside the hue of the skin
+BEARD_HUE = (1.3, 0.5)  # powers of the hues of skin and hair in that of a beard
 BRIGHTNESS = (0.14, 0.32, 0.48)  # of new hair, least and most, and of a beard at most, as a share of the skin's
 FEWEST_PIXELS = 40
 SEEN = 0.05  # logarithm of the share of light that brows leave: less would be noise
@@ -256,7 +256,8 @@ def hair_colour(
     dark = pixels[means <= np.percentile(means, SHADED if beard else DARKEST)].mean(axis=0) + 1
     level = np.clip(dark.mean(), *(share * tone.mean() for share in (BRIGHTNESS[0], BRIGHTNESS[1 + beard])))
     if beard:
-        hue = tone / tone.mean() * (dark / dark.mean()) ** HAIR_HUE
+        brown = np.minimum.accumulate(dark)  # hair absorbs blue most: other tints are of the light
+        hue = tone ** BEARD_HUE[0] * brown ** BEARD_HUE[1]
         return level * hue / hue.mean()
     usual = (1 - SKIN_HUE) * dark / dark.mean() + SKIN_HUE * (tone / tone.mean()) ** 2
     hues = [usual / usual.mean(), _hue_of_cover(tone, own, level)]
