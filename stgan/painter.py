@@ -36,7 +36,7 @@ from stgan.prepared import EditedCrop, PreparedFace
 
 FEATURES = ("eyes", "mouth", "eyeglasses")  # which stay on a bald head, beside brows
 FACE = ("skin", "mouth", "neck")  # what moves with the lips
-LIGHTEST = "Blond_Hair"  # of the colours: the photo's own strands do not show how light falls through it
+LIGHTEST = "Blond_Hair"  # of the colours
 HALF_DRAWN = (0.3, 0.9)  # of a soft mask, where an edited crop is half the photo and fully drawn
 STRANDS = (8.0, 24.0)  # levels: what networks change less on a forehead is no hair, and what they change more is
 PASSES = 3  # after which what is left of a beard stays
@@ -114,19 +114,19 @@ class FacePainter(Barber):
             hair, skin, person = self._drawn(edited, ["hair"], ["skin"], PERSON)
             if blond:  # grey hair is drawn yellow
                 after = no_more_vivid(edited.after, hair, BLONDEST)
-                edited = replace(edited, after=after if tones is None else tones.no_greener(after, hair))
+                edited = replace(edited, after=after if tones is None else tones.hued(after, hair))
             if strands and edited.mask is not None:
                 bare = own_skin * skin  # before and after: it keeps its shade
                 drawn = smoothstep(edited.mask, *HALF_DRAWN) * person * (1 - bare)
         dyed = recolour_hair(
             rgb, face.alignment, edited.before, edited.after, edited.mask, silhouette, now, light=face.light,
             tones=tones if drawn is None else None, share=min(1.0, 2 * share),
-            thin=min(1.0, 2 * share) if share > 0 and colour == LIGHTEST else 0.0,
+            thin=min(1.0, 2 * share) if blond else 0.0,
         )  # fmt: skip
         if drawn is None:  # the photo's own look best
             return dyed
         laid = lay_strands(dyed, face.alignment, edited.after, drawn, silhouette, light=face.light)
-        return comb(laid, face.alignment, edited.after, drawn, own, before=rgb, light=face.light)
+        return comb(laid, face.alignment, edited.after, drawn, own, silhouette, before=rgb, light=face.light)
 
     def draw_bangs(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with the bangs of an edited crop, in the colour of its hair.
@@ -149,7 +149,7 @@ class FacePainter(Barber):
                 if pasted.mask is not None:
                     strands = strands * smoothstep(pasted.mask, *HALF_DRAWN)
                 rgb = self.paste(pasted, rgb)
-                return comb(rgb, face.alignment, pasted.after, strands, hair, light=face.light)
+                return comb(rgb, face.alignment, pasted.after, strands, hair, silhouette, light=face.light)
         return draw_fringe(rgb, face.alignment, fringe, self._free(edited, "Bangs"), silhouette)
 
     def _alike_bangs(

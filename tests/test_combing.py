@@ -7,9 +7,12 @@ from frames import S, centred
 
 from stgan.photo.combing import comb, curliness
 from stgan.photo.light import Light
+from stgan.photo.matte import Silhouette, in_the_window
 
 DETAIL = 3  # pixels of the photo per pixel of the crop
 SIDE = 2 * DETAIL * S
+EVERYWHERE = np.ones((2 * S, 2 * S), np.float32)
+PERSON = Silhouette(EVERYWHERE, EVERYWHERE, EVERYWHERE)
 
 
 def strands(shape, angle, seed=0, across=1.0, along=14.0):
@@ -49,7 +52,7 @@ def fine(image):
 
 def test_lines_run_along_drawn_strands_and_are_as_strong_as_those_of_the_photo(scene):
     rgb, alignment, drawn, new, hair = scene
-    result = comb(rgb, alignment, drawn, new, hair)
+    result = comb(rgb, alignment, drawn, new, hair, PERSON)
     inner = SIDE // 2 - SIDE // 8, SIDE // 2 + SIDE // 8
     right = np.s_[inner[0] : inner[1], SIDE // 2 + 12 : inner[1]]
     left = np.s_[inner[0] : inner[1], inner[0] : SIDE // 2 - 12]
@@ -67,7 +70,7 @@ def test_lines_of_hair_in_another_colour_are_as_strong_as_those_that_were_there(
     dark = 40 + 8 * strands((SIDE, SIDE), 60, 3)
     dark = np.repeat(dark.clip(0, 255).round().astype(np.uint8)[..., None], 3, axis=2)
     light = np.full_like(dark, 150)
-    result = comb(light, alignment, drawn, new + hair, new + hair, before=dark)
+    result = comb(light, alignment, drawn, new + hair, new + hair, PERSON, before=dark)
     middle = np.s_[SIDE // 2 - SIDE // 8 : SIDE // 2 + SIDE // 8, SIDE // 2 + 12 : SIDE // 2 + SIDE // 8]
 
     def levels(image):
@@ -76,23 +79,23 @@ def test_lines_of_hair_in_another_colour_are_as_strong_as_those_that_were_there(
 
     assert levels(light) < 1e-3
     assert levels(result) == pytest.approx(levels(dark), rel=0.2)
-    assert np.array_equal(comb(light, alignment, drawn, new, hair, before=light), light)
+    assert np.array_equal(comb(light, alignment, drawn, new, hair, PERSON, before=light), light)
 
 
 def test_nothing_changes_where_no_hair_was_drawn_or_none_is_missing(scene):
     rgb, alignment, drawn, new, hair = scene
-    result = comb(rgb, alignment, drawn, new, hair)
+    result = comb(rgb, alignment, drawn, new, hair, PERSON)
     assert np.array_equal(result[:, : SIDE // 2 - DETAIL], rgb[:, : SIDE // 2 - DETAIL])
-    assert np.array_equal(comb(rgb, alignment, drawn, 0 * new, hair), rgb)
+    assert np.array_equal(comb(rgb, alignment, drawn, 0 * new, hair, PERSON), rgb)
     small = cv2.resize(rgb, (SIDE // DETAIL // 2,) * 2, interpolation=cv2.INTER_AREA)  # half of the crop's resolution
     middle = SIDE / DETAIL / 4 - 0.5
-    assert np.array_equal(comb(small, centred(middle, middle, 0, 2), drawn, new, hair), small)
+    assert np.array_equal(comb(small, centred(middle, middle, 0, 2), drawn, new, hair, PERSON), small)
 
 
 def test_in_dim_light_lines_are_as_dim(scene):
     rgb, alignment, drawn, new, hair = scene
     dim = np.round(rgb / 2).astype(np.uint8)
-    bright, dark = (comb(image, alignment, drawn, new, hair, light=light).astype(np.float32) - image
+    bright, dark = (comb(image, alignment, drawn, new, hair, PERSON, light=light).astype(np.float32) - image
                     for image, light in ((rgb, Light((1.0, 1.0, 1.0))), (dim, Light((2.0, 2.0, 2.0)))))  # fmt: skip
     assert np.abs(dark).mean() == pytest.approx(np.abs(bright).mean() / 2, rel=0.1)
 
@@ -106,3 +109,14 @@ def test_curls_are_told_from_parallel_strands():
     assert levels[0] < 0.3
     assert levels[1] > 0.5
     assert curliness(np.zeros((S, S, 3)), 0 * every) == 0
+
+
+def test_no_line_leaves_the_person(scene):
+    rgb, alignment, drawn, new, hair = scene
+    head = np.zeros((S, S), np.float32)
+    head[S // 2 :] = 1  # and a wall above, on which a network drew hair, too
+    person = Silhouette(EVERYWHERE, in_the_window(head, 2 * S), EVERYWHERE)
+    change = np.abs(comb(rgb, alignment, drawn, new, hair, person).astype(int) - rgb).max(axis=2)
+    middle, drawn_side = SIDE // 2, np.s_[SIDE // 2 + 12 : SIDE // 2 + SIDE // 8]
+    assert change[: middle - 3 * DETAIL].max() == 0
+    assert change[middle + 3 * DETAIL : middle + SIDE // 8, drawn_side].mean() > 1

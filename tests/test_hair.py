@@ -206,16 +206,23 @@ def test_hair_that_shows_no_strands_needs_others():
     assert not needs(20, 12)  # curls that a new colour keeps
     assert not needs(60, 1)  # not so dark
     assert not needs(15, 1, new=5.0)  # black
-    assert needs(60, 6, new=120, drawn=12, blond=True)
-    assert not needs(60, 18, new=120, drawn=12, blond=True)  # its own strands show more
-    assert needs(12, 9, new=120, drawn=12, blond=True)  # so dark that these are noise
-    assert not needs(100, 6, new=120, drawn=12, blond=True)  # grey hair
-    coarse = dict(new=120, drawn=12, blond=True, detailed=False)  # a photo of the crop's detail
-    assert needs(60, 18, **coarse)
-    assert needs(100, 6, **coarse)
-    assert not needs(130, 6, **coarse)
-    assert not needs(90, 27, **coarse)  # fair already, and crisp
-    assert needs(90, 15, **coarse)
+    blond = dict(new=120, drawn=12, blond=True)
+    assert needs(40, 6, **blond, detailed=False)  # straight and dark, in a photo of the crop's detail
+    assert not needs(40, 6, **blond)  # in a finer one its own show more
+    assert not needs(60, 6, **blond, detailed=False)  # not so dark
+    assert needs(10, 1, **blond)
+
+
+def test_curly_hair_that_turns_blond_keeps_its_own_strands():
+    rng = np.random.default_rng(10)
+    hair, skin = (np.zeros((S, S), np.float32) for _ in range(2))
+    hair[:96], skin[96:] = 1, 1
+    rows, columns = np.mgrid[:S, :S]
+    curls, waves = (np.sin(np.hypot(rows % 14 - 7, columns % 14 - 7) * 1.3), np.sin(columns * 1.3))
+    for texture, expected in ((curls, False), (waves, True)):
+        head = 40 + 10 * texture + rng.normal(0, 1, (S, S))
+        before = np.where(hair > 0, head, 150.0)[..., None].repeat(3, axis=2)
+        assert needs_strands(before, before + 80, hair, skin, blond=True, detailed=False) == expected
 
 
 def test_coiled_hair_keeps_its_own_texture():
@@ -244,7 +251,7 @@ def test_coiled_hair_keeps_its_own_texture():
     assert not needs_strands(coils, brown, hair, skin, blond=False, detailed=False)
 
 
-def test_blond_hair_is_golden_in_warm_light_and_has_no_green_cast():
+def test_blond_hair_is_golden_in_warm_light_and_nearly_as_bright_as_the_skin():
     blond = MEASURED["Blond_Hair"]
     usual, warm = (blond.lit(np.array(skin)) for skin in ([131.0, 100, 84], [145.0, 100, 78]))
     assert np.allclose(usual.red + usual.blue, blond.red + blond.blue)
@@ -255,22 +262,97 @@ def test_blond_hair_is_golden_in_warm_light_and_has_no_green_cast():
     level = 150 / (0.299 * middle[0] + 0.587 + 0.114 * middle[1])
     colour = rgb2lab(np.array([[[middle[0] * level, level, middle[1] * level]]]) / 255)[0, 0]
     assert 32 < np.hypot(*colour[1:]) < 33.5  # no orange hair for red cheeks
+    bright = blond.lit(np.array([183.4, 140, 117.6]))
+    assert np.allclose(bright.red, usual.red)
+    assert bright.darkest == pytest.approx(0.8 * np.array([183.4, 140, 117.6]) @ (0.299, 0.587, 0.114))
+    assert blond.lit(np.array([65.0, 50, 42])).darkest == blond.darkest
+
+
+def test_drawn_hair_has_the_hue_of_its_tones():
+    blond, rng = MEASURED["Blond_Hair"], np.random.default_rng(5)
     weight = np.zeros((S, S), np.float32)
     weight[: S // 2] = 1
-    green = np.full((S, S, 3), 1.0) * (116, 100, 66)
-    mended = blond.no_greener(green, weight)
-    assert np.array_equal(mended[S // 2 :], green[S // 2 :])
-    assert (mended[: S // 2, :, [0, 2]] > green[: S // 2, :, [0, 2]]).all()
-    golden = np.full((S, S, 3), 1.0) * (130, 100, 72)
-    assert np.array_equal(blond.no_greener(golden, weight), golden)
+    gold = np.array([150.0, 120, 82])
+    stains = np.where((np.arange(S) < S // 2)[:, None], np.array([1.15, 0.85, 1.1]), [0.9, 1.1, 0.9])  # pink and green
+    image = gold * stains[None] * np.exp(rng.normal(0, 0.2, (S, S, 1)))
+    result = blond.hued(image.astype(np.float32), weight)
+    assert np.array_equal(result[S // 2 :], image.astype(np.float32)[S // 2 :])
+    hues = [np.rad2deg(np.arctan2(*np.moveaxis(rgb2lab(each.clip(0, 255) / 255)[: S // 2, :, :0:-1], 2, 0)))
+            for each in (image, result)]  # fmt: skip
+    assert np.ptp(hues[1].mean(axis=0)) < 0.5 * np.ptp(hues[0].mean(axis=0))
+    assert 60 < np.median(hues[1]) < 85
+    bright = [each[: S // 2] @ (0.299, 0.587, 0.114) for each in (image, result)]
+    np.testing.assert_allclose(*bright, rtol=1e-3)
 
 
-def test_at_the_hairline_thin_hair_is_as_light_as_elsewhere(scene):
-    """A light rim is no hair before a wall, but a dark one is none before a forehead."""
+def test_dark_blond_is_caramel_and_no_khaki():
+    """The darker, the more vivid for its brightness; the table agrees with the hue that drawn hair gets."""
+    blond, before = MEASURED["Blond_Hair"], np.linspace(10, 60, S * S, dtype=np.float32).reshape(S, S)
+    every, saturation = np.ones((S, S), np.float32), []
+    for level in (100.0, 160.0):
+        table = blond.table(before, np.full((S, S, 3), level, np.float32), every)
+        middle = table[np.argmin(np.abs(table @ (0.299, 0.587, 0.114) - level))]
+        lab = rgb2lab(middle[None, None] / 255)[0, 0]
+        saturation.append(np.hypot(*lab[1:]) / lab[0])
+        drawn = blond.hued(np.full((S, S, 3), level, np.float32), every)[0, 0]
+        np.testing.assert_allclose(drawn, level + 0.7 * (middle - level), atol=1.5)
+    assert saturation[0] > 1.3 * saturation[1]
+
+
+def test_dark_hair_that_turns_blond_has_darker_and_redder_roots_where_it_grows_from_skin(scene):
     rgb, where, alignment, silhouette = scene
-    border = where & ~eroded(where, 8)
-    all_skin = Silhouette(silhouette.hair, np.ones_like(silhouette.hair), silhouette.own)
-    walled, bare = (dyed((rgb, where, alignment, each), lambda crop: np.full_like(crop, 1.0) * BLOND, thin=1.0)
-                    for each in (silhouette, all_skin))  # fmt: skip
-    assert bare[border].mean() > walled[border].mean() + 5
-    assert np.array_equal(bare, dyed((rgb, where, alignment, all_skin), lambda crop: np.full_like(crop, 1.0) * BLOND))
+    border, inside = where & ~eroded(where, 8), eroded(where, 60)
+    skin = Silhouette(silhouette.hair, np.ones_like(silhouette.hair), silhouette.own)
+    fair = np.where(where[..., None], (4.0 * rgb).clip(0, 255), rgb).astype(np.uint8)
+
+    def roots(photo, thin):
+        crop = crop_face(photo, alignment, S).astype(np.float32)
+        hair = (crop_face(rgb, alignment, S).mean(axis=2) < 110).astype(np.float32)
+        edited = np.where(hair[..., None] > 0, BLOND, crop)
+        return recolour_hair(photo, alignment, crop, edited, hair, skin, thin=thin).astype(float)
+
+    none, some = roots(rgb, 0.0), roots(rgb, 1.0)
+    assert some[border].mean() < none[border].mean() - 10
+    red, blue = (some[border][:, each].mean() / none[border][:, each].mean() for each in (0, 2))
+    assert red > 1.05 * blue
+    assert np.array_equal(some[inside], none[inside])
+    assert some[border].mean() > rgb[border].mean() + 10  # it is dyed
+    none, some = roots(fair, 0.0), roots(fair, 1.0)
+    assert some[border].mean() == pytest.approx(none[border].mean(), abs=3)
+
+
+def test_fair_hair_keeps_the_contrast_of_its_strands_and_dark_hair_gains_little_noise(scene):
+    _, where, alignment, silhouette = scene
+    rng, inside = np.random.default_rng(7), eroded(where, 30)
+    hair = crop_face(255 * where.repeat(3).reshape(*where.shape, 3).astype(np.uint8), alignment, S)[..., 0] / 255
+    for level in (150.0, 12.0):
+        noise = rng.normal(0, 2, where.shape)
+        photo = np.where(where, level + noise, 200).round().astype(np.uint8)[..., None].repeat(3, axis=2)
+        crop = crop_face(photo, alignment, S).astype(np.float32)
+        edited = np.where(hair[..., None] > 0.5, BLOND, crop)  # flat, as networks draw it
+        result = recolour_hair(photo, alignment, crop, edited, hair.astype(np.float32), silhouette)
+        before, after = (detail(each)[inside].std() for each in (photo, result))
+        if level > 100:
+            ratio = result[inside].mean() / photo[inside].mean()
+            assert after == pytest.approx(ratio * before, rel=0.3)
+        else:
+            assert after < 3.3 * before
+
+
+def test_skin_that_is_taken_for_hair_in_part_does_not_shine(scene):
+    rgb, where, alignment, silhouette = scene
+    skin = np.where(where[..., None], rgb, np.uint8([140, 105, 90]))  # nearly as bright as the new hair
+    wider = cv2.GaussianBlur(silhouette.hair, (0, 0), 6)
+    every = np.ones_like(wider)
+    result = dyed((skin, where, alignment, Silhouette(wider, every, every)), thin=1.0)
+    bright = cv2.cvtColor(result, cv2.COLOR_RGB2GRAY).astype(float)
+    most = np.percentile(bright[eroded(where, 12)], 99)
+    assert bright[~where].max() <= max(most, cv2.cvtColor(skin, cv2.COLOR_RGB2GRAY)[~where].max()) + 1
+
+
+def test_hair_is_the_same_in_strips_and_at_once(scene, monkeypatch):
+    results = []
+    for pixels in (1 << 13, 1 << 24):
+        monkeypatch.setattr("stgan.photo.hair.STRIP_PIXELS", pixels)
+        results.append(dyed(scene, thin=1.0).astype(int))
+    assert np.abs(results[0] - results[1]).max() <= 1

@@ -11,7 +11,7 @@ import numpy as np
 from stgan.photo.align import Alignment
 from stgan.photo.geometry import extent, smoothstep
 from stgan.photo.light import USUAL_LIGHT, Light
-from stgan.photo.matte import warped
+from stgan.photo.matte import Silhouette, in_the_crop, warped
 from stgan.photo.tones import luminance
 
 COARSE = (0.7, 1.1)  # pixels of the photo per pixel of the crop, up to which a network's own strands are fine enough
@@ -32,6 +32,7 @@ def comb(
     drawn: np.ndarray,
     new: np.ndarray,
     hair: np.ndarray,
+    silhouette: Silhouette,
     *,
     before: np.ndarray | None = None,
     light: Light = USUAL_LIGHT,
@@ -42,9 +43,11 @@ def comb(
         alignment: of the crop.
         drawn: float (S, S, 3) in [0, 255], the crop with the hair that a network drew.
         new, hair: float (S, S) in [0, 1], where it drew hair, and where the photo had some.
+        silhouette: the person, whom the strands do not leave: a network draws hair on walls, too.
         before: the photo whose hair shows how fine strands are, if the new hair has another colour.
     """
     detail = 1 / alignment.scale
+    new = new * in_the_crop(silhouette.person, len(new))
     share = (new * smoothstep(np.float32(detail), *COARSE)).astype(np.float32)
     rows, columns = (np.nonzero((share > 0.02).any(axis=axis))[0] for axis in (1, 0))
     if len(rows) == 0:

@@ -1,9 +1,8 @@
 """Hair in another colour: the photo's own strands, light and dark, in the tones that the network chose.
 
 The network's pixels tell two things: which colour hair of each brightness takes, and how that varies slowly across the
-head. Both are applied to the photo at its own resolution, wherever it shows the hair. Blond hair also takes the strands
-that the network drew in the crop, where the photo's own are dark and show less: they do not look like hair that light
-falls through.
+head. Both are applied to the photo at its own resolution, wherever it shows the hair. Dark and straight hair of small
+photos that turns blond takes the strands that the network drew in the crop: it has seen most of those.
 """
 
 from dataclasses import dataclass
@@ -12,20 +11,27 @@ import cv2
 import numpy as np
 
 from stgan.photo.align import Alignment
+from stgan.photo.combing import curliness
 from stgan.photo.crop import crop_face
 from stgan.photo.geometry import extent, smoothstep
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import WIDE, Matte, Silhouette, drawn, in_the_crop, warped, window
 from stgan.photo.paste import border_fade
-from stgan.photo.tones import FINENESS, Tones, drawn_tones, looked_up, luminance
+from stgan.photo.tones import Tones, drawn_tones, looked_up, luminance
 
-STRIP_PIXELS = 1 << 17  # pixels recoloured at a time: floats of a strip stay in the processor's cache
+STRIP_PIXELS = 1 << 18  # pixels recoloured at a time: floats of a strip stay in the processor's cache
 LEAST_HAIR = 0.002  # of the crop: with less hair there is nothing to learn the colour from
-EDGE_TRUST = 0.4  # how far a strand near the hair's border counts with its own colour
-MOST_GAIN = 2.0  # of the finest detail, in levels: beyond, noise would become strands
-FINEST = 1.0  # standard deviation of that in pixels of the photo
+# How far a strand near the hair's border counts with its own colour, in dark hair and in blond: a wall that shines
+# through looks like a bright strand.
+EDGE_TRUST = (0.4, 0.8)
+MOST_GAIN = 3.0  # of the finest detail, in levels: beyond, noise would become strands
+FINEST = 2.0  # standard deviation of that in pixels of the photo
+NO_NOISE = (60.0, 140.0)  # levels of hair, between which that keeps ever more of its contrast, in proportion
 DARKER_EDGE = 0.25  # share of its brightness that thin hair lacks at its border
 THINNER_EDGE = 0.8  # likewise, what is added to the exponent of its share: a bright rim on a wall is no hair
+# Share of the brightness that hair gains, which it lacks where it grows from skin, and how much redder it is there, as
+# a share of what it lacks.
+ROOTS, REDDER = 0.55, 0.2
 # Pixels of the photo per pixel of the crop, between which strands of the photo count ever more, and those of the
 # network ever less.
 COARSE, FINE = (1.2, 2.2), (5.0, 10.0)
@@ -75,13 +81,15 @@ def recolour_hair(
         return result
     colour = _HairColour.fitted(rgb, alignment, reconstruction, edited, weight, now, light, (tones, share), thin)
     left, top, right, bottom = box
-    height = max(1, STRIP_PIXELS // (right - left))
+    height, margin = max(1, STRIP_PIXELS // (right - left)), round(4 * FINEST)
     for y in range(top, bottom, height):
-        strip = result[y : min(y + height, bottom), left:right]
-        cover, inside = matte.of(strip, (left, y))
+        first, last = max(0, y - margin), min(y + height, bottom)
+        part, corner = rgb[first : last + margin, left:right], (left, first)
+        cover, inside = matte.of(part, corner)
         if cover.any():
-            change = light.restored(colour.change(light.normalised(strip), cover, inside, (left, y)))
-            strip[...] = cv2.add(strip, change, dtype=cv2.CV_8U)  # rounds, so zero change stays zero
+            change = light.restored(colour.change(light.normalised(part), cover, inside, corner))
+            strip, rows = result[y:last, left:right], slice(y - first, last - first)
+            strip[...] = cv2.add(strip, change[rows], dtype=cv2.CV_8U)  # rounds, so zero change stays zero
     return result
 
 
@@ -134,9 +142,11 @@ class _HairColour:
     """What hair of each brightness turns into, and how that varies across the head."""
 
     table: np.ndarray  # float32 (256 * FINENESS, 3), levels by the luminance of a strand
+    levels: np.ndarray  # float32 (256 * FINENESS,), and luminance
     fields: np.ndarray  # float32 (GRID, GRID, 7): the hair's mean colour nearby, what to add to the table's colour, and
-    # how much darker and thinner the hair looks at its border
+    # whether its border nearby is one to a wall, not to skin
     to_grid: np.ndarray  # (2, 3), pixels of the photo to pixels of the fields
+    thin: float  # how much darker and thinner the hair looks at its border
 
     @classmethod
     def fitted(
@@ -176,7 +186,7 @@ class _HairColour:
         slow = _spread(rest[..., :3] / np.maximum(rest[..., 3:], 1e-3), rest[..., 3], inner / 10)
         if tones is not None:  # networks tint hair far from the face
             slow += share * (0.5 * slow.mean(axis=2, keepdims=True) - slow)
-        return cls(table, np.dstack([nearby, slow, thin * wall]), placed.matrix)
+        return cls(table, luminance(table[None])[0], np.dstack([nearby, slow, wall]), placed.matrix, thin)
 
     def change(self, part: np.ndarray, share: np.ndarray, inside: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
         """What to add to a part float (h, w, 3) of the photo whose shares (h, w) are hair; ``inside`` as in a matte.
@@ -185,18 +195,55 @@ class _HairColour:
         a wall that shines through would be taken for bright strands.
         """
         fields = warped(self.fields, self.to_grid, corner, part.shape)
-        nearby, slow, thin = fields[..., :3], fields[..., 3:6], fields[..., 6]
-        known = share * (EDGE_TRUST + (1 - EDGE_TRUST) * inside)
-        bright, usual = luminance(part), luminance(nearby)
-        known = np.where(bright < usual, np.maximum(known, thin * share), known)  # no wall shines through there
-        share = share ** (1 + THINNER_EDGE * thin)
-        strand = nearby + known[..., None] * (part - nearby)
+        nearby, slow, wall = fields[..., :3], fields[..., 3:6], fields[..., 6]
+        thin, border, was = self.thin * wall, 1 - inside, luminance(part)
+        usual = luminance(nearby)
+        trust = EDGE_TRUST[0] + self.thin * (EDGE_TRUST[1] - EDGE_TRUST[0])
+        known = share * (1 - (1 - trust) * border) * (1 - self.thin * (1 - share))
+        # No wall shines through where it is darker.
+        known = np.where(was < usual, np.maximum(known, thin * share), known)
+        strand = nearby + _times(part - nearby, known)
         bright = luminance(strand)
+        new = self._dyed(bright)
+        if self.thin:
+            share = share ** (1 + THINNER_EDGE * thin)
+            new = _times(new, 1 - DARKER_EDGE * thin * border)
+        new += slow
+        lit = luminance(new)
+        if self.thin:
+            shade = self._shade_of_roots((self.thin - thin) * border, usual, bright / np.maximum(lit, 1))
+            redder = REDDER * (1 - shade)
+            new *= cv2.merge([shade * (1 + redder), shade, shade * (1 - redder)])
+            lit *= shade
+        after = part + _times(new - strand, share)
+        # Skin that is taken for hair in part would shine.
+        return _times(after, np.minimum(1, (np.maximum(was, lit) + 1) / (luminance(after).clip(0) + 1))) - part
+
+    def _dyed(self, bright: np.ndarray) -> np.ndarray:
+        """The colour (h, w, 3) of strands of this luminance (h, w), without more noise and without flat highlights."""
         base = cv2.GaussianBlur(bright, (0, 0), FINEST)
-        steepness = looked_up(np.gradient(luminance(self.table[None])[0]) * FINENESS, base)
-        bright = base + np.minimum(1, MOST_GAIN / np.maximum(steepness, 1e-3)) * (bright - base)
-        new = looked_up(self.table, bright) * (1 - DARKER_EDGE * thin * (1 - inside))[..., None]
-        return share[..., None] * (new + slow - strand)
+        middle, detail = looked_up(self.levels, base), bright - base
+        new, most = looked_up(self.table, bright), MOST_GAIN * np.abs(detail)
+        drawn = looked_up(self.levels, bright)
+        change = np.clip(drawn - middle, -most, most)
+        kept = smoothstep(base, *NO_NOISE) * detail * middle / np.maximum(base, 1)
+        change = np.where(np.abs(kept) > np.abs(change), kept, change)
+        return _times(new, (middle + change).clip(0) / np.maximum(drawn, 1))
+
+    def _shade_of_roots(self, roots: np.ndarray, usual: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Factors (h, w) of new hair that is lighter than the photo's, where its ``roots`` (h, w) show.
+
+        Args:
+            usual: (h, w), the luminance of the photo's hair nearby.
+            before: (h, w), that of each strand as a share of its new one.
+        """
+        lighter = 2 * (1 - usual / np.maximum(looked_up(self.levels, usual), 1))
+        return 1 - ROOTS * roots * lighter.clip(0, 1) * (1 - before).clip(0, 1)
+
+
+def _times(image: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """An image (h, w, 3) times a share (h, w), three times as fast as by broadcasting."""
+    return cv2.multiply(image, cv2.merge([share.astype(np.float32, copy=False)] * 3))
 
 
 def _spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
@@ -229,11 +276,8 @@ def crispness(image: np.ndarray, area: np.ndarray) -> float:
     return float(np.abs(logarithm - cv2.GaussianBlur(logarithm, (0, 0), 1))[sure].mean()) if sure.any() else 0.0
 
 
-# Brightness of hair, as a share of the skin's, up to which it needs other strands to become blond: in a photo of the
-# crop's detail, and in a finer one, whose strands are worth more.
-DARK_HAIR, DARK_IN_DETAIL = 0.8, 0.55
-OWN = (20.0, 1.4)  # levels of hair in a finer photo, and contrast as a share of drawn strands', from which its own do
-FAIR = (0.65, 1.8)  # the same in a photo of the crop's detail; its brightness is a share of the new hair's
+DARK_HAIR = 0.37  # brightness of hair, as a share of the skin's, below which strands that are drawn may look better
+STRAIGHT = 0.4  # how little strands run in parallel, up to which they do
 COILED = 0.29  # how parallel the strands of a head run in the median, below which it shows none
 COIL = (3.0, 4.0)  # pixels of a crop of 256: what is larger is shade, and over how many strands are compared
 STRANDLESS = (22.0, 3.75)  # levels of hair and of its detail, below which it shows no strands that a colour could have
@@ -243,37 +287,32 @@ STRAND = 1.5  # pixels of the crop: finer detail is strands
 def needs_strands(
     before: np.ndarray, after: np.ndarray, hair: np.ndarray, skin: np.ndarray, *, blond: bool, detailed: bool
 ) -> bool:
-    """Whether a new colour needs other strands than the photo's: blond on dark hair, and others on hair that is so dark
-    that it shows none, unless it is coiled.
+    """Whether a new colour needs other strands than the photo's: on hair that is so dark that it shows none, and blond
+    on dark and straight hair, which networks draw best. Coiled hair always keeps its own.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], without and with the new colour.
         hair, skin: (S, S) in [0, 1], of the crop without it.
         blond: whether that is the new colour.
-        detailed: whether the photo shows more than the crop. Where it does not, its dark strands become stripes.
+        detailed: whether the photo shows more than the crop. Where it does, its own strands look better.
     """
-    hair, skin = hair > 0.8, skin > 0.8
-    if not hair.any() or not skin.any():
+    sure, skin = hair > 0.8, skin > 0.8
+    if not sure.any() or is_coiled(before, hair):
         return False
     grey = before.mean(axis=2)
-    brightness = float(np.median(grey[hair]))
-    if blond:
-        dark = brightness < (DARK_IN_DETAIL if detailed else DARK_HAIR) * np.median(grey[skin])
-        least, contrast = OWN if detailed else (FAIR[0] * float(np.median(after.mean(axis=2)[hair])), FAIR[1])
-        own = brightness > least and crispness(before, hair) > contrast * crispness(after, hair)
-        return bool(dark and not own)
-    if is_coiled(before, hair):
-        return False
-    detail = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), STRAND))[hair].mean()
-    lighter = np.median(after.mean(axis=2)[hair]) > brightness
+    brightness = float(np.median(grey[sure]))
+    dark = skin.any() and brightness < DARK_HAIR * np.median(grey[skin])
+    if blond and not detailed and dark and curliness(before, hair) < STRAIGHT:
+        return True
+    detail = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), STRAND))[sure].mean()
+    lighter = np.median(after.mean(axis=2)[sure]) > brightness
     return bool(brightness < STRANDLESS[0] and detail < STRANDLESS[1] and lighter)
 
 
 def is_coiled(image: np.ndarray, hair: np.ndarray) -> bool:
     """Whether the hair (S, S) in [0, 1] of a crop float (S, S, 3) is so tightly curled that no strands run in parallel.
 
-    Networks, which have seen little of it, turn it into straight hair. For blond hair that still looks better: black
-    coils show nothing that light could fall through.
+    Networks, which have seen little of it, turn it into straight hair.
     """
     shade, near = (sigma * len(image) / 256 for sigma in COIL)
     sure = cv2.erode((hair > 0.8).astype(np.uint8), np.ones((2 * round(near) + 1,) * 2)) > 0

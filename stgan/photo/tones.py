@@ -13,7 +13,7 @@ DARKEST = 12.0  # least brightness of the middle tone: black hair is not a hole
 SHOULDER = 190.0  # level from which highlights are compressed
 HIGHLIGHTS = 0.35  # of the middle tone's brightness: room for them on lighter hair, where the network draws flat hair
 QUANTILES = (2, 10, 25, 50, 75, 90, 98)  # of brightness, percent
-STEEPEST = 1.4  # exponent of brightness where hair is as dark as noise
+STEEPEST = (2.0, 1.4, 4.0)  # exponent of brightness at most: where hair becomes lighter, and least and most elsewhere
 BRIGHTEST = (190.0, 222.0)  # levels from which highlights of known tones are compressed, and to which
 
 
@@ -29,26 +29,36 @@ class Tones:
     red: tuple[float, ...]
     blue: tuple[float, ...]
     darkest: float  # least level of the median
+    vivid: float = 0.0  # what is added to the exponent of the ratios where the median is as dark as CARAMEL[0]
 
     def table(self, before: np.ndarray, edited: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """As :func:`drawn_tones`. Hair keeps its order from dark to bright and has the tones' distribution."""
         chosen = weight > 0.3 * weight.max()
+        middle = max(self.darkest, float(np.median(luminance(edited[chosen][None]))))
         logs = np.log(np.percentile(before[chosen], QUANTILES) + TOE) + 1e-4 * np.arange(len(QUANTILES))  # increases
-        rises = np.minimum(np.diff(self.quantiles), STEEPEST * np.diff(logs))
+        darker = np.exp(logs[len(logs) // 2]) / middle
+        steepest = STEEPEST[0] if darker < 1 else np.clip(darker, *STEEPEST[1:])  # then no noise gains, in levels
+        rises = np.minimum(np.diff(self.quantiles), steepest * np.diff(logs))
         marks = np.concatenate([[0], rises.cumsum()])
         marks -= marks[len(marks) // 2]
         levels = np.log(np.arange(256 * FINENESS) / FINENESS + TOE)
         tone = np.interp(levels, logs, marks)
         tone += 0.4 * np.minimum(levels - logs[0], 0) + 0.3 * np.maximum(levels - logs[-1], 0)
-        curve = max(self.darkest, float(np.median(luminance(edited[chosen][None])))) * np.exp(tone)
+        curve = middle * np.exp(tone)
         above, room = np.maximum(curve - BRIGHTEST[0], 0), BRIGHTEST[1] - BRIGHTEST[0]
         curve += room * np.tanh(above / room) - above
-        red, blue = (np.interp(tone, self.steps, ratios) for ratios in (self.red, self.blue))
+        red, blue = self._ratios(tone, middle)
         green = curve / (0.299 * red + 0.587 + 0.114 * blue)
         return np.stack([red * green, green, blue * green], axis=1).astype(np.float32)
 
+    def _ratios(self, tone: np.ndarray, middle: float) -> list[np.ndarray]:
+        """Red and blue to green at each brightness, a logarithm to the ``middle`` level of the hair."""
+        warmth = 1 + self.vivid * np.clip((CARAMEL[1] - middle) / (CARAMEL[1] - CARAMEL[0]), 0, 1)
+        return [np.interp(tone, self.steps, ratios) ** warmth for ratios in (self.red, self.blue)]
+
     def lit(self, skin: np.ndarray) -> "Tones":
-        """These tones in the light that gives the skin this colour, (3,): in warm light blond hair is golden."""
+        """These tones in the light that gives the skin this colour, (3,): in warm light blond hair is golden, and it is
+        nearly as bright as the skin."""
         red, blue = np.clip(skin[[0, 2]] / max(float(skin[1]), 1.0), *LIT)
         warmer, bluer = (red / USUAL_SKIN[0]) ** FOLLOWS[0], (blue / USUAL_SKIN[1]) ** FOLLOWS[1]
         ratios = np.array([self.red, self.blue]) * [[warmer], [bluer]]
@@ -60,37 +70,44 @@ class Tones:
             cv2.cvtColor((shown[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0, :, 1:], axis=1
         )
         red, blue = 1 + vivid[np.argmax(chroma <= MOST_VIVID)] * (ratios - 1)
-        return replace(self, red=tuple(red.tolist()), blue=tuple(blue.tolist()))
+        darkest = max(self.darkest, OF_SKIN * float(skin @ (0.299, 0.587, 0.114)))
+        return replace(self, red=tuple(red.tolist()), blue=tuple(blue.tolist()), darkest=darkest)
 
-    def no_greener(self, image: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """A crop float (S, S, 3) in [0, 255] whose median colour, where ``weight`` (S, S) is, has no more green than
-        that of these tones."""
+    def hued(self, image: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """A crop float (S, S, 3) in [0, 255] with mostly the hue of these tones where ``weight`` (S, S) is.
+
+        Networks draw skin that shone through dark strands in pink, and some strands green.
+        """
         chosen = weight > 0.5
         if not chosen.any():
             return image
-        red, green, blue = np.median(image[chosen], axis=0).clip(1)
-        usual = [float(np.interp(0, self.steps, ratios)) for ratios in (self.red, self.blue)]
-        less = np.clip([usual[0] * green / red, 1, usual[1] * green / blue], 1, LESS_GREEN)
-        return image * (1 + weight[..., None] * (less - 1))
+        bright = luminance(image)
+        middle = float(np.median(bright[chosen]))
+        red, blue = self._ratios(np.log((bright.clip(0) + TOE) / (middle + TOE)), middle)
+        hue = np.dstack([red, np.ones_like(red), blue]) * (bright / (0.299 * red + 0.587 + 0.114 * blue))[..., None]
+        return image + (CALM * weight)[..., None] * (hue - image)
 
 
 # Of blond people in CelebA-HQ's training images.
 USUAL_SKIN = (1.31, 0.84)  # red and blue as ratios to green
+OF_SKIN = 0.8  # brightness of their hair over that of the skin, median
 FOLLOWS = (0.32, 1.0)  # exponents by which those of hair follow them
 LIT = ((1.2, 0.75), (1.5, 0.95))  # least and most of both: other skin tells nothing about the light
-LESS_GREEN = 1.05  # by how much more red and blue at most
+CALM = 0.7  # share of other hues that drawn hair loses
 MIDDLE, MOST_VIVID = 150.0, 33.0  # level, and chroma that tones have there at most: reddish skin is no warm light
 BLONDEST = 30.0  # chroma of the median of blond hair: that of nine in ten people is below it
+
+CARAMEL = (100.0, 160.0)  # levels of the median, between which blond hair is ever less vivid: dark and pale it is khaki
 
 MEASURED = {
     # A little warmer than the median, which is taken in flashlight.
     "Blond_Hair": Tones(
         (-0.97, -0.54, -0.25, 0.0, 0.18, 0.3, 0.4), (-0.75, -0.4, 0.0, 0.15, 0.28),
-        (1.55, 1.39, 1.29, 1.21, 1.15), (0.59, 0.65, 0.69, 0.74, 0.78), 90.0,
+        (1.55, 1.39, 1.29, 1.21, 1.15), (0.59, 0.65, 0.69, 0.74, 0.78), 90.0, 0.3,
     ),
     "Black_Hair": Tones(
         (-1.01, -0.65, -0.37, 0.0, 0.44, 0.72, 1.11), (-0.5, 0.0, 0.3, 0.6, 1.1),
-        (1.22, 1.2, 1.2, 1.18, 1.16), (0.82, 0.84, 0.84, 0.86, 0.88), 24.0,
+        (1.19, 1.17, 1.15, 1.13, 1.1), (0.84, 0.86, 0.88, 0.91, 0.93), 24.0,
     ),
 }  # fmt: skip
 
@@ -151,4 +168,4 @@ def luminance(image: np.ndarray) -> np.ndarray:
 
 
 def looked_up(table: np.ndarray, luminance: np.ndarray) -> np.ndarray:
-    return table[np.clip(luminance * FINENESS, 0, len(table) - 1).astype(np.int32)]
+    return table.take((luminance * FINENESS).astype(np.int32), axis=0, mode="clip")  # faster than an index
