@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stgan.photo.align import Alignment
-from stgan.photo.behind import Backdrop
+from stgan.photo.behind import Backdrop, _of_one_colour
 from stgan.photo.borders import SIDE, Border, find_borders, lines_of
 
 G, DETAIL = 512, 2  # pixels of the grid, and of the photo for each of them
@@ -99,6 +99,27 @@ def test_soft_borders_stay_soft_and_sharp_ones_sharp():
 def test_a_spot_beside_the_hole_is_no_border_and_does_not_shine_into_it():
     truth = np.where((np.hypot(X - 256 - 112, Y - 250) < 9)[..., None], RED, WALL)
     assert apart(filled(truth), WALL, HOLE & (X < 340)).max() < 10
+
+
+@pytest.mark.parametrize("share", [0.15, 0.25, 0.45])
+def test_a_sign_on_a_wall_does_not_count_beside_it(share):
+    """OpenCV's two means find the same, and where both have half, or colours go over into one another, all count."""
+    beside, noise = np.zeros((64, 64), bool), np.random.default_rng(3).normal(0, 6, (64, 64, 3))
+    beside[8:56, 20:26] = True
+    sign = np.zeros_like(beside)
+    sign[: 8 + round(share * 48)] = True
+    image = (np.where(sign[..., None], WHITE, BLUE) + noise).astype(np.float32)
+    kept = _of_one_colour(image, beside)
+    _, labels, _ = cv2.kmeans(image[beside], 2, None, (cv2.TERM_CRITERIA_COUNT, 20, 0), 3, cv2.KMEANS_PP_CENTERS)
+    larger = labels.ravel() == np.bincount(labels.ravel()).argmax()
+    expected = beside.copy()
+    expected[beside] = larger
+    if share > 0.4:
+        np.testing.assert_array_equal(kept, beside)
+    else:
+        assert (kept != expected).sum() < 0.05 * beside.sum()  # it is smoothed first
+    smooth = (np.linspace(0, 1, 64)[:, None, None] * (np.array(WHITE) - BLUE) + BLUE + noise).astype(np.float32)
+    np.testing.assert_array_equal(_of_one_colour(smooth, beside), beside)
 
 
 def test_shoulders_go_on_in_a_line_and_no_higher_than_the_collar():

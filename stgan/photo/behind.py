@@ -21,6 +21,8 @@ SMALLEST = 16  # pixels of a piece
 # Clothes and other things beside a piece: the fewer do not count below this share of the more.
 MINOR = 0.5
 SPOT, ODD = 16.0, 40.0  # standard deviation around a spot, and levels by which it differs from what is there
+FEW, DIFFERENT = 0.35, 80.0  # share of what is beside a piece that may have another colour, and by how many levels
+BETWEEN = (0.2, 0.1)  # share of those around their mean, in which no more than this has a colour if they are two
 SOFT = 1.0  # standard deviation that makes borders smooth, in pixels
 STEEP = 2.0  # and by how much less they are soft
 SEAM = 1e-3  # share of the pieces on both sides where neither is
@@ -69,7 +71,7 @@ def _filled(
     result = cv2.resize(_known(image, seen), whole, interpolation=cv2.INTER_LINEAR)
     total, shares = np.zeros_like(result), np.zeros(whole, np.float32)
     for inside, beside in _pieces(seen, empty, lines, clothes):
-        colours = _known(image, _without_spots(image, beside))
+        colours = _known(image, _without_spots(image, _of_one_colour(image, beside)))
         soft = cv2.GaussianBlur((inside | beside).astype(np.float32), (0, 0), SOFT)
         soft = cv2.resize(soft, whole, interpolation=cv2.INTER_LINEAR)
         share = np.clip(STEEP * (soft - 0.5) + 0.5, 0, 1) + SEAM * soft
@@ -78,6 +80,30 @@ def _filled(
     known = np.clip(shares / SEAM, 0, 1)[..., None]
     result = result + known * (total / np.maximum(shares, 1e-9)[..., None] - result)
     return result.astype(np.float32), known.astype(np.float32)
+
+
+def _of_one_colour(image: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """What shows beside a piece, bool (H, H), without what clearly has another colour than most of it, such as a sign
+    on a wall: a mean of both is neither."""
+    colours = cv2.GaussianBlur(image, (0, 0), 1.0)[beside]
+    if len(colours) < 2:
+        return beside
+    _, axes = np.linalg.eigh(np.cov(colours.T))
+    along = (colours - colours.mean(axis=0)) @ axes[:, -1]
+    level = 0.5 * float(along.min() + along.max())
+    for _ in range(8):  # two means
+        high = along > level
+        if high.all() or not high.any():
+            return beside
+        level = 0.5 * float(along[high].mean() + along[~high].mean())
+    high = along > level
+    few = high if high.mean() < 0.5 else ~high
+    step = float(along[high].mean() - along[~high].mean())
+    if few.mean() > FEW or step < DIFFERENT or (np.abs(along - level) < BETWEEN[0] * step).mean() > BETWEEN[1]:
+        return beside
+    result = beside.copy()
+    result[beside] = ~few
+    return result
 
 
 def _without_spots(image: np.ndarray, beside: np.ndarray) -> np.ndarray:

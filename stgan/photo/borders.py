@@ -12,6 +12,7 @@ BESIDE = ((1, 5), (2, 8), (5, 14))  # along the hole, over which the two sides o
 # standard deviation of a step that differs by such a share (that of an error function, smoothed over a pixel).
 WHERE, CLOSE, FAR = (0, 3, 6, 9, 13), 2.0, 7.0
 WIDTHS = ((0.26, 0.34, 0.47, 0.73, 0.86), (6.0, 4.5, 3.0, 1.5, 0.0))
+STEADY, UNSTEADY = 0.65, 4.5  # share of that which stays all along a border, and the deviation of one that varies more
 STEP, CLEAR = 18.0, 2.0  # levels by which they differ, and how many times more than each of them varies
 APART = 7  # from one border to the next, along the hole
 AROUND = 5.0  # standard deviation of the circle in which a border has its direction
@@ -154,8 +155,9 @@ class _Surroundings:
         steps = [_looked_up(self.image, places + off * aside) - _looked_up(self.image, places - off * aside)
                  for off in (CLOSE, FAR)]  # fmt: skip
         near, far = np.linalg.norm(steps, axis=2)
-        share = float(np.median(near / np.maximum(far, 1)))
-        return 1.5 * round(float(np.interp(share, *WIDTHS)) / 1.5)  # of few kinds, each of which is drawn at once
+        width = float(np.interp(np.median(near / np.maximum(far, 1)), *WIDTHS))
+        width = width if far.min() > STEADY * far.max() else max(width, UNSTEADY)
+        return 1.5 * round(width / 1.5)  # of few kinds, each of which is drawn at once
 
     def goes_back(self, point: np.ndarray, way: np.ndarray) -> bool:
         """Whether a border shows farther from the hole, too: what ends at once is a spot."""

@@ -41,6 +41,7 @@ TOUCHED = (0.02, 0.09)  # from the hair, within which brows are parts of strands
 SHADED = 0.5  # likewise, on the forehead, where such a shade goes with the hair
 OWN_TONE = 0.5  # likewise, within which a scalp has the tone of the skin next to it; beyond it is that of the face
 LOOSE = (-1.2, 0.5)  # height above which, and distance from the hair within which ears may show between strands
+CORNERS = (0.45, 0.65)  # heights
 FACE = (1.02, 0.95)  # half its width, in half widths of the skull, where hair hides the ear, and where it shows
 JAW, TAPER = (0.3, 1.2), 0.2  # depths below the eyes over which a face becomes narrower than a skull, and by how much
 DARKEST = ((-0.3, 0.1), (-0.7, -0.2))  # heights, and the logarithm of brightness down to which skin goes on from there
@@ -253,7 +254,8 @@ class _View:
         # What shows of an ear between strands goes with them: it is drawn anew.
         loose = self.skin * beside_hidden * (self.y > LOOSE[0]) * (self.from_hair < LOOSE[1])
         both = np.maximum(both, np.clip(2 * loose, 0, 1) * smoothstep(-edge, 0, 0.03))
-        return both * (1 - np.clip(2 * self.features, 0, 1)) * self.own
+        corner = self.skin * smoothstep(-edge, 0, 0.03) * smoothstep(self.y, *CORNERS)  # of a forehead beyond the skull
+        return np.maximum(both, corner) * (1 - np.clip(2 * self.features, 0, 1)) * self.own
 
     def face(self) -> np.ndarray:
         """The distance inside of the face (G, G) without ears, in eye distances: it bulges where strands hide it."""
