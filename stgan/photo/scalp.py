@@ -59,7 +59,8 @@ FAR_EAR = 0.5  # share of its width that a head shows as it turns, below which i
 EAR_TONE = np.array([0.1, 0.05, 0.06], np.float32)  # logarithm of brightness; an ear faces the light
 JOINED = 0.35  # from a cheek, where skin goes on from it
 CHEEKS = (-0.1, 0.35)  # heights above which it does so no more
-NECK, FLARE = 0.6, 0.25  # half its width, where hair hides it, and by how much it is wider at the shoulders
+NECK, FLARE = 0.74, 0.2  # half its width, where hair hides it, and by how much it is wider at the shoulders
+THROAT = (0.8, 1.0)  # depths below the eyes from which a neck may show
 SHOULDERS = (-2.55, -1.75)  # heights over which it becomes so
 EARS = (-1.0, 0.35)  # heights
 REACH = ((-0.6, -0.2), (0.2, 0.5))  # heights, and how far beside the skull skin is an ear
@@ -317,9 +318,8 @@ class _View:
         aside = np.abs(self.x - self.skull.middle) / (
             NECK + FLARE * np.clip((SHOULDERS[1] - self.y) / (SHOULDERS[1] - SHOULDERS[0]), 0, 1) ** 2
         )
-        narrow = smoothstep(1 - aside, -0.05, 0.05)
-        others = shares[..., :2].max(axis=2)
-        cover = narrow * smoothstep(shares[..., 2] - others, -BORDER, BORDER) * float(neck.max() > 0.5)
+        narrow = smoothstep(1 - aside, -0.05, 0.05) * smoothstep(-self.y, *THROAT)
+        cover = narrow * smoothstep(shares[..., 2] - shares[..., 1], -BORDER, BORDER) * float(neck.max() > 0.5)
         return spread(self.photo, neck, 0.04 * self.distance), cover
 
 
