@@ -41,6 +41,7 @@ TOUCHED = (0.02, 0.09)  # from the hair, within which brows are parts of strands
 SHADED = 0.5  # likewise, on the forehead, where such a shade goes with the hair
 OWN_TONE = 0.5  # likewise, within which a scalp has the tone of the skin next to it; beyond it is that of the face
 LOOSE = (-1.2, 0.5)  # height above which, and distance from the hair within which ears may show between strands
+TEMPLE = (0.93, 0.1)  # half widths of the skull, and height, from where a face goes down to what shows of it
 CORNERS = (0.45, 0.65)  # heights
 FACE = (1.02, 0.95)  # half its width, in half widths of the skull, where hair hides the ear, and where it shows
 JAW, TAPER = (0.3, 1.2), 0.2  # depths below the eyes over which a face becomes narrower than a skull, and by how much
@@ -272,7 +273,10 @@ class _View:
         if count < 2:
             return result
         rows, columns = np.nonzero(pieces == 1 + sizes[1:, cv2.CC_STAT_AREA].argmax())
-        hull = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))
+        temples = [(self.skull.middle + way * TEMPLE[0] * self.skull.across, TEMPLE[1]) for way in self.hidden]
+        places = [((x - self.x[0, 0]) * self.distance, (self.y[0, 0] - y) * self.distance) for x, y in temples]
+        points = np.concatenate([np.stack([columns, rows], axis=1), np.reshape(places, (-1, 2))])
+        hull = cv2.convexHull(np.rint(points).astype(np.int32))
         inside = cv2.fillConvexPoly(np.zeros(shape.shape, np.uint8), hull, 1)
         depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
         return cv2.GaussianBlur(depth, (0, 0), 0.03 * self.distance) / np.float32(self.distance)
