@@ -262,10 +262,16 @@ def test_blond_hair_is_golden_in_warm_light_and_nearly_as_bright_as_the_skin():
     level = 150 / (0.299 * middle[0] + 0.587 + 0.114 * middle[1])
     colour = rgb2lab(np.array([[[middle[0] * level, level, middle[1] * level]]]) / 255)[0, 0]
     assert 32 < np.hypot(*colour[1:]) < 33.5  # no orange hair for red cheeks
-    bright = blond.lit(np.array([183.4, 140, 117.6]))
-    assert np.allclose(bright.red, usual.red)
-    assert bright.darkest == pytest.approx(0.8 * np.array([183.4, 140, 117.6]) @ (0.299, 0.587, 0.114))
-    assert blond.lit(np.array([65.0, 50, 42])).darkest == blond.darkest
+    least = []
+    for level in (50, 110, 130, 220):
+        skin = np.array([1.31, 1, 0.84]) * level
+        tones = blond.lit(skin)
+        assert np.allclose(tones.red, usual.red)
+        least.append(tones.darkest / (skin @ (0.299, 0.587, 0.114)))
+    assert least[0] * 50 > 80  # black hair in the shade becomes blond
+    assert least[1] == pytest.approx(0.92)
+    assert 0.8 < least[2] < 0.92
+    assert least[3] == pytest.approx(0.8)
 
 
 def test_drawn_hair_has_the_hue_of_its_tones():

@@ -17,7 +17,7 @@ from stgan.photo.geometry import extent, smoothstep
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import WIDE, Matte, Silhouette, drawn, in_the_crop, warped, window
 from stgan.photo.paste import border_fade
-from stgan.photo.tones import Tones, drawn_tones, looked_up, luminance
+from stgan.photo.tones import TOE, Tones, drawn_tones, looked_up, luminance
 
 STRIP_PIXELS = 1 << 18  # pixels recoloured at a time: floats of a strip stay in the processor's cache
 LEAST_HAIR = 0.002  # of the crop: with less hair there is nothing to learn the colour from
@@ -26,7 +26,9 @@ LEAST_HAIR = 0.002  # of the crop: with less hair there is nothing to learn the 
 EDGE_TRUST = (0.4, 0.8)
 MOST_GAIN = 3.0  # of the finest detail, in levels: beyond, noise would become strands
 FINEST = 2.0  # standard deviation of that in pixels of the photo
-NO_NOISE = (60.0, 140.0)  # levels of hair, between which that keeps ever more of its contrast, in proportion
+# Share of its contrast that this keeps at least, in proportion to brightness, and levels of hair between which it keeps
+# ever more: highlights would be flat.
+KEPT, NO_NOISE = 0.5, (60.0, 140.0)
 DARKER_EDGE = 0.25  # share of its brightness that thin hair lacks at its border
 THINNER_EDGE = 0.8  # likewise, what is added to the exponent of its share: a bright rim on a wall is no hair
 # Share of the brightness that hair gains, which it lacks where it grows from skin, and how much redder it is there, as
@@ -226,7 +228,8 @@ class _HairColour:
         new, most = looked_up(self.table, bright), MOST_GAIN * np.abs(detail)
         drawn = looked_up(self.levels, bright)
         change = np.clip(drawn - middle, -most, most)
-        kept = smoothstep(base, *NO_NOISE) * detail * middle / np.maximum(base, 1)
+        kept = KEPT + (1 - KEPT) * smoothstep(base, *NO_NOISE)
+        kept = np.clip(kept * detail * middle / (base + TOE), -most, most)
         change = np.where(np.abs(kept) > np.abs(change), kept, change)
         return _times(new, (middle + change).clip(0) / np.maximum(drawn, 1))
 

@@ -70,7 +70,8 @@ class Tones:
             cv2.cvtColor((shown[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0, :, 1:], axis=1
         )
         red, blue = 1 + vivid[np.argmax(chroma <= MOST_VIVID)] * (ratios - 1)
-        darkest = max(self.darkest, OF_SKIN * float(skin @ (0.299, 0.587, 0.114)))
+        around = float(skin @ (0.299, 0.587, 0.114))
+        darkest = max(self.darkest, float(np.clip(DARK_BLOND, OF_SKIN[0] * around, OF_SKIN[1] * around)))
         return replace(self, red=tuple(red.tolist()), blue=tuple(blue.tolist()), darkest=darkest)
 
     def hued(self, image: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -90,7 +91,8 @@ class Tones:
 
 # Of blond people in CelebA-HQ's training images.
 USUAL_SKIN = (1.31, 0.84)  # red and blue as ratios to green
-OF_SKIN = 0.8  # brightness of their hair over that of the skin, median
+DARK_BLOND = 120.0  # level of their hair that three in four exceed
+OF_SKIN = (0.8, 0.92)  # brightness of their hair over that of the skin, median, and what three in ten exceed
 FOLLOWS = (0.32, 1.0)  # exponents by which those of hair follow them
 LIT = ((1.2, 0.75), (1.5, 0.95))  # least and most of both: other skin tells nothing about the light
 CALM = 0.7  # share of other hues that drawn hair loses
