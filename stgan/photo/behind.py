@@ -21,8 +21,9 @@ SMALLEST = 16  # pixels of a piece
 # Clothes and other things beside a piece: the fewer do not count below this share of the more.
 MINOR = 0.5
 SPOT, ODD = 16.0, 40.0  # standard deviation around a spot, and levels by which it differs from what is there
-FEW, DIFFERENT = 0.35, 80.0  # share of what is beside a piece that may have another colour, and by how many levels
-BETWEEN = (0.2, 0.1)  # share of those around their mean, in which no more than this has a colour if they are two
+# Share of what is beside a piece whose other colour does not count, and levels by which colours differ.
+FEW, DIFFERENT = 0.42, 80.0
+BETWEEN = (0.2, 0.13)  # share of those around their mean, in which no more than this has a colour if they are two
 SOFT = 1.0  # standard deviation that makes borders smooth, in pixels
 STEEP = 2.0  # and by how much less they are soft
 SEAM = 1e-3  # share of the pieces on both sides where neither is
@@ -70,8 +71,10 @@ def _filled(
     whole = (FINE * SIDE, FINE * SIDE)
     result = cv2.resize(_known(image, seen), whole, interpolation=cv2.INTER_LINEAR)
     total, shares = np.zeros_like(result), np.zeros(whole, np.float32)
-    for inside, beside in _pieces(seen, empty, lines, clothes):
-        colours = _known(image, _without_spots(image, _of_one_colour(image, beside)))
+    parts = ((part, _without_spots(image, kind)) for inside, beside in _pieces(seen, empty, lines, clothes)
+             for part, kind in _nearest(inside, _colours(image, beside)))  # fmt: skip
+    for inside, beside in parts:
+        colours = _known(image, beside)
         soft = cv2.GaussianBlur((inside | beside).astype(np.float32), (0, 0), SOFT)
         soft = cv2.resize(soft, whole, interpolation=cv2.INTER_LINEAR)
         share = np.clip(STEEP * (soft - 0.5) + 0.5, 0, 1) + SEAM * soft
@@ -82,28 +85,40 @@ def _filled(
     return result.astype(np.float32), known.astype(np.float32)
 
 
-def _of_one_colour(image: np.ndarray, beside: np.ndarray) -> np.ndarray:
-    """What shows beside a piece, bool (H, H), without what clearly has another colour than most of it, such as a sign
-    on a wall: a mean of both is neither."""
+def _colours(image: np.ndarray, beside: np.ndarray) -> list[np.ndarray]:
+    """What shows beside a piece, bool (H, H): apart, if it clearly has two colours, as a wall and a sign on it, of
+    which a mean is neither; alone, if the other has few pixels."""
     colours = cv2.GaussianBlur(image, (0, 0), 1.0)[beside]
     if len(colours) < 2:
-        return beside
+        return [beside]
     _, axes = np.linalg.eigh(np.cov(colours.T))
     along = (colours - colours.mean(axis=0)) @ axes[:, -1]
     level = 0.5 * float(along.min() + along.max())
     for _ in range(8):  # two means
         high = along > level
         if high.all() or not high.any():
-            return beside
+            return [beside]
         level = 0.5 * float(along[high].mean() + along[~high].mean())
     high = along > level
-    few = high if high.mean() < 0.5 else ~high
     step = float(along[high].mean() - along[~high].mean())
-    if few.mean() > FEW or step < DIFFERENT or (np.abs(along - level) < BETWEEN[0] * step).mean() > BETWEEN[1]:
-        return beside
-    result = beside.copy()
-    result[beside] = ~few
-    return result
+    if step < DIFFERENT or (np.abs(along - level) < BETWEEN[0] * step).mean() > BETWEEN[1]:
+        return [beside]
+    kinds = []
+    for each in (high, ~high):
+        if each.mean() > FEW:
+            kinds.append(np.zeros_like(beside))
+            kinds[-1][beside] = each
+    return kinds
+
+
+def _nearest(inside: np.ndarray, kinds: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The part of a piece, bool (H, H), that is nearest to each kind of what shows beside it, and that kind."""
+    if len(kinds) < 2:
+        yield from ((inside, kind) for kind in kinds)
+        return
+    far = [cv2.distanceTransform((~kind).astype(np.uint8), cv2.DIST_L2, 5) for kind in kinds]
+    nearest = np.argmin(far, axis=0)
+    yield from ((inside & (nearest == index), kind) for index, kind in enumerate(kinds))
 
 
 def _without_spots(image: np.ndarray, beside: np.ndarray) -> np.ndarray:
@@ -149,12 +164,7 @@ def _pieces(
         kinds = [(beside > 0) & seen & kind for kind in (clothes, ~clothes)]
         most = max(int(kind.sum()) for kind in kinds)
         kinds = [kind for kind in kinds if kind.sum() > MINOR * most]
-        if len(kinds) == 1:
-            yield inside, kinds[0]
-        elif kinds:
-            far = [cv2.distanceTransform((~kind).astype(np.uint8), cv2.DIST_L2, 5) for kind in kinds]
-            yield from ((inside & nearest, kind)
-                        for nearest, kind in zip((far[0] < far[1], far[0] >= far[1]), kinds, strict=True))  # fmt: skip
+        yield from _nearest(inside, kinds)
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:
