@@ -1,8 +1,8 @@
 """Hair in another colour: the photo's own strands, light and dark, in the tones that the network chose.
 
 The network's pixels tell two things: which colour hair of each brightness takes, and how that varies slowly across the
-head. Both are applied to the photo at its own resolution, wherever it shows the hair. Dark and straight hair of small
-photos that turns blond takes the strands that the network drew in the crop: it has seen most of those.
+head. Both are applied to the photo at its own resolution, wherever it shows the hair. Dark hair of small photos
+that turns blond, and is straight or shows few strands, takes those that the network drew in the crop.
 """
 
 from dataclasses import dataclass
@@ -279,8 +279,10 @@ def crispness(image: np.ndarray, area: np.ndarray) -> float:
     return float(np.abs(logarithm - cv2.GaussianBlur(logarithm, (0, 0), 1))[sure].mean()) if sure.any() else 0.0
 
 
-DARK_HAIR = 0.37  # brightness of hair, as a share of the skin's, below which strands that are drawn may look better
-STRAIGHT = 0.4  # how little strands run in parallel, up to which they do
+# Brightness of hair, as a share of the skin's, below which drawn strands look better where the photo's are straight,
+# and where it shows few.
+DARK_HAIR = (0.37, 0.5)
+STRAIGHT, FEW = 0.4, 3.2  # how little strands run in parallel, up to which they are straight, and levels of few
 COILED = 0.29  # how parallel the strands of a head run in the median, below which it shows none
 COIL = (3.0, 4.0)  # pixels of a crop of 256: what is larger is shade, and over how many strands are compared
 STRANDLESS = (22.0, 3.75)  # levels of hair and of its detail, below which it shows no strands that a colour could have
@@ -290,8 +292,8 @@ STRAND = 1.5  # pixels of the crop: finer detail is strands
 def needs_strands(
     before: np.ndarray, after: np.ndarray, hair: np.ndarray, skin: np.ndarray, *, blond: bool, detailed: bool
 ) -> bool:
-    """Whether a new colour needs other strands than the photo's: on hair that is so dark that it shows none, and blond
-    on dark and straight hair, which networks draw best. Coiled hair always keeps its own.
+    """Whether a new colour needs other strands than the photo's: on hair that is so dark that it shows none, unless it
+    is coiled, and blond on dark hair that is straight, which networks draw best, or that shows few.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], without and with the new colour.
@@ -300,16 +302,19 @@ def needs_strands(
         detailed: whether the photo shows more than the crop. Where it does, its own strands look better.
     """
     sure, skin = hair > 0.8, skin > 0.8
-    if not sure.any() or is_coiled(before, hair):
+    if not sure.any():
         return False
     grey = before.mean(axis=2)
     brightness = float(np.median(grey[sure]))
-    dark = skin.any() and brightness < DARK_HAIR * np.median(grey[skin])
-    if blond and not detailed and dark and curliness(before, hair) < STRAIGHT:
-        return True
-    detail = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), STRAND))[sure].mean()
+    detail = float(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), STRAND))[sure].mean())
+    coiled = is_coiled(before, hair)
+    if blond and not detailed and skin.any():
+        bright = brightness / float(np.median(grey[skin]))
+        straight = not coiled and curliness(before, hair) < STRAIGHT
+        if (bright < DARK_HAIR[0] and straight) or (bright < DARK_HAIR[1] and detail < FEW):
+            return True
     lighter = np.median(after.mean(axis=2)[sure]) > brightness
-    return bool(brightness < STRANDLESS[0] and detail < STRANDLESS[1] and lighter)
+    return bool(brightness < STRANDLESS[0] and detail < STRANDLESS[1] and lighter and not coiled)
 
 
 def is_coiled(image: np.ndarray, hair: np.ndarray) -> bool:
