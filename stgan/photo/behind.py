@@ -20,6 +20,7 @@ BAND = 6  # pixels around a piece in which its colours are looked for
 SMALLEST = 16  # pixels of a piece
 # Clothes and other things beside a piece: the fewer do not count below this share of the more.
 MINOR = 0.5
+COARSE = 4  # pixels across one of those in which spots are looked for
 SPOT, ODD = 16.0, 40.0  # standard deviation around a spot, and levels by which it differs from what is there
 # Share of what is beside a piece whose other colour does not count, and levels by which colours differ.
 FEW, DIFFERENT = 0.42, 80.0
@@ -124,7 +125,8 @@ def _nearest(inside: np.ndarray, kinds: list[np.ndarray]) -> Iterator[tuple[np.n
 def _without_spots(image: np.ndarray, beside: np.ndarray) -> np.ndarray:
     """What shows beside a piece, bool (H, H), without spots of another colour than all around, such as letters."""
     share = beside.astype(np.float32)
-    near = cv2.GaussianBlur(np.dstack([image * share[..., None], share]), (0, 0), SPOT)
+    small = _resized(np.dstack([image * share[..., None], share]), len(image) // COARSE)
+    near = _resized(cv2.GaussianBlur(small, (0, 0), SPOT / COARSE), len(image))
     odd = np.abs(image - near[..., :3] / np.maximum(near[..., 3:], 1e-6)).max(axis=2) > ODD
     return beside & ~odd if (beside & ~odd).any() else beside
 
@@ -168,4 +170,5 @@ def _pieces(
 
 
 def _resized(image: np.ndarray, size: int) -> np.ndarray:
-    return cv2.resize(image.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    way = cv2.INTER_AREA if size < len(image) else cv2.INTER_LINEAR
+    return cv2.resize(image.astype(np.float32), (size, size), interpolation=way)

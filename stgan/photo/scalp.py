@@ -6,6 +6,7 @@ heads. The tone and the grain of its skin come from the face, and what lies behi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -154,6 +155,11 @@ class _View:
             hidden_ears(skull, silhouette, skin),
         )  # fmt: skip
 
+    @cached_property
+    def on_the_skull(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As :meth:`Skull.coordinates`."""
+        return self.skull.coordinates(self.x, self.y)
+
     def clean(self) -> np.ndarray:
         """Skin without shade of hair and without features."""
         from_features = _distances(self.features, 0.3, self.distance)
@@ -165,7 +171,7 @@ class _View:
 
         The forehead counts most. Where bangs hide it, the cheeks do. Also returns how much skin is in the shade.
         """
-        across, up, _ = self.skull.coordinates(self.x, self.y)
+        across, up, _ = self.on_the_skull
         usual, own = shading(across, up), np.log(self.photo + DARK)
         times = max(1, round(0.03 * self.distance))
         trust: np.ndarray = cv2.erode(np.clip(2 * clean - 1, 0, 1), np.ones((3, 3)), iterations=times)
@@ -213,7 +219,7 @@ class _View:
 
     def stubble(self, clean: np.ndarray, zone: np.ndarray) -> np.ndarray:
         """Logarithm of the brightness (G, G, 3) that skin loses where hair grew: cropped hair shows through it."""
-        across, _, _ = self.skull.coordinates(self.x, self.y)
+        across, _, _ = self.on_the_skull
         hair = (self.hair > 0.9) & (self.from_hair <= 0) & (self.inside > 0)
         if not hair.any() or not (clean > 0.5).any():
             return np.zeros_like(self.photo)
@@ -341,7 +347,7 @@ class _Head:
 
     @classmethod
     def of(cls, rgb: np.ndarray, view: _View) -> "_Head":
-        _, _, edge = view.skull.coordinates(view.x, view.y)
+        _, _, edge = view.on_the_skull
         edge = np.maximum(edge - TAPER * smoothstep(-view.y, *JAW), view.face())
         clean = view.clean()
         tone, shade = view.toned(clean)
