@@ -1,8 +1,8 @@
 """Hair in another colour: the photo's own strands, light and dark, in the tones that the network chose.
 
 The network's pixels tell two things: which colour hair of each brightness takes, and how that varies slowly across the
-head. Both are applied to the photo at its own resolution, wherever it shows the hair. Dark hair of small photos
-that turns blond, and is straight or shows few strands, takes those that the network drew in the crop.
+head. Both are applied to the photo at its own resolution, wherever it shows the hair. Dark hair that turns blond
+and shows few strands, or is straight in a small photo, takes those that the network drew in the crop.
 """
 
 from dataclasses import dataclass
@@ -279,9 +279,7 @@ def crispness(image: np.ndarray, area: np.ndarray) -> float:
     return float(np.abs(logarithm - cv2.GaussianBlur(logarithm, (0, 0), 1))[sure].mean()) if sure.any() else 0.0
 
 
-# Brightness of hair, as a share of the skin's, below which drawn strands look better where the photo's are straight,
-# and where it shows few.
-DARK_HAIR = (0.37, 0.5)
+DARK_HAIR = 0.6  # brightness of hair, as a share of the skin's, below which strands that are drawn may look better
 STRAIGHT, FEW = 0.4, 3.2  # how little strands run in parallel, up to which they are straight, and levels of few
 COILED = 0.29  # how parallel the strands of a head run in the median, below which it shows none
 COIL = (3.0, 4.0)  # pixels of a crop of 256: what is larger is shade, and over how many strands are compared
@@ -293,13 +291,13 @@ def needs_strands(
     before: np.ndarray, after: np.ndarray, hair: np.ndarray, skin: np.ndarray, *, blond: bool, detailed: bool
 ) -> bool:
     """Whether a new colour needs other strands than the photo's: on hair that is so dark that it shows none, unless it
-    is coiled, and blond on dark hair that is straight, which networks draw best, or that shows few.
+    is coiled, and blond on dark hair that shows few, or is straight: networks draw that best.
 
     Args:
         before, after: float (S, S, 3) in [0, 255], without and with the new colour.
         hair, skin: (S, S) in [0, 1], of the crop without it.
         blond: whether that is the new colour.
-        detailed: whether the photo shows more than the crop. Where it does, its own strands look better.
+        detailed: whether the photo shows more than the crop. Where it does, its own straight strands look better.
     """
     sure, skin = hair > 0.8, skin > 0.8
     if not sure.any():
@@ -308,11 +306,9 @@ def needs_strands(
     brightness = float(np.median(grey[sure]))
     detail = float(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), STRAND))[sure].mean())
     coiled = is_coiled(before, hair)
-    if blond and not detailed and skin.any():
-        bright = brightness / float(np.median(grey[skin]))
-        straight = not coiled and curliness(before, hair) < STRAIGHT
-        if (bright < DARK_HAIR[0] and straight) or (bright < DARK_HAIR[1] and detail < FEW):
-            return True
+    dark = blond and bool(skin.any()) and brightness < DARK_HAIR * float(np.median(grey[skin]))
+    if dark and (detail < FEW or not (detailed or coiled or curliness(before, hair) > STRAIGHT)):
+        return True
     lighter = np.median(after.mean(axis=2)[sure]) > brightness
     return bool(brightness < STRANDLESS[0] and detail < STRANDLESS[1] and lighter and not coiled)
 
