@@ -207,9 +207,9 @@ def test_hair_that_shows_no_strands_needs_others():
     assert not needs(60, 1)  # not so dark
     assert not needs(15, 1, new=5.0)  # black
     blond = dict(new=120, drawn=12, blond=True)
-    assert needs(40, 6, **blond, detailed=False)  # straight and dark, in a photo of the crop's detail
-    assert not needs(40, 6, **blond)  # in a finer one its own show more
-    assert not needs(90, 6, **blond, detailed=False)  # not so dark
+    assert needs(40, 12, **blond, detailed=False)  # straight and dark, in a photo of the crop's detail
+    assert not needs(40, 12, **blond)  # in a finer one its own show more
+    assert not needs(100, 12, **blond, detailed=False)  # not so dark
     assert needs(65, 2, **blond)  # its own strands are few
     assert needs(10, 1, **blond)
 
