@@ -198,6 +198,17 @@ def test_a_face_goes_from_the_temples_to_the_jaw_without_a_notch():
             assert inside[np.abs(view.y[:, 0] - height).argmin(), np.abs(view.x[0] - aside).argmin()] > -0.02
 
 
+@pytest.mark.parametrize("way", [-1, 1])
+def test_the_shade_of_a_lock_on_a_cheek_does_not_go_on_beside_it(way):
+    """The drawn skin beside it is as bright as that on the other side, where there is no shade."""
+    rgb, *rest = behind_a_curtain()
+    shade = (way * X > 0.66) & (way * X < 0.75) & (np.abs(Y + 0.4) < 0.1)
+    rgb[shade] = (0.6 * np.array(SKIN)).astype(np.uint8)
+    row = bald((rgb, *rest)).astype(float).mean(axis=2)[np.abs(Y[:, 0] + 0.4).argmin()]
+    shaded, other = (row[np.abs(X[0] - side * 0.86).argmin()] for side in (way, -way))
+    assert shaded == pytest.approx(other, rel=0.1)
+
+
 def test_the_stronger_the_edit_the_less_hair(scene):
     rgb = scene[0]
     hair = cv2.resize(CAP.astype(np.uint8), rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0

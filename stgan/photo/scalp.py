@@ -59,6 +59,7 @@ MOTTLE = ((0.01, 0.03), (0.011, 0.07), (0.018, 0.2))  # logarithm of brightness 
 DOT, DOTS, FINE = 0.005, 0.25, 150  # size of a root, its strength, and pixels of an eye distance that show all of it
 FAR_EAR = 0.5  # share of its width that a head shows as it turns, below which it hides an ear
 EAR_TONE = np.array([0.1, 0.05, 0.06], np.float32)  # logarithm of brightness; an ear faces the light
+AROUND, SHADOW = 0.2, (0.14, 0.3)  # around a place, and logarithm of brightness by which shade of hair is darker
 JOINED = 0.35  # from a cheek, where skin goes on from it
 CHEEKS = (-0.1, 0.35)  # heights above which it does so no more
 NECK, FLARE = 0.74, 0.2  # half its width, where hair hides it, and by how much it is wider at the shoulders
@@ -210,6 +211,8 @@ class _View:
         stays = self.skin * self.inside * (1 - zone) * (1 - np.clip(2 * self.features, 0, 1))
         apart = np.log(np.maximum(self.photo, 0) + DARK) - np.log(np.maximum(tone, 0) + DARK)
         level = _grey(apart)[..., None]
+        around = spread(level, stays, AROUND * self.distance)
+        stays = stays * (1 - smoothstep(around - level, *SHADOW))[..., 0]
         darkest = np.interp(self.y, *DARKEST)[..., None].astype(np.float32)
         apart = np.maximum(level, darkest) + (apart - level).clip(-HUE, HUE)  # of skin; the shade of hair is darker
         near = np.exp(-np.square(_distances(stays, 0.5, self.distance) / JOINED))
