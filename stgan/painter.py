@@ -106,7 +106,7 @@ class FacePainter(Barber):
         blond = colour == LIGHTEST and share > 0
         own, own_skin = (self._shown(edited, name) for name in ("hair", "skin"))
         if tones is not None and blond and (own_skin > SURE).any():
-            tones = tones.lit(np.median(edited.before[own_skin > SURE], axis=0))
+            tones = tones.lit(np.median(edited.before[own_skin > SURE], axis=0)).weakened(edited.before, own, share)
         strands = share > 0 and needs_strands(
             edited.before, edited.after, own, own_skin, blond=blond, detailed=edited.is_detailed
         )

@@ -275,6 +275,16 @@ def test_blond_hair_is_golden_in_warm_light_and_nearly_as_bright_as_the_skin():
     assert least[3] == pytest.approx(0.8)
 
 
+def test_the_weaker_an_edit_the_darker_is_its_blond_hair():
+    blond, hair = MEASURED["Blond_Hair"], np.zeros((S, S), np.float32)
+    hair[: S // 2] = 1
+    black, fair = (np.where(hair[..., None] > 0, level, 150.0).repeat(3, axis=2) for level in (20.0, 140.0))
+    levels = [blond.weakened(black, hair, share).darkest for share in (0, 0.5, 1, 1.5)]
+    np.testing.assert_allclose(levels, [20, (20 + blond.darkest) / 2, blond.darkest, blond.darkest], rtol=1e-5)
+    assert blond.weakened(fair, hair, 0.5).darkest == blond.darkest
+    assert blond.weakened(black, 0 * hair, 0.5) is blond
+
+
 def test_drawn_hair_has_the_hue_of_its_tones():
     blond, rng = MEASURED["Blond_Hair"], np.random.default_rng(5)
     weight = np.zeros((S, S), np.float32)

@@ -74,6 +74,16 @@ class Tones:
         darkest = max(self.darkest, float(np.clip(DARK_BLOND, OF_SKIN[0] * around, OF_SKIN[1] * around)))
         return replace(self, red=tuple(red.tolist()), blue=tuple(blue.tolist()), darkest=darkest)
 
+    def weakened(self, image: np.ndarray, hair: np.ndarray, share: float) -> "Tones":
+        """These tones for an edit that is not whole: their least level is a share of the way from that of the hair.
+
+        ``hair``: (S, S) in [0, 1], where it is in a crop float (S, S, 3).
+        """
+        if share >= 1 or not (hair > 0.5).any():
+            return self
+        now = float(np.median(luminance(image)[hair > 0.5]))
+        return replace(self, darkest=min(self.darkest, now + share * (self.darkest - now)))
+
     def hued(self, image: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """A crop float (S, S, 3) in [0, 255] with mostly the hue of these tones where ``weight`` (S, S) is.
 
