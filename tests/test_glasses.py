@@ -47,18 +47,20 @@ def test_the_frame_is_the_one_that_was_drawn(skin, tint):
     glasses = Glasses.read(*painted(skin, tint=tint))
     for rim, centre in zip(glasses.rims, CENTRES, strict=True):
         assert np.abs(ellipse_radius(rim, centre) - 1).max() < 0.11  # an eye distance has 29 pixels
-    assert glasses.opacity == 1
     assert np.abs(glasses.colour - FRAME).max() < 12
     assert np.allclose(glasses.tint, -np.log(1 - tint), atol=0.12)
     middle = glasses.bridge[len(glasses.bridge) // 2]
     assert np.abs(middle - [CENTRES[:, 0].mean(), CENTRES[0, 1] - 0.12 * DISTANCE]).max() < 2
 
 
-def test_no_drawing_is_no_frame_and_a_faint_one_is_faint():
+def test_no_drawing_is_no_frame_and_a_faint_one_is_fine_and_dark():
     skin = (200, 160, 140)
     assert Glasses.read(*painted(skin, strength=0)) is None
     assert Glasses.read(painted(skin)[0], painted(skin)[0] + 30) is None  # a brighter face
-    assert 0 < Glasses.read(*painted(skin, strength=0.25)).opacity < 1
+    full, faint = (Glasses.read(*painted(skin, strength=strength)) for strength in (1.0, 0.08))
+    assert faint.widths.mean() < 0.9 * full.widths.mean()
+    drawn = np.array(skin) + 0.08 * (FRAME - np.array(skin))
+    assert faint.colour.mean() < 0.85 * drawn.mean()
 
 
 def test_in_the_photo_the_frame_is_crisp_and_what_lies_behind_it_stays():

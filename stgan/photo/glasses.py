@@ -32,8 +32,9 @@ HINGE = 0.24  # height of the hinges below the upper edge of a lens, in heights 
 BRIDGE = (0.16, 0.42)  # likewise, the heights between which a bridge lies
 FILLET = 0.06  # over which corners between bridge, arms and rims are filled
 END = 0.06  # of an arm: its first part belongs to the front, which no hair hides
-FAINT = (0.03, 0.21)  # logarithms of darkening at which a frame is absent and opaque
-FIRM = 0.25  # a faint line is rather a fine frame than one that is seen through
+FAINT = (0.03, 0.21)  # logarithms of darkening at which a frame is absent and full
+FIRM = 0.25  # power of that: a faint line is a fine and dark frame, as none is seen through
+FINEST, DARKER = 0.5, 1.5  # share of its width that it has at least, and power by which it is darker
 TINT = (0.25, 0.45)  # logarithms of darkening at which lenses are clear and tinted as the network drew them
 DARKEST = 0.8  # the eyes stay visible
 DARK = 16.0  # levels: differences among darker pixels are noise
@@ -58,7 +59,6 @@ class Glasses:
     bridge: np.ndarray  # (M, 2)
     arms: np.ndarray  # (2, K, 2), from the hinges outwards
     distance: float  # of the eyes
-    opacity: float
     colour: np.ndarray  # (3,), levels of the frame
     tint: np.ndarray  # (3,), logarithm by which each channel is darker behind the lenses
 
@@ -81,12 +81,13 @@ class Glasses:
         width, strength = _thickness(ridges, rims, head.distance)
         tint = _tint(before, after, rims)
         strength = max(strength, float(tint.mean()))  # on dark skin a frame is as bright as its tinted lenses
-        opacity = float(np.clip((strength - FAINT[0]) / (FAINT[1] - FAINT[0]), 0, 1)) ** FIRM
-        if opacity == 0:
+        full = float(np.clip((strength - FAINT[0]) / (FAINT[1] - FAINT[0]), 0, 1)) ** FIRM
+        if full == 0:
             return None
+        width *= max(full, FINEST)
         return cls(
             rims, width * (1 - THICKER * np.sin(ANGLES)), _bridge(darkening, lens, head), _arms(lens, head),
-            head.distance, opacity, _frame_colour(after, ridges, rims), tint,
+            head.distance, _frame_colour(after, ridges, rims) * full**DARKER, tint,
         )  # fmt: skip
 
     def reaching(self, bare: np.ndarray) -> "Glasses":
@@ -260,13 +261,12 @@ class _Drawing:
         The others are (h, w): where the photo may change, bare skin, its light around 1, and detail in levels.
         """
         front, arms, shown, tint, shadow, gloss, glare = cv2.split(maps)
-        opacity = self.glasses.opacity * free
         front, arms = (np.clip(0.5 - distance / self.softness, 0, 1) for distance in (front, arms))
         dim = np.exp(-tint[..., None] * self.glasses.tint) * (1 - shadow * skin)[..., None]
         glare *= GLARE * (1 + 1.5 * float(self.glasses.tint.mean())) * lit
-        behind = opacity[..., None] * (part * (dim - 1) + glare[..., None])
+        behind = free[..., None] * (part * (dim - 1) + glare[..., None])
         frame = self.glasses.colour * lit[..., None] + (gloss * lit + grain)[..., None]
-        cover = opacity * np.maximum(front, arms * shown * skin)
+        cover = free * np.maximum(front, arms * shown * skin)
         return (behind + cover[..., None] * (frame - part - behind)).astype(np.float32)
 
 
