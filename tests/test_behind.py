@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stgan.photo.align import Alignment
-from stgan.photo.behind import Backdrop, _colours
+from stgan.photo.behind import Backdrop, _colours, _faded
 from stgan.photo.borders import SIDE, Border, find_borders, lines_of
 
 G, DETAIL = 512, 2  # pixels of the grid, and of the photo for each of them
@@ -124,6 +124,19 @@ def test_a_wall_and_a_sign_beside_a_piece_are_kept_apart(share):
     smooth = (np.linspace(0, 1, 64)[:, None, None] * (np.array(WHITE) - BLUE) + BLUE + noise).astype(np.float32)
     (kind,) = _colours(smooth, beside)
     np.testing.assert_array_equal(kind, beside)
+
+
+def test_a_sign_that_does_not_count_fades_out_where_hair_began():
+    """Its colour goes over into the wall's within a few pixels, everywhere on the way from one to the other."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    sign = (x < 60) & (np.abs(y - 128) < 40)
+    image = np.where(sign[..., None], RED, BLUE).astype(np.float32)
+    wall = np.full((SIDE // 2, SIDE // 2, 3), BLUE, np.float32)
+    row = _faded(wall, image, sign & (x > 54))[64, :, 0]  # red
+    assert row[29] == pytest.approx(RED[0], abs=20)
+    np.testing.assert_allclose(row[40:], BLUE[0], atol=3)
+    assert (np.diff(row[29:]) <= 0).all()
+    np.testing.assert_array_equal(_faded(wall, image, 0 * sign > 0), wall)
 
 
 def test_a_wall_of_two_colours_without_a_clear_border_is_not_mixed():

@@ -22,9 +22,11 @@ SMALLEST = 16  # pixels of a piece
 MINOR = 0.5
 COARSE = 4  # pixels across one of those in which spots are looked for
 SPOT, ODD = 16.0, 40.0  # standard deviation around a spot, and levels by which it differs from what is there
+MANY = 0.15  # share of what is beside a piece that is no spot
 # Share of what is beside a piece whose other colour does not count, and levels by which colours differ.
 FEW, DIFFERENT = 0.42, 80.0
 BETWEEN = (0.2, 0.13)  # share of those around their mean, in which no more than this has a colour if they are two
+FADES = 4.0  # pixels over which colours that do not count go over into those that do
 SOFT = 1.0  # standard deviation that makes borders smooth, in pixels
 STEEP = 2.0  # and by how much less they are soft
 SEAM = 1e-3  # share of the pieces on both sides where neither is
@@ -72,10 +74,10 @@ def _filled(
     whole = (FINE * SIDE, FINE * SIDE)
     result = cv2.resize(_known(image, seen), whole, interpolation=cv2.INTER_LINEAR)
     total, shares = np.zeros_like(result), np.zeros(whole, np.float32)
-    parts = ((part, _without_spots(image, kind)) for inside, beside in _pieces(seen, empty, lines, clothes)
-             for part, kind in _nearest(inside, _colours(image, beside)))  # fmt: skip
-    for inside, beside in parts:
-        colours = _known(image, beside)
+    parts = ((part, _without_spots(image, kind), near) for inside, near in _pieces(seen, empty, lines, clothes)
+             for part, kind in _nearest(inside, _colours(image, near)))  # fmt: skip
+    for inside, beside, near in parts:
+        colours = _faded(_known(image, beside), image, near & ~beside)
         soft = cv2.GaussianBlur((inside | beside).astype(np.float32), (0, 0), SOFT)
         soft = cv2.resize(soft, whole, interpolation=cv2.INTER_LINEAR)
         share = np.clip(STEEP * (soft - 0.5) + 0.5, 0, 1) + SEAM * soft
@@ -128,7 +130,7 @@ def _without_spots(image: np.ndarray, beside: np.ndarray) -> np.ndarray:
     small = _resized(np.dstack([image * share[..., None], share]), len(image) // COARSE)
     near = _resized(cv2.GaussianBlur(small, (0, 0), SPOT / COARSE), len(image))
     odd = np.abs(image - near[..., :3] / np.maximum(near[..., 3:], 1e-6)).max(axis=2) > ODD
-    return beside & ~odd if (beside & ~odd).any() else beside
+    return beside & ~odd if (beside & odd).sum() < MANY * beside.sum() else beside
 
 
 def _known(image: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -136,6 +138,17 @@ def _known(image: np.ndarray, where: np.ndarray) -> np.ndarray:
     share = _resized(where, SIDE // 2)
     half = _resized(image * where[..., None], SIDE // 2) / np.maximum(share, 1e-6)[..., None]
     return spread(half, share, 1.0)
+
+
+def _faded(colours: np.ndarray, image: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Colours, at half the size of an image (H, H, 3), that go over from those beside them, bool (H, H), which do not
+    count: they end where hair began, in a ragged line."""
+    if not other.any():
+        return colours
+    far = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, 5)
+    share = _resized(np.exp(-np.square(far / FADES)), len(colours))[..., None]
+    result: np.ndarray = colours + share * (_known(image, other) - colours)
+    return result
 
 
 def _softened(filled: np.ndarray, known: np.ndarray, sharp: np.ndarray, widths: np.ndarray) -> np.ndarray:
