@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.ears import BORDER, Ear, hidden_ears
+from stgan.photo.ears import BORDER, SHOWS, Ear, hidden_ears
 from stgan.photo.matte import WIDE, Silhouette
 from stgan.photo.scalp import draw_scalp
 from stgan.photo.skull import CENTRE, Skull, places
@@ -57,6 +57,23 @@ def test_ears_are_drawn_where_hair_hides_them():
     )
     assert left == pytest.approx(right, rel=0.1)
     assert far < 0.5 * close  # a turned head hides one
+
+
+def test_the_cheek_of_a_turned_head_is_no_ear():
+    """It reaches as far to the side as an ear does on a head seen from the front, with hair behind it."""
+    shift = 0.35
+    face = (((X - shift) / 1.0) ** 2 + ((Y - CENTRE) / np.where(Y > CENTRE, 1.5, 2.0)) ** 2 < 1) & (Y < 0.9)
+    hair = (((X - shift) / 1.7) ** 2 + ((Y - CENTRE) / 1.7) ** 2 < 1) & (Y > -0.9) & (X > -0.6) & ~face
+    reaches = (face & (X > 1.12) & (Y > -0.3) & (Y < 0.25)).sum() * float(X[0, 1] - X[0, 0]) ** 2
+    assert reaches > SHOWS
+    assert 1 in hidden(hair, face.astype(np.float32), face)
+    turned, straight = (Skull(middle, 1.25, 1.5, (1.0, 1.0 + middle), (0.0, 0.0)) for middle in (shift, 0.0))
+    beyond = []
+    for skull in (turned, straight):
+        _, _, edge = skull.coordinates(X, Y)
+        ear = Ear.hidden(skull, X, Y, edge, 1)
+        beyond.append(float((ear.begins(np.zeros(1)) - (skull.middle + skull.across))[0]))
+    assert beyond[0] < beyond[1] - 0.08  # it begins within the outline
 
 
 def test_an_ear_whose_lower_half_shows_is_not_hidden():

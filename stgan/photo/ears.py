@@ -33,6 +33,7 @@ STEEPEST = (0.03, 0.3)  # by how much a head is wider for each height there
 LOBE, STICKS_OUT = 0.17, 1.3  # by which a usual lobe stands out, and how many times as much it does at most
 SHOWS, HIDES = 0.08, 0.09  # squared eye distances: of skin where an ear shows, and of hair that hides one
 SHOWS_BELOW, SHOWS_FROM = 0.055, -0.6  # likewise, beside a skull, and the height down to which that counts
+WITHIN = 0.4  # share of the turn of a head by which the ear is within its outline
 WIDE_OPEN = 0.44  # turn of a head at which it shows an ear from its side
 LEAST = 0.04  # width of an ear beside a head, in whose place there is a top to draw
 COVERED = 0.4  # share of hair above an ear that covers its top
@@ -48,9 +49,10 @@ def hidden_ears(skull: Skull, silhouette: Silhouette, skin: np.ndarray) -> list[
     _, _, edge = skull.coordinates(x, y)
     hidden = []
     for way in (-1, 1):
-        shows = (skin > 0.5) & (way * x > 1.12) & (y > -0.3) & (y < 0.25)
+        nearer = max(way * skull.middle, 0.0)  # a head that is turned shows more of this side
+        shows = (skin > 0.5) & (way * x - nearer > 1.12) & (y > -0.3) & (y < 0.25)
         lower = (skin > 0.5) & (way * x > 0) & (y > SHOWS_FROM) & (y < 0.25) & (edge < -0.02) & (edge > -0.5)
-        hides = silhouette.hair * ((way * x > 1) & (way * x < 1.4) & (y > -0.5) & (y < 0.2))
+        hides = silhouette.hair * ((way * x - nearer > 1) & (way * x - nearer < 1.4) & (y > -0.5) & (y < 0.2))
         if pixel * shows.sum() < SHOWS and pixel * lower.sum() < SHOWS_BELOW and pixel * hides.sum() > HIDES:
             hidden.append(way)
     return hidden
@@ -79,6 +81,7 @@ class Ear:
         It is as wide as a head that is turned shows it, and leans as the side of the head does.
         """
         root, slope = _side(skull, x, y, edge, way, LOWEST)
+        root -= WITHIN * max(way * skull.middle, 0.0)
         usual = skull.across / USUAL * width_of_ear(skull, way)
         lobe = (skull.lobes[way > 0] - root) / LOBE  # it may show that the ear sticks out
         return cls(way, LOWEST, HEIGHT, root, slope, max(usual, min(lobe, STICKS_OUT * usual)))
