@@ -9,7 +9,7 @@ from frames import S, centred
 
 from stgan.photo.filling import grain_of, spread
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
-from stgan.photo.scalp import COARSEST, GRAIN, _Head, _View, apart_from_hair, draw_scalp
+from stgan.photo.scalp import GRAIN, LETTERS, _Head, _View, apart_from_hair, draw_scalp
 from stgan.photo.skull import CENTRE, Skull, hides_the_brows, places, shading
 
 DETAIL = 2  # pixels of the photo per pixel of the crop
@@ -378,7 +378,7 @@ def test_letters_on_a_wall_are_no_grain(scene):
     photo = np.clip(rgb + noise + on_the_wall * letters, 0, 255).round().astype(np.uint8)
     head = _Head.of(photo, _View.of(photo, alignment, S, silhouette, skin, np.zeros_like(skin)))
     assert head.skin.std() > 1
-    assert head.wall.std() == pytest.approx(COARSEST * head.skin.std(), rel=1e-3)
+    assert head.wall.std() == pytest.approx(LETTERS[1] * head.skin.std(), rel=1e-3)
 
 
 def test_grain_has_the_colours_of_the_photos():

@@ -29,7 +29,8 @@ SHINES = 0.45  # from the middle to the shine, at most, in half widths of the sk
 WHITE = np.array([0.8, 1.0, 1.2], np.float32)  # the same in red, green and blue
 SHADE = (0.08, 0.18)  # logarithm of brightness by which skin in the shade of hair is darker than skin around
 GRAIN = 0.75  # share of the grain of a face, which has pores
-COARSEST = 1.5  # grain of a wall as a multiple of the skin's: what is coarser is letters, or strands
+COARSEST = 1.5  # grain of a wall as a multiple of the skin's, at most
+LETTERS = (2.0, 0.6)  # multiple from which it is letters, or strands, and that of the grain of most walls, at most
 SOFT = 1.2  # pixels of the photo over which the outline changes
 SHAVED = 0.5  # strength of an edit that leaves no hair outside of the skull; inside it is cropped
 # Lengths are in eye distances.
@@ -380,7 +381,8 @@ class _Head:
         wall = _grain(
             rgb, view.placed, [wall * (x > 0.3), wall * (x < -0.3), wall * (np.abs(x) < 0.8)], 3 * view.placed.scale
         )
-        wall *= min(1.0, COARSEST * float(skin.std()) / max(float(wall.std()), 1e-6))
+        times = float(wall.std()) / max(float(skin.std()), 1e-6)
+        wall *= (COARSEST if times < LETTERS[0] else LETTERS[1]) / max(times, COARSEST)
         dots = _dots(view.distance / view.placed.scale)
         return cls(
             maps, view.placed, skin, dots, backdrop, wall, max(SOFTEST, SOFT * view.placed.scale / view.distance)
