@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from stgan.models import PARSER_CLASSES, Edit, Generator
 from stgan.models.covering import editable_regions
 from stgan.models.parsed import FaceParts, decode_faces
 from stgan.outcome import COVERED
+from stgan.photo.ageing import of_another_age
 from stgan.photo.combing import comb, curliness
 from stgan.photo.crop import crop_face
 from stgan.photo.fringe import Fringe, draw_fringe
@@ -29,7 +31,7 @@ from stgan.photo.matte import PERSON, in_the_crop
 from stgan.photo.mouth import Movement, move_lips
 from stgan.photo.rims import Head, beyond
 from stgan.photo.scalp import apart_from_hair, draw_scalp
-from stgan.photo.skin import in_the_hue, shaded, toned, unstained, without_lipstick
+from stgan.photo.skin import in_the_hue, toned
 from stgan.photo.tones import BLONDEST, MEASURED, no_more_vivid
 from stgan.photo.unworn import STRENGTH, Bareness, take_off, where_to_draw
 from stgan.prepared import EditedCrop, PreparedFace
@@ -56,19 +58,14 @@ class FacePainter(Barber):
     dtype: torch.dtype | None
 
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
-        """The photo with an edited crop of another age or gender. Younger skin loses lines and gains no shades.
+        """The photo with an edited crop of another age or gender.
 
         The brows of a woman who becomes a man are her own, moved to where the networks draw a man's.
         """
-        skin, man = self._shown(edited, "skin"), edited.changes.get("Male", 0.0) > 0
-        if edited.changes.get("Young", 0.0) > 0:
-            after = shaded(edited.before, edited.after, skin, self._shown(edited, "eyes", "hair"))
-        else:
-            after = unstained(edited.before, edited.after, skin, lines=edited.changes.get("Young", 0.0) < 0 or not man)
-        if man:
-            mouth = self._shown(edited, "mouth")
-            after = without_lipstick(after, mouth, skin)
-            edited = replace(edited, mask=None if edited.mask is None else np.maximum(edited.mask, mouth))
+        man = edited.changes.get("Male", 0.0) > 0
+        after = of_another_age(edited.before, edited.after, edited.changes, partial(self._shown, edited))
+        if man and edited.mask is not None:
+            edited = replace(edited, mask=np.maximum(edited.mask, self._shown(edited, "mouth")))
         edited = replace(edited, after=after).without(self._shown(edited, "hair"), HAIRLINE)
         hair, brows = self._drawn(edited, ["hair"], ["brows"])  # locks over cheeks are not of the photo's colour
         edited = edited.without(hair)

@@ -78,3 +78,16 @@ def best_path(score: np.ndarray, bends: np.ndarray) -> np.ndarray:
     for origin in origins[::-1]:
         path.append(int(origin[path[-1]]))
     return np.array(path[::-1])
+
+
+COARSEST = 8.0  # pixels of a smaller image, of the standard deviation of a Gaussian that is found there
+
+
+def slowly(image: np.ndarray, sigma: float) -> np.ndarray:
+    """A float32 image (H, W) or (H, W, C) blurred by a Gaussian of many pixels, found at a smaller size."""
+    step = max(1, int(sigma / COARSEST))
+    height, width = image.shape[:2]
+    small = cv2.resize(image, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), sigma * small.shape[1] / width, sigmaY=sigma * small.shape[0] / height)
+    result: np.ndarray = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
+    return result

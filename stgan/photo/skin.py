@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from stgan.photo.geometry import smoothstep
+from stgan.photo.geometry import slowly, smoothstep
 
 DARK = 16.0  # levels: differences among darker pixels are noise
 SMOOTH = 1 / 16  # of the crop's side, over which the tone may vary
@@ -73,6 +73,7 @@ TINT = 1 / 6  # of the crop's side, over which the tint may vary
 STAIN = 0.02  # logarithm, by which the colour of a spot may differ from the skin around it, beside what it did before
 SPOT, SHINING = 0.05, 0.08  # logarithm, by which a spot and a highlight may stand out more than before
 MARK = 0.06  # likewise, by which a dark spot may, where skin gets no lines
+BROW = (-0.35, -0.1)  # logarithm of brightness to that of what is around it, of a brow and of skin
 SPOTS, SHINE_SIZE = 1 / 40, 1 / 12  # of the crop's side, the size of such spots, and of highlights
 LIPS, PAINTED = 9.0, 0.08  # a*b* by which bare lips differ from skin, and the share of a larger difference that stays
 LINER = 0.7  # share of darker rims of eyes and hair that is left out
@@ -100,7 +101,9 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.nd
     return _on(skin, after, result)
 
 
-def unstained(before: np.ndarray, after: np.ndarray, skin: np.ndarray, *, lines: bool = True) -> np.ndarray:
+def unstained(
+    before: np.ndarray, after: np.ndarray, skin: np.ndarray, *, lines: bool | np.ndarray = True
+) -> np.ndarray:
     """An edited crop whose skin has no coloured and no bright spots: float (S, S, 3) in [0, 255].
 
     What is dark may become skin, and with ``lines`` they may become deeper. Nothing stands out from the skin around it
@@ -109,11 +112,13 @@ def unstained(before: np.ndarray, after: np.ndarray, skin: np.ndarray, *, lines:
     Args:
         before, after: float (S, S, 3) in [0, 255], the network's output for no change and for the edit.
         skin: (S, S) in [0, 1].
+        lines: also as (S, S) in [0, 1], where they may.
     """
     (own, own_colour), (drawn, drawn_colour) = _taken_apart(before), _taken_apart(after)
     bright = _without_spots(own, drawn, skin, SPOTS, SPOT)
-    if not lines:
-        bright = -_without_spots(-own, -bright, skin, SPOTS, MARK)
+    if lines is not True:
+        even = -_without_spots(-own, -bright, skin, SPOTS, MARK)
+        bright = even + lines * (bright - even)
     result = np.exp(bright[..., None] + _tint(own_colour, drawn_colour, skin)) - DARK
     return _on(skin, after, result)
 
@@ -122,8 +127,14 @@ def _without_spots(own: np.ndarray, drawn: np.ndarray, skin: np.ndarray, size: f
     """The brightness (S, S) drawn for skin, without spots of a size that stand out more than before by ``most``."""
     weight = np.maximum(skin, 0.05).astype(np.float32)
     sigma = size * len(own)
-    total = cv2.GaussianBlur(weight, (0, 0), sigma)
-    own_around, drawn_around = (cv2.GaussianBlur(each * weight, (0, 0), sigma) / total for each in (own, drawn))
+
+    def around(level: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        total: np.ndarray = cv2.GaussianBlur(weight, (0, 0), sigma)
+        return cv2.GaussianBlur(level * weight, (0, 0), sigma) / total
+
+    own_around, drawn_around = around(own, weight), around(drawn, weight)
+    # What is drawn as dark as a brow is no shade of the skin beside it.
+    drawn_around = around(drawn, weight * (0.02 + smoothstep(drawn - drawn_around, *BROW)))
     return np.minimum(drawn, drawn_around + np.maximum(own - own_around, 0) + most)
 
 
@@ -148,9 +159,9 @@ def without_lipstick(image: np.ndarray, mouth: np.ndarray, skin: np.ndarray) -> 
 def _tint(before: np.ndarray, after: np.ndarray, skin: np.ndarray) -> np.ndarray:
     """The colours (S, S, 3) after an edit, as logarithms, without spots that differ more from the skin around them than
     before. Highlights are less coloured than the skin around them, lips are more."""
-    sigma = TINT * len(before)
-    weight = np.maximum(cv2.GaussianBlur(skin, (0, 0), sigma), 0.05)[..., None]
-    around = [cv2.GaussianBlur(each * skin[..., None], (0, 0), sigma) / weight for each in (before, after)]
+    sigma, skin = TINT * len(before), skin.astype(np.float32)
+    weight = np.maximum(slowly(skin, sigma), 0.05)[..., None]
+    around = [slowly(each * skin[..., None], sigma) / weight for each in (before, after)]
     own = np.abs(before - around[0]) + STAIN
     return around[1] + np.clip(after - around[1], -own, own)
 
