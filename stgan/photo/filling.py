@@ -40,6 +40,18 @@ def spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     return result.reshape(*image.shape[:2], -1)
 
 
+def in_the_hues(drawn: np.ndarray, around: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """A drawing (H, W, 3) whose colours differ from those around by hardly more than some levels (H, W)."""
+    grey = grey_of(drawn)[..., None]
+    hue = around - grey_of(around)[..., None]
+    return grey + hue + most[..., None] * np.tanh((drawn - grey - hue) / most[..., None])
+
+
+def grey_of(image: np.ndarray) -> np.ndarray:
+    """Float32 (H, W), the grey levels of an image (H, W, 3)."""
+    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
+
+
 def grain_of(patch: np.ndarray, sigma: float) -> np.ndarray:
     """Noise float32 (N, N, 3), levels, as :func:`grain_like` makes it from the fine detail of a patch."""
     return grain_like(fine_of(patch, sigma))

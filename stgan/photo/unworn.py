@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 
 from stgan.photo.align import Alignment
-from stgan.photo.filling import grain_of, repeated, spread
+from stgan.photo.filling import grain_of, grey_of, in_the_hues, repeated, spread
 from stgan.photo.geometry import extent, smoothstep
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import warped, window
+from stgan.photo.morphology import disk, grown, largest, ridge
 from stgan.photo.rims import Head
 from stgan.photo.texture import sharpened
+from stgan.photo.traced import Clues
 
 STRENGTH = 1.8
 """Of the network's edit. At 1 its drawing shows a pale frame on more than half of 30 faces, at 1.8 on two. More changes
@@ -56,7 +58,8 @@ GAP = (0.42, 3)  # contrast as a share of the usual, and pixels of that, where a
 CLEAR = (40.0, 8.0)  # levels that speak for one, in all and on average
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
 LARGEST = 128  # radius of a sample of skin in pixels of the photo
-FINE = 0.7  # standard deviation in pixels of the crop below which a drawing has no detail
+FINE = (0.7, 0.9)  # standard deviation in pixels of the crop below which a drawing has no detail, and a traced frame
+FINER = 1.3  # pixels of the photo per pixel of the crop above which it shows a frame better than the crop
 MOST_DETAIL = 4  # pixels of a drawing per pixel of the crop
 
 
@@ -68,6 +71,7 @@ class Bareness:
     share: np.ndarray  # float32 (S, S) in [0, 1], of the photo that it replaces
     skin: np.ndarray  # float32 (S, S) in [0, 1], which shows in the photo
     keeps_eyes: bool  # of the photo
+    clues: Clues | None = None  # where they are kept: the photo tells all else too
 
     @classmethod
     def read(
@@ -83,17 +87,20 @@ class Bareness:
         worn = _worn(seen)
         outside = _outside(worn) / distance
         change = crop - after
-        slow = spread(change, (1 - _grown(worn, 0.1 * distance)) * _agreement(change) + 1e-3, 0.12 * distance)
+        slow = spread(change, (1 - grown(worn, 0.1 * distance)) * _agreement(change) + 1e-3, 0.12 * distance)
         differs = change - slow
         behind = (outside < -BAND[0]) & (seen["eyes"] < 0.2) & (seen["brows"] < 0.3)
         keeps = _shows_eyes(crop, after, seen["eyes"] * (outside < LID), behind, seen["skin"] > 0.9)
-        share = _hidden(crop, differs, seen, worn, outside, head.turn, keeps)
-        known = np.clip(1 - 1.5 * _grown(share, len(crop) / 256), 0, 1)
+        body = cv2.morphologyEx(worn.astype(np.uint8), cv2.MORPH_OPEN, disk(BODY * distance)) > 0
+        arms = _arms(crop, body, seen, head.turn, distance) | (worn & (grown(body, 0.03 * distance) == 0))
+        share = _hidden(crop, differs, seen, outside, arms, keeps)
+        known = np.clip(1 - 1.5 * grown(share, len(crop) / 256), 0, 1)
         drawn = _calm(after, crop, seen["brows"] * known, distance) if keeps else after
         trust = known * (_agreement(differs) + 1e-3) + 1e-6
         drawn = drawn + spread(crop - drawn, trust, 0.03 * distance)
         fill = _filled(crop, drawn, mask, seen, known, outside, HUES[0 if keeps else 1])
-        return cls(fill.clip(0, 255).astype(np.float32), share, seen["skin"] * (share == 0), keeps)
+        clues = Clues.of(crop, seen, share, outside, body, arms) if keeps else None
+        return cls(fill.clip(0, 255).astype(np.float32), share, seen["skin"] * (share == 0), keeps, clues)
 
 
 def where_to_draw(seen: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -121,17 +128,23 @@ def take_off(
     rows, columns = (np.nonzero(bareness.share.any(axis=axis))[0] for axis in (1, 0))
     if len(rows) == 0 or strength <= 0:
         return result
-    detail = float(np.clip(1 / alignment.scale, 1, MOST_DETAIL))  # pixels of the drawing per pixel of the crop
-    grid = round(size * detail)
-    fill = sharpened(cv2.resize(bareness.fill, (grid, grid), interpolation=cv2.INTER_CUBIC), detail)
-    to_grid = window(alignment, size, 1, grid).matrix
-    grain = _grain(rgb, alignment, bareness, light)
+    clues = bareness.clues if 1 / alignment.scale > FINER else None
+    if clues is not None:
+        fill, shares, to_grid = clues.traced(rgb, bareness.fill, alignment, light)
+        to_shares = to_grid
+    else:
+        detail = float(np.clip(1 / alignment.scale, 1, MOST_DETAIL))  # pixels of the drawing per pixel of the crop
+        grid = round(size * detail)
+        fill = sharpened(cv2.resize(bareness.fill, (grid, grid), interpolation=cv2.INTER_CUBIC), detail)
+        to_grid = window(alignment, size, 1, grid).matrix
+        shares, to_shares = bareness.share, alignment.matrix
+    grain = _grain(rgb, alignment, bareness, light, FINE[clues is not None])
     box = (columns[0] - 1.0, rows[0] - 1.0, columns[-1] + 1.0, rows[-1] + 1.0)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=0)
     height = max(1, STRIP_PIXELS // max(1, right - left))
     for y in range(top, bottom, height):
         strip = result[y : min(y + height, bottom), left:right]
-        share = strength * warped(bareness.share, alignment.matrix, (left, y), strip.shape)
+        share = strength * warped(shares, to_shares, (left, y), strip.shape)
         bare = warped(fill, to_grid, (left, y), strip.shape)
         bare += repeated(grain, (left, y), strip.shape)
         change = light.restored((bare - light.normalised(strip)) * share[..., None])
@@ -139,14 +152,14 @@ def take_off(
     return result
 
 
-def _grain(rgb: np.ndarray, alignment: Alignment, bareness: Bareness, light: Light) -> np.ndarray:
+def _grain(rgb: np.ndarray, alignment: Alignment, bareness: Bareness, light: Light, fine: float) -> np.ndarray:
     """The fine detail of skin, float32 (N, N, 3), where the crop shows most of it."""
     depth = cv2.distanceTransform((bareness.skin > 0.9).astype(np.uint8), cv2.DIST_L2, 5)
     row, column = np.unravel_index(depth.argmax(), depth.shape)
     radius = min(float(depth.max()) * 0.7, LARGEST * alignment.scale)
     box = (column - radius, row - radius, column + radius, row + radius)
     left, top, right, bottom = extent(alignment.matrix, box, rgb.shape, margin=0)
-    grain = grain_of(rgb[top:bottom, left:right], FINE / alignment.scale)
+    grain = grain_of(rgb[top:bottom, left:right], fine / alignment.scale)
     return smoothstep(np.float32(1 / alignment.scale), 1.0, 2.0) * grain * np.array(light.gains, np.float32)
 
 
@@ -170,9 +183,8 @@ def _hidden(
     crop: np.ndarray,
     differs: np.ndarray,
     seen: Mapping[str, np.ndarray],
-    worn: np.ndarray,
     outside: np.ndarray,
-    turn: float,
+    arms: np.ndarray,
     keeps: bool,
 ) -> np.ndarray:
     """Float32 (S, S) in [0, 1]: what glasses hide, which are lenses too unless the photo keeps its eyes.
@@ -180,18 +192,16 @@ def _hidden(
     Args:
         differs: how the photo differs from the drawing, (S, S, 3).
         outside: distance from the glasses.
-        turn: of the head.
+        arms: bool (S, S).
     """
     size, distance = len(crop), Head.mean(len(crop)).distance
     share = _frame(crop, differs, outside, distance, seen)
     if keeps:
-        lids = _grown(seen["eyes"] > 0.4, LID * distance)
+        lids = grown(seen["eyes"] > 0.4, LID * distance)
         share *= 1 - cv2.GaussianBlur(lids, (0, 0), size / 210)
     else:
         share = np.maximum(share, np.clip(1.5 - (outside - 0.06) * distance, 0, 1))
-    body = cv2.morphologyEx(worn.astype(np.uint8), cv2.MORPH_OPEN, _disk(BODY * distance)) > 0
-    arms = _arms(crop, body, seen, turn, distance) | (worn & (_grown(body, 0.03 * distance) == 0))
-    share = _grown(np.maximum(share, _grown(arms, 0.03 * distance)), size / 170)
+    share = grown(np.maximum(share, grown(arms, 0.03 * distance)), size / 170)
     return (cv2.GaussianBlur(share, (0, 0), size / 320) * (1 - seen["hat"])).astype(np.float32)
 
 
@@ -210,7 +220,7 @@ def _filled(
     around = spread(np.dstack([crop, beside]), known + 1e-6, 0.02 * distance)
     around, shares = around[..., :3], around[..., 3:]
     free = smoothstep(shares, 0.02, 0.2) @ np.array(OTHER_HUES, np.float32)
-    drawn = _in_the_hues(drawn, around, hues + free)
+    drawn = in_the_hues(drawn, around, hues + free)
     fill = around + (1.0 if mask is None else smoothstep(mask, *SURE)[..., None]) * (drawn - around)
     near = smoothstep(outside, *WITHIN)
     for kind, share in zip(cv2.split(beside), cv2.split(shares), strict=True):  # a network draws skin instead
@@ -227,8 +237,8 @@ def _shows_eyes(crop: np.ndarray, after: np.ndarray, eyes: np.ndarray, behind: n
         behind: bool (S, S), skin that they show.
         skin: bool (S, S), other skin.
     """
-    grey, half = _grey(crop), len(crop) // 2
-    dimming = np.log((_grey(after) + 16) / (grey + 16))
+    grey, half = grey_of(crop), len(crop) // 2
+    dimming = np.log((grey_of(after) + 16) / (grey + 16))
     bright = float(np.median(grey[skin])) if skin.any() else 255.0
     areas, tints = [], []
     for side in (np.s_[:, :half], np.s_[:, half:]):
@@ -246,8 +256,8 @@ def _frame(
     """Float (S, S) in [0, 1]: rims and bridge, along the outline and where the photo (S, S, 3) differs from skin."""
     inside, beyond = RIM
     line = np.clip((inside + beyond) / 2 * distance + 1 - np.abs(outside + (inside - beyond) / 2) * distance, 0, 1)
-    ridge, thin = (_ridge(crop, width * distance) for width in (THICKEST, WIRE))
-    difference = np.minimum(np.abs(difference).max(axis=2), 1.3 * ridge)
+    thick, thin = (ridge(crop, width * distance) for width in (THICKEST, WIRE))
+    difference = np.minimum(largest(np.abs(difference)), 1.3 * thick)
     strength = cv2.GaussianBlur(difference, (0, 0), len(outside) / 366)
     near = (outside > -BAND[0]) & (outside < BAND[1])
     # The photo's own brows.
@@ -257,17 +267,10 @@ def _frame(
     return share * (1 - wall * (1 - smoothstep(thin, *DIFFERENT)))
 
 
-def _ridge(image: np.ndarray, width: float) -> np.ndarray:
-    """Levels (H, W) by which lines of at most some pixels are darker or brighter than what is on both sides."""
-    kernel = _disk(width / 2)
-    closed, opened = (cv2.morphologyEx(image, each, kernel) for each in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN))
-    return np.maximum(closed - image, image - opened).max(axis=2)
-
-
 def _calm(after: np.ndarray, crop: np.ndarray, brows: np.ndarray, distance: float) -> np.ndarray:
     """A drawing (S, S, 3) without specks, and with brows no darker than those (S, S) that the photo shows itself."""
     after = cv2.medianBlur(after.clip(0, 255).astype(np.uint8), 5).astype(np.float32)
-    grey, least, mean = _grey(crop), np.zeros(brows.shape, np.float32), Head.mean(len(brows))
+    grey, least, mean = grey_of(crop), np.zeros(brows.shape, np.float32), Head.mean(len(brows))
     places, dark = [], []
     for side in (-1, 1):
         x, y = mean.middle + side * mean.axis / 2
@@ -280,14 +283,14 @@ def _calm(after: np.ndarray, crop: np.ndarray, brows: np.ndarray, distance: floa
     for place, level in zip(places, dark * (2 // max(1, len(dark))), strict=False):  # brows are a pair
         least[place] = level
     least = np.asarray(cv2.GaussianBlur(least, (0, 0), 0.03 * distance))
-    return after + cv2.GaussianBlur(np.clip(least - _grey(after), 0, None), (0, 0), 0.02 * distance)[..., None]
+    return after + cv2.GaussianBlur(np.clip(least - grey_of(after), 0, None), (0, 0), 0.02 * distance)[..., None]
 
 
 def _arms(
     crop: np.ndarray, body: np.ndarray, seen: Mapping[str, np.ndarray], turn: float, distance: float
 ) -> np.ndarray:
     """Bool (S, S): the arms between the lenses (S, S) and the ears, dark or bright lines over skin and hair."""
-    smooth = cv2.GaussianBlur(_grey(crop), (0, 0), len(crop) / 427)
+    smooth = cv2.GaussianBlur(grey_of(crop), (0, 0), len(crop) / 427)
     kernel = np.ones((round(WIDEST * distance) | 1, 1), np.uint8)
     ridges = (
         cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel) - smooth,
@@ -349,26 +352,6 @@ def _mark(where: np.ndarray, ridge: np.ndarray, line: np.ndarray, along: np.ndar
                 there += step
 
 
-def _in_the_hues(drawn: np.ndarray, around: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """A drawing (S, S, 3) whose colours differ from those around by hardly more than some levels (S, S)."""
-    grey = _grey(drawn)[..., None]
-    hue = around - _grey(around)[..., None]
-    return grey + hue + most[..., None] * np.tanh((drawn - grey - hue) / most[..., None])
-
-
 def _agreement(change: np.ndarray) -> np.ndarray:
     """Float (S, S) in [0, 1]: how likely a drawing shows the same as the photo, given their difference (S, S, 3)."""
-    return np.exp(-((np.abs(change).max(axis=2) / AGREED) ** 2))
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
-
-
-def _disk(radius: float) -> np.ndarray:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(radius) + 1,) * 2)
-
-
-def _grown(share: np.ndarray, radius: float) -> np.ndarray:
-    """A share (S, S), float32, grown by a radius in pixels."""
-    return cv2.dilate(share.astype(np.float32), _disk(radius))
+    return np.exp(-((largest(np.abs(change)) / AGREED) ** 2))
