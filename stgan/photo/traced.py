@@ -215,6 +215,7 @@ class _View:
         """The grid (h, w, 3) with what is around a frame, 1 where it is and 0 elsewhere, in its place."""
         seen, known = self.clues.seen, 1 - frame
         others = [self.shown(seen[name]).clip(0, 1) * known for name in OTHERS]
+        others[-1] = others[-1] * (1 - grown(frame, NARROW * self.distance))  # brows that a frame darkens
         differs = self.image - self.shown(self.clues.skin)
         darker = largest(-differs)
         differs = np.maximum(darker, -darker / 2)  # lit skin is skin
@@ -225,7 +226,8 @@ class _View:
             (easily * each, each) for easily, each in zip(EASILY, others, strict=True) if each[beside].max() > 0.5
         ]
         shares = (spread(np.dstack([share for share, _ in kinds]), known + 1e-6, 0.03 * self.distance) + 1e-3) ** 4
-        shares /= shares.sum(axis=2, keepdims=True)
+        shares = cv2.GaussianBlur(shares / shares.sum(axis=2, keepdims=True), (0, 0), NARROW * self.distance)
+        shares = shares.reshape(*known.shape, -1)  # OpenCV drops a single channel
         sigma = max(1.2, FINEST * self.distance)
         drawn, hidden = self.shown(drawn), self._hidden(known)
         own = spread(np.dstack([self.image, drawn]), kinds[0][1] + 1e-6 * known, sigma)
