@@ -14,7 +14,7 @@ from stgan.barber import Barber
 from stgan.devices import autocast
 from stgan.edits import SHAVEN, condition_parts, in_the_way
 from stgan.models import PARSER_CLASSES, Edit, Generator
-from stgan.models.covering import editable_regions
+from stgan.models.covering import bareheaded, editable_regions, wears_a_hat
 from stgan.models.parsed import FaceParts, decode_faces
 from stgan.outcome import COVERED
 from stgan.photo.ageing import of_another_age
@@ -98,7 +98,9 @@ class FacePainter(Barber):
         colour, share = max(edited.changes.items(), key=lambda change: change[1])  # the new one; others are taken away
         now = silhouette
         if rgb is not face.photo.rgb:  # the other edits may have added hair, or removed it
-            now = silhouette.with_view(self._view(rgb, face.alignment, face.light)[0].cpu().numpy())
+            view = self._view(rgb, face.alignment, face.light)
+            view = view if wears_a_hat(view) else bareheaded(view)
+            now = silhouette.with_view(view[0].cpu().numpy())
         drawn, tones = None, MEASURED.get(colour) if share > 0 else None
         blond = colour == LIGHTEST and share > 0
         own, own_skin = (self._shown(edited, name) for name in ("hair", "skin"))

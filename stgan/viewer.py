@@ -73,7 +73,7 @@ class FaceViewer:
         regions = editable_regions(classes, self.names)
         wide = self._view(photo.rgb, alignment, light, WIDE)
         if not wears_a_hat(close):
-            wide = bareheaded(wide)
+            close, wide = bareheaded(close), bareheaded(wide)
         silhouette = Silhouette.of(close[0].cpu().numpy(), wide[0].cpu().numpy())
         if face is not None:
             regions = regions * torch.from_numpy(own_pixels(alignment, face, others, size)).to(regions)
@@ -94,16 +94,12 @@ class FaceViewer:
 
     @torch.inference_mode()
     def _view(self, rgb: np.ndarray, alignment: Alignment, light: Light, reach: int = 1) -> Tensor:
-        """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop.
-
-        What is too small for a hat in a crop is none.
-        """
+        """The parser's classes (1, 10, W, W) for a window ``reach`` times as wide as the crop."""
         assert self.frozen_parser is not None
         size = self.generator.image_size
         pixels = reach * max(size, self.frozen_parser.image_size)
         crop = crop_face(rgb, window(alignment, size, reach, pixels), pixels)
-        classes = self.frozen_parser.parse(self._image(light.crop(crop)), reach)
-        return classes if reach > 1 or wears_a_hat(classes) else bareheaded(classes)
+        return self.frozen_parser.parse(self._image(light.crop(crop)), reach)
 
     def _image(self, crop: np.ndarray) -> Tensor:
         """A crop uint8 (S, S, 3) as the networks take it: (1, 3, S, S) in [-1, 1]."""
