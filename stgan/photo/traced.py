@@ -51,6 +51,7 @@ LIDS = (0.05, 0.03)  # what stays around an eye: of all, and of what has the col
 NARROW = 0.012  # radius of what is noise
 FINEST = 0.015  # standard deviation of the circle that goes on under a frame
 LIKE_SKIN = 40.0  # levels by which skin differs from its slow colour; lashes differ more
+TOUCH, CUT_BROW = 0.02, (0.2, 0.3)  # distance at which a frame touches a brow; share of it, from where it is drawn
 SEEN_BROW = (0.012, 0.03)  # areas of a brow in squared distances, up to which it is drawn, and from which it is not
 BRIGHTER = 30.0  # levels, the most by which a drawing is brighter than around: it loses shades, not brows
 HUES = 6.0  # levels by which the colours of skin differ from the slow ones
@@ -158,7 +159,7 @@ class _View:
         evidence = np.maximum(np.minimum(largest(cv2.absdiff(soft, skin)), 1.3 * thick), thin)
         eyes = self.shown(self.clues.seen["eyes"]) > 0.4
         lids, own = (grown(eyes, reach * distance) > 0 for reach in LIDS)
-        brows = (self.shown(self.clues.seen["brows"]) > 0.4) & (outside > ON_BROW[0]) & (evidence < ON_BROW[1])
+        brows = (self.shown(self.clues.seen["brows"]) > 0.4) & (outside > ON_BROW[0])
         rims, within = np.zeros((2, *eyes.shape), bool)
         for lens in self.clues.lenses:
             rim, inside = self._rim(lens, evidence, lids, brows, outside)
@@ -168,12 +169,12 @@ class _View:
         colour, level = around[..., :3], around[..., 3]
         found = self._beside(evidence, level, within, outside) & ~lids
         near_eyes = grown(eyes, NEAR_EYES * distance) > 0  # lashes are as dark as frames
-        most = np.where(near_eyes, *ALIKE) * largest(cv2.absdiff(colour, skin))
-        alike = (largest(cv2.absdiff(soft, colour)) < most) & (evidence > _least(level, *WITHIN)) & ~own
+        off = largest(cv2.absdiff(soft, colour)) / (largest(cv2.absdiff(colour, skin)) + 1)
+        alike = (off < np.where(near_eyes, *ALIKE)) & (evidence > _least(level, *WITHIN)) & ~own
         dark = -largest(soft - skin) > _least(np.minimum(level, CLEAREST), *WITHIN)
         found |= (outside > FARTHEST[0]) & ((alike & (outside < 0.1)) | (dark & within & ~near_eyes))
         arms = grown(self.clues.arms, 0.02 * Head.mean(len(self.clues.near)).distance)
-        found = (found & ~brows) | (self.shown(arms) > 0.5)
+        found = (found & (~brows | ((off < ALIKE[0]) & (evidence > ON_BROW[1])))) | (self.shown(arms) > 0.5)
         found = touching(opened(found, NARROW * distance) | rims, rims, 10)
         found = closed(found, CLOSED * distance) | self._reflections(soft - skin, within & (outside < -0.02))
         free = ~own & (self.shown(self.clues.seen["hat"]) < 0.5)
@@ -200,8 +201,8 @@ class _View:
         centre = self.from_crop @ (moments["m10"] / moments["m00"], moments["m01"] / moments["m00"], 1)
         rays = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=-1)[:, None] * RADII[:, None] * self.distance
         levels, eye, brow, far = (sampled(each, centre + rays) for each in (evidence, lids, brows, outside))
-        path = _path(levels, eye, far)
-        inwards, outwards = _reach(levels, np.maximum(eye, brow), path)
+        path = _path(levels, EYE * eye, far)
+        inwards, outwards = _reach(levels, eye > 0.5, brow > 0.5, path)
         columns, rows = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in evidence.shape[::-1]))
         radius, angle = cv2.cartToPolar(columns - np.float32(centre[0]), rows - np.float32(centre[1]))
         places, radius = angle * np.float32(len(ANGLES) / (2 * np.pi)), radius / np.float32(self.distance)
@@ -241,21 +242,25 @@ class _View:
         return result
 
     def _hidden(self, known: np.ndarray) -> np.ndarray:
-        """Float32 (h, w) in [0, 1]: on lenses and their rims, but not above eyes whose brow is seen beside them."""
+        """Float32 (h, w) in [0, 1]: on lenses and their rims, but not above eyes whose brow is seen whole."""
         x, y = self.middle
         rows, columns = (np.arange(n) for n in known.shape)
         brows = (self.shown(self.clues.seen["brows"]) > 0.5) * known * (rows < y)[:, None]
-        left = columns < x
-        needed = [1 - smoothstep(brows[:, side].sum() / self.distance**2, *SEEN_BROW) for side in (left, ~left)]
+        touched = brows * grown(1 - known, TOUCH * self.distance)
+        needed = []
+        for side in (columns < x, columns >= x):
+            area = brows[:, side].sum()
+            cut = smoothstep(touched[:, side].sum() / max(1.0, area), *CUT_BROW)
+            needed.append(max(cut, 1 - smoothstep(area / self.distance**2, *SEEN_BROW)))
         right = smoothstep((columns - x) / self.distance, -0.1, 0.1)
         above = 1 - smoothstep((rows - y) / self.distance, -0.12, 0.02)[:, None]
         before = 1 - smoothstep(self.shown(self.clues.outside), 0.0, 0.1)  # not beside lenses, where arms are
         return (before * (1 - above * (1 - needed[0] * (1 - right) - needed[1] * right))).astype(np.float32)
 
 
-def _path(levels: np.ndarray, eye: np.ndarray, outside: np.ndarray) -> np.ndarray:
+def _path(levels: np.ndarray, price: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """The indices of radii (A,) along which the middle of a rim runs around a lens; all that is seen is (A, R)."""
-    score = np.sqrt(np.minimum(levels, CLEAREST) / CLEAREST) - EYE * eye
+    score = np.sqrt(np.minimum(levels, CLEAREST) / CLEAREST) - price
     score -= OFF * np.clip(np.abs(outside - USUAL) - FREE, 0, None) ** 1.5
     score -= BEYOND * ((outside < FARTHEST[0]) | (outside > FARTHEST[1]))
     steps = np.abs(np.subtract.outer(range(len(RADII)), range(len(RADII))))
@@ -268,10 +273,12 @@ def _least(level: np.ndarray, least: float, share: float) -> np.ndarray:
     return np.maximum(least, share * level)
 
 
-def _reach(levels: np.ndarray, kept: np.ndarray, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _reach(levels: np.ndarray, eye: np.ndarray, brow: np.ndarray, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far (A,) a rim reaches inwards and outwards of its path (A,) through levels (A, R), in eye distances."""
     peaks = np.array([row[max(0, place - 1) : place + 2].max() for row, place in zip(levels, path, strict=True)])
-    peaks = np.minimum(peaks, 1.5 * _median(peaks, 8))
+    most = 1.5 * _median(peaks, 8)
+    peaks = np.minimum(peaks, most)
+    kept = eye | (brow & ((levels < ON_BROW[1]) | (levels > most[:, None])))  # a wire differs less than a dark brow
     widths = np.zeros((2, len(path)))
     for angle, (place, peak) in enumerate(zip(path, peaks, strict=True)):
         least = max(LEAST, PART * peak)
@@ -284,7 +291,7 @@ def _reach(levels: np.ndarray, kept: np.ndarray, path: np.ndarray) -> tuple[np.n
                 lowest = min(lowest, level)
                 if lowest < PAST[0] * peak and level > PAST[1] * lowest + PAST[2]:
                     break
-                if level > least and kept[angle, there] < 0.5:
+                if level > least and not kept[angle, there]:
                     last = there
             widths[side, angle] = abs(last - place) * STEP
     kernel = cv2.getGaussianKernel(9, 1.5)[:, 0]
