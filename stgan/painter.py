@@ -60,7 +60,8 @@ class FacePainter(Barber):
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with an edited crop of another age or gender.
 
-        The brows of a woman who becomes a man are her own, moved to where the networks draw a man's.
+        The brows of a woman who becomes a man are her own, moved to where the networks draw a man's. Where the edit also
+        asks for other brows, they stay as they are.
         """
         man = edited.changes.get("Male", 0.0) > 0
         after = of_another_age(edited.before, edited.after, edited.changes, partial(self._shown, edited))
@@ -69,12 +70,14 @@ class FacePainter(Barber):
         edited = replace(edited, after=after).without(self._shown(edited, "hair"), HAIRLINE)
         hair, brows = self._drawn(edited, ["hair"], ["brows"])  # locks over cheeks are not of the photo's colour
         edited = edited.without(hair)
-        bushier = self._bushier(edited, like=brows) if man else None
-        if bushier is None:
+        changed = bool(edited.asked.get("Bushy_Eyebrows"))
+        bushier = self._bushier(edited, like=brows) if man and not changed else None
+        if bushier is None and not changed:
             return self.paste(edited, rgb)
         own = np.maximum(brows, self._shown(edited, "brows"))
         bare = edited.without(cv2.dilate((own > SEEN).astype(np.float32), np.ones(NEAR_BROWS)), BESIDE_BROWS)
-        return self._reshape_brows(edited, self.paste(bare, rgb), *bushier, "Male")
+        pasted = self.paste(bare, rgb)
+        return pasted if bushier is None else self._reshape_brows(edited, pasted, *bushier, "Male")
 
     def age_with_hair(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """As :meth:`age`; the hair of a face that becomes older goes grey."""

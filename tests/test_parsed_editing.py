@@ -194,6 +194,9 @@ def test_brows_of_a_woman_who_becomes_a_man_are_her_own(editor, prepared, monkey
     monkeypatch.setattr(Barber, "_bushier", lambda self, edited, like=None: (None, None))
     monkeypatch.setattr(Barber, "_reshape_brows", lambda self, edited, rgb, shape, growth, name: rgb)
     assert np.abs(editor.age(edited, rgb)[inside].astype(int) - rgb[inside]).max() <= 1
+    monkeypatch.setattr(Barber, "_bushier", lambda self, edited, like=None: None)
+    older = replace(edited, changes={"Young": -1.0}, asked={"Young": -1.0, "Bushy_Eyebrows": -1.0})  # for another step
+    assert np.abs(editor.age(older, rgb)[inside].astype(int) - rgb[inside]).max() <= 1
 
 
 @pytest.mark.parametrize("bangs", [False, True])
