@@ -69,7 +69,7 @@ class Clues:
     outside: np.ndarray  # distance from the outline of the glasses in eye distances, negative within
     lenses: list[np.ndarray]  # uint8, 1 within each
     arms: np.ndarray
-    skin: np.ndarray  # (S, S, 3), slow colours, in the networks' light
+    crop: np.ndarray  # float32 (S, S, 3), levels in the networks' light
 
     @classmethod
     def of(
@@ -88,14 +88,7 @@ class Clues:
         halves = [(body & side).astype(np.uint8) for side in (columns, ~columns)]
         if min(each.sum() for each in halves) < LENS * mean.distance**2:
             return None
-        other = sum(seen[name] for name in ("hair", "background", "eyes", "hat")) + 0.9 * seen["brows"]
-        bare = cv2.erode((1 - other).clip(0, 1).astype(np.float32), disk(0.04 * mean.distance))
-        bare = bare * np.where((outside > RING[0]) & (outside < RING[1]), 0.03, 1)
-        skin = spread(crop, bare + 1e-4, SLOW * mean.distance)
-        for _ in range(3):  # what differs from it is none
-            same = np.exp(-((largest(np.abs(crop - skin)) / SAME) ** 2))
-            skin = spread(crop, (bare + 1e-4) * same, SLOW * mean.distance)
-        return cls(seen, near, outside.astype(np.float32), halves, arms.astype(np.float32), skin)
+        return cls(seen, near, outside.astype(np.float32), halves, arms.astype(np.float32), crop)
 
     def traced(
         self, rgb: np.ndarray, drawn: np.ndarray, alignment: Alignment, light: Light
@@ -112,6 +105,18 @@ class Clues:
         share = np.asarray(cv2.GaussianBlur(frame, (0, 0), 0.8))
         return view.without(frame, drawn), share, view.to_grid
 
+    def skin(self) -> np.ndarray:
+        """Slow colours of skin, float32 (S, S, 3)."""
+        distance = Head.mean(len(self.crop)).distance
+        other = sum(self.seen[name] for name in ("hair", "background", "eyes", "hat")) + 0.9 * self.seen["brows"]
+        bare = cv2.erode((1 - other).clip(0, 1).astype(np.float32), disk(0.04 * distance))
+        bare = bare * np.where((self.outside > RING[0]) & (self.outside < RING[1]), 0.03, 1)
+        skin = spread(self.crop, bare + 1e-4, SLOW * distance)
+        for _ in range(3):  # what differs from it is none
+            same = np.exp(-((largest(np.abs(self.crop - skin)) / SAME) ** 2))
+            skin = spread(self.crop, (bare + 1e-4) * same, SLOW * distance)
+        return skin
+
 
 @dataclass(frozen=True)
 class _View:
@@ -119,6 +124,7 @@ class _View:
 
     clues: Clues
     image: np.ndarray  # float32 (h, w, 3), levels in the networks' light
+    skin: np.ndarray  # likewise, slow colours
     to_grid: np.ndarray  # (2, 3), from pixels of the photo
     from_crop: np.ndarray  # (2, 3), from pixels of the crop
     distance: float  # of the eyes, in pixels
@@ -136,7 +142,9 @@ class _View:
         to_grid = (as_3x3(from_crop) @ as_3x3(alignment.matrix))[:2]
         height, width = round((bottom - top) * detail), round((right - left) * detail)
         image = drawn(rgb, Alignment(to_grid), max(height, width))[:height, :width]
-        return cls(clues, light.normalised(image), to_grid, from_crop, detail * distance)
+        to_crop = cv2.invertAffineTransform(from_crop)
+        skin = warped(np.asarray(clues.skin(), np.float32), to_crop, (0, 0), image.shape)
+        return cls(clues, light.normalised(image), skin, to_grid, from_crop, detail * distance)
 
     def shown(self, crop_map: np.ndarray) -> np.ndarray:
         """A map of the crop on the grid."""
@@ -152,7 +160,7 @@ class _View:
         """Float32 (h, w), 1 where a frame is or a reflection on a lens, else 0."""
         distance, outside = self.distance, self.shown(self.clues.outside)
         soft = cv2.GaussianBlur(self.image, (0, 0), max(0.6, SOFT * distance))
-        skin = self.shown(self.clues.skin)
+        skin = self.skin
         thin = ridge(soft, LINES[0] * distance)
         half = cv2.resize(soft, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)  # wide discs take long
         thick = cv2.resize(ridge(half, LINES[1] * distance / 2), soft.shape[1::-1], interpolation=cv2.INTER_LINEAR)
@@ -217,7 +225,7 @@ class _View:
         seen, known = self.clues.seen, 1 - frame
         others = [self.shown(seen[name]).clip(0, 1) * known for name in OTHERS]
         others[-1] = others[-1] * (1 - grown(frame, NARROW * self.distance))  # brows that a frame darkens
-        differs = self.image - self.shown(self.clues.skin)
+        differs = self.image - self.skin
         darker = largest(-differs)
         differs = np.maximum(darker, -darker / 2)  # lit skin is skin
         skin = known * (1 - np.sum(others, axis=0)).clip(0, 1)
@@ -234,9 +242,7 @@ class _View:
         own = spread(np.dstack([self.image, drawn]), kinds[0][1] + 1e-6 * known, sigma)
         # As gradients are cloned: the drawing's structure on the photo's own skin.
         bare = own[..., :3] + hidden[..., None] * np.minimum(drawn - own[..., 3:], BRIGHTER)
-        result = shares[..., :1] * in_the_hues(
-            bare, self.shown(self.clues.skin), np.full(known.shape, HUES, np.float32)
-        )
+        result = shares[..., :1] * in_the_hues(bare, self.skin, np.full(known.shape, HUES, np.float32))
         for index, (_, weight) in enumerate(kinds[1:], 1):
             result += shares[..., index : index + 1] * spread(self.image, weight + 1e-6 * known, sigma)
         return result
