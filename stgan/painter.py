@@ -60,8 +60,8 @@ class FacePainter(Barber):
     def age(self, edited: EditedCrop, rgb: np.ndarray) -> np.ndarray:
         """The photo with an edited crop of another age or gender.
 
-        The brows of a woman who becomes a man are her own, moved to where the networks draw a man's. Where the edit also
-        asks for other brows, they stay as they are.
+        The brows of a woman who becomes a man are her own, moved to where the networks draw a man's. Where the edit
+        also asks for other brows, they stay as they are.
         """
         man = edited.changes.get("Male", 0.0) > 0
         after = of_another_age(edited.before, edited.after, edited.changes, partial(self._shown, edited))
