@@ -23,7 +23,7 @@ from PIL import Image
 
 from stgan.attributes import index_of
 from stgan.data import label_value, open_split
-from stgan.editor import FaceEditor, default_model
+from stgan.editing.editor import FaceEditor, default_model
 from stgan.frame import CELEBA_CROP, CELEBA_SIZE, normalise
 from stgan.models import FaceAligner
 from stgan.photo.align import Alignment, align_face, align_whole

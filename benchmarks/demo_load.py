@@ -35,7 +35,7 @@ import tyro
 from PIL import Image
 
 from stgan import FaceEditor, save_photo
-from stgan.editor import PreparedFace, default_model
+from stgan.editing.editor import PreparedFace, default_model
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 300.0  # seconds

@@ -17,7 +17,7 @@ from textbook import TextbookSTGAN
 from timing import check_close, conditions, interleaved, median_ms, ratio
 
 from stgan import FaceEditor
-from stgan.editor import default_model
+from stgan.editing.editor import default_model
 from stgan.evaluation.tables import table
 from stgan.frame import normalise
 from stgan.models import STGAN, Generator

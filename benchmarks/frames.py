@@ -19,7 +19,7 @@ from PIL import Image
 from stgan.data import FaceLocator, open_split
 from stgan.data.frames import CELEBAHQ_CENTRE, CELEBAHQ_SCALE, celebahq_frame, to_crop
 from stgan.data.sources import image_column
-from stgan.editor import default_model
+from stgan.editing.editor import default_model
 from stgan.models import load_companion
 from stgan.photo.detect import yunet_path
 from stgan.photo.geometry import transform

@@ -24,7 +24,7 @@ from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.demo.api import Endpoints
 from stgan.demo.files import DemoFiles
 from stgan.demo.studio import Studio
-from stgan.editor import default_model
+from stgan.editing.editor import default_model
 from stgan.photo.detect import FaceDetector
 
 GAINS = (2.0, 1.0, 1.6)  # of the colours for daylight

@@ -11,7 +11,7 @@ import torch
 import tyro
 from timing import check_close, conditions, interleaved, median_ms, ratio
 
-from stgan.editor import default_model
+from stgan.editing.editor import default_model
 from stgan.evaluation.tables import table
 from stgan.export import PACKAGES, export_onnx
 from stgan.models import load_generator

@@ -26,7 +26,7 @@ from stgan.data.faces import FaceLocator, Locate
 from stgan.data.frames import to_crop
 from stgan.data.masks import UNKNOWN, decode_masked, open_masks
 from stgan.data.sources import image_column
-from stgan.editor import default_model
+from stgan.editing.editor import default_model
 from stgan.evaluation.parsing import (
     by_class,
     class_scores,

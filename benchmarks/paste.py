@@ -24,12 +24,12 @@ import torch
 import tyro
 
 from stgan import FaceEditor, PreparedFace
-from stgan.editor import default_model
+from stgan.drawing.rims import beyond
+from stgan.editing.editor import default_model
+from stgan.editing.prepared import EditedCrop
 from stgan.photo.detect import FaceDetector
 from stgan.photo.files import open_photo
 from stgan.photo.matte import WIDE, Matte, in_the_crop, warped
-from stgan.photo.rims import beyond
-from stgan.prepared import EditedCrop
 
 EDITS = {  # what is edited, and what its sharpness is compared with
     "Blond_Hair": (True, "hair"),

@@ -9,7 +9,7 @@ import skimage.data
 import tyro
 
 from stgan import FaceEditor, save_photo
-from stgan.editor import default_model
+from stgan.editing.editor import default_model
 from stgan.evaluation.figures import contact_sheet
 
 STRENGTHS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)

@@ -9,7 +9,7 @@ import skimage.data
 import tyro
 
 from stgan import FaceEditor, save_photo
-from stgan.editor import default_model
+from stgan.editing.editor import default_model
 
 EDITS = {
     "eyeglasses": {"Eyeglasses": True},

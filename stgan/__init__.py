@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stgan.editor import FaceEditor, PreparedFace
+    from stgan.editing.editor import FaceEditor, PreparedFace
     from stgan.models import STGAN, AttGAN, AttributeClassifier, StarGAN
     from stgan.photo.files import save_photo
 
@@ -21,7 +21,11 @@ __all__ = [
     "save_photo",
 ]
 
-_MODULES = {"FaceEditor": "stgan.editor", "PreparedFace": "stgan.editor", "save_photo": "stgan.photo.files"}
+_MODULES = {
+    "FaceEditor": "stgan.editing.editor",
+    "PreparedFace": "stgan.editing.editor",
+    "save_photo": "stgan.photo.files",
+}
 
 
 def __getattr__(name: str) -> Any:

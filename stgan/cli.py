@@ -139,7 +139,7 @@ def _check_request(editor: Any, changes: dict, corrections: dict, intensity: flo
     import torch
 
     from stgan.attributes import as_labels, edited_labels
-    from stgan.edits import read_intensities
+    from stgan.editing.edits import read_intensities
 
     as_labels(corrections, editor.names)
     edited_labels(torch.zeros(len(editor.names)), changes, editor.names)
@@ -207,7 +207,7 @@ def export(
     ] = None,
 ) -> None:
     """Export an editor for other runtimes. Its results are checked: they agree with torch to 1e-4."""
-    from stgan.editor import default_model
+    from stgan.editing.editor import default_model
     from stgan.export import export_onnx
 
     model = default_model(model)
@@ -224,7 +224,7 @@ def train(arguments: list[str]) -> None:
 
 def evaluate(arguments: list[str]) -> None:
     """Measure a model: reconstruction, accuracy of edits, unwanted changes, and how the edits look."""
-    from stgan.editor import default_model
+    from stgan.editing.editor import default_model
     from stgan.evaluation.command import Settings, evaluate_folder
 
     settings = tyro.cli(Settings, prog="stgan evaluate", args=arguments)
@@ -248,7 +248,7 @@ def publish(arguments: list[str]) -> None:
 
 
 def _editor(model: str | None, yunet: Path | None):
-    from stgan.editor import FaceEditor, default_model
+    from stgan.editing.editor import FaceEditor, default_model
     from stgan.photo.detect import FaceDetector
 
     return FaceEditor.from_pretrained(default_model(model), detector=FaceDetector(yunet) if yunet else None)

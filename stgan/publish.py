@@ -25,7 +25,7 @@ from stgan.card import (
     TRAINING_FILE,
     model_card,
 )  # fmt: skip
-from stgan.editor import BUNDLED
+from stgan.editing.editor import BUNDLED
 from stgan.export import check_export
 from stgan.hub import repository
 from stgan.hub.errors import HubError, explained

@@ -31,7 +31,7 @@ from tyro._docstrings import _ClassTokenization  # noqa: E402
 
 from stgan import FaceEditor  # noqa: E402
 from stgan.attributes import CELEBA_ATTRIBUTES  # noqa: E402
-from stgan.editor import BUNDLED  # noqa: E402
+from stgan.editing.editor import BUNDLED  # noqa: E402
 from stgan.models import STGAN, AttributeClassifier  # noqa: E402
 from stgan.photo.detect import FaceDetector, _HaarCascades  # noqa: E402
 

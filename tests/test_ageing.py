@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from frames import S
 
-from stgan.photo.ageing import DARK, MAKE_UP, STROKES, evenly_made_up, of_another_age, settled, weathered
+from stgan.drawing.ageing import DARK, MAKE_UP, STROKES, evenly_made_up, of_another_age, settled, weathered
+from stgan.drawing.skin import unstained
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import slowly
-from stgan.photo.skin import unstained
 
 ROWS, COLUMNS = np.mgrid[:S, :S].astype(np.float32)
 FACE = ((((COLUMNS - 64) / 36) ** 2 + ((ROWS - 64) / 42) ** 2) < 1).astype(np.float32)

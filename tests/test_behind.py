@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from stgan.drawing.behind import Backdrop, _colours, _faded
+from stgan.drawing.borders import SIDE, Border, find_borders, lines_of
 from stgan.photo.align import Alignment
-from stgan.photo.behind import Backdrop, _colours, _faded
-from stgan.photo.borders import SIDE, Border, find_borders, lines_of
 
 G, DETAIL = 512, 2  # pixels of the grid, and of the photo for each of them
 Y, X = np.mgrid[:G, :G]

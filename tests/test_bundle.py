@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from stgan import bundle as bundling
-from stgan.editor import FaceEditor
+from stgan.editing.editor import FaceEditor
 from stgan.models import (
     STGAN,
     AttributeClassifier,

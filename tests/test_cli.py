@@ -16,10 +16,10 @@ from scripts import in_a_fork
 from test_inception import Means
 
 from stgan import FaceEditor, cli
-from stgan import editor as editing
 from stgan.attributes import caption
 from stgan.card import split_section
 from stgan.data import load_into_memory
+from stgan.editing import editor as editing
 from stgan.evaluation import command as evaluating
 from stgan.evaluation.figures import contact_sheet, edit_sheet, varied_people
 from stgan.evaluation.inception import inception_distances

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.combing import comb, curliness
+from stgan.drawing.combing import comb, curliness
 from stgan.photo.light import Light
 from stgan.photo.matte import Silhouette, in_the_window
 

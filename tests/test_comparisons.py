@@ -17,7 +17,7 @@ from skimage.data import astronaut
 
 from stgan import FaceEditor
 from stgan.card import split_section
-from stgan.editor import BUNDLED
+from stgan.editing.editor import BUNDLED
 from stgan.evaluation.figures import MARGIN, sample_grid
 from stgan.models import STGAN, AttGAN, AttributeClassifier
 from stgan.training.command import parse

@@ -16,7 +16,7 @@ import stgan.publish
 import stgan.training.command
 from stgan import cli
 from stgan.card import EVALUATION_FILE, FAMILY_FILE, model_card, replace_section, split_section
-from stgan.editor import BUNDLED
+from stgan.editing.editor import BUNDLED
 from stgan.evaluation.results import GroupScores
 from stgan.evaluation.tables import PUBLISHED, comparison_table, evaluation_tables
 

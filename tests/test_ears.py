@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.ears import BORDER, SHOWS, Ear, hidden_ears
+from stgan.drawing.ears import BORDER, SHOWS, Ear, hidden_ears
+from stgan.drawing.scalp import draw_scalp
+from stgan.drawing.skull import CENTRE, Skull, places
 from stgan.photo.matte import WIDE, Silhouette
-from stgan.photo.scalp import draw_scalp
-from stgan.photo.skull import CENTRE, Skull, places
 
 WALL, SKIN, HAIR = (90, 120, 160), (205, 160, 140), (50, 40, 35)
 X, Y = places(WIDE * S)

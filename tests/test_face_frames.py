@@ -20,7 +20,7 @@ from test_realism import Colours
 from stgan.data import DataError, FaceFrames, FaceLocator, Preprocess, StreamBatches, load_into_memory
 from stgan.data.faces import CUT_OFF, NO_FACE, PROFILE, TOO_SMALL
 from stgan.data.frames import celebahq_frame, to_crop
-from stgan.editor import FaceEditor
+from stgan.editing.editor import FaceEditor
 from stgan.evaluation import faces
 from stgan.evaluation.command import Settings, evaluate_folder
 from stgan.evaluation.protocol import evaluate

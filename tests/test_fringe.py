@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.fringe import Fringe, draw_fringe
+from stgan.drawing.fringe import Fringe, draw_fringe
 from stgan.photo.matte import WIDE, Silhouette
 
 DETAIL = 4  # pixels of the photo per pixel of the crop

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from frames import S, centred
 
+from stgan.drawing.glasses import Glasses, wear
+from stgan.drawing.rims import Head, beyond
 from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
-from stgan.photo.glasses import Glasses, wear
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
-from stgan.photo.rims import Head, beyond
 from stgan.photo.texture import blur_of
 
 EYES = (MEAN_LANDMARKS[:2] - CELEBA_CROP[:2] + 0.5) * S / (CELEBA_CROP[2] - CELEBA_CROP[0]) - 0.5

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.greying import GREY, grey_hair
+from stgan.drawing.greying import GREY, grey_hair
+from stgan.drawing.skull import places
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette
-from stgan.photo.skull import places
 
 DETAIL = 4  # pixels of the photo per pixel of the crop
 SKIN = (205, 160, 140)

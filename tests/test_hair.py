@@ -6,11 +6,11 @@ import pytest
 from frames import S, centred
 from skimage.color import rgb2lab
 
+from stgan.drawing.hair import in_the_colour, is_coiled, lay_strands, needs_strands, recolour_hair, without_stains
+from stgan.drawing.tones import MEASURED, no_more_vivid
 from stgan.photo.crop import crop_face
-from stgan.photo.hair import in_the_colour, is_coiled, lay_strands, needs_strands, recolour_hair, without_stains
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
-from stgan.photo.tones import MEASURED, no_more_vivid
 
 W = 2 * S * WIDE
 BLOND = np.array([205.0, 170, 110])
@@ -370,6 +370,6 @@ def test_skin_that_is_taken_for_hair_in_part_does_not_shine(scene):
 def test_hair_is_the_same_in_strips_and_at_once(scene, monkeypatch):
     results = []
     for pixels in (1 << 13, 1 << 24):
-        monkeypatch.setattr("stgan.photo.hair.STRIP_PIXELS", pixels)
+        monkeypatch.setattr("stgan.drawing.hair.STRIP_PIXELS", pixels)
         results.append(dyed(scene, thin=1.0).astype(int))
     assert np.abs(results[0] - results[1]).max() <= 1

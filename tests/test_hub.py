@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from stgan.attributes import DEFAULT_ATTRIBUTES
 from stgan.card import EVALUATION_FILE, TRAINING_FILE, model_card, write_card
-from stgan.editor import BUNDLED
+from stgan.editing.editor import BUNDLED
 from stgan.models import STGAN, AttributeClassifier
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from frames import S, centred
 
+from stgan.drawing.lips import Lips
+from stgan.drawing.mouth import OPEN, Movement, move_lips
 from stgan.photo.light import USUAL_LIGHT
-from stgan.photo.lips import Lips
-from stgan.photo.mouth import OPEN, Movement, move_lips
 
 DETAIL = 4  # pixels of the photo per pixel of the crop
 SIDE = DETAIL * S

@@ -10,8 +10,9 @@ import torch
 from torch.nn import functional as F
 
 from stgan import FaceEditor
-from stgan.barber import Barber
-from stgan.edits import beards_in_the_way, in_the_way
+from stgan.editing.barber import Barber
+from stgan.editing.edits import beards_in_the_way, in_the_way
+from stgan.editing.prepared import EditedCrop
 from stgan.models import PARSER_CLASSES, Edit, FaceParser
 from stgan.models.regions import cheek_pixels, parsed_regions
 from stgan.photo.align import Alignment
@@ -19,7 +20,6 @@ from stgan.photo.crop import own_pixels
 from stgan.photo.detect import FaceDetector
 from stgan.photo.face import Face
 from stgan.photo.matte import Matte, warped
-from stgan.prepared import EditedCrop
 
 
 class DrawnParser(FaceParser):

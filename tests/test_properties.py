@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stgan.attributes import DEFAULT_ATTRIBUTES, as_labels, edited_labels, excluded_by, in_a_file_name
 from stgan.data import DataError, open_split
-from stgan.edits import read_face_number, read_intensities
+from stgan.editing.edits import read_face_number, read_intensities
 from stgan.models import STGAN, ModelFolderError, load_network
 from stgan.training.config import TrainingConfig
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from frames import S, centred
 
-from stgan.photo.filling import grain_of, spread
+from stgan.drawing.filling import grain_of, spread
+from stgan.drawing.scalp import GRAIN, LETTERS, _Head, _View, apart_from_hair, draw_scalp
+from stgan.drawing.skull import CENTRE, Skull, hides_the_brows, places, shading
 from stgan.photo.matte import WIDE, Silhouette, in_the_crop, in_the_window
-from stgan.photo.scalp import GRAIN, LETTERS, _Head, _View, apart_from_hair, draw_scalp
-from stgan.photo.skull import CENTRE, Skull, hides_the_brows, places, shading
 
 DETAIL = 2  # pixels of the photo per pixel of the crop
 WALL, SKIN, HAIR, FAIR = (90, 120, 160), (205, 160, 140), (50, 40, 35), (225, 190, 90)

@@ -9,15 +9,15 @@ import pytest
 from frames import S, centred
 from scipy.ndimage import laplace
 
-from stgan.barber import Barber
-from stgan.photo.beard import full_beard, mustache, read_beard
-from stgan.photo.brows import TARGET, Reshaping, reshape_brows
+from stgan.drawing.beard import full_beard, mustache, read_beard
+from stgan.drawing.brows import TARGET, Reshaping, reshape_brows
+from stgan.drawing.strokes import BEARD_HUE, CALMEST, CRISP, STRANDS, UNDER, Growth, draw_hairs, hair_colour
+from stgan.drawing.white_hair import White
+from stgan.editing.barber import Barber
+from stgan.editing.prepared import EditedCrop
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.light import USUAL_LIGHT
 from stgan.photo.matte import WIDE, Silhouette
-from stgan.photo.strokes import BEARD_HUE, CALMEST, CRISP, STRANDS, UNDER, Growth, draw_hairs, hair_colour
-from stgan.photo.white_hair import White
-from stgan.prepared import EditedCrop
 
 DETAIL = 4  # pixels of the photo per pixel of the crop
 SIDE = DETAIL * S
@@ -278,7 +278,7 @@ def test_thinner_brows_do_not_depend_on_how_much_of_the_photo_is_filtered(monkey
     rgb = photo_with_brows()
     thinning = Reshaping.thinner(crop(*BROW), crop(), brows(), 1.0)
     result = reshape_brows(rgb, ALIGNMENT, thinning, np.ones((S, S)))
-    monkeypatch.setattr("stgan.photo.brows._box", lambda where, margin: tuple(map(slice, where.shape)))
+    monkeypatch.setattr("stgan.drawing.brows._box", lambda where, margin: tuple(map(slice, where.shape)))
     assert np.array_equal(reshape_brows(rgb, ALIGNMENT, thinning, np.ones((S, S))), result)
 
 
@@ -376,7 +376,7 @@ def test_a_mustache_lies_between_lip_and_nose_whatever_the_mouth_does():
 def test_a_named_style_is_not_drawn_as_a_full_beard(changes, reader, monkeypatch):
     asked, hair = [], {"full_beard": 0.4, "read_beard": 0.6}
     for name, density in hair.items():
-        monkeypatch.setattr(f"stgan.barber.{name}", lambda *_, n=name, d=density: asked.append(n) or growth(d))
+        monkeypatch.setattr(f"stgan.editing.barber.{name}", lambda *_, n=name, d=density: asked.append(n) or growth(d))
     for name in ("_shown", "_hair_colour", "_free", "_white_hair"):
         monkeypatch.setattr(Barber, name, lambda *_, **__: np.zeros((S, S)))
     grown = []
@@ -406,10 +406,10 @@ def test_the_networks_own_beard_is_pasted_where_it_has_learned_them(
     man, detail, sketched, white, soft, well, monkeypatch
 ):
     face = SimpleNamespace(probabilities={"Male": man}, alignment=SimpleNamespace(scale=1 / detail))
-    monkeypatch.setattr("stgan.barber.full_beard", lambda *_: growth(0.4))
-    monkeypatch.setattr("stgan.barber.softness", lambda *_: soft)
+    monkeypatch.setattr("stgan.editing.barber.full_beard", lambda *_: growth(0.4))
+    monkeypatch.setattr("stgan.editing.barber.softness", lambda *_: soft)
     for drawn in (growth(0.4 * sketched), None):
-        monkeypatch.setattr("stgan.barber.read_beard", lambda *_, drawn=drawn: drawn)
+        monkeypatch.setattr("stgan.editing.barber.read_beard", lambda *_, drawn=drawn: drawn)
         for name in ("_shown", "_hair_colour", "_free", "_own_hair"):
             monkeypatch.setattr(Barber, name, lambda *_, **__: np.zeros((S, S)))
         monkeypatch.setattr(Barber, "_white_hair", lambda *_: White(white, SKIN))

@@ -11,7 +11,7 @@ from PIL import Image
 from scripts import running_app
 
 from stgan.demo import model as demo
-from stgan.editor import BUNDLED
+from stgan.editing.editor import BUNDLED
 from stgan.hub.errors import HubError
 from stgan.publish import PublishModel, PublishSpace, assemble_space, publish
 
@@ -25,7 +25,7 @@ def space(tmp_path_factory):
 
 def test_a_space_holds_what_the_app_imports_and_no_more(space):
     modules = {path.relative_to(space / "stgan").as_posix() for path in (space / "stgan").rglob("*.py")}
-    assert {"__init__.py", "editor.py", "demo/model.py", "models/encoder_decoder.py"} <= modules
+    assert {"__init__.py", "editing/editor.py", "demo/model.py", "models/encoder_decoder.py"} <= modules
     assert not {"cli.py", "bundle.py", "publish.py", "training/trainer.py", "training/losses.py"} & modules
     assert (space / "app.py").is_file()
     assert not (space / "tests").exists()

@@ -6,7 +6,7 @@ import pytest
 from frames import S
 from skimage.color import rgb2lab
 
-from stgan.photo.skin import MOST, in_the_hue, shaded, toned, unstained, without_lipstick
+from stgan.drawing.skin import MOST, in_the_hue, shaded, toned, unstained, without_lipstick
 
 ROWS, COLUMNS = np.mgrid[:S, :S]
 SKIN = ((COLUMNS - 64) / 40) ** 2 + ((ROWS - 64) / 50) ** 2 < 1

@@ -7,8 +7,8 @@ from frames import S, centred
 from test_glasses import CENTRES, DISTANCE, EYES, RADII
 from test_unworn import bareness, ellipses, face
 
-from stgan.photo.morphology import closed, grown, largest, opened, ridge, touching, without_holes
-from stgan.photo.unworn import take_off
+from stgan.drawing.morphology import closed, grown, largest, opened, ridge, touching, without_holes
+from stgan.drawing.unworn import take_off
 
 DETAIL = 3
 WALL = np.array([60.0, 90, 160])

@@ -6,10 +6,10 @@ import pytest
 from frames import S, centred
 from test_glasses import CENTRES, DISTANCE, EYES, FRAME, RADII, painted
 
+from stgan.drawing.rims import Head
+from stgan.drawing.unworn import Bareness, take_off, where_to_draw
 from stgan.models import PARSER_CLASSES
 from stgan.photo.light import USUAL_LIGHT, Light
-from stgan.photo.rims import Head
-from stgan.photo.unworn import Bareness, take_off, where_to_draw
 
 SKIN = np.array([205.0, 165, 145])
 IRIS = np.array([60.0, 45, 40])

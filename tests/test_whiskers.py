@@ -6,12 +6,12 @@ import pytest
 from frames import S, centred
 from scipy.ndimage import gaussian_filter, laplace, map_coordinates
 
-from stgan.photo.beard import drawn_beard
+from stgan.drawing.beard import drawn_beard
+from stgan.drawing.strokes import CRISP, STRANDS, Growth, draw_hairs
+from stgan.drawing.whiskers import CRISPER, GAPS, crisper, single_hairs, softness
+from stgan.drawing.white_hair import ALL, GLOW, White
 from stgan.photo.matte import WIDE, Silhouette
 from stgan.photo.paste import paste_edit
-from stgan.photo.strokes import CRISP, STRANDS, Growth, draw_hairs
-from stgan.photo.whiskers import CRISPER, GAPS, crisper, single_hairs, softness
-from stgan.photo.white_hair import ALL, GLOW, White
 
 SKIN = np.array([200.0, 160, 140])
 CHIN = np.s_[84:112, 44:84]  # of the crop

@@ -25,7 +25,7 @@ from stgan.demo.request import EditRequest
 from stgan.demo.studio import Studio
 from stgan.demo.tools import Tools
 from stgan.demo.turns import take_turns
-from stgan.editor import PreparedFace
+from stgan.editing.editor import PreparedFace
 
 MOST_FOR_ALL = 25_000_000  # pixels of a photo for `edit_all`, which keeps other visitors waiting
 EXAMPLES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from huggingface_hub import metadata_load
 
 from stgan.card import TRAINING_FILE, training_datasets, training_record
-from stgan.editor import BUNDLED, FaceEditor, default_model
+from stgan.editing.editor import BUNDLED, FaceEditor, default_model
 from stgan.models import ModelFolderError, fetch_model_folder
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -12,7 +12,7 @@ from stgan.demo.listeners import Listeners
 from stgan.demo.model import datasets_of, short_name_of
 from stgan.demo.sharing import Sharing
 from stgan.demo.studio import Example, Studio
-from stgan.editor import FaceEditor
+from stgan.editing.editor import FaceEditor
 
 # One edit at a time, first come, first served: on 2 cores with 8 visitors a picture takes 1.7 s, and 2.2 s with two.
 MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from stgan.editor import PreparedFace
+from stgan.editing.editor import PreparedFace
 from stgan.photo.face import Face
 from stgan.photo.files import Photo, open_photo
 

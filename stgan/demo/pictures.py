@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps
 
-from stgan.editor import PreparedFace
+from stgan.editing.editor import PreparedFace
 from stgan.photo.face import Face
 from stgan.photo.files import save_photo
 from stgan.photo.provenance import XMP, gif_with_xmp, mp4_with_xmp

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from stgan.attributes import excluded_by
-from stgan.editor import FaceEditor, Intensity, PreparedFace
+from stgan.editing.editor import FaceEditor, Intensity, PreparedFace
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from stgan.demo.photos import OpenedPhoto
 from stgan.demo.pictures import data_uri, save_for_page, surroundings
 from stgan.demo.request import EditRequest
 from stgan.demo.words import Language
-from stgan.editor import FaceEditor, PreparedFace
+from stgan.editing.editor import FaceEditor, PreparedFace
 from stgan.photo.face import Face, choose_face
 from stgan.photo.files import Photo, open_photo
 

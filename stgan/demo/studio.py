@@ -17,7 +17,7 @@ from stgan.demo.pictures import save_for_page
 from stgan.demo.request import EditRequest
 from stgan.demo.session import Edits, Subject, Visit, faces_to_edit, tidy
 from stgan.demo.words import Language
-from stgan.editor import FaceEditor, PreparedFace
+from stgan.editing.editor import FaceEditor, PreparedFace
 from stgan.photo.face import Face, choose_face
 from stgan.photo.files import Photo, open_photo, save_photo
 

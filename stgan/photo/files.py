@@ -41,7 +41,7 @@ from stgan.photo.provenance import marked, metadata
 __all__ = ["FORMATS", "MAX_PIXELS", "Photo", "PhotoError", "PhotoSource", "PhotoWarning", "open_photo", "save_photo"]
 
 OUTCOME = "stgan"
-"""Key of what an edit changed in the ``info`` of the image that it returns, see :mod:`stgan.outcome`."""
+"""Key of what an edit changed in the ``info`` of the image that it returns, see :mod:`stgan.editing.outcome`."""
 KEPT_INFO = ("icc_profile", "transparency", "dpi", OUTCOME)
 
 Tag = ExifTags.Base

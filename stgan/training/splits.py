@@ -24,7 +24,7 @@ from stgan.data import (
 from stgan.data.masks import load_masks, rare_class_weights
 from stgan.data.memory import constant_labels
 from stgan.data.parsed import with_classes
-from stgan.editor import default_model
+from stgan.editing.editor import default_model
 from stgan.models import FaceParser
 from stgan.training.config import SUPERVISED, TrainingConfig
 from stgan.training.networks import load_companion_or_own

@@ -4,7 +4,7 @@ bundled one."""
 from pathlib import Path
 
 from stgan import FaceEditor
-from stgan.editor import BUNDLED
+from stgan.editing.editor import BUNDLED
 from stgan.models import STGAN, AttributeClassifier
 from stgan.photo.detect import FaceDetector
 

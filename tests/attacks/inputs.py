@@ -32,7 +32,7 @@ from stgan.cli import _changes, _corrections
 from stgan.data import DataError, Preprocess, StreamBatches, open_split
 from stgan.data.errors import Skipped
 from stgan.data.preprocess import decode_row
-from stgan.edits import read_edits, read_face_number, read_intensities
+from stgan.editing.edits import read_edits, read_face_number, read_intensities
 from stgan.models import ARCHITECTURES, FaceAligner, ModelFolderError, ProjectedDiscriminator, load_network
 from stgan.photo.files import PhotoError, open_photo
 from stgan.training.checkpoints import CheckpointError, read_progress

@@ -9,7 +9,7 @@ import torch
 from runs import TINY, arguments, trained
 from torch.nn import functional as F
 
-from stgan.editor import BUNDLED
+from stgan.editing.editor import BUNDLED
 from stgan.models import AttributeClassifier
 from stgan.models.registry import trainable
 from stgan.training.checkpoints import list_checkpoints

@@ -5,9 +5,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from stgan.drawing.strokes import Growth, brightness, smooth_noise
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import smoothstep
-from stgan.photo.strokes import Growth, brightness, smooth_noise
 
 BARE, MOST = 0.1, 0.8  # density below which skin stays bare, and of the densest beard
 SHOWN = 0.4  # certainty that a pixel shows the mouth

@@ -8,13 +8,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from stgan.drawing.combing import FINE, fine_detail
+from stgan.drawing.strokes import DARK, Growth, bands, brightness, crispness, energies, hair_map, own_detail
 from stgan.photo.align import Alignment
-from stgan.photo.combing import FINE, fine_detail
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import as_3x3, extent
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, in_the_crop, warped
-from stgan.photo.strokes import DARK, Growth, bands, brightness, crispness, energies, hair_map, own_detail
 
 SURE, FEWEST_PIXELS = 0.9, 60  # share of hair of the pixels that tell how it looks, and how many of them do
 BEARD = 0.6  # likewise, of a beard

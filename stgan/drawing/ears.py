@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stgan.drawing.skull import Skull, eye_frame, places
 from stgan.photo.geometry import smoothstep
 from stgan.photo.matte import Silhouette
-from stgan.photo.skull import Skull, eye_frame, places
 
 LOWEST, HEIGHT = -0.76, 0.88  # of an ear that is hidden
 PART = 0.82  # height of what stands out from the head

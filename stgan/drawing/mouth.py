@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from stgan.drawing.lips import Lips, smoothed
 from stgan.photo.align import Alignment
 from stgan.photo.geometry import as_3x3, extent
 from stgan.photo.light import USUAL_LIGHT, Light
-from stgan.photo.lips import Lips, smoothed
 from stgan.photo.matte import warped
 
 # Lengths are in eye distances.

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from stgan.drawing.filling import in_the_hues, spread
+from stgan.drawing.morphology import closed, disk, grown, largest, opened, ridge, touching, without_holes
+from stgan.drawing.rims import Head, sampled
 from stgan.photo.align import Alignment
-from stgan.photo.filling import in_the_hues, spread
 from stgan.photo.geometry import as_3x3, best_path, smoothstep
 from stgan.photo.light import Light
 from stgan.photo.matte import drawn, warped
-from stgan.photo.morphology import closed, disk, grown, largest, opened, ridge, touching, without_holes
-from stgan.photo.rims import Head, sampled
 
 # Lengths are in eye distances unless stated otherwise.
 DETAIL = (2.0, 4.0)  # least and most pixels of the grid per pixel of the crop

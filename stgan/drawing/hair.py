@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from stgan.drawing.combing import curliness
+from stgan.drawing.tones import TOE, Tones, drawn_tones, looked_up, luminance
 from stgan.photo.align import Alignment
-from stgan.photo.combing import curliness
 from stgan.photo.crop import crop_face
 from stgan.photo.geometry import extent, smoothstep
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import WIDE, Matte, Silhouette, drawn, in_the_crop, warped, window
 from stgan.photo.paste import border_fade
-from stgan.photo.tones import TOE, Tones, drawn_tones, looked_up, luminance
 
 STRIP_PIXELS = 1 << 18  # pixels recoloured at a time: floats of a strip stay in the processor's cache
 LEAST_HAIR = 0.002  # of the crop: with less hair there is nothing to learn the colour from

@@ -1,6 +1,6 @@
 """What lies behind a head: its surroundings go on, each up to its own borders.
 
-Borders go straight on (:mod:`stgan.photo.borders`) and keep colours apart, as diffusion curves do (Orzan et al.,
+Borders go straight on (:mod:`stgan.drawing.borders`) and keep colours apart, as diffusion curves do (Orzan et al.,
 SIGGRAPH 2008, doi 10.1145/1360612.1360691). Each piece between them takes its colours from what shows beside it.
 """
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from stgan.drawing.borders import SIDE, find_borders, lines_of
+from stgan.drawing.filling import spread
 from stgan.photo.align import Alignment
-from stgan.photo.borders import SIDE, find_borders, lines_of
-from stgan.photo.filling import spread
 from stgan.photo.matte import warped
 
 FINE = 2  # pixels of the maps across one of :data:`SIDE`, so that borders are sharp

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from stgan.drawing.rims import ANGLES, Head, fitting_lens, sampled
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import as_3x3, extent, smoothstep
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, drawn, in_the_crop, warped, window
-from stgan.photo.rims import ANGLES, Head, fitting_lens, sampled
 from stgan.photo.texture import Texture, blur_of
 
 # Lengths are in eye distances unless stated otherwise.

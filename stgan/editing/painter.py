@@ -10,31 +10,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stgan.barber import Barber
 from stgan.devices import autocast
-from stgan.edits import SHAVEN, condition_parts, in_the_way
+from stgan.drawing.ageing import of_another_age
+from stgan.drawing.combing import comb, curliness
+from stgan.drawing.fringe import Fringe, draw_fringe
+from stgan.drawing.glasses import Glasses
+from stgan.drawing.glasses import wear as wear_glasses
+from stgan.drawing.greying import grey_hair
+from stgan.drawing.hair import crispness, in_the_colour, lay_strands, needs_strands, recolour_hair, without_stains
+from stgan.drawing.lips import Lips
+from stgan.drawing.mouth import Movement, move_lips
+from stgan.drawing.rims import Head, beyond
+from stgan.drawing.scalp import apart_from_hair, draw_scalp
+from stgan.drawing.skin import in_the_hue, toned
+from stgan.drawing.tones import BLONDEST, MEASURED, no_more_vivid
+from stgan.drawing.unworn import STRENGTH, Bareness, take_off, where_to_draw
+from stgan.editing.barber import Barber
+from stgan.editing.edits import SHAVEN, condition_parts, in_the_way
+from stgan.editing.outcome import COVERED
+from stgan.editing.prepared import EditedCrop, PreparedFace
 from stgan.models import PARSER_CLASSES, Edit, Generator
 from stgan.models.covering import bareheaded, editable_regions, wears_a_hat
 from stgan.models.parsed import FaceParts, decode_faces
-from stgan.outcome import COVERED
-from stgan.photo.ageing import of_another_age
-from stgan.photo.combing import comb, curliness
 from stgan.photo.crop import crop_face
-from stgan.photo.fringe import Fringe, draw_fringe
 from stgan.photo.geometry import smoothstep
-from stgan.photo.glasses import Glasses
-from stgan.photo.glasses import wear as wear_glasses
-from stgan.photo.greying import grey_hair
-from stgan.photo.hair import crispness, in_the_colour, lay_strands, needs_strands, recolour_hair, without_stains
-from stgan.photo.lips import Lips
 from stgan.photo.matte import PERSON, in_the_crop
-from stgan.photo.mouth import Movement, move_lips
-from stgan.photo.rims import Head, beyond
-from stgan.photo.scalp import apart_from_hair, draw_scalp
-from stgan.photo.skin import in_the_hue, toned
-from stgan.photo.tones import BLONDEST, MEASURED, no_more_vivid
-from stgan.photo.unworn import STRENGTH, Bareness, take_off, where_to_draw
-from stgan.prepared import EditedCrop, PreparedFace
 
 FEATURES = ("eyes", "mouth", "eyeglasses")  # which stay on a bald head, beside brows
 FACE = ("skin", "mouth", "neck")  # what moves with the lips
@@ -52,7 +52,7 @@ SURE = 0.8  # certainty of the parser, from which a pixel tells the colour of sk
 
 
 class FacePainter(Barber):
-    """Decodes the edits of a face and puts them into the photo. :class:`stgan.editor.FaceEditor` is one."""
+    """Decodes the edits of a face and puts them into the photo. :class:`stgan.editing.editor.FaceEditor` is one."""
 
     frozen: Generator  # the generator as it edits fastest on this device
     dtype: torch.dtype | None

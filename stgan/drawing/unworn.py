@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from stgan.drawing.filling import grain_of, grey_of, in_the_hues, repeated, spread
+from stgan.drawing.morphology import disk, grown, largest, ridge
+from stgan.drawing.rims import Head
+from stgan.drawing.traced import Clues
 from stgan.photo.align import Alignment
-from stgan.photo.filling import grain_of, grey_of, in_the_hues, repeated, spread
 from stgan.photo.geometry import extent, smoothstep
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import warped, window
-from stgan.photo.morphology import disk, grown, largest, ridge
-from stgan.photo.rims import Head
 from stgan.photo.texture import sharpened
-from stgan.photo.traced import Clues
 
 STRENGTH = 1.8
 """Of the network's edit. At 1 its drawing shows a pale frame on more than half of 30 faces, at 1.8 on two. More changes

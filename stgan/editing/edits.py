@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from stgan.attributes import BEARD_STYLE, HAIR_COLOUR, as_labels, edited_labels, facts_of, index_of, shown, truth_of
-from stgan.outcome import COVERED, FaceOutcome
-from stgan.prepared import PreparedFace
+from stgan.editing.outcome import COVERED, FaceOutcome
+from stgan.editing.prepared import PreparedFace
 
 MAX_INTENSITY = 2.0
 SHAVEN = 0.9  # probability of no beard and of no mustache, from which a face has neither

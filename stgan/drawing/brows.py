@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from stgan.drawing.strokes import Growth, brightness
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import extent
 from stgan.photo.matte import warped
-from stgan.photo.strokes import Growth, brightness
 
 SHOWN = 0.5  # certainty that a pixel shows a brow
 NOISE = 16.0  # levels: darkness of less light than that is noise

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from stgan.drawing.white_hair import White
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import as_3x3, extent
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Matte, Silhouette, drawn, in_the_crop, warped, window
-from stgan.photo.white_hair import White
 
 THINNEST = 0.002  # width of a hair in eye distances: about a tenth of a millimetre
 VISIBLE = 0.28  # of a pixel of the photo; finer hairs could not be seen, so one stands for several

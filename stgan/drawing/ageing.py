@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
+from stgan.drawing.skin import shaded, unstained, without_lipstick
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import slowly, smoothstep
-from stgan.photo.skin import shaded, unstained, without_lipstick
 
 DARK = 16.0  # levels: differences among darker pixels are noise
 IN_THE_FACE = ("skin", "brows", "eyes", "eyeglasses", "mouth")

@@ -11,13 +11,13 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from stgan.drawing.behind import Backdrop
+from stgan.drawing.ears import Ear, hidden_ears, width_of_ear
+from stgan.drawing.filling import TILE, fine_of, grain_like, repeated, spread
+from stgan.drawing.skull import CHANNELS, Skull, eye_frame, places, shading
 from stgan.photo.align import Alignment
-from stgan.photo.behind import Backdrop
-from stgan.photo.ears import Ear, hidden_ears, width_of_ear
-from stgan.photo.filling import TILE, fine_of, grain_like, repeated, spread
 from stgan.photo.geometry import extent, smoothstep, transform
 from stgan.photo.matte import WIDE, Silhouette, drawn, warped, window
-from stgan.photo.skull import CHANNELS, Skull, eye_frame, places, shading
 
 MOST = 512  # pixels across the window at which slow colours are kept
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache
@@ -118,7 +118,7 @@ class _View:
     placed: Alignment
     photo: np.ndarray  # levels
     inside: np.ndarray  # 1 where the photo goes on
-    x: np.ndarray  # places, as in :mod:`stgan.photo.skull`
+    x: np.ndarray  # places, as in :mod:`stgan.drawing.skull`
     y: np.ndarray
     distance: float  # of the eyes, pixels of the grid
     hair: np.ndarray  # in [0, 1], as are the following

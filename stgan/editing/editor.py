@@ -19,7 +19,7 @@ from torch import Tensor
 
 from stgan.attributes import as_labels, index_of
 from stgan.devices import CHANNELS_LAST, autocast, chosen_device, chosen_precision, survive_forks
-from stgan.edits import (
+from stgan.editing.edits import (
     FaceChoice,
     Intensity,
     Labels,
@@ -30,6 +30,9 @@ from stgan.edits import (
     read_intensities,
     source_and_target,
 )  # fmt: skip
+from stgan.editing.outcome import FaceOutcome, Outcome, earlier_claims
+from stgan.editing.painter import FacePainter
+from stgan.editing.prepared import PreparedFace
 from stgan.models import (
     AttributeClassifier,
     FaceAligner,
@@ -43,8 +46,6 @@ from stgan.models import (
 )  # fmt: skip
 from stgan.models.frozen import frozen
 from stgan.models.frozen_parser import frozen_parser
-from stgan.outcome import FaceOutcome, Outcome, earlier_claims
-from stgan.painter import FacePainter
 from stgan.photo.align import align_face, align_whole
 from stgan.photo.crop import crop_face
 from stgan.photo.detect import Detector, FaceDetector, yunet_path
@@ -54,9 +55,8 @@ from stgan.photo.geometry import changed_box
 from stgan.photo.light import Light
 from stgan.photo.people import are_same, in_crop, kept_to_own, merged
 from stgan.photo.refine import faces_any_way_up, is_aligned_crop, refined_faces
-from stgan.prepared import PreparedFace
 
-BUNDLED = Path(__file__).resolve().parent.parent / "hub" / "stgan-celebahq-256"  # only in a checkout and in a Space
+BUNDLED = Path(__file__).resolve().parents[2] / "hub" / "stgan-celebahq-256"  # only in a checkout and in a Space
 DEFAULT_MODEL_ID = ""  # Hub id of the model for an installed package without a checkout; empty until it is published
 
 
@@ -280,7 +280,7 @@ class FaceEditor(FacePainter):
             force: edit as if the classifier saw the opposite of what is asked for.
 
         Returns:
-            The image. Its ``info["stgan"]`` is an :class:`stgan.outcome.Outcome`: what was really changed, which
+            The image. Its ``info["stgan"]`` is an :class:`Outcome`: what was really changed, which
             :func:`stgan.save_photo` writes into the file's metadata.
 
         Raises:

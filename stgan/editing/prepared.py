@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from stgan.drawing.rims import is_turned_away
 from stgan.models.parsed import FaceParts
 from stgan.models.parser import PARSER_CLASSES
 from stgan.photo.align import Alignment
@@ -18,7 +19,6 @@ from stgan.photo.face import Face
 from stgan.photo.files import Photo, open_photo
 from stgan.photo.light import USUAL_LIGHT, Light
 from stgan.photo.matte import Silhouette, in_the_window
-from stgan.photo.rims import is_turned_away
 
 WORN = 0.005  # share of the crop that shows eyeglasses, from which a face wears some
 DETAILED = 1.5  # pixels of the photo per pixel of the crop, from which it shows more than the crop

@@ -7,24 +7,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stgan.drawing.rims import HALF_SEEN, is_turned_away
+from stgan.drawing.skull import hides_the_brows
+from stgan.editing.outcome import COVERED
+from stgan.editing.prepared import EditedCrop
 from stgan.frame import normalise
 from stgan.models import PARSER_CLASSES, AttributeClassifier, FaceParser, Generator
 from stgan.models.covering import bareheaded, covered_shares, editable_regions, wears_a_hat
 from stgan.models.parsed import FaceParts
-from stgan.outcome import COVERED
 from stgan.photo.align import Alignment
 from stgan.photo.crop import crop_face, own_pixels
 from stgan.photo.face import Face
 from stgan.photo.files import Photo
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
-from stgan.photo.rims import HALF_SEEN, is_turned_away
-from stgan.photo.skull import hides_the_brows
-from stgan.prepared import EditedCrop
 
 
 class FaceViewer:
-    """Parses and classifies crops of faces. :class:`stgan.painter.FacePainter` is one."""
+    """Parses and classifies crops of faces. :class:`stgan.editing.painter.FacePainter` is one."""
 
     generator: Generator
     classifier: AttributeClassifier

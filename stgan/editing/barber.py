@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from stgan.photo.beard import drawn_beard, full_beard, mustache, read_beard
-from stgan.photo.brows import Reshaping, reshape_brows
+from stgan.drawing.beard import drawn_beard, full_beard, mustache, read_beard
+from stgan.drawing.brows import Reshaping, reshape_brows
+from stgan.drawing.skin import unstained
+from stgan.drawing.strokes import Growth, draw_hairs, hair_colour
+from stgan.drawing.tones import MEASURED
+from stgan.drawing.whiskers import crisper, single_hairs, softness
+from stgan.drawing.white_hair import White
+from stgan.editing.prepared import EditedCrop
+from stgan.editing.viewer import FaceViewer
 from stgan.photo.matte import in_the_crop
 from stgan.photo.paste import paste_edit
-from stgan.photo.skin import unstained
-from stgan.photo.strokes import Growth, draw_hairs, hair_colour
-from stgan.photo.tones import MEASURED
-from stgan.photo.whiskers import crisper, single_hairs, softness
-from stgan.photo.white_hair import White
-from stgan.prepared import EditedCrop
-from stgan.viewer import FaceViewer
 
 BARE = ("skin", "neck")  # where a beard may grow
 A_MAN = 0.9  # probability from which networks draw a beard well
@@ -23,7 +23,7 @@ SKETCHED = 0.08  # share of a beard that they draw at least in photos that show 
 
 
 class Barber(FaceViewer):
-    """Puts edits of short hair into the photo. :class:`stgan.painter.FacePainter` is one."""
+    """Puts edits of short hair into the photo. :class:`stgan.editing.painter.FacePainter` is one."""
 
     def paste(self, edited: EditedCrop, rgb: np.ndarray, *, hair: bool = False) -> np.ndarray:
         """A photo uint8 (H, W, 3), perhaps with other edits, with an edited crop put back into it.
