@@ -246,8 +246,8 @@ def test_brows_move_to_those_that_a_network_drew_if_these_are_near(lower, moved)
     shape, _ = Reshaping.bushier(crop(*BROW), brows(), HAIR, 1.0, like)
     result = reshape_brows(rgb, ALIGNMENT, shape, kept)
     old, new = (np.flatnonzero(image[:, DETAIL * 44].mean(axis=1) < 110) for image in (rgb, result))
-    assert new.mean() - old.mean() == pytest.approx(DETAIL * moved, abs=1.5)
-    assert len(new) == pytest.approx(len(old), abs=2)
+    assert new.mean() - old.mean() == pytest.approx(DETAIL * moved, abs=2.5)
+    assert 1.05 < len(new) / len(old) < 1.4
 
 
 def test_hairs_of_brows_rise_at_their_inner_end_and_lie_further_out():
