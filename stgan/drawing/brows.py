@@ -27,8 +27,8 @@ EVEN = 0.06  # over which it is seen how dense brows are
 # Degrees above the brow's line in which hairs grow: at its inner end, in addition to the usual, and towards its edge.
 INNER, USUAL, EDGE = 70.0, 12.0, 26.0
 # Brows that a network drew, to which the photo's own may be moved: eye distances by which they move at most, share of
-# their length beside which both must be seen, and their thickness as a multiple of its own. Brows of men are 1.25 times as
-# thick as those of women, in the mean of 176 photos.
+# their length beside which both must be seen, and their thickness as a multiple of its own. Brows of men are 1.25 times
+# as thick as those of women, in the mean of 176 photos.
 FARTHEST, ALONGSIDE, THICKER = 0.07, 0.4, (1.2, 1.4)
 MANLY = 0.5  # share of the light that brows of men take
 THINNER = 0.42  # of its thickness and darkness that a brow loses at most
