@@ -250,6 +250,19 @@ def test_brows_move_to_those_that_a_network_drew_if_these_are_near(lower, moved)
     assert 1.05 < len(new) / len(old) < 1.4
 
 
+def test_denser_brows_keep_their_hue_and_get_greyer():
+    brown, rgb = np.array([110, 70, 50]), photo()
+    rgb[np.repeat(np.repeat(brows() > 0, DETAIL, 0), DETAIL, 1)] = brown
+    crop_of_it = np.where(brows()[..., None] > 0, brown, SKIN)
+    shape, _ = Reshaping.bushier(crop_of_it, brows(), HAIR, 1.0)
+    brow = reshape_brows(rgb, ALIGNMENT, shape, np.ones((S, S)))[DETAIL * 50, DETAIL * 44].astype(float)
+    assert brow.mean() < 0.9 * brown.mean()
+    old, new = (np.ptp(each) / each.mean() for each in (brown, brow))
+    assert 0.6 * old < new < old
+    order = np.argsort(brow)
+    assert np.array_equal(order, np.argsort(brown))
+
+
 def test_hairs_of_brows_rise_at_their_inner_end_and_lie_further_out():
     _, growth = Reshaping.bushier(crop(*BROW, level=120.0), brows(), HAIR, 1.0)
     x, y = growth.direction[50, 40]

@@ -18,6 +18,7 @@ NOISE = 16.0  # levels: darkness of less light than that is noise
 TARGET = 0.55
 BUSHIER = 1.5  # thickness of a brow, as a multiple of its own, and ...
 UPWARDS = 0.4  # ... where it stays, in half thicknesses below its middle: it grows upwards more than towards the eye
+DARKEST, GREYER = 0.3, 0.35  # least light left by denser hair, as a share, and loss of colour per loss of light
 DEEPER = 0.6  # of their own darkness that brows gain at most: more would show noise instead of hair
 MOST = 0.8  # density of the densest brows
 # Lengths are in eye distances.
@@ -238,9 +239,21 @@ def reshape_brows(rgb: np.ndarray, alignment: Alignment, shape: Reshaping, share
     brows = cv2.remap(part, *origin, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
     skin = cv2.morphologyEx(brows, cv2.MORPH_CLOSE, np.ones((side, side)))
     skin = cv2.GaussianBlur(skin, (0, 0), side / 6)
-    change = (brows - old + lighter[..., None] * np.maximum(skin - brows, 0)) * changed[..., None]
+    drawn = brows + np.maximum(lighter, 0)[..., None] * np.maximum(skin - brows, 0)
+    change = (_denser(drawn, skin, -lighter) - old) * changed[..., None]
     old[...] = cv2.add(old, change, dtype=cv2.CV_8U)
     return result
+
+
+def _denser(image: np.ndarray, skin: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Brows (h, w, 3) of which pixels gain a share (h, w) of their darkness beside the skin (h, w, 3).
+
+    They keep their hue and get greyer, as more hairs lie over each other: taken from each channel, darkness leaves red.
+    """
+    grey = brightness(image)
+    left = 1 - gain.clip(0) * (brightness(skin) - grey).clip(0) / grey.clip(1)
+    left = left.clip(DARKEST, 1)[..., None]
+    return left * (grey[..., None] + (1 - GREYER * (1 - left)) * (image - grey[..., None]))
 
 
 def _box(where: np.ndarray, margin: int) -> tuple[slice, slice]:
