@@ -103,7 +103,10 @@ def test_hats_are_above_the_eyes_and_no_specks(rows, columns, worn):
     assert (probabilities.argmax(dim=1) == hat).sum() / size**2 > (SMALLEST_HAT if columns.stop > 20 else 0)
     without = logits.clone()
     without[:, hat] = -torch.inf
-    torch.testing.assert_close(bareheaded(probabilities), without.softmax(dim=1), atol=1e-4, rtol=1e-3)
+    half, sure = (probabilities[:, hat] < 0.6)[0], (probabilities[:, hat] > 0.8)[0]
+    for where, expected in ((half, without.softmax(dim=1)), (sure, probabilities)):
+        assert where.any()
+        torch.testing.assert_close(bareheaded(probabilities)[..., where], expected[..., where], atol=1e-4, rtol=1e-3)
 
 
 def test_only_hats_and_what_is_foreign_to_a_face_cover_it():

@@ -8,6 +8,8 @@ from skimage.color import rgb2lab
 
 from stgan.drawing.hair import in_the_colour, is_coiled, lay_strands, needs_strands, recolour_hair, without_stains
 from stgan.drawing.tones import MEASURED, no_more_vivid
+from stgan.frame import CELEBA_CROP, MEAN_LANDMARKS
+from stgan.models import PARSER_CLASSES
 from stgan.photo.crop import crop_face
 from stgan.photo.light import Light
 from stgan.photo.matte import WIDE, Silhouette, window
@@ -62,6 +64,23 @@ def test_hair_has_the_new_colour_to_its_end_and_the_wall_keeps_its_own(scene):
                           rgb[~(cv2.dilate(where.astype(np.uint8), np.ones((81, 81))) > 0)])  # fmt: skip
     rim = ~where & ~eroded(~where, 10) & ~(cv2.dilate(where.astype(np.uint8), np.ones((5, 5))) > 0)
     assert np.abs(result - rgb)[rim].mean() < 5  # no halo
+
+
+def test_hair_stands_out_only_so_far_and_hangs_down_to_the_end():
+    """A wall of stone that a parser takes for hair all around a head is no hair far from it."""
+    classes = np.zeros((len(PARSER_CLASSES), WIDE * S, WIDE * S), np.float32)
+    classes[PARSER_CLASSES.index("hair")] = 1
+    hair = Silhouette.of(classes[:, :S, :S], classes).hair
+    (left, right), corner = MEAN_LANDMARKS[:2], np.array(CELEBA_CROP[:2])
+    scale = S / (CELEBA_CROP[2] - CELEBA_CROP[0])  # pixels of the window and the crop per pixel of CelebA's frame
+    x, y = ((np.array(left) + right) / 2 - corner) * scale + S * (WIDE - 1) / 2
+    distance = (right[0] - left[0]) * scale
+    rows, columns = np.mgrid[: WIDE * S, : WIDE * S]
+    across, up = np.abs(columns - x) / distance, (y - rows) / distance
+    assert hair[(across < 2.2) & (up < 1.7)].min() > 0.99
+    assert hair[(across < 0.5) & (up < 2.4)].min() > 0.99
+    assert hair[(across > 3.5) | (up > 3.3)].max() < 0.01
+    assert hair[-1, round(x)] > 0.99
 
 
 def test_strands_stay_where_they_were(scene):

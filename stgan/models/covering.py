@@ -16,6 +16,7 @@ LIPS = Ellipse(0.0, 1.12, 0.62, 0.36)  # a mouth that opens moves the chin too, 
 ABOVE_THE_EYES = Ellipse(0.0, -100.0, 100.0, 100.0)
 # Share of a crop: the hats of 32 faces cover more than .03 of it, and most that a parser sees by mistake less than .01.
 SMALLEST_HAT = 0.01
+SURELY_A_HAT = (0.6, 0.8)  # probabilities up to which a parser half sees a hat, and from which it surely does
 FEWEST_PIXELS = 8
 
 
@@ -65,10 +66,15 @@ def wears_a_hat(probabilities: Tensor) -> bool:
 
 
 def bareheaded(probabilities: Tensor) -> Tensor:
-    """The parser's probabilities (N, 10, S, S), given that nobody wears a hat: what it took for one is hair or wall."""
+    """The parser's probabilities (N, 10, S, S), given that nobody wears a hat.
+
+    What it half took for one is hair or wall. What it surely took for one is neither: it stays.
+    """
     hat = torch.tensor([name == "hat" for name in PARSER_CLASSES], device=probabilities.device)[:, None, None]
-    others = probabilities * ~hat
-    return others / others.sum(dim=1, keepdim=True).clamp(min=1e-6)
+    others, low_high = probabilities * ~hat, SURELY_A_HAT
+    half = ((low_high[1] - probabilities[:, PARSER_CLASSES.index("hat")]) / (low_high[1] - low_high[0])).clamp(0, 1)
+    without = others / others.sum(dim=1, keepdim=True).clamp(min=1e-6)
+    return probabilities + half[:, None] * (without - probabilities)
 
 
 def uncovered(regions: Tensor, probabilities: Tensor) -> Tensor:
