@@ -191,8 +191,8 @@ def test_brows_of_a_woman_who_becomes_a_man_are_her_own(editor, prepared, monkey
     inside = warped(cv2.erode(new, np.ones((3, 3))), prepared.alignment.matrix, (0, 0), rgb.shape) > 0.9
     assert (editor.age(edited, rgb)[inside].astype(int) - rgb[inside]).mean() < -15  # no brows of hers are found
     assert asked[0] is new
-    monkeypatch.setattr(Barber, "_bushier", lambda self, edited, like=None: (None, None))
-    monkeypatch.setattr(Barber, "_reshape_brows", lambda self, edited, rgb, shape, growth, name: rgb)
+    monkeypatch.setattr(Barber, "_bushier", lambda self, edited, like=None: (None, None, None))
+    monkeypatch.setattr(Barber, "_reshape_brows", lambda self, edited, rgb, shape, growth, colour, name: rgb)
     assert np.abs(editor.age(edited, rgb)[inside].astype(int) - rgb[inside]).max() <= 1
     monkeypatch.setattr(Barber, "_bushier", lambda self, edited, like=None: None)
     older = replace(edited, changes={"Young": -1.0}, asked={"Young": -1.0, "Bushy_Eyebrows": -1.0})  # for another step

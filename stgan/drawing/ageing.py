@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
+from stgan.drawing.morphology import disk, grown
 from stgan.drawing.skin import shaded, unstained, without_lipstick
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import slowly, smoothstep
@@ -52,7 +53,7 @@ def of_another_age(
 
 def _around(part: np.ndarray) -> np.ndarray:
     size = len(part)
-    return _grown(part, MADE_UP * size, size / 50)
+    return _softly_grown(part, MADE_UP * size, size / 50)
 
 
 FOLDS = (1 / 160, 1 / 40)  # of the crop's side, between which folds are wide
@@ -70,7 +71,7 @@ def weathered(before: np.ndarray, after: np.ndarray, skin: np.ndarray, features:
     """
     size = len(before)
     own, drawn = (_logarithm(each).mean(axis=2) for each in (before, after))
-    free = 1 - _grown(np.maximum(features, 1 - skin), size / 64, size / 96)
+    free = 1 - _softly_grown(np.maximum(features, 1 - skin), size / 64, size / 96)
     fine, around = (_average(own, np.maximum(free, 0.01), width * size) for width in FOLDS)
     folds = FOLD * np.tanh(DEEPER * (fine - around) / FOLD)
     change = free * np.where(folds > 0, RIDGE * folds, folds)
@@ -99,7 +100,7 @@ def evenly_made_up(before: np.ndarray, after: np.ndarray, eyes: np.ndarray) -> n
     own = _logarithm(before)
     change = _logarithm(after) - own
     left = (np.arange(len(before)) < marks[:2, 0].mean())[None]
-    places = [_grown(eyes * side > 0.5, AROUND * distance, SOFT * distance) for side in (left, ~left)]
+    places = [_softly_grown(eyes * side > 0.5, AROUND * distance, SOFT * distance) for side in (left, ~left)]
     if min(float(place.sum()) for place in places) > 0:
         darker = np.maximum(-change, 0).mean(axis=2) * (1 - eyes)
         amounts = [float((darker * place).sum() / place.sum()) for place in places]
@@ -137,7 +138,7 @@ def settled(
     size = len(before)
     inside = (face > 0.5).astype(np.float32)
     own_neck = np.zeros_like(inside) if neck is None else (neck > 0.5).astype(np.float32)
-    disc = _disc(NEAR * size)
+    disc = disk(NEAR * size)
     border = cv2.dilate(own_neck, disc) * cv2.dilate(inside, disc)
     border = np.maximum(border, cv2.dilate(1 - np.maximum(inside, own_neck), disc))
     share = cv2.GaussianBlur(border, (0, 0), NEAR * size / 2)
@@ -145,7 +146,7 @@ def settled(
     below = (np.arange(size, dtype=np.float32) - np.float32(marks[:2, 1].mean())) / np.float32(distance)
     share *= smoothstep(below, *JAW)[:, None]
     if lips is not None:
-        share = np.maximum(share, _grown(lips, NEAR_LIPS * size, NEAR_LIPS * size / 2))
+        share = np.maximum(share, _softly_grown(lips, NEAR_LIPS * size, NEAR_LIPS * size / 2))
     own = _logarithm(before)
     change = _logarithm(after) - own
     weight = inside * (1 - share)
@@ -163,13 +164,7 @@ def _logarithm(image: np.ndarray) -> np.ndarray:
     return np.log(image.clip(0) + DARK).astype(np.float32)
 
 
-def _grown(part: np.ndarray, reach: float, soft: float) -> np.ndarray:
+def _softly_grown(part: np.ndarray, reach: float, soft: float) -> np.ndarray:
     """A part (S, S) in [0, 1] and what is near it, in pixels."""
-    grown = cv2.dilate(part.astype(np.float32), _disc(reach))
-    result: np.ndarray = cv2.GaussianBlur(grown, (0, 0), soft)
+    result: np.ndarray = cv2.GaussianBlur(grown(part, reach), (0, 0), soft)
     return result
-
-
-def _disc(radius: float) -> np.ndarray:
-    side = 2 * max(1, round(radius)) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))

@@ -5,9 +5,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from stgan.drawing.strokes import Growth, brightness, smooth_noise
+from stgan.drawing.strokes import Growth, smooth_noise
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import smoothstep
+from stgan.photo.light import luminance
 
 BARE, MOST = 0.1, 0.8  # density below which skin stays bare, and of the densest beard
 SHOWN = 0.4  # certainty that a pixel shows the mouth
@@ -72,14 +73,14 @@ def read_beard(
 def drawn_beard(before: np.ndarray, after: np.ndarray, skin: np.ndarray, mouth: np.ndarray) -> np.ndarray:
     """Float32 (S, S) in [0, 1]: where a network drew a beard, of dark or of light hair. As :func:`read_beard`."""
     size = len(before)
-    change = cv2.GaussianBlur(np.abs(brightness(after - before)), (0, 0), NEAR * landmarks_in_crop(size)[1])
+    change = cv2.GaussianBlur(np.abs(luminance(after - before)), (0, 0), NEAR * landmarks_in_crop(size)[1])
     place = _beside_the_lips(skin, mouth) * (1 - _nose(size)) * _inside(size)
     return (smoothstep(change, *CHANGED) * place).astype(np.float32)
 
 
 def _cover(before: np.ndarray, after: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """(S, S) in [0, 1], the share of hair of this colour that darkens each pixel as much as a network did."""
-    light, dark = brightness(before), brightness(after)
+    light, dark = luminance(before), luminance(after)
     return np.clip((light - dark) / np.maximum(light - colour.mean(), 20), 0, 1)
 
 

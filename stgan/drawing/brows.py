@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stgan.drawing.strokes import Growth, brightness
+from stgan.drawing.strokes import Growth
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import extent
+from stgan.photo.light import luminance
 from stgan.photo.matte import warped
 
 SHOWN = 0.5  # certainty that a pixel shows a brow
@@ -117,7 +118,7 @@ class Reshaping:
         """From a crop without and with a network's thinner brows, float (S, S, 3) in [0, 255], and the photo's own,
         (S, S) in [0, 1]. None if it thinned none. ``strength``: of the edit, up to 1."""
         own, (_, distance) = brows.astype(np.float32), landmarks_in_crop(len(before))
-        old, new = brightness(before), brightness(after)
+        old, new = luminance(before), luminance(after)
         skin = _skin(old, distance)
         parts = _Brow.both(own)
         if not parts or (lost := float(((new - old) * own).sum() / max(((skin - old) * own).sum(), 1))) < 0.05:
@@ -131,7 +132,7 @@ class Reshaping:
     @classmethod
     def bushier(
         cls, crop: np.ndarray, brows: np.ndarray, colour: np.ndarray, strength: float, like: np.ndarray | None = None
-    ) -> "_Bushier | None":
+    ) -> "tuple[Reshaping, Growth] | None":
         """The photo's brows drawn apart, and new hair as dense as bushy brows lack it then. None where it shows none.
 
         Args:
@@ -142,7 +143,7 @@ class Reshaping:
             like: (S, S) in [0, 1], brows of a man that a network drew: brows get as thick, and lie there instead.
         """
         size, own = len(crop), brows.astype(np.float32)
-        (_, distance), old, parts = landmarks_in_crop(size), brightness(crop), _Brow.both(own)
+        (_, distance), old, parts = landmarks_in_crop(size), luminance(crop), _Brow.both(own)
         if not parts:
             return None
         if like is None:
@@ -171,13 +172,10 @@ class Reshaping:
         return shape, Growth(density.astype(np.float32), direction, LENGTH * distance, SPREAD)
 
 
-_Bushier = tuple[Reshaping, Growth]
-
-
-def _skin(brightness: np.ndarray, distance: float) -> np.ndarray:
+def _skin(bright: np.ndarray, distance: float) -> np.ndarray:
     """The brightness (S, S) of the skin around brows."""
     side = 2 * round(AROUND * distance) + 1
-    return cv2.morphologyEx(brightness, cv2.MORPH_CLOSE, np.ones((side, side)))
+    return cv2.morphologyEx(bright, cv2.MORPH_CLOSE, np.ones((side, side)))
 
 
 def _around(values: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
@@ -250,8 +248,8 @@ def _denser(image: np.ndarray, skin: np.ndarray, gain: np.ndarray) -> np.ndarray
 
     They keep their hue and get greyer, as more hairs lie over each other: taken from each channel, darkness leaves red.
     """
-    grey = brightness(image)
-    left = 1 - gain.clip(0) * (brightness(skin) - grey).clip(0) / grey.clip(1)
+    grey = luminance(image)
+    left = 1 - gain.clip(0) * (luminance(skin) - grey).clip(0) / grey.clip(1)
     left = left.clip(DARKEST, 1)[..., None]
     return left * (grey[..., None] + (1 - GREYER * (1 - left)) * (image - grey[..., None]))
 

@@ -8,10 +8,9 @@ that is averaged along the strands becomes lines (line integral convolution; Cab
 import cv2
 import numpy as np
 
-from stgan.drawing.tones import luminance
 from stgan.photo.align import Alignment
 from stgan.photo.geometry import extent, smoothstep
-from stgan.photo.light import USUAL_LIGHT, Light
+from stgan.photo.light import USUAL_LIGHT, Light, luminance
 from stgan.photo.matte import Silhouette, in_the_crop, warped
 
 COARSE = (0.7, 1.1)  # pixels of the photo per pixel of the crop, up to which a network's own strands are fine enough

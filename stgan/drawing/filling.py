@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from stgan.photo.light import luminance
+
 LARGEST = 128  # radius of a sample of grain in pixels of the photo
 SMALLEST = 12  # its side
 TILE = 256  # side of what is repeated: nobody sees it again so far away
@@ -42,14 +44,9 @@ def spread(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
 
 def in_the_hues(drawn: np.ndarray, around: np.ndarray, most: np.ndarray) -> np.ndarray:
     """A drawing (H, W, 3) whose colours differ from those around by hardly more than some levels (H, W)."""
-    grey = grey_of(drawn)[..., None]
-    hue = around - grey_of(around)[..., None]
+    grey = luminance(drawn)[..., None]
+    hue = around - luminance(around)[..., None]
     return grey + hue + most[..., None] * np.tanh((drawn - grey - hue) / most[..., None])
-
-
-def grey_of(image: np.ndarray) -> np.ndarray:
-    """Float32 (H, W), the grey levels of an image (H, W, 3)."""
-    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
 
 
 def grain_of(patch: np.ndarray, sigma: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from stgan.drawing.rims import ANGLES, Head, fitting_lens, sampled
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import as_3x3, extent, smoothstep
-from stgan.photo.light import USUAL_LIGHT, Light
+from stgan.photo.light import USUAL_LIGHT, Light, luminance
 from stgan.photo.matte import Matte, Silhouette, drawn, in_the_crop, warped, window
 from stgan.photo.texture import Texture, blur_of
 
@@ -72,7 +72,7 @@ class Glasses:
             head: the rims lie along the line of its eyes and turn with it. None: the mean face.
         """
         head = head or Head.mean(len(before))
-        darkening = np.log((_grey(before) + DARK) / (_grey(after) + DARK)).clip(0, 1.5).astype(np.float32)
+        darkening = np.log((luminance(before) + DARK) / (luminance(after) + DARK)).clip(0, 1.5).astype(np.float32)
         side = 2 * round(0.12 * head.distance) + 1  # wider than a rim, smaller than a lens
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
         ridges = darkening - 0.7 * cv2.morphologyEx(darkening, cv2.MORPH_OPEN, kernel)
@@ -142,10 +142,6 @@ def wear(
     return result
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
-
-
 def _thickness(ridges: np.ndarray, rims: np.ndarray, distance: float) -> tuple[float, float]:
     """Half the usual width of both rims (2, N, 2), in pixels, and their usual darkening."""
     across = np.linspace(-RIM, RIM, 25)
@@ -195,7 +191,7 @@ def _frame_colour(after: np.ndarray, ridges: np.ndarray, rims: np.ndarray) -> np
     points = rims.reshape(-1, 1, 2)
     colours, clear = sampled(after, points)[:, 0], sampled(ridges, points)[:, 0]
     colours = colours[clear >= np.median(clear)]
-    bright = _grey(colours[None])[0]
+    bright = luminance(colours[None])[0]
     return colours[bright <= np.median(bright)].mean(axis=0)
 
 
@@ -361,7 +357,7 @@ def _gloss(shape: np.ndarray, across: np.ndarray, width: float, bright: float, b
 
 def _shade(rgb: np.ndarray, alignment: Alignment, size: int, light: Light) -> np.ndarray:
     """Float32 (S, S) around 1: how the face's light falls, compared with the middle between the eyes."""
-    grey = _grey(light.normalised(drawn(rgb, window(alignment, size, 1, size), size)))
+    grey = luminance(light.normalised(drawn(rgb, window(alignment, size, 1, size), size)))
     slow = cv2.GaussianBlur(grey, (0, 0), size / 10)
     x, y = landmarks_in_crop(size)[0][:2].mean(axis=0).astype(int)
     return np.clip(slow / max(float(slow[y, x]), 1.0), 0.7, 1.3)

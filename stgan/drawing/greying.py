@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 
 from stgan.drawing.skull import eye_frame, places
-from stgan.drawing.tones import luminance
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
-from stgan.photo.light import USUAL_LIGHT, Light
+from stgan.photo.light import USUAL_LIGHT, Light, luminance
 from stgan.photo.matte import WIDE, Matte, Silhouette, drawn, warped, window
 
 STRIP_PIXELS = 1 << 17  # pixels changed at a time: floats of a strip stay in the processor's cache

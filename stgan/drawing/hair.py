@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 from stgan.drawing.combing import curliness
-from stgan.drawing.tones import TOE, Tones, drawn_tones, looked_up, luminance
+from stgan.drawing.tones import TOE, Tones, drawn_tones, looked_up
 from stgan.photo.align import Alignment
 from stgan.photo.crop import crop_face
 from stgan.photo.geometry import extent, smoothstep
-from stgan.photo.light import USUAL_LIGHT, Light
+from stgan.photo.light import USUAL_LIGHT, Light, luminance
 from stgan.photo.matte import WIDE, Matte, Silhouette, drawn, in_the_crop, warped, window
 from stgan.photo.paste import border_fade
 

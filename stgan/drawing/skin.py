@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from stgan.drawing.morphology import grown
 from stgan.photo.geometry import slowly, smoothstep
 
 DARK = 16.0  # levels: differences among darker pixels are noise
@@ -94,7 +95,7 @@ def shaded(before: np.ndarray, after: np.ndarray, skin: np.ndarray, edges: np.nd
     low, high = LIKELY
     bright = drawn - own
     bright = np.where(bright < 0, low * np.tanh(bright / low), high * np.tanh(bright / high))
-    near = cv2.GaussianBlur(cv2.dilate(edges, _disc(size / 24)), (0, 0), size / 48)
+    near = cv2.GaussianBlur(grown(edges, size / 24), (0, 0), size / 48)
     bright = own + np.where(bright < 0, bright * (1 - LINER * near), bright)
     bright = _without_spots(own, bright, skin, SHINE_SIZE, SHINING)
     result = np.exp(bright[..., None] + _tint(own_colour, drawn_colour, skin)) - DARK
@@ -176,8 +177,3 @@ def _taken_apart(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     logarithm = np.log(image.clip(0) + DARK).astype(np.float32)
     brightness = logarithm.mean(axis=2)
     return brightness, logarithm - brightness[..., None]
-
-
-def _disc(radius: float) -> np.ndarray:
-    side = 2 * max(1, round(radius)) + 1
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))

@@ -277,11 +277,6 @@ def _hue_of_cover(tone: np.ndarray, brows: np.ndarray, level: float) -> np.ndarr
     return covered / covered.mean()
 
 
-def brightness(image: np.ndarray) -> np.ndarray:
-    """float32 (S, S) of an image (S, S, 3)."""
-    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
-
-
 def hair_map(
     density: np.ndarray,
     growth: Growth,

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from stgan.photo.light import luminance
+
 FINENESS = 4  # entries of the curve's table per level
 TONES = 8  # of the hair, by brightness, whose colours are learned
 TOE = 8.0  # levels: what is darker than this differs by noise alone
@@ -173,10 +175,6 @@ def no_more_vivid(image: np.ndarray, weight: np.ndarray, most: float) -> np.ndar
         return image
     calm = np.dstack([lab[..., :1], lab[..., 1:] * (most / vivid)]).astype(np.float32)
     return image + weight[..., None] * (255 * cv2.cvtColor(calm, cv2.COLOR_LAB2RGB) - image)
-
-
-def luminance(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
 
 
 def looked_up(table: np.ndarray, luminance: np.ndarray) -> np.ndarray:

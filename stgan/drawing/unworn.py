@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stgan.drawing.filling import grain_of, grey_of, in_the_hues, repeated, spread
+from stgan.drawing.filling import grain_of, in_the_hues, repeated, spread
 from stgan.drawing.morphology import disk, grown, largest, ridge
 from stgan.drawing.rims import Head
 from stgan.drawing.traced import Clues
 from stgan.photo.align import Alignment
 from stgan.photo.geometry import extent, smoothstep
-from stgan.photo.light import USUAL_LIGHT, Light
+from stgan.photo.light import USUAL_LIGHT, Light, luminance
 from stgan.photo.matte import warped, window
 from stgan.photo.texture import sharpened
 
@@ -237,8 +237,8 @@ def _shows_eyes(crop: np.ndarray, after: np.ndarray, eyes: np.ndarray, behind: n
         behind: bool (S, S), skin that they show.
         skin: bool (S, S), other skin.
     """
-    grey, half = grey_of(crop), len(crop) // 2
-    dimming = np.log((grey_of(after) + 16) / (grey + 16))
+    grey, half = luminance(crop), len(crop) // 2
+    dimming = np.log((luminance(after) + 16) / (grey + 16))
     bright = float(np.median(grey[skin])) if skin.any() else 255.0
     areas, tints = [], []
     for side in (np.s_[:, :half], np.s_[:, half:]):
@@ -270,7 +270,7 @@ def _frame(
 def _calm(after: np.ndarray, crop: np.ndarray, brows: np.ndarray, distance: float) -> np.ndarray:
     """A drawing (S, S, 3) without specks, and with brows no darker than those (S, S) that the photo shows itself."""
     after = cv2.medianBlur(after.clip(0, 255).astype(np.uint8), 5).astype(np.float32)
-    grey, least, mean = grey_of(crop), np.zeros(brows.shape, np.float32), Head.mean(len(brows))
+    grey, least, mean = luminance(crop), np.zeros(brows.shape, np.float32), Head.mean(len(brows))
     places, dark = [], []
     for side in (-1, 1):
         x, y = mean.middle + side * mean.axis / 2
@@ -283,14 +283,14 @@ def _calm(after: np.ndarray, crop: np.ndarray, brows: np.ndarray, distance: floa
     for place, level in zip(places, dark * (2 // max(1, len(dark))), strict=False):  # brows are a pair
         least[place] = level
     least = np.asarray(cv2.GaussianBlur(least, (0, 0), 0.03 * distance))
-    return after + cv2.GaussianBlur(np.clip(least - grey_of(after), 0, None), (0, 0), 0.02 * distance)[..., None]
+    return after + cv2.GaussianBlur(np.clip(least - luminance(after), 0, None), (0, 0), 0.02 * distance)[..., None]
 
 
 def _arms(
     crop: np.ndarray, body: np.ndarray, seen: Mapping[str, np.ndarray], turn: float, distance: float
 ) -> np.ndarray:
     """Bool (S, S): the arms between the lenses (S, S) and the ears, dark or bright lines over skin and hair."""
-    smooth = cv2.GaussianBlur(grey_of(crop), (0, 0), len(crop) / 427)
+    smooth = cv2.GaussianBlur(luminance(crop), (0, 0), len(crop) / 427)
     kernel = np.ones((round(WIDEST * distance) | 1, 1), np.uint8)
     ridges = (
         cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel) - smooth,

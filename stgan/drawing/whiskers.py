@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from stgan.drawing.combing import FINE, fine_detail
-from stgan.drawing.strokes import DARK, Growth, bands, brightness, crispness, energies, hair_map, own_detail
+from stgan.drawing.strokes import DARK, Growth, bands, crispness, energies, hair_map, own_detail
 from stgan.photo.align import Alignment
 from stgan.photo.crop import landmarks_in_crop
 from stgan.photo.geometry import as_3x3, extent
-from stgan.photo.light import USUAL_LIGHT, Light
+from stgan.photo.light import USUAL_LIGHT, Light, luminance
 from stgan.photo.matte import Matte, Silhouette, in_the_crop, warped
 
 SURE, FEWEST_PIXELS = 0.9, 60  # share of hair of the pixels that tell how it looks, and how many of them do
@@ -36,7 +36,7 @@ def crisper(before: np.ndarray, after: np.ndarray, beard: np.ndarray, crop: np.n
         return after
     wanted, shown = (energies(bands(_log(image)), where)[:2] for image, where in ((crop, own), (after, new)))
     gains = (wanted / shown).clip(1, CRISPER)
-    missing = sum((gain - 1) * band for gain, band in zip(gains, bands(brightness(after - before)), strict=False))
+    missing = sum((gain - 1) * band for gain, band in zip(gains, bands(luminance(after - before)), strict=False))
     return after + (beard * missing)[..., None].astype(np.float32)
 
 
@@ -45,7 +45,7 @@ def softness(after: np.ndarray, beard: np.ndarray, crop: np.ndarray, hair: np.nd
     own, new = cv2.erode(hair, np.ones((3, 3))) > SURE, beard > BEARD
     if min(np.count_nonzero(own), np.count_nonzero(new)) < FEWEST_PIXELS:
         return 1.0
-    return float(energies(bands(brightness(crop)), own)[0] / energies(bands(brightness(after)), new)[0])
+    return float(energies(bands(luminance(crop)), own)[0] / energies(bands(luminance(after)), new)[0])
 
 
 def single_hairs(
@@ -90,4 +90,4 @@ def single_hairs(
 
 
 def _log(image: np.ndarray) -> np.ndarray:
-    return np.log(brightness(image).clip(0) + DARK)
+    return np.log(luminance(image).clip(0) + DARK)

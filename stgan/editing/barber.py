@@ -104,18 +104,21 @@ class Barber(FaceViewer):
             self._white_hair(edited),
         )
 
-    def _bushier(self, edited: EditedCrop, like: np.ndarray | None = None) -> tuple[Reshaping, Growth] | None:
-        """As :meth:`Reshaping.bushier`."""
+    def _bushier(
+        self, edited: EditedCrop, like: np.ndarray | None = None
+    ) -> tuple[Reshaping, Growth, np.ndarray] | None:
+        """As :meth:`Reshaping.bushier`, and the colour (3,) of the new hair."""
         own, colour = self._shown(edited, "brows"), self._hair_colour(edited)
-        return Reshaping.bushier(edited.prepared.crop, own, colour, edited.strength, like)
+        bushier = Reshaping.bushier(edited.prepared.crop, own, colour, edited.strength, like)
+        return None if bushier is None else (*bushier, colour)
 
     def _reshape_brows(
-        self, edited: EditedCrop, rgb: np.ndarray, shape: Reshaping, growth: Growth, name: str
+        self, edited: EditedCrop, rgb: np.ndarray, shape: Reshaping, growth: Growth, colour: np.ndarray, name: str
     ) -> np.ndarray:
         """The photo with bushier brows where an attribute may change it."""
         free = self._free(edited, name)
         reshaped = reshape_brows(rgb, edited.prepared.alignment, shape, free)
-        return self._grow(edited, reshaped, growth, self._hair_colour(edited), free, self._white_hair(edited))
+        return self._grow(edited, reshaped, growth, colour, free, self._white_hair(edited))
 
     def _grow(
         self,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 WHITE = 99.0  # percentile of a channel over the crop that stands for white
@@ -54,3 +55,8 @@ class Light:
 
 
 USUAL_LIGHT = Light()
+
+
+def luminance(image: np.ndarray) -> np.ndarray:
+    """Float32 (H, W), the levels of an image (H, W, 3) as a grey one."""
+    return cv2.cvtColor(np.ascontiguousarray(image, np.float32), cv2.COLOR_RGB2GRAY)
